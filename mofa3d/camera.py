@@ -1,0 +1,88 @@
+"""The camera and the coordinate conventions of the whole project, written once, here.
+
+Model space
+    Right-handed, millimetres. +X to the subject's left, +Y up, +Z out of the face. The origin lies in the head, placed
+    so that the projected mean face sits in the middle of the image.
+Camera space
+    ``p = R^-1 (v - t)`` with ``R = exp(rotation)`` (Tewari et al. 2017, Sec. 5): x right, y up, z towards the viewer.
+    The camera stands at (0, 0, rest_distance) and looks along -z, so ``depth = rest_distance - p_z`` is positive in front.
+Pixels
+    x right, y down; the centre of the top-left pixel is (0.5, 0.5).
+    ``u_x = W/2 + f p_x / depth``, ``u_y = H/2 - f p_y / depth``.
+PyTorch3D
+    Its camera space is x left, y up, z forward: ``(-p_x, p_y, depth)``. `Camera.pytorch3d` is the only place that converts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float
+from pytorch3d.transforms import axis_angle_to_matrix
+from torch import Tensor
+
+if TYPE_CHECKING:
+    from pytorch3d.renderer import PerspectiveCameras
+
+FOCAL_PER_PIXEL = 4.53125  # focal length over image width: 1087.5 px at 240 px
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera with a square image; the conventions are in the module's docstring.
+
+    Attributes:
+        image_size: width and height in pixels.
+        focal: focal length in pixels; ``None`` means 4.53125 times the width.
+        rest_distance: distance from the camera to the model's origin at zero translation, in millimetres.
+    """
+
+    image_size: int = 240
+    focal: float | None = None
+    rest_distance: float = 1000.0
+
+    def __post_init__(self) -> None:
+        if self.image_size < 1:
+            raise ValueError(f"image_size must be at least 1 pixel, got {self.image_size}")
+        if self.focal is None:
+            object.__setattr__(self, "focal", FOCAL_PER_PIXEL * self.image_size)
+
+    def to_camera(
+        self, vertices: Float[Tensor, "B N 3"], rotation: Float[Tensor, "B 3"], translation: Float[Tensor, "B 3"]
+    ) -> Float[Tensor, "B N 3"]:
+        """Move model-space points (mm) into camera space (mm): ``R^-1 (v - t)``.
+
+        Reference: Tewari et al. 2017, Sec. 5.
+        """
+        # Points are rows, so multiplying by R on the right applies its transpose, which is its inverse.
+        return (vertices - translation[:, None]) @ axis_angle_to_matrix(rotation)
+
+    def depth(self, positions: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B"]:
+        """Distance of camera-space points (mm) from the camera's plane, positive in front of it."""
+        return self.rest_distance - positions[..., 2]
+
+    def project(self, positions: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 2"]:
+        """Project camera-space points (mm) to pixels."""
+        scale = self.focal / self.depth(positions)
+        half = self.image_size / 2
+        return torch.stack([half + scale * positions[..., 0], half - scale * positions[..., 1]], dim=-1)
+
+    def pytorch3d(self, rotation: Float[Tensor, "B 3"], translation: Float[Tensor, "B 3"]) -> PerspectiveCameras:
+        """The same camera as PyTorch3D cameras that take model-space points (mm)."""
+        from pytorch3d.renderer import PerspectiveCameras
+
+        flip = rotation.new_tensor([-1.0, 1.0, -1.0])  # ours (right, up, to the viewer) -> PyTorch3D (left, up, forward)
+        to_view = axis_angle_to_matrix(rotation) * flip
+        offset = rotation.new_tensor([0.0, 0.0, self.rest_distance])
+        half = self.image_size / 2
+        return PerspectiveCameras(
+            focal_length=self.focal,
+            principal_point=((half, half),),
+            R=to_view,
+            T=offset - torch.einsum("bi,bij->bj", translation, to_view),
+            image_size=((self.image_size, self.image_size),),
+            in_ndc=False,
+            device=rotation.device,
+        )

@@ -1,0 +1,54 @@
+"""Read photographs of any origin into upright 8-bit RGB."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+MAX_PIXELS = 100_000_000  # more than any camera's; a small file that unpacks to more is refused before it is unpacked
+
+Photo = UInt8[np.ndarray, "H W 3"]
+
+
+def read_photo(path: Path | str) -> Photo:
+    """Read a photograph as RGB, turned upright as its EXIF orientation says.
+
+    Transparent parts come out white, 16-bit greys are reduced to 8 bits, and of an animation the first frame is read.
+
+    Raises:
+        ValueError: the file is missing, no image, damaged, or larger than 100 megapixels.
+    """
+    path = Path(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns about half its own size limit and about odd EXIF blocks
+            with Image.open(path) as image:
+                width, height = image.size
+                if width * height > MAX_PIXELS:
+                    raise ValueError(f"{path} has {width}×{height} pixels, more than {MAX_PIXELS}; make it smaller")
+                return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+    except FileNotFoundError:
+        raise ValueError(f"there is no photograph at {path}; check the path") from None
+    except UnidentifiedImageError:
+        raise ValueError(f"{path} is not an image that can be read; give a JPEG, PNG, WebP or BMP file") from None
+    except Image.DecompressionBombError:
+        raise ValueError(f"{path} unpacks to more than {MAX_PIXELS} pixels; make it smaller") from None
+    except (OSError, SyntaxError, EOFError, OverflowError, IndexError) as error:  # what Pillow raises on damaged files
+        raise ValueError(f"{path} is damaged ({error}); replace it or leave it out") from None
+
+
+def _to_rgb(image: Image.Image) -> Image.Image:
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        # Pillow clips wide greys at 255 instead of scaling them.
+        grey = np.asarray(image, dtype=np.float64)
+        grey = grey / 257 if grey.max(initial=0) > 255 else grey
+        return Image.fromarray(grey.clip(0, 255).round().astype(np.uint8)).convert("RGB")
+    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    return image.convert("RGB")

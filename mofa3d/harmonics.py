@@ -1,0 +1,51 @@
+"""Spherical-harmonics light: nine basis functions of the unit normal and the irradiance they carry.
+
+The basis is the real spherical harmonics of bands 0 to 2, each multiplied by the clamped-cosine factor of its band
+(1, 2/3, 1/4) and scaled so that the constant function is 1. It therefore maps light coefficients straight to
+irradiance. Light lives in camera space (x right, y up, z towards the viewer).
+
+Reference: Ramamoorthi and Hanrahan 2001; Tewari et al. 2017, Sec. 4 and Eq. 3.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+AMBIENT = 0.7  # irradiance of the constant function when the illumination code is zero
+
+
+def basis(normals: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 9"]:
+    """Evaluate the nine functions ``[1, y, z, x, xy, yz, 3z²-1, xz, x²-y²]`` with their factors at unit normals."""
+    return torch.stack(_functions(normals), dim=-1)
+
+
+def irradiance(normals: Float[Tensor, "B *N 3"], illumination: Float[Tensor, "B 9 3"]) -> Float[Tensor, "B *N 3"]:
+    """Irradiance per colour channel at unit normals in camera space, from the illumination code γ.
+
+    The ambient 0.7 is added to the constant coefficient, so code zero is a neutral, even light. The result is not
+    clamped: negative light is meaningless but keeps the gradient.
+    """
+    # Function-major, so that the nine rows are written contiguously: twice as fast as a last dimension of nine.
+    rows = torch.stack([row.flatten(1) for row in _functions(normals)], dim=1)
+    light = illumination.transpose(1, 2) @ rows + AMBIENT
+    return light.transpose(1, 2).reshape(normals.shape)
+
+
+def _functions(normals: Tensor) -> list[Tensor]:
+    x, y, z = normals.unbind(-1)
+    linear, product = 2 / math.sqrt(3), math.sqrt(15) / 4
+    return [
+        torch.ones_like(x),
+        linear * y,
+        linear * z,
+        linear * x,
+        product * x * y,
+        product * y * z,
+        math.sqrt(5) / 8 * (3 * z * z - 1),
+        product * x * z,
+        product / 2 * (x * x - y * y),
+    ]

@@ -1,0 +1,175 @@
+"""The morphable model: coefficients to geometry and reflectance, whatever the source of its numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from mofa3d.code_sizes import CodeSizes
+
+LANDMARK_COUNT = 68
+
+
+class LandmarkBarycentric(NamedTuple):
+    """The 68 iBUG points on the surface: an index into `faces` and three weights each."""
+
+    faces: Int[Tensor, "68"]
+    weights: Float[Tensor, "68 3"]
+
+
+class MorphableModel(nn.Module):
+    """A linear face model: mean and bases of geometry (mm) and reflectance (display RGB, 0 to 1).
+
+    The columns of the bases carry their standard deviation, so coefficients are about N(0, 1) (Tewari et al. 2017,
+    Sec. 4, Eqs. 2 and 3). Everything is a buffer; nothing is trained.
+
+    Args:
+        mean_shape: (N, 3) mm, in the model space of `mofa3d.camera`.
+        shape_basis: (N, 3, S) mm per standard deviation.
+        expression_basis: (N, 3, E) mm per standard deviation.
+        mean_reflectance: (N, 3).
+        reflectance_basis: (N, 3, R) per standard deviation.
+        faces: (F, 3) vertex indices, counter-clockwise seen from outside.
+        landmark_barycentric: the 68 iBUG points.
+        frontal: (N,) the region that the photometric loss uses.
+        uv: (N, 2) texture coordinates in 0 to 1, origin at the bottom left, or ``None``.
+        name: where the numbers come from.
+
+    Raises:
+        ValueError: shapes that do not fit together, or indices out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        mean_shape: Float[Tensor, "N 3"],
+        shape_basis: Float[Tensor, "N 3 S"],
+        expression_basis: Float[Tensor, "N 3 E"],
+        mean_reflectance: Float[Tensor, "N 3"],
+        reflectance_basis: Float[Tensor, "N 3 R"],
+        faces: Int[Tensor, "F 3"],
+        landmark_barycentric: LandmarkBarycentric,
+        frontal: Bool[Tensor, "N"],
+        uv: Float[Tensor, "N 2"] | None = None,
+        name: str = "",
+    ) -> None:
+        super().__init__()
+        count = len(mean_shape)
+        for label, tensor in {
+            "shape_basis": shape_basis,
+            "expression_basis": expression_basis,
+            "mean_reflectance": mean_reflectance,
+            "reflectance_basis": reflectance_basis,
+            "frontal": frontal,
+            "uv": uv,
+        }.items():
+            if tensor is not None and len(tensor) != count:
+                raise ValueError(f"{label} has {len(tensor)} vertices, mean_shape has {count}")
+        if len(faces) and not 0 <= int(faces.min()) <= int(faces.max()) < count:
+            raise ValueError(f"faces index vertices {int(faces.min())} to {int(faces.max())}, the model has {count}")
+        self.name = name
+        self.register_buffer("mean_shape", mean_shape)
+        self.register_buffer("shape_basis", shape_basis)
+        self.register_buffer("expression_basis", expression_basis)
+        self.register_buffer("mean_reflectance", mean_reflectance)
+        self.register_buffer("reflectance_basis", reflectance_basis)
+        self.register_buffer("faces", faces.long())
+        self.register_buffer("landmark_faces", landmark_barycentric.faces.long())
+        self.register_buffer("landmark_weights", landmark_barycentric.weights)
+        self.register_buffer("frontal", frontal)
+        self.register_buffer("uv", uv)
+
+    @property
+    def sizes(self) -> CodeSizes:
+        return CodeSizes(self.shape_basis.shape[2], self.expression_basis.shape[2], self.reflectance_basis.shape[2])
+
+    @property
+    def landmark_barycentric(self) -> LandmarkBarycentric:
+        return LandmarkBarycentric(self.landmark_faces, self.landmark_weights)
+
+    def geometry(self, shape: Float[Tensor, "B S"], expression: Float[Tensor, "B E"]) -> Float[Tensor, "B N 3"]:
+        """Vertices in model space, mm (Eq. 2)."""
+        return _combine(self.mean_shape, self.shape_basis, shape) + _combine(None, self.expression_basis, expression)
+
+    def reflectance(self, code: Float[Tensor, "B R"]) -> Float[Tensor, "B N 3"]:
+        """Reflectance per vertex, display RGB, not clamped (Eq. 3)."""
+        return _combine(self.mean_reflectance, self.reflectance_basis, code)
+
+    def landmarks(self, vertices: Float[Tensor, "B N C"]) -> Float[Tensor, "B 68 C"]:
+        """The 68 iBUG points of vertices given in any space that is affine to model space."""
+        corners = vertices[:, self.faces[self.landmark_faces]]
+        return (corners * self.landmark_weights[..., None]).sum(dim=2)
+
+    def restrict(self, keep: Bool[Tensor, "N"]) -> MorphableModel:
+        """The part of the model on the kept vertices, their one-ring and the landmarks' triangles.
+
+        Normals of the kept vertices equal those of the whole model because their one-ring comes along; only kept
+        vertices stay `frontal`. So the photometric loss of ``restrict(frontal)`` equals the whole model's.
+        """
+        wanted = keep[self.faces].any(dim=1)
+        wanted[self.landmark_faces] = True
+        used = torch.zeros_like(keep)
+        used[self.faces[wanted].flatten()] = True
+        new_vertex, new_face = used.cumsum(0) - 1, wanted.cumsum(0) - 1
+        return MorphableModel(
+            mean_shape=self.mean_shape[used],
+            shape_basis=self.shape_basis[used],
+            expression_basis=self.expression_basis[used],
+            mean_reflectance=self.mean_reflectance[used],
+            reflectance_basis=self.reflectance_basis[used],
+            faces=new_vertex[self.faces[wanted]],
+            landmark_barycentric=LandmarkBarycentric(new_face[self.landmark_faces], self.landmark_weights),
+            frontal=(self.frontal & keep)[used],
+            uv=None if self.uv is None else self.uv[used],
+            name=self.name,
+        )
+
+    def fingerprint(self) -> str:
+        """A short hash of every number in the model; a checkpoint trained for it refuses another."""
+        digest = hashlib.sha256()
+        for key, tensor in sorted(self.state_dict().items()):
+            digest.update(key.encode())
+            digest.update(tensor.cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+
+def _combine(mean: Tensor | None, basis: Tensor, code: Tensor) -> Tensor:
+    """mean + basis · code with the basis as one (3N, K) matrix, so that it is read once for the whole batch."""
+    flat = nn.functional.linear(code, basis.flatten(0, 1), None if mean is None else mean.flatten())
+    return flat.unflatten(1, (-1, 3))
+
+
+def save_model(model: MorphableModel, path: str | Path) -> None:
+    """Write a model to a ``.safetensors`` file, atomically: a reader sees the old file or the whole new one."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    tensors = {key: value.contiguous() for key, value in model.state_dict().items()}
+    save_file(tensors, temporary, metadata={"mofa3d": json.dumps({"name": model.name})})
+    os.replace(temporary, path)
+
+
+def read_model(path: str | Path) -> MorphableModel:
+    """Read what `save_model` wrote.
+
+    Raises:
+        ValueError: the file is missing, damaged, or not a morphable model.
+    """
+    path = Path(path)
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}
+            metadata = json.loads((file.metadata() or {})["mofa3d"])
+        landmarks = LandmarkBarycentric(tensors.pop("landmark_faces"), tensors.pop("landmark_weights"))
+        return MorphableModel(**tensors, landmark_barycentric=landmarks, name=metadata["name"])
+    except Exception as error:  # safetensors, JSON and missing keys all mean the same to the reader: not a model file
+        raise ValueError(f"{path} is not a mofa3d model file ({error}); delete it and convert or build it again") from error

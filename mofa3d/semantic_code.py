@@ -1,0 +1,73 @@
+"""The semantic code: what the encoder says about a photograph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mofa3d.code_sizes import CodeSizes
+
+@dataclass(frozen=True)
+class SemanticCode:
+    """A batch of semantic codes (Tewari et al. 2017, Eq. 1).
+
+    Attributes:
+        shape: α, in standard deviations.
+        expression: δ, in standard deviations.
+        reflectance: β, in standard deviations.
+        rotation: axis-angle, radians.
+        translation: millimetres.
+        illumination: γ, spherical-harmonics coefficients (basis × RGB) without the ambient 0.7.
+    """
+
+    shape: Float[Tensor, "B S"]
+    expression: Float[Tensor, "B E"]
+    reflectance: Float[Tensor, "B R"]
+    rotation: Float[Tensor, "B 3"]
+    translation: Float[Tensor, "B 3"]
+    illumination: Float[Tensor, "B 9 3"]
+
+    @property
+    def sizes(self) -> CodeSizes:
+        return CodeSizes(self.shape.shape[1], self.expression.shape[1], self.reflectance.shape[1])
+
+    def __len__(self) -> int:
+        return self.shape.shape[0]
+
+    def __getitem__(self, index: slice | Tensor) -> SemanticCode:
+        """Select a part of the batch (a slice or an index tensor, so the batch dimension stays)."""
+        return SemanticCode(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
+
+    @classmethod
+    def zeros(cls, batch: int = 1, sizes: CodeSizes | None = None, **options) -> SemanticCode:
+        """The average face, centred, frontal, in even light; `options` go to `torch.zeros`."""
+        sizes = sizes or CodeSizes()
+        return cls.from_vector(torch.zeros(batch, sizes.total, **options), sizes)
+
+    @classmethod
+    def from_vector(cls, vector: Float[Tensor, "B D"], sizes: CodeSizes | None = None) -> SemanticCode:
+        """Split vectors (B, 257) into the blocks, in the order α, δ, β, T, t, γ; γ is band-major (basis × RGB).
+
+        Raises:
+            ValueError: the vector is not as long as `sizes` (default 80, 64, 80) says.
+        """
+        sizes = sizes or CodeSizes()
+        if vector.ndim != 2 or vector.shape[1] != sizes.total:
+            raise ValueError(
+                f"a semantic code of sizes {sizes.shape}/{sizes.expression}/{sizes.reflectance} is a (B, {sizes.total}) "
+                f"tensor, got {tuple(vector.shape)}; pass the model's own sizes (`model.sizes`)"
+            )
+        blocks = {name: vector[:, where] for name, where in sizes.slices.items()}
+        blocks["illumination"] = blocks["illumination"].unflatten(1, (9, 3))
+        return cls(**blocks)
+
+    def to_vector(self) -> Float[Tensor, "B D"]:
+        """The inverse of `from_vector`."""
+        return torch.cat([getattr(self, field.name).flatten(1) for field in fields(self)], dim=1)
+
+    def replace(self, **blocks: Tensor) -> SemanticCode:
+        """A copy with some blocks exchanged."""
+        return replace(self, **blocks)

@@ -1,0 +1,259 @@
+"""Training: one step, the loop around it, and its checkpoints."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from mofa3d import losses, metrics
+from mofa3d.decoder import Decoder
+from mofa3d.encoders import Encoder
+from mofa3d.scene import Renderer
+from mofa3d.semantic_code import SemanticCode
+
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the terms of the loss (Eq. 7).
+
+    Attributes:
+        photometric: w_photo.
+        regularizer: w_reg.
+        landmark: w_land of the surrogate; 0 trains without landmarks.
+        background_cost: see `mofa3d.losses.photometric`; 0 is Eq. 8 as printed.
+    """
+
+    photometric: float = 1.92
+    regularizer: float = 2.9e-5
+    landmark: float = 0.0
+    background_cost: float = 0.0
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train; the defaults are the paper's (Sec. 6).
+
+    Attributes:
+        iterations: number of steps.
+        minutes: end the training after this time, whichever comes first; 0 means no limit.
+        batch_size: photographs per step.
+        optimizer: the paper's AdaDelta, or Adam.
+        learning_rate: of everything but t_z.
+        depth_learning_rate: of the row that predicts t_z.
+        decay: let the rates fall along a half cosine to a twentieth over the training (with a short warm-up).
+        freeze_geometry: steps at the start in which only reflectance and light move.
+        log_every, checkpoint_every: steps.
+        loss: weights of the loss.
+    """
+
+    iterations: int = 200_000
+    minutes: float = 0.0
+    batch_size: int = 5
+    optimizer: Literal["adadelta", "adam"] = "adadelta"
+    learning_rate: float = 0.1
+    depth_learning_rate: float = 0.0005
+    decay: bool = False
+    freeze_geometry: int = 0
+    log_every: int = 10
+    checkpoint_every: int = 500
+    loss: LossWeights = field(default_factory=LossWeights)
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1 or self.batch_size < 1:
+            raise ValueError(f"iterations and batch_size must be at least 1, got {self.iterations} and {self.batch_size}")
+
+
+def make_optimizer(encoder: Encoder, config: TrainingConfig) -> torch.optim.Optimizer:
+    groups = encoder.parameter_groups(config.learning_rate, config.depth_learning_rate)
+    return torch.optim.Adam(groups) if config.optimizer == "adam" else torch.optim.Adadelta(groups)
+
+
+def compute_losses(
+    code: SemanticCode, decode: Decoder, render: Renderer, batch: Batch, weights: LossWeights
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Unweighted losses and the errors that are watched beside them, each (B,); a loss that is off is absent.
+
+    Args:
+        code: what the encoder said about the batch.
+        decode, render: image formation.
+        batch: ``image`` (B, 3, H, W) in 0 to 1, ``landmarks`` (B, 68, 2) px, ``confidence`` (B, 68).
+        weights: which losses are on.
+    """
+    scene = decode(code)
+    rendering = render(scene)
+    image, points, confidence = batch["image"], batch["landmarks"], batch["confidence"]
+    terms = {
+        "photometric": losses.photometric(rendering, image, weights.background_cost),
+        "regularizer": losses.regularizer(code),
+    }
+    if weights.landmark:
+        terms["landmark"] = losses.landmark(scene.landmarks, points, confidence, decode.camera.image_size)
+    with torch.no_grad():
+        watched = {
+            "photometric_error": metrics.photometric_error(rendering, image),
+            "landmark_error": metrics.landmark_error(scene.landmarks, points, confidence),
+            "area_ratio": metrics.area_ratio(scene.landmarks, points, confidence),
+        }
+    return terms, watched
+
+
+def without_geometry(code: SemanticCode) -> SemanticCode:
+    """The same reflectance and light on the average face in its place."""
+    still = {name: torch.zeros_like(getattr(code, name)) for name in ("shape", "expression", "rotation", "translation")}
+    return code.replace(**still)
+
+
+def rate_factor(progress: float, warm_up: float = 0.02, floor: float = 0.05) -> float:
+    """Learning-rate factor at a progress in 0 to 1: linear warm-up, then half a cosine down to `floor`."""
+    if progress < warm_up:
+        return max(progress / warm_up, 0.05)
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warm_up) / (1 - warm_up))))
+
+
+class DivergenceError(RuntimeError):
+    """The loss became NaN or infinite; the last good checkpoint is on disk."""
+
+
+@dataclass
+class Progress:
+    """Where a training stands; saved with every checkpoint."""
+
+    iteration: int = 0
+    seconds: float = 0.0
+
+    def fraction(self, config: TrainingConfig) -> float:
+        by_time = self.seconds / (60 * config.minutes) if config.minutes else 0.0
+        return max(self.iteration / config.iterations, by_time)
+
+
+def train(
+    encoder: Encoder,
+    decode: Decoder,
+    render: Renderer,
+    batches: Callable[[int], Iterator[Batch]],
+    config: TrainingConfig,
+    out: Path,
+    description: dict,
+    resume: bool = False,
+) -> Progress:
+    """Train the encoder until `config` says enough.
+
+    Args:
+        encoder, decode, render: the autoencoder.
+        batches: called with the iteration to start from, gives an endless stream of batches on the encoder's device.
+        config: how to train.
+        out: folder for ``checkpoint.pt``, ``metrics.jsonl`` and TensorBoard's files.
+        description: stored in the checkpoint, so that the encoder can be built again (see `mofa3d.checkpoints`).
+        resume: go on from the checkpoint in `out`.
+
+    Raises:
+        DivergenceError: a loss that is not finite; the last good checkpoint stays.
+        ValueError: nothing to resume from.
+    """
+    optimizer = make_optimizer(encoder, config)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    progress = Progress()
+    if resume:
+        progress = restore(out / "checkpoint.pt", encoder, optimizer)
+    encoder.train()
+    stream = batches(progress.iteration)
+    # TensorBoard and the bar only repeat what metrics.jsonl keeps.
+    with (
+        SummaryWriter(out) as board,
+        open(out / "metrics.jsonl", "a") as log,
+        tqdm(total=config.iterations, initial=progress.iteration, unit="it", dynamic_ncols=True) as bar,
+    ):
+        started = time.monotonic() - progress.seconds
+        while progress.fraction(config) < 1:
+            if config.decay:
+                for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                    group["lr"] = rate * rate_factor(progress.fraction(config))
+            batch = next(stream)
+            code = SemanticCode.from_vector(encoder(batch["image"]), decode.model.sizes)
+            if progress.iteration < config.freeze_geometry:
+                code = without_geometry(code)
+            terms, watched = compute_losses(code, decode, render, batch, config.loss)
+            total = sum(getattr(config.loss, name) * term.mean() for name, term in terms.items())
+            if not torch.isfinite(total):
+                values = {name: float(term.mean()) for name, term in terms.items()}
+                raise DivergenceError(
+                    f"the loss is not finite at iteration {progress.iteration} ({values}); the last good checkpoint, if "
+                    f"any, is {out / 'checkpoint.pt'}. Lower the learning rate and --resume"
+                )
+            optimizer.zero_grad(set_to_none=True)
+            total.backward()
+            optimizer.step()
+            progress.iteration += 1
+            progress.seconds = time.monotonic() - started
+            bar.update()
+            if progress.iteration % config.log_every == 0:
+                record(progress, {**terms, **watched, "loss": total[None]}, board, log, bar)
+            if progress.iteration % config.checkpoint_every == 0:
+                save_checkpoint(out / "checkpoint.pt", encoder, optimizer, progress, description)
+    save_checkpoint(out / "checkpoint.pt", encoder, optimizer, progress, description)
+    return progress
+
+
+def record(progress: Progress, values: dict[str, Tensor], board: SummaryWriter, log, bar: tqdm) -> None:
+    """Write one line of ``metrics.jsonl`` and the same to TensorBoard and the progress bar; NaN entries are left out."""
+    means = {name: float(value.detach().nanmean()) for name, value in values.items()}
+    means = {name: value for name, value in means.items() if math.isfinite(value)}
+    log.write(json.dumps({"iteration": progress.iteration, "seconds": round(progress.seconds, 2), **means}) + "\n")
+    log.flush()
+    for name, value in means.items():
+        board.add_scalar(name, value, progress.iteration)
+    shown = {"photo": "photometric_error", "px": "landmark_error", "area": "area_ratio"}
+    bar.set_postfix({label: f"{means[name]:.3f}" for label, name in shown.items() if name in means}, refresh=False)
+
+
+def save_checkpoint(
+    path: Path, encoder: Encoder, optimizer: torch.optim.Optimizer, progress: Progress, description: dict
+) -> None:
+    """Write a checkpoint atomically: a crash leaves the previous one whole."""
+    content = {
+        "encoder": encoder.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "progress": asdict(progress),
+        "description": description,
+    }
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    torch.save(content, temporary)
+    os.replace(temporary, path)
+
+
+def restore(path: Path, encoder: Encoder, optimizer: torch.optim.Optimizer) -> Progress:
+    """Load encoder, optimiser and progress from a checkpoint of the same training."""
+    content = read_checkpoint(path)
+    encoder.load_state_dict(content["encoder"])
+    optimizer.load_state_dict(content["optimizer"])
+    return Progress(**content["progress"])
+
+
+def read_checkpoint(path: Path) -> dict:
+    """Read a checkpoint file without executing anything in it.
+
+    Raises:
+        ValueError: it is missing, damaged, or no checkpoint of this project.
+    """
+    if not path.is_file():
+        raise ValueError(f"there is no checkpoint at {path}; give the folder of a training run, or train one first")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # any unreadable file means the same to the user
+        raise ValueError(f"{path} is not a readable checkpoint ({error})") from error
+    if not isinstance(content, dict) or not {"encoder", "description", "progress"} <= content.keys():
+        raise ValueError(f"{path} is not a checkpoint of mofa3d")
+    return content
