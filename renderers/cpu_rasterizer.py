@@ -102,7 +102,7 @@ class CpuRasterizer(nn.Module):
             raise ValueError(f"expected 1 or {len(meshes_world)} cameras for {len(meshes_world)} meshes, got {len(cameras)}")
 
         height, width = _height_width(settings.image_size)
-        pixels, depth = _to_pixels(meshes_world, cameras, height, width, **kwargs)
+        pixels, depth = _to_pixels(meshes_world, cameras, height, width, kwargs)
         faces = _check_faces(meshes_world.faces_packed(), len(pixels))
         counts = meshes_world.num_faces_per_mesh().tolist()
         first_faces = np.cumsum([0, *counts])[:-1].tolist()
@@ -114,11 +114,11 @@ class CpuRasterizer(nn.Module):
         return _fragments(_Rasterize.apply(pixels, depth, per_mesh, first_faces, options))
 
 
-def _to_pixels(meshes: Meshes, cameras, height: int, width: int, **kwargs) -> tuple[Tensor, Tensor]:
-    """Packed vertices in pixels (V, 2) and their depth in camera space (V,)."""
+def _to_pixels(meshes: Meshes, cameras, height: int, width: int, overrides: dict) -> tuple[Tensor, Tensor]:
+    """Packed vertices in pixels (V, 2) and their depth in camera space (V,); `overrides` may hold R and T."""
     vertices = meshes.verts_padded()
-    depth = cameras.get_world_to_view_transform(**kwargs).transform_points(vertices)[..., 2]
-    ndc = cameras.transform_points_ndc(vertices, **kwargs)[..., :2]
+    depth = cameras.get_world_to_view_transform(**overrides).transform_points(vertices)[..., 2]
+    ndc = cameras.transform_points_ndc(vertices, **overrides)[..., :2]
     # NDC is x left and y up, from -1 to 1 along the shorter side.
     pixels = ndc.new_tensor([width / 2, height / 2]) - ndc * (min(height, width) / 2)
     packed = meshes.verts_padded_to_packed_idx()

