@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from pytorch3d.renderer.mesh.rasterizer import Fragments, RasterizationSettings
     from pytorch3d.structures import Meshes
 
+    from mofa3d.scene import Scene
+    from renderers.rasterized import RasterizedRenderer
+
 
 def rasterize(
     pixels: Float[Tensor, "B N 2"],
@@ -112,6 +115,21 @@ class CpuRasterizer(nn.Module):
             perspective = cameras.is_perspective()
         options = _Settings((height, width), perspective, settings.cull_backfaces)
         return _fragments(_Rasterize.apply(pixels, depth, per_mesh, first_faces, options))
+
+
+def make_cpu_renderer(
+    antialias: bool = True, background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+) -> RasterizedRenderer:
+    """The "cpu" renderer; `antialias` gives gradients at silhouettes, `background` is RGB."""
+    from renderers.antialias import SilhouetteAntialias
+    from renderers.rasterized import RasterizedRenderer
+
+    return RasterizedRenderer(rasterize_scene, SilhouetteAntialias() if antialias else None, background)
+
+
+def rasterize_scene(scene: Scene) -> Fragments:
+    """The faces of a scene that are turned to the camera, straight from its projected vertices."""
+    return rasterize(scene.pixels, scene.depth, scene.faces, scene.camera.image_size, cull_backfaces=True)
 
 
 def _to_pixels(meshes: Meshes, cameras, height: int, width: int, overrides: dict) -> tuple[Tensor, Tensor]:

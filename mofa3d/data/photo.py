@@ -52,3 +52,18 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
+
+
+def find_photos(root: Path) -> list[Path]:
+    """Every photograph below a folder, sorted; hidden files and folders are left out.
+
+    Raises:
+        ValueError: no such folder, or no photograph in it.
+    """
+    if not root.is_dir():
+        raise ValueError(f"there is no folder {root}; give a folder of photographs")
+    inside = (path for path in root.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
+    photos = sorted(path for path in inside if not any(part.startswith(".") for part in path.relative_to(root).parts))
+    if not photos:
+        raise ValueError(f"{root} holds no photographs ({', '.join(PHOTO_SUFFIXES)}); give a folder that does")
+    return photos

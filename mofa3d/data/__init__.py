@@ -1,0 +1,1 @@
+"""Photographs and synthetic faces for training and evaluation."""

@@ -1,0 +1,30 @@
+"""Head yaw from 68 landmarks, for reporting errors by pose."""
+
+from __future__ import annotations
+
+import numpy as np
+from jaxtyping import Float
+
+# Points that speech and age move little: nose, eye corners, brows' ends, mouth corners, jaw beside the ears.
+RIGID = (0, 16, 17, 21, 22, 26, *range(27, 36), 36, 39, 42, 45, 48, 54)
+YAW_BINS = ((0.0, 15.0), (15.0, 30.0), (30.0, 90.0))
+
+
+def estimate_yaw(points: Float[np.ndarray, "K 68 2"], mean: Float[np.ndarray, "68 3"]) -> Float[np.ndarray, "K"]:
+    """Yaw in degrees under scaled orthography, positive when the face turns to its own left (image right).
+
+    Args:
+        points: iBUG points, pixels (y down).
+        mean: the same points of an average face, right-handed, +X to the subject's left, +Y up, +Z out of the face.
+
+    The least-squares affine camera of the rigid points is brought to the nearest scaled rotation.
+    """
+    rigid = list(RIGID)
+    model = mean[rigid] - mean[rigid].mean(axis=0)
+    image = (points[:, rigid] - points[:, rigid].mean(axis=1, keepdims=True)) * [1.0, -1.0]
+    affine = np.swapaxes(np.linalg.pinv(model) @ image, 1, 2)  # (K, 2, 3): image = affine @ model
+    left, _, right = np.linalg.svd(affine, full_matrices=False)
+    rows = left @ right
+    out_of_face = np.cross(rows[:, 0], rows[:, 1])
+    # Where the face's +Z axis points, seen from the camera: x to the right, z towards the viewer.
+    return np.degrees(np.arctan2(rows[:, 0, 2], out_of_face[:, 2]))
