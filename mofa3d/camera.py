@@ -5,12 +5,12 @@ Model space
     so that the projected mean face sits in the middle of the image.
 Camera space
     ``p = R^-1 (v - t)`` with ``R = exp(rotation)`` (Tewari et al. 2017, Sec. 5): x right, y up, z towards the viewer.
-    The camera stands at (0, 0, rest_distance) and looks along -z, so ``depth = rest_distance - p_z`` is positive in front.
+    The camera stands at (0, 0, rest_distance) and looks along -z: ``depth = rest_distance - p_z`` is positive in front.
 Pixels
     x right, y down; the centre of the top-left pixel is (0.5, 0.5).
     ``u_x = W/2 + f p_x / depth``, ``u_y = H/2 - f p_y / depth``.
 PyTorch3D
-    Its camera space is x left, y up, z forward: ``(-p_x, p_y, depth)``. `Camera.pytorch3d` is the only place that converts.
+    Its camera space is x left, y up, z forward: ``(-p_x, p_y, depth)``. Only `Camera.pytorch3d` converts.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Camera:
         """The same camera as PyTorch3D cameras that take model-space points (mm)."""
         from pytorch3d.renderer import PerspectiveCameras
 
-        flip = rotation.new_tensor([-1.0, 1.0, -1.0])  # ours (right, up, to the viewer) -> PyTorch3D (left, up, forward)
+        flip = rotation.new_tensor([-1.0, 1.0, -1.0])  # (right, up, to the viewer) -> PyTorch3D's (left, up, forward)
         to_view = axis_angle_to_matrix(rotation) * flip
         offset = rotation.new_tensor([0.0, 0.0, self.rest_distance])
         half = self.image_size / 2

@@ -1,4 +1,4 @@
-"""The encoder: a convolutional network from a photograph to the vector of a semantic code (Tewari et al. 2017, Sec. 3)."""
+"""The encoder: a convolutional network from a photograph to a semantic code (Tewari et al. 2017, Sec. 3)."""
 
 from __future__ import annotations
 

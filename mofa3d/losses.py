@@ -5,7 +5,6 @@ Every loss is returned per image, unreduced over the batch; weights are applied 
 
 from __future__ import annotations
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -20,7 +19,7 @@ WEIGHT_EXPRESSION = 0.8
 
 
 def sample(image: Float[Tensor, "B C H W"], positions: Float[Tensor, "B S 2"]) -> Float[Tensor, "B C S"]:
-    """Sample images bilinearly at pixel positions (centre of the top-left pixel at 0.5); border pixels extend outwards."""
+    """Sample images bilinearly at pixel positions (top-left pixel centre at 0.5); border pixels extend outwards."""
     height, width = image.shape[-2:]
     grid = 2 * positions / positions.new_tensor([width, height]) - 1
     samples = nn.functional.grid_sample(image, grid[:, None], padding_mode="border", align_corners=False)

@@ -44,9 +44,10 @@ def area_ratio(
     Below 1 the face has shrunk. NaN where a point is missing.
     """
     points = list(LANDMARKS_46)
+    known = (confidence[:, points] > 0).all(dim=1)
     ratios = [
-        _hull_area(ours) / _hull_area(theirs) if known.all() else float("nan")
-        for ours, theirs, known in zip(projected[:, points], reference[:, points], confidence[:, points] > 0, strict=True)
+        _hull_area(ours) / _hull_area(theirs) if complete else float("nan")
+        for ours, theirs, complete in zip(projected[:, points], reference[:, points], known, strict=True)
     ]
     return torch.tensor(ratios)
 
@@ -64,7 +65,7 @@ def geometric_error(
 ) -> Float[Tensor, "B"]:
     """Mean point-to-point distance in mm over a region of two faces of the same topology.
 
-    Both are turned by their own rotation (so a wrong pose counts), then translation and isotropic scale are compensated.
+    Both are turned by their own rotation, so a wrong pose counts; translation and isotropic scale are compensated.
 
     Reference: Tewari et al. 2017, Sec. 7.
     """

@@ -167,9 +167,9 @@ def read_model(path: str | Path) -> MorphableModel:
     path = Path(path)
     try:
         with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no dict)
             metadata = json.loads((file.metadata() or {})["mofa3d"])
         landmarks = LandmarkBarycentric(tensors.pop("landmark_faces"), tensors.pop("landmark_weights"))
         return MorphableModel(**tensors, landmark_barycentric=landmarks, name=metadata["name"])
     except Exception as error:  # safetensors, JSON and missing keys all mean the same to the reader: not a model file
-        raise ValueError(f"{path} is not a mofa3d model file ({error}); delete it and convert or build it again") from error
+        raise ValueError(f"{path} is not a mofa3d model file ({error}); delete it and make it again") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
@@ -20,6 +22,10 @@ class VertexNormals(nn.Module):
 
     def __init__(self, faces: Int[Tensor, "F 3"], vertex_count: int) -> None:
         super().__init__()
+        with warnings.catch_warnings():
+            # PyTorch says once per process that sparse CSR is in beta and not checked; let that happen here, unseen.
+            warnings.filterwarnings("ignore", message="Sparse (CSR tensor support|invariant checks)")
+            torch.sparse_csr_tensor([0, 0], [], [], (1, 1))
         self.register_buffer("faces", faces, persistent=False)
         corners = faces.flatten()
         order = torch.argsort(corners, stable=True)

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mofa3d.code_sizes import CodeSizes
 
+
 @dataclass(frozen=True)
 class SemanticCode:
     """A batch of semantic codes (Tewari et al. 2017, Eq. 1).
@@ -57,8 +58,8 @@ class SemanticCode:
         sizes = sizes or CodeSizes()
         if vector.ndim != 2 or vector.shape[1] != sizes.total:
             raise ValueError(
-                f"a semantic code of sizes {sizes.shape}/{sizes.expression}/{sizes.reflectance} is a (B, {sizes.total}) "
-                f"tensor, got {tuple(vector.shape)}; pass the model's own sizes (`model.sizes`)"
+                f"a semantic code of sizes {sizes.shape}/{sizes.expression}/{sizes.reflectance} is a "
+                f"(B, {sizes.total}) tensor, got {tuple(vector.shape)}; pass the model's own sizes (`model.sizes`)"
             )
         blocks = {name: vector[:, where] for name, where in sizes.slices.items()}
         blocks["illumination"] = blocks["illumination"].unflatten(1, (9, 3))

@@ -73,7 +73,9 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         if self.iterations < 1 or self.batch_size < 1:
-            raise ValueError(f"iterations and batch_size must be at least 1, got {self.iterations} and {self.batch_size}")
+            raise ValueError(
+                f"iterations and batch_size must be at least 1, got {self.iterations} and {self.batch_size}"
+            )
 
 
 def make_optimizer(encoder: Encoder, config: TrainingConfig) -> torch.optim.Optimizer:
@@ -190,8 +192,8 @@ def train(
             if not torch.isfinite(total):
                 values = {name: float(term.mean()) for name, term in terms.items()}
                 raise DivergenceError(
-                    f"the loss is not finite at iteration {progress.iteration} ({values}); the last good checkpoint, if "
-                    f"any, is {out / 'checkpoint.pt'}. Lower the learning rate and --resume"
+                    f"the loss is not finite at iteration {progress.iteration} ({values}); the last good checkpoint, "
+                    f"if any, is {out / 'checkpoint.pt'}. Lower the learning rate and --resume"
                 )
             optimizer.zero_grad(set_to_none=True)
             total.backward()
@@ -208,7 +210,7 @@ def train(
 
 
 def record(progress: Progress, values: dict[str, Tensor], board: SummaryWriter, log, bar: tqdm) -> None:
-    """Write one line of ``metrics.jsonl`` and the same to TensorBoard and the progress bar; NaN entries are left out."""
+    """Write one line of ``metrics.jsonl``, and the same to TensorBoard and the progress bar; NaN is left out."""
     means = {name: float(value.detach().nanmean()) for name, value in values.items()}
     means = {name: value for name, value in means.items() if math.isfinite(value)}
     log.write(json.dumps({"iteration": progress.iteration, "seconds": round(progress.seconds, 2), **means}) + "\n")

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
+
+import numba
 import pytest
 import torch
+from jaxtyping import install_import_hook
 
-from mofa3d.morphable_model import LandmarkBarycentric, MorphableModel
+_njit = numba.njit
+
+
+def _njit_without_checks(**options):
+    """The import hook below wraps every function, which Numba cannot compile: kernels get theirs back."""
+    return lambda function: _njit(**options)(inspect.unwrap(function))
+
+
+numba.njit = _njit_without_checks
+
+# Before the first import of the checked packages: their annotated shapes and types are verified at every call.
+install_import_hook(["mofa3d", "renderers"], "beartype.beartype")
+
+from mofa3d.morphable_model import LandmarkBarycentric, MorphableModel  # noqa: E402
 
 
 def make_tiny_model(rings: int = 12, sizes: tuple[int, int, int] = (5, 4, 6), dtype=torch.float32) -> MorphableModel:

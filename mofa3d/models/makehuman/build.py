@@ -49,14 +49,17 @@ def build() -> MorphableModel:
 
     kept_quads = _crop(mean, quads, parts)
     used = np.unique(quads[kept_quads])
-    compact = np.full(len(mean), -1)
-    compact[used] = np.arange(len(used))
-    coarse, coarse_parts = compact[quads[kept_quads]], parts[kept_quads]
+    coarse, coarse_parts = _renumber(quads[kept_quads], used), parts[kept_quads]
     refine, fine_quads = catmull_clark(len(used), coarse)
     split, triangles = to_triangles(refine.shape[0], fine_quads)
     refine = (split @ refine).tocsr()
-    vertices = refine @ mean[used]
     fine_parts = np.tile(coarse_parts, 16)  # each step numbers the first children of all quads before the second
+    # Cropped once more after the refinement: along whole quads the border would be ragged.
+    inside = _inside(refine @ mean[used], 0.0)[triangles].all(axis=1) | (fine_parts != "head")
+    triangles, fine_parts = triangles[inside], fine_parts[inside]
+    fine_used = np.unique(triangles)
+    refine, triangles = refine[fine_used], _renumber(triangles, fine_used)
+    vertices = refine @ mean[used]
     eyes = _touched(triangles, np.char.startswith(fine_parts, "eye_front") | np.char.startswith(fine_parts, "eye_back"))
     mouth = _touched(triangles, fine_parts == "mouth_cavity") & ~_touched(triangles, fine_parts == "head")
     uv = _texture_coordinates(base.texture, coarse, texture_quads[kept_quads], refine)
@@ -105,17 +108,27 @@ def _landmark_positions(mean: np.ndarray, local: np.ndarray) -> np.ndarray:
 
 
 def _crop(mean: np.ndarray, quads: np.ndarray, parts: np.ndarray) -> np.ndarray:
-    """Which quads stay: the face to behind the ears, forehead to throat, the eyeballs and the front of the mouth."""
+    """Which quads stay: the face to behind the ears, forehead to throat (and a little more), eyeballs and mouth."""
     centre = mean[quads].mean(axis=1)
-    behind = np.where(centre[:, 1] < 6.35, 0.62, 0.35)
-    in_face = (centre[:, 2] > behind) & (centre[:, 1] > 6.05) & (centre[:, 1] < 8.3)
-    head = (parts == "head") & in_face
+    head = (parts == "head") & _inside(centre, 0.15)
     eyeballs = np.char.startswith(parts, "eye_front") | np.char.startswith(parts, "eye_back")
-    mouth = (parts == "mouth_cavity") & (centre[:, 2] > 0.9)
-    return head | eyeballs | mouth
+    return head | eyeballs | (parts == "mouth_cavity")
+
+
+def _inside(points: np.ndarray, margin: float) -> np.ndarray:
+    """Whether points (K, 3) dm lie in the part of the head that the model shows, grown by `margin` dm."""
+    _, y, z = points.T
+    behind = np.interp(y, [6.1, 6.6], [0.75, 0.35])
+    return (z > behind - margin) & (y > 6.05 - margin) & (y < 8.3 + margin)
+
+
+def _renumber(cells: np.ndarray, used: np.ndarray) -> np.ndarray:
+    """Cells (K, n) whose indices into all vertices become indices into the sorted `used` ones."""
+    return np.searchsorted(used, cells)
 
 
 def _touched(triangles: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Which vertices belong to the chosen triangles."""
     touched = np.zeros(triangles.max() + 1, dtype=bool)
     touched[triangles[chosen].ravel()] = True
     return touched

@@ -1,0 +1,38 @@
+# make            the same as `make install`
+# make train      train the autoencoder with the paper's renderer into runs/default
+# make test       linters, import rules and the quick tests
+# PYTHON=python3.12 chooses the interpreter that .venv is made with.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+SUPPORTED := import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 13))
+PYTHON ?= $(firstword $(foreach name,python3 python3.12 python3.11 python3.10,\
+	$(shell $(name) -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $(name))))
+
+.PHONY: install train test lint clean
+.DEFAULT_GOAL := install
+
+install: $(STAMP)
+
+$(STAMP): setup.cfg pyproject.toml requirements-data.txt
+	@$(if $(PYTHON),,echo "no Python 3.10, 3.11 or 3.12 found; install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1)
+	@$(PYTHON) -c '$(SUPPORTED)' || { echo "$(PYTHON) is not Python 3.10, 3.11 or 3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[landmarks,test]'
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -r requirements-data.txt
+	touch $@
+
+train: $(STAMP)
+	$(BIN)/python experiments/train_mofa.py --renderer=vertex --out runs/default
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest -m "not slow and not cuda"
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache
+	find mofa3d renderers experiments tests -name __pycache__ -type d -prune -exec rm -rf {} +
