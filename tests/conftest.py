@@ -7,14 +7,16 @@ import inspect
 import numba
 import pytest
 import torch
-from jaxtyping import install_import_hook
+from jaxtyping import config, install_import_hook
 
 _njit = numba.njit
 
 
-def _njit_without_checks(**options):
+def _njit_without_checks(function=None, **options):
     """The import hook below wraps every function, which Numba cannot compile: kernels get theirs back."""
-    return lambda function: _njit(**options)(inspect.unwrap(function))
+    if function is None:
+        return lambda function: _njit_without_checks(function, **options)
+    return _njit(**options)(inspect.unwrap(function))
 
 
 numba.njit = _njit_without_checks
@@ -63,3 +65,11 @@ def tiny_model() -> MorphableModel:
 @pytest.fixture
 def tiny_model_double() -> MorphableModel:
     return make_tiny_model(dtype=torch.float64)
+
+
+@pytest.fixture
+def unchecked_types():
+    """Switch the runtime checks of annotations off, for tests of our own errors about wrong arguments."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)

@@ -1,0 +1,240 @@
+"""Train MoFA: a photograph goes in, a semantic code comes out, and the photograph itself is the only teacher.
+
+    python experiments/train_mofa.py --renderer=vertex                       # on synthetic faces, about ten minutes
+    python experiments/train_mofa.py --data PHOTOS --minutes 30              # on a folder of photographs
+    python experiments/train_mofa.py --data PHOTOS --landmarks --minutes 30  # with the landmark surrogate
+    python experiments/train_mofa.py --data PHOTOS --preset paper --encoder alexnet --encoder-weights alexnet.pth
+
+Writes checkpoint.pt, config.json, metrics.jsonl, TensorBoard's files and report.md into --out.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import torch
+import tyro
+from torch.utils.data import Dataset
+
+from mofa3d import Camera, Decoder
+from mofa3d.checkpoints import CHECKPOINT_NAME, Description
+from mofa3d.data.batches import batches
+from mofa3d.data.folder import PhotoCorpus, prepare_folder
+from mofa3d.data.split import held_out
+from mofa3d.data.synthetic import SyntheticConfig, synthetic_faces
+from mofa3d.data.yaw import YAW_BINS, estimate_yaw
+from mofa3d.evaluation import average_face, evaluate
+from mofa3d.models.makehuman.cache import cache_directory
+from mofa3d.morphable_model import MorphableModel
+from mofa3d.report import Report, draw_curves, draw_faces, write_meshes
+from mofa3d.training import DivergenceError, LossWeights, TrainingConfig, train
+from renderers import make_renderer
+
+PAPER = TrainingConfig()
+QUICK = TrainingConfig(
+    iterations=100_000,
+    minutes=10.0,
+    batch_size=24,
+    optimizer="adam",
+    learning_rate=2e-4,
+    depth_learning_rate=2e-4,
+    decay=True,
+    freeze_geometry=150,
+    loss=LossWeights(background_cost=0.18),
+)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Options left at None follow the preset."""
+
+    renderer: str = "vertex"
+    """How images are formed: vertex (the paper), cpu, pytorch3d, nvdiffrast, or an entry point."""
+    data: str = "synthetic"
+    """"synthetic", or a folder of photographs, searched recursively."""
+    preset: Literal["quick", "paper"] = "quick"
+    """"paper": AdaDelta, batches of 5, Eq. 8 as printed. "quick": Adam, batches of 24, a background cost."""
+    out: Path = Path("runs/default")
+    """Folder for everything this training writes."""
+    landmarks: bool = False
+    """Train with the landmark surrogate too (Eq. 9)."""
+    background_cost: float | None = None
+    """Lowers the error of each visible vertex, weighted by its projected area; 0 is Eq. 8 as printed."""
+    iterations: int | None = None
+    minutes: float | None = None
+    """End after this time; 0 means no limit."""
+    batch_size: int | None = None
+    optimizer: Literal["adadelta", "adam"] | None = None
+    learning_rate: float | None = None
+    depth_learning_rate: float | None = None
+    """Learning rate of the row that predicts t_z."""
+    encoder: str | None = None
+    """alexnet, vgg_face, mobilenet_v2 or resnet50."""
+    encoder_weights: str = "auto"
+    """File of pretrained weights, "auto" (ImageNet for mobilenet_v2) or "none"."""
+    input_size: int | None = None
+    """Side in pixels at which the encoder looks; 0 means the crop's own."""
+    model: str = "makehuman"
+    model_path: str = ""
+    """File of a face model written by mofa3d, instead of a built-in one."""
+    synthetic: SyntheticConfig = SyntheticConfig()
+    held_out: float = 0.08
+    """Fraction of identities (or synthetic faces) that are kept for the report."""
+    resume: bool = False
+    """Go on from the checkpoint in --out."""
+    seed: int = 0
+    device: str = "cpu"
+
+
+@dataclass(frozen=True)
+class Images:
+    """Data of one run: what to train on, what to report on, and the rows of the report's table."""
+
+    dataset: Dataset
+    train: list[int]
+    test: list[int]
+    groups: dict[str, list[bool]]
+    mirrored: bool
+    facts: dict[str, str]
+
+
+def training_config(config: Config) -> TrainingConfig:
+    """The preset with what was asked for on top."""
+    preset = PAPER if config.preset == "paper" else QUICK
+    names = ("iterations", "minutes", "batch_size", "optimizer", "learning_rate", "depth_learning_rate")
+    asked = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
+    if config.iterations is not None and config.minutes is None:
+        asked["minutes"] = 0.0  # a number of iterations means just that
+    cost = preset.loss.background_cost if config.background_cost is None else config.background_cost
+    return replace(preset, **asked, loss=LossWeights(landmark=float(config.landmarks), background_cost=cost))
+
+
+def description(config: Config, model: MorphableModel) -> Description:
+    name = config.encoder or ("alexnet" if config.preset == "paper" else "mobilenet_v2")
+    size = config.input_size if config.input_size is not None else (0 if config.preset == "paper" else 112)
+    return Description(
+        model=config.model, model_path=config.model_path, fingerprint=model.fingerprint(), encoder=name, input_size=size or None
+    )
+
+
+def load_images(config: Config, decode: Decoder) -> Images:
+    """Synthetic faces, or the photographs of a folder."""
+    cache = cache_directory()
+    if config.data == "synthetic":
+        faces = synthetic_faces(config.synthetic, decode, make_renderer("cpu", antialias=False), cache)
+        count = round(len(faces) * (1 - config.held_out))
+        test = list(range(count, len(faces)))
+        facts = {"data": f"{len(faces)} synthetic faces, {len(test)} held out"}
+        return Images(faces, list(range(count)), test, {"all": [True] * len(test)}, True, facts)
+    corpus = prepare_folder(Path(config.data), cache)
+    kept = held_out(corpus.identities, config.held_out, config.seed)
+    train_indices = [i for i, out in enumerate(kept) if not out]
+    test = [i for i, out in enumerate(kept) if out]
+    if not train_indices or not test:
+        raise ValueError(
+            f"{config.data} has {len(set(corpus.identities))} identities, too few to hold {config.held_out:.0%} of them out; "
+            "give more photographs or another --held-out"
+        )
+    facts = {
+        "data": f"{config.data}: {len(corpus)} faces, {len(test)} held out; {len(corpus.failures)} photographs without a face "
+        "left out",
+    }
+    return Images(corpus, train_indices, test, photo_groups(corpus, test, decode.model), True, facts)
+
+
+def photo_groups(corpus: PhotoCorpus, test: list[int], model: MorphableModel) -> dict[str, list[bool]]:
+    """Rows of the table: all, each source, and each source's yaw bins where landmarks are known."""
+    groups = {"all": [True] * len(test)}
+    mean = model.landmarks(model.mean_shape[None])[0].double().cpu().numpy()
+    yaw = abs(estimate_yaw(corpus.landmarks[test].double().numpy(), mean))
+    known = corpus.confidence[test].bool().all(dim=1).tolist()
+    sources = [corpus.sources[i] for i in test]
+    for source in sorted(set(sources)):
+        groups[source] = [s == source for s in sources]
+        for low, high in YAW_BINS:
+            inside = [s == source and k and low <= y < high for s, k, y in zip(sources, known, yaw, strict=True)]
+            if any(inside):
+                label = f"above {low:.0f}°" if high == YAW_BINS[-1][1] else f"{low:.0f}–{high:.0f}°"
+                groups[f"{source}, yaw {label}"] = inside
+    return groups
+
+
+def spread(items: list[int], count: int) -> list[int]:
+    """A few of the items, evenly spread."""
+    step = max(1, len(items) // count)
+    return items[::step][:count]
+
+
+def commit() -> str:
+    """The version of this repository, for the record."""
+    command = ["git", "describe", "--always", "--dirty"]
+    answer = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent, check=False)
+    return answer.stdout.strip() or "unknown"
+
+
+def main(config: Config) -> None:
+    settings = training_config(config)
+    render_options = {"area_weights": True} if config.renderer == "vertex" and settings.loss.background_cost else {}
+    render = make_renderer(config.renderer, **render_options)
+    if config.device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError(f"there is no CUDA device for --device {config.device}; leave it out to train on the CPU")
+    torch.manual_seed(config.seed)
+    about = description(config, Description(config.model, config.model_path).load_model())
+    model = about.load_model()
+    weights = None if config.encoder_weights == "none" else config.encoder_weights
+    encoder = about.make_encoder(model, weights).to(config.device)
+    whole = Decoder(model, Camera(about.image_size))
+    images = load_images(config, whole)
+    # Only frontal vertices enter the loss, so only they (and what their normals need) are decoded while training.
+    decode = Decoder(model.restrict(model.frontal), whole.camera).to(config.device)
+
+    config.out.mkdir(parents=True, exist_ok=True)
+    if not config.resume and (config.out / CHECKPOINT_NAME).exists():
+        raise ValueError(f"{config.out} already holds a training; pass --resume to go on with it, or another --out")
+    record = {"config": asdict(config), "training": asdict(settings), "description": about.to_dict(), "commit": commit()}
+    (config.out / "config.json").write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
+
+    stream = partial(
+        batches, images.dataset, images.train, settings.batch_size, config.seed, mirrored=images.mirrored, device=config.device
+    )
+    progress = train(encoder, decode, render, stream, settings, config.out, about.to_dict(), config.resume)
+
+    encoder.eval()
+    measure = partial(evaluate, decode=decode, render=make_renderer("vertex"), dataset=images.dataset, indices=images.test)
+    report = Report(
+        title="MoFA training report",
+        facts={
+            **images.facts,
+            "training": f"{progress.iteration} iterations of {settings.batch_size} in {progress.seconds / 60:.1f} min, "
+            f"{settings.optimizer}, {'with' if config.landmarks else 'without'} the landmark surrogate, "
+            f"background cost {settings.loss.background_cost:g}",
+            "renderer": config.renderer,
+            "encoder": f"{about.encoder} at {about.input_size or about.image_size} px",
+            "commit": record["commit"],
+        },
+        groups=images.groups,
+        before=measure(average_face(decode)),
+        after=measure(encoder),
+    )
+    draw_curves(config.out / "metrics.jsonl", config.out / "curves.png")
+    whole = whole.to(config.device)
+    draw_faces(encoder, whole, make_renderer("cpu"), images.dataset, spread(images.test, 16), config.out / "faces.png")
+    path = report.write(config.out, write_meshes(encoder, whole, images.dataset, spread(images.test, 3), config.out))
+    print(report.table(), f"\nThe report is {path}")
+
+
+if __name__ == "__main__":
+    try:
+        main(tyro.cli(Config, description=__doc__))
+    except (ValueError, DivergenceError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; --resume goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,88 @@
+"""Build an autoencoder from its description, and open one that was trained."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from mofa3d.camera import Camera
+from mofa3d.decoder import Decoder
+from mofa3d.encoders import Encoder, OutputScales, make_encoder
+from mofa3d.models import load_model
+from mofa3d.morphable_model import MorphableModel
+from mofa3d.training import read_checkpoint
+
+CHECKPOINT_NAME = "checkpoint.pt"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What must be known to build an encoder and its decoder again.
+
+    Attributes:
+        model, model_path: as `load_model` takes them; an empty path means none.
+        fingerprint: of the model's numbers; filled in when a training starts.
+        encoder: name of the network.
+        input_size: see `Encoder`.
+        scales: output scales.
+        image_size: of the camera, pixels.
+    """
+
+    model: str = "makehuman"
+    model_path: str = ""
+    fingerprint: str = ""
+    encoder: str = "mobilenet_v2"
+    input_size: int | None = None
+    scales: OutputScales = field(default_factory=OutputScales)
+    image_size: int = 240
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Description:
+        """Raises ValueError for fields this version does not know."""
+        try:
+            return cls(**{**values, "scales": OutputScales(**values["scales"])})
+        except (TypeError, KeyError) as error:
+            raise ValueError(f"the checkpoint's description does not fit this version of mofa3d ({error})") from None
+
+    def load_model(self) -> MorphableModel:
+        """The face model.
+
+        Raises:
+            ValueError: its files are missing, or its numbers are not those the encoder was trained for.
+        """
+        model = load_model(self.model, path=self.model_path or None)
+        if self.fingerprint and model.fingerprint() != self.fingerprint:
+            raise ValueError(
+                f"this encoder was trained for another version of the face model {self.model!r} (its numbers differ); "
+                "install the version it was trained with, or train again"
+            )
+        return model
+
+    def make_encoder(self, model: MorphableModel, weights: str | Path | None = None) -> Encoder:
+        return make_encoder(
+            self.encoder, sizes=model.sizes, scales=self.scales, weights=weights, input_size=self.input_size
+        )
+
+
+def open_run(run: Path) -> tuple[Encoder, Decoder]:
+    """The trained encoder and the decoder of a training run.
+
+    Args:
+        run: the training's output folder, or a checkpoint file.
+
+    Raises:
+        ValueError: no readable checkpoint, or one of another model.
+    """
+    path = run / CHECKPOINT_NAME if run.is_dir() else run
+    content = read_checkpoint(path)
+    description = Description.from_dict(content["description"])
+    model = description.load_model()
+    encoder = description.make_encoder(model)
+    try:
+        encoder.load_state_dict(content["encoder"])
+    except RuntimeError:
+        raise ValueError(f"the weights in {path} do not fit its own description; the file is damaged") from None
+    return encoder.eval(), Decoder(model, Camera(description.image_size))

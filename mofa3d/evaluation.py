@@ -1,0 +1,71 @@
+"""Errors of an encoder on held-out images, by group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
+
+from mofa3d import metrics
+from mofa3d.decoder import Decoder
+from mofa3d.scene import Renderer
+from mofa3d.semantic_code import SemanticCode
+
+Encode = Callable[[Float[Tensor, "B 3 H W"]], Float[Tensor, "B D"]]
+BATCH = 16
+
+
+def average_face(decode: Decoder) -> Encode:
+    """The encoder that always says code 0: where every training starts, because the last layer starts at zero."""
+    return lambda image: image.new_zeros(len(image), decode.model.sizes.total)
+
+
+@torch.no_grad()
+def evaluate(
+    encode: Encode, decode: Decoder, render: Renderer, dataset: Dataset, indices: Sequence[int]
+) -> dict[str, Float[Tensor, "K"]]:
+    """Errors of each image; NaN where one is not defined.
+
+    ``photometric`` over the samples that count, ``landmark`` px over the known ones of 46 points, ``area`` ratio of
+    landmark hulls, and for items with a true ``code`` ``geometric`` mm over the frontal region.
+    """
+    device = decode.model.mean_shape.device
+    parts: dict[str, list[Tensor]] = {}
+    for batch in _batches(dataset, indices):
+        batch = {name: value.to(device) for name, value in batch.items()}
+        code = SemanticCode.from_vector(encode(batch["image"]), decode.model.sizes)
+        scene = decode(code)
+        points = (scene.landmarks, batch["landmarks"], batch["confidence"])
+        errors = {
+            "photometric": metrics.photometric_error(render(scene), batch["image"]),
+            "landmark": metrics.landmark_error(*points),
+            "area": metrics.area_ratio(*points),
+        }
+        if "code" in batch:
+            true = SemanticCode.from_vector(batch["code"], decode.model.sizes)
+            true_vertices = decode.model.geometry(true.shape, true.expression)
+            errors["geometric"] = metrics.geometric_error(
+                scene.vertices, code.rotation, true_vertices, true.rotation, decode.model.frontal
+            )
+        for name, value in errors.items():
+            parts.setdefault(name, []).append(value.cpu())
+    return {name: torch.cat(values) for name, values in parts.items()}
+
+
+def _batches(dataset: Dataset, indices: Sequence[int]) -> Iterator[dict[str, Tensor]]:
+    for start in range(0, len(indices), BATCH):
+        yield default_collate([dataset[i] for i in indices[start : start + BATCH]])
+
+
+def group_means(
+    errors: dict[str, Float[Tensor, "K"]], groups: dict[str, Sequence[bool]]
+) -> dict[str, dict[str, float]]:
+    """Mean of each error over each group of images (NaN left out), and how many images the group has."""
+    table = {}
+    for name, members in groups.items():
+        chosen = torch.as_tensor(members)
+        table[name] = {"images": int(chosen.sum()), **{key: float(value[chosen].nanmean()) for key, value in errors.items()}}
+    return table

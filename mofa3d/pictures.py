@@ -1,0 +1,72 @@
+"""Pictures of reconstructions: overlay, geometry, reflectance and illumination."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from mofa3d import harmonics
+from mofa3d.scene import Renderer, Scene
+
+CLAY = 0.75  # reflectance of geometry pictures
+COLUMNS = ("photograph", "overlay", "geometry", "reflectance", "illumination")
+
+
+def overlay(scene: Scene, render: Renderer, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
+    """The face laid over its photograph."""
+    return _over(render(scene).image, image)
+
+
+def geometry(scene: Scene, render: Renderer) -> Float[Tensor, "B 3 H W"]:
+    """The surface in grey clay under one lamp from above, on white."""
+    lamp = torch.nn.functional.normalize(scene.positions.new_tensor([[0.3, 0.5, 1.0]]), dim=-1)
+    light = 0.5 * harmonics.basis(lamp).transpose(0, 1).expand(9, 3)
+    light = light - light.new_tensor([0.45] + 8 * [0.0])[:, None]
+    return _over(render(recolored(scene, CLAY, light)).image, 1.0)
+
+
+def reflectance(scene: Scene, render: Renderer) -> Float[Tensor, "B 3 H W"]:
+    """The reflectance without any shading, on white."""
+    return _over(render(recolored(scene, scene.reflectance, _ambient(scene, 1.0))).image, 1.0)
+
+
+def illumination(scene: Scene, render: Renderer) -> Float[Tensor, "B 3 H W"]:
+    """The estimated light on a grey face, on white."""
+    return _over(render(recolored(scene, CLAY, scene.illumination)).image, 1.0)
+
+
+def recolored(scene: Scene, reflectance: Tensor | float, illumination: Float[Tensor, "*B 9 3"]) -> Scene:
+    """The same geometry with other colours and light."""
+    reflectance = torch.as_tensor(reflectance).to(scene.reflectance).expand_as(scene.reflectance)
+    illumination = illumination.to(scene.illumination).expand_as(scene.illumination)
+    colors = reflectance * harmonics.irradiance(scene.normals, illumination)
+    return replace(scene, reflectance=reflectance, illumination=illumination, colors=colors)
+
+
+def _ambient(scene: Scene, level: float) -> Float[Tensor, "9 3"]:
+    light = scene.illumination.new_zeros(9, 3)
+    light[0] = level - harmonics.AMBIENT
+    return light
+
+
+def _over(rgba: Float[Tensor, "B 4 H W"], background: Tensor | float) -> Float[Tensor, "B 3 H W"]:
+    """Compose a rendering, whose RGB is already multiplied by alpha, over a background."""
+    return (rgba[:, :3] + (1 - rgba[:, 3:]) * background).clamp(0, 1)
+
+
+@torch.no_grad()
+def panels(scene: Scene, render: Renderer, image: Float[Tensor, "B 3 H W"]) -> UInt8[np.ndarray, "B H W5 3"]:
+    """One row per face: photograph, overlay, geometry, reflectance, illumination."""
+    columns = [
+        image, overlay(scene, render, image), geometry(scene, render), reflectance(scene, render), illumination(scene, render),
+    ]  # fmt: skip
+    return to_bytes(torch.cat(columns, dim=3))
+
+
+def to_bytes(image: Float[Tensor, "B 3 H W"]) -> UInt8[np.ndarray, "B H W 3"]:
+    """Images in 0 to 1 as 8-bit arrays with the colour last."""
+    return (255 * image.clamp(0, 1)).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
