@@ -24,8 +24,7 @@ def overlay(scene: Scene, render: Renderer, image: Float[Tensor, "B 3 H W"]) -> 
 def geometry(scene: Scene, render: Renderer) -> Float[Tensor, "B 3 H W"]:
     """The surface in grey clay under one lamp from above, on white."""
     lamp = torch.nn.functional.normalize(scene.positions.new_tensor([[0.3, 0.5, 1.0]]), dim=-1)
-    light = 0.5 * harmonics.basis(lamp).transpose(0, 1).expand(9, 3)
-    light = light - light.new_tensor([0.45] + 8 * [0.0])[:, None]
+    light = _ambient(scene, 0.2) + 0.27 * harmonics.basis(lamp).transpose(0, 1)
     return _over(render(recolored(scene, CLAY, light)).image, 1.0)
 
 

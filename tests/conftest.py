@@ -24,7 +24,9 @@ numba.njit = _njit_without_checks
 # Before the first import of the checked packages: their annotated shapes and types are verified at every call.
 install_import_hook(["mofa3d", "renderers"], "beartype.beartype")
 
+from mofa3d.code_sizes import CodeSizes  # noqa: E402
 from mofa3d.morphable_model import LandmarkBarycentric, MorphableModel  # noqa: E402
+from mofa3d.semantic_code import SemanticCode  # noqa: E402
 
 
 def make_tiny_model(rings: int = 12, sizes: tuple[int, int, int] = (5, 4, 6), dtype=torch.float32) -> MorphableModel:
@@ -55,6 +57,26 @@ def make_tiny_model(rings: int = 12, sizes: tuple[int, int, int] = (5, 4, 6), dt
         name="tiny",
     )
     return model.to(dtype)
+
+
+def make_code(batch: int = 3, sizes: CodeSizes | None = None, seed: int = 0, dtype=torch.float64) -> SemanticCode:
+    """Random faces, moderately turned, moved and lit; the same numbers whatever the type."""
+    sizes = sizes or CodeSizes(5, 4, 6)
+    generator = torch.Generator().manual_seed(seed)
+    vector = torch.randn(batch, sizes.total, generator=generator, dtype=torch.float64)
+    for block, scale in {"rotation": 0.25, "translation": 8.0, "illumination": 0.15}.items():
+        vector[:, sizes.slices[block]] *= scale
+    return SemanticCode.from_vector(vector.to(dtype), sizes)
+
+
+@pytest.fixture
+def tiny_code() -> SemanticCode:
+    return make_code(dtype=torch.float32)
+
+
+@pytest.fixture
+def tiny_code_double() -> SemanticCode:
+    return make_code()
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """Cut a square crop around a face so that, on average, the face lies where the model's mean face projects.
 
 The crop is ``CROP_SCALE`` times the Haar box's side and lies ``CROP_SHIFT`` box sides below its centre. Code 0 then starts
-in place, and the encoder has only deviations to learn. The constants come from `calibrate`: CALIBRATION_TEXT
+in place, and the encoder has only deviations to learn. The constants come from
+``experiments/calibrate_crops.py`` on 26,000 photographs of three corpora, each counted the same.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor
 from mofa3d.data.detect import FaceBox
 from mofa3d.data.photo import Photo
 
-CROP_SCALE = 1.315
+CROP_SCALE = 1.333
 CROP_SHIFT = 0.153
 IMAGE_SIZE = 240
 

@@ -25,7 +25,7 @@ from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
 
 BATCH = 16
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,11 @@ def sample_light(count: int, generator: torch.Generator, lamps: int = 2) -> Floa
 
 def texture(size: int, random: np.random.Generator) -> np.ndarray:
     """A background (size, size, 3) in 0 to 1: a few octaves of smooth coloured noise, sometimes with straight edges."""
-    image = np.full((size, size, 3), random.random((1, 1, 3)), dtype=np.float32)
+    image = np.full((size, size, 3), random.random() + random.normal(0, 0.1, 3), dtype=np.float32)
     for octave in range(2, 7):
-        noise = random.normal(0, 0.6 / octave, (2**octave, 2**octave, 3)).astype(np.float32)
-        image += cv2.resize(noise, (size, size), interpolation=cv2.INTER_CUBIC)
+        cells = 2**octave
+        grey, color = random.normal(0, 0.5 / octave, (cells, cells, 1)), random.normal(0, 0.15 / octave, (cells, cells, 3))
+        image += cv2.resize((grey + color).astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
     for _ in range(random.integers(0, 6)):
         corners = random.integers(0, size, (4, 2)).astype(np.int32)
         cv2.fillConvexPoly(image, cv2.convexHull(corners), random.random(3).tolist())

@@ -1,0 +1,51 @@
+"""Where and how large crops must be so that a corpus's average face lies on the projected mean face.
+
+    python experiments/calibrate_crops.py PHOTOS
+
+Prints the constants CROP_SCALE and CROP_SHIFT of mofa3d/data/crop.py, for each source (first-level folder) and for all
+sources with equal weight, and how far the average landmarks then lie from the projected mean face.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from mofa3d import Camera, Decoder, SemanticCode, load_model
+from mofa3d.data.crop import CROP_SCALE, CROP_SHIFT, IMAGE_SIZE, calibrate
+from mofa3d.data.detect import FaceBox
+from mofa3d.data.folder import prepare_folder
+from mofa3d.losses import LANDMARKS_46
+from mofa3d.models.makehuman.cache import cache_directory
+
+
+def main(photos: tyro.conf.Positional[Path]) -> None:
+    """Calibrate crops on a folder of photographs with landmarks."""
+    decode = Decoder(load_model("makehuman"), Camera(IMAGE_SIZE))
+    points = list(LANDMARKS_46)
+    target = decode(SemanticCode.zeros(1)).landmarks[0, points].double().numpy()
+    corpus = prepare_folder(photos, cache_directory())
+    known = corpus.confidence.bool().all(dim=1).numpy()
+    side = IMAGE_SIZE / CROP_SCALE  # in a crop, every face's box is the same
+    box = FaceBox(IMAGE_SIZE / 2, IMAGE_SIZE / 2 - CROP_SHIFT * side, side, 0)
+    averages = {}
+    for source in sorted(set(corpus.sources)):
+        chosen = known & (np.array(corpus.sources) == source)
+        if chosen.any():
+            averages[source] = np.median(corpus.landmarks.numpy()[chosen][:, points].astype(np.float64), axis=0)
+    averages["all"] = np.mean(list(averages.values()), axis=0)
+    for source, average in averages.items():
+        scale, shift = calibrate(average[None], [box], target, IMAGE_SIZE)
+        now = np.linalg.norm(average - target, axis=1).mean()
+        print(f"{source}: CROP_SCALE {scale:.3f}, CROP_SHIFT {shift:.3f}; average face {now:.2f} px from the mean face now")
+
+
+if __name__ == "__main__":
+    try:
+        tyro.cli(main, description=__doc__)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
