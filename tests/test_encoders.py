@@ -214,7 +214,9 @@ class TestVggFace:
         return network, tmp_path / "vgg_face.pth"
 
     @pytest.mark.parametrize(
-        "rename", [lambda n: n, lambda n: f"features.{n}", lambda n: n.replace("conv", "conv_")], ids=["plain", "features", "underscore"]
+        "rename",
+        [lambda n: n, lambda n: f"features.{n}", lambda n: n.replace("conv", "conv_")],
+        ids=["plain", "features", "underscore"],
     )
     def test_colour_convention_is_folded_into_the_first_layer(self, tmp_path, rename):
         original, path = self.saved(tmp_path, rename)

@@ -18,8 +18,8 @@ from torch import Tensor
 from mofa3d.data.detect import FaceBox
 from mofa3d.data.photo import Photo
 
-CROP_SCALE = 1.333
-CROP_SHIFT = 0.153
+CROP_SCALE = 1.325
+CROP_SHIFT = 0.148
 IMAGE_SIZE = 240
 
 

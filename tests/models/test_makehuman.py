@@ -230,6 +230,7 @@ class TestCache:
         barrier = fork.Barrier(2)
 
         def work() -> None:
+            torch.set_num_threads(1)  # a forked process must not touch its parent's thread pool
             barrier.wait(10)
             answers.put(cache.load().fingerprint())
 

@@ -11,6 +11,7 @@ import torch
 import trimesh
 
 from mofa3d.models.makehuman import expression, shape, source
+from mofa3d.models.makehuman.population import population_shape
 from mofa3d.models.makehuman.reflectance import Surface, reflectance_modes
 from mofa3d.models.makehuman.subdivision import catmull_clark, to_triangles
 from mofa3d.morphable_model import LandmarkBarycentric, MorphableModel
@@ -80,21 +81,31 @@ def build() -> MorphableModel:
     )
     mean_reflectance, reflectance_basis = reflectance_modes(surface, REFLECTANCE_MODES, random)
 
+    frontal = _frontal(vertices, landmarks, mouth)
+    attached = _attach(landmarks, vertices, triangles, ~eyes)
     # The middle of the face features, a decimetre behind the front: what the camera looks at and the head turns about.
-    centre = landmarks[27:68].mean(axis=0) * [0, 1, 0] + [0, 0, 1.0]
+    vertices = (vertices - _centre(landmarks)) * MILLIMETRES
+    shape_basis, expression_basis = shape_basis * MILLIMETRES, expression_basis * MILLIMETRES
+
+    def at_landmarks(values: np.ndarray) -> np.ndarray:
+        return np.einsum("kj,kj...->k...", attached.weights.numpy(), values[triangles[attached.faces.numpy()]])
+
+    code = population_shape(at_landmarks(vertices), at_landmarks(shape_basis), at_landmarks(expression_basis))
+    vertices = vertices + shape_basis @ code
+    vertices[:, 1] -= at_landmarks(vertices)[27:68, 1].mean()
 
     def tensor(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
 
     return MorphableModel(
-        mean_shape=tensor((vertices - centre) * MILLIMETRES),
-        shape_basis=tensor(shape_basis * MILLIMETRES),
-        expression_basis=tensor(expression_basis * MILLIMETRES),
+        mean_shape=tensor(vertices),
+        shape_basis=tensor(shape_basis),
+        expression_basis=tensor(expression_basis),
         mean_reflectance=tensor(mean_reflectance),
         reflectance_basis=tensor(reflectance_basis),
         faces=torch.from_numpy(triangles),
-        landmark_barycentric=_attach(landmarks, vertices, triangles, ~eyes),
-        frontal=torch.from_numpy(_frontal(vertices, landmarks, mouth)),
+        landmark_barycentric=attached,
+        frontal=torch.from_numpy(frontal),
         uv=tensor(uv),
         name="makehuman",
     )
@@ -105,6 +116,10 @@ def _landmark_positions(mean: np.ndarray, local: np.ndarray) -> np.ndarray:
     vertices = local[np.array([point["vertices"] for point in points])]
     weights = np.array([point["weights"] for point in points])
     return (mean[vertices] * weights[..., None]).sum(axis=1)
+
+
+def _centre(landmarks: np.ndarray) -> np.ndarray:
+    return landmarks[27:68].mean(axis=0) * [0, 1, 0] + [0, 0, 1.0]
 
 
 def _crop(mean: np.ndarray, quads: np.ndarray, parts: np.ndarray) -> np.ndarray:
