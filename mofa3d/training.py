@@ -200,7 +200,7 @@ def train(
             optimizer.step()
             progress.iteration += 1
             progress.seconds = time.monotonic() - started
-            bar.update(progress.seconds - bar.n if config.minutes else 1)
+            bar.update(min(progress.seconds, bar.total) - bar.n if config.minutes else 1)
             if progress.iteration % config.log_every == 0:
                 record(progress, {**terms, **watched, "loss": total[None]}, board, log, bar)
             if progress.iteration % config.checkpoint_every == 0:

@@ -22,8 +22,9 @@ def _njit_without_checks(function=None, **options):
 
 numba.njit = _njit_without_checks
 
-# Before the first import of the checked packages: their annotated shapes and types are verified at every call.
-install_import_hook(["mofa3d", "renderers"], "beartype.beartype")
+# Before the first import of the checked packages: their annotated shapes and types are verified at every call. As for
+# static type checkers, an int will do for a float.
+install_import_hook(["mofa3d", "renderers"], "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 from mofa3d.code_sizes import CodeSizes  # noqa: E402
 from mofa3d.models import load_model  # noqa: E402
