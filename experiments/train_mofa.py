@@ -191,8 +191,9 @@ def main(config: Config) -> None:
     encoder = about.make_encoder(model, weights).to(config.device)
     whole = Decoder(model, Camera(about.image_size))
     images = load_images(config, whole)
-    # Only frontal vertices enter the loss, so only they (and what their normals need) are decoded while training.
-    decode = Decoder(model.restrict(model.frontal), whole.camera).to(config.device)
+    # Only frontal vertices enter the vertex loss, so only they (and what their normals need) are decoded for it.
+    frontal = Decoder(model.restrict(model.frontal), whole.camera).to(config.device)
+    decode = frontal if config.renderer == "vertex" else Decoder(model, whole.camera).to(config.device)
 
     config.out.mkdir(parents=True, exist_ok=True)
     if not config.resume and (config.out / CHECKPOINT_NAME).exists():
@@ -206,7 +207,7 @@ def main(config: Config) -> None:
     progress = train(encoder, decode, render, stream, settings, config.out, about.to_dict(), config.resume)
 
     encoder.eval()
-    measure = partial(evaluate, decode=decode, render=make_renderer("vertex"), dataset=images.dataset, indices=images.test)
+    measure = partial(evaluate, decode=frontal, render=make_renderer("vertex"), dataset=images.dataset, indices=images.test)
     report = Report(
         title="MoFA training report",
         facts={
@@ -219,7 +220,7 @@ def main(config: Config) -> None:
             "commit": record["commit"],
         },
         groups=images.groups,
-        before=measure(average_face(decode)),
+        before=measure(average_face(frontal)),
         after=measure(encoder),
     )
     draw_curves(config.out / "metrics.jsonl", config.out / "curves.png")
