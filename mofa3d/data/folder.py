@@ -1,7 +1,7 @@
 """Prepare a folder of photographs once: find faces and landmarks, cut calibrated crops, keep both in a cache.
 
-Detections and crops are cached apart, because finding faces takes far longer than cutting them. Detections are written as
-they come, so an interrupted preparation goes on where it stopped.
+Detections and crops are cached apart, because finding faces takes far longer than cutting them. Detections are written
+as they come, so an interrupted preparation goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -75,7 +75,13 @@ class PhotoCorpus(Dataset):
     """
 
     def __init__(
-        self, images: np.ndarray, landmarks: np.ndarray, given: np.ndarray, photos: list[str], name: str, failures: list[Failure]
+        self,
+        images: np.ndarray,
+        landmarks: np.ndarray,
+        given: np.ndarray,
+        photos: list[str],
+        name: str,
+        failures: list[Failure],
     ) -> None:
         self.images, self.given, self.photos, self.failures = images, given, photos, failures
         known = np.isfinite(landmarks).all(axis=-1)
@@ -104,8 +110,8 @@ def prepare_folder(
     Args:
         root: the folder, searched recursively.
         cache: where detections and crops are kept, in a folder of their own.
-        landmarks: ``"given"`` from ``landmarks_68.csv`` tables only, ``"detect"`` from dlib, ``"auto"`` given ones where
-            there are, else detected ones if dlib is installed, ``"none"``.
+        landmarks: ``"given"`` from ``landmarks_68.csv`` tables only, ``"detect"`` from dlib, ``"auto"`` given ones
+            where there are, else detected ones if dlib is installed, ``"none"``.
         workers: processes; ``None`` means one per core.
 
     Raises:
@@ -115,7 +121,7 @@ def prepare_folder(
     paths = [path.relative_to(root).as_posix() for path in find_photos(root)]
     given = find_landmarks(root, paths) if landmarks in ("auto", "given") else {}
     with_points = landmarks == "detect" or (landmarks == "auto" and _dlib_is_installed())
-    kept = cache / f"corpus-{root.name}-{hashlib.sha256(str(root).encode()).hexdigest()[:12]}"
+    kept = cache / f"corpus-{root.name}-{hashlib.sha256(os.fsencode(root)).hexdigest()[:12]}"
     kept.mkdir(parents=True, exist_ok=True)
     detections = _detections(root, paths, given, with_points, kept, workers)
     failures = [Failure(photo, detections[photo].failure) for photo in paths if detections[photo].failure]
@@ -144,7 +150,7 @@ def _dlib_is_installed() -> bool:
 
 
 def _list_failures(path: Path, failures: list[Failure]) -> None:
-    with open(path, "w", newline="", encoding="utf-8") as file:
+    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:  # names need not be UTF-8
         rows = csv.writer(file)
         rows.writerow(["file", "reason"])
         rows.writerows((failure.photo, failure.reason) for failure in failures)
@@ -163,6 +169,8 @@ def _detections(
         if photo not in known or known[photo].stamp != stamp:
             tasks.append((root, photo, stamp, given.get(photo), with_points))
     with open(path, "a", encoding="utf-8") as file:
+        if tasks:
+            file.write("\n")  # the last line of an interrupted run may be cut off
         for detection in _in_parallel(_detect, tasks, workers, "finding faces"):
             known[detection.photo] = detection
             file.write(json.dumps(asdict(detection)) + "\n")
@@ -177,11 +185,14 @@ def _read_detections(path: Path) -> Iterator[Detection]:
         try:
             yield Detection(**json.loads(line))
         except (json.JSONDecodeError, TypeError):
-            continue  # the last line of an interrupted run may be cut off; its photograph is done again
+            continue  # blank, or cut off: its photograph is done again
 
 
 def _stamp(path: Path, given: Points | None) -> str:
-    status = path.stat()
+    try:
+        status = path.stat()
+    except OSError:
+        return ""  # a dangling link: reading it will say so
     table = "" if given is None else hashlib.sha256(given.tobytes()).hexdigest()[:8]
     return f"{status.st_size}-{status.st_mtime_ns}-{table}"
 
@@ -231,7 +242,8 @@ def _crops(
             images[i], corners[i] = crop, corner
         images.flush()
         for old in (*kept.glob("crops-*.npy"), *kept.glob("corners-*.npy")):
-            old.unlink()  # of other settings: large, and quick to cut again
+            if key not in old.name:
+                old.unlink(missing_ok=True)  # of other settings: large, and quick to cut again
         with open(temporary.with_suffix(".corners"), "wb") as file:
             np.save(file, corners)
         os.replace(temporary.with_suffix(".corners"), corners_path)

@@ -38,7 +38,7 @@ def read_landmarks(path: Path | str) -> dict[str, Points]:
                 if row:
                     name, points = _read_row(row, f"{path}, row {number}")
                     if name in table:
-                        raise ValueError(f"{path}, row {number}: {name} is listed twice; keep one row for each photograph")
+                        raise ValueError(f"{path}, row {number}: {name} is listed twice; keep one row of each")
                     table[name] = points
     except FileNotFoundError:
         raise ValueError(f"there is no landmark table at {path}; check the path") from None
@@ -101,7 +101,7 @@ def find_landmarks(root: Path, photos: Iterable[str]) -> dict[str, Points]:
         if not file.is_file():
             continue
         table = read_landmarks(file)
-        prefix = "" if folder == Path(".") else f"{folder.as_posix()}/"
+        prefix = "" if folder == Path() else f"{folder.as_posix()}/"
         by_bare_name: dict[str, str] = {}
         for photo, path in pending.items():
             if photo in found or not path.startswith(prefix):
@@ -112,7 +112,8 @@ def find_landmarks(root: Path, photos: Iterable[str]) -> dict[str, Points]:
             elif (bare := below.rsplit("/", 1)[-1]) in table:
                 if bare in by_bare_name:
                     raise ValueError(
-                        f"{file}: {bare} fits both {by_bare_name[bare]} and {photo}; write their paths from the table's folder"
+                        f"{file}: {bare} fits both {by_bare_name[bare]} and {photo}; "
+                        "write their paths from the table's folder"
                     )
                 by_bare_name[bare] = photo
                 found[photo] = table[bare]

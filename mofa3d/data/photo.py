@@ -34,6 +34,8 @@ def read_photo(path: Path | str) -> Photo:
                 return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
     except FileNotFoundError:
         raise ValueError(f"there is no photograph at {path}; check the path") from None
+    except IsADirectoryError:
+        raise ValueError(f"{path} is a folder; give a photograph") from None
     except UnidentifiedImageError:
         raise ValueError(f"{path} is not an image that can be read; give a JPEG, PNG, WebP or BMP file") from None
     except Image.DecompressionBombError:
@@ -46,7 +48,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         # Pillow clips wide greys at 255 instead of scaling them.
         grey = np.asarray(image, dtype=np.float64)
-        grey = grey / 257 if grey.max(initial=0) > 255 else grey
+        grey = grey / 257 if image.mode.startswith("I;16") or grey.max(initial=0) > 255 else grey
         return Image.fromarray(grey.clip(0, 255).round().astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
@@ -62,7 +64,7 @@ def find_photos(root: Path) -> list[Path]:
     """
     if not root.is_dir():
         raise ValueError(f"there is no folder {root}; give a folder of photographs")
-    inside = (path for path in root.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES)
+    inside = (path for path in root.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES and not path.is_dir())
     photos = sorted(path for path in inside if not any(part.startswith(".") for part in path.relative_to(root).parts))
     if not photos:
         raise ValueError(f"{root} holds no photographs ({', '.join(PHOTO_SUFFIXES)}); give a folder that does")

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 NAME = re.compile(r"(?P<name>[^\W\d_][^_]*(?:_[^\W\d_][^_]*)*)_\d+")
+# Words that number photographs, not people: a camera's IMG_0001 and IMG_0002 need not show the same person.
+NO_NAMES = {
+    "crop", "dsc", "dscf", "dscn", "face", "frame", "image", "img", "man", "mvi", "person", "photo", "pic", "picture",
+    "portrait", "pxl", "sample", "scan", "screenshot", "selfie", "subject", "test", "train", "val", "vid", "video",
+}  # fmt: skip
 
 
 def identity_of(photo: str) -> str:
     """Who a photograph shows: the name in ``Name_Surname_0001.jpg``, else the photograph's own path.
 
-    Folders do not count, so the same person in two corpora is the same identity.
+    Folders do not count, so the same person in two corpora is the same identity. Names that only count photographs, as
+    ``IMG_0001.jpg``, are no names.
     """
     match = NAME.fullmatch(PurePosixPath(photo).stem)
-    return match["name"] if match else photo
+    if match and not NO_NAMES.issuperset(match["name"].casefold().split("_")):
+        return match["name"]
+    return photo
 
 
 def held_out(identities: Sequence[str], fraction: float, seed: int) -> list[bool]:
@@ -33,4 +42,4 @@ def held_out(identities: Sequence[str], fraction: float, seed: int) -> list[bool
 
 
 def _uniform(text: str) -> float:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") / 2**64
+    return int.from_bytes(hashlib.sha256(os.fsencode(text)).digest()[:8], "big") / 2**64

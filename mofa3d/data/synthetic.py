@@ -1,4 +1,7 @@
-"""Synthetic faces with known codes: the model's own renderings over varied backgrounds (Tewari et al. 2017, Fig. 10)."""
+"""Synthetic faces with known codes: the model's own renderings over varied backgrounds.
+
+Reference: Tewari et al. 2017, Fig. 10.
+"""
 
 from __future__ import annotations
 
@@ -85,8 +88,8 @@ def sample_light(count: int, generator: torch.Generator, lamps: int = 2) -> Floa
     strengths = 0.35 * torch.rand(count, lamps, 1, generator=generator) / lamps
     tints = 1 + 0.08 * torch.randn(count, lamps, 3, generator=generator)
     lamps_light = ((strengths * harmonics.basis(directions) / factors)[..., None] * tints[..., None, :]).sum(dim=1)
-    ambient = -0.15 + 0.1 * torch.randn(count, 1, generator=generator) + 0.03 * torch.randn(count, 3, generator=generator)
-    lamps_light[:, 0] += ambient
+    brightness, tint = torch.randn(count, 1, generator=generator), torch.randn(count, 3, generator=generator)
+    lamps_light[:, 0] += -0.15 + 0.1 * brightness + 0.03 * tint
     return lamps_light
 
 
@@ -95,7 +98,8 @@ def texture(size: int, random: np.random.Generator) -> np.ndarray:
     image = np.full((size, size, 3), random.random() + random.normal(0, 0.1, 3), dtype=np.float32)
     for octave in range(2, 7):
         cells = 2**octave
-        grey, color = random.normal(0, 0.5 / octave, (cells, cells, 1)), random.normal(0, 0.15 / octave, (cells, cells, 3))
+        grey = random.normal(0, 0.5 / octave, (cells, cells, 1))
+        color = random.normal(0, 0.15 / octave, (cells, cells, 3))
         image += cv2.resize((grey + color).astype(np.float32), (size, size), interpolation=cv2.INTER_CUBIC)
     for _ in range(random.integers(0, 6)):
         corners = random.integers(0, size, (4, 2)).astype(np.int32)
@@ -117,7 +121,8 @@ def backgrounds(config: SyntheticConfig, size: int, random: np.random.Generator)
 class SyntheticFaces(Dataset):
     """Rendered faces with their ground truth, cached on disk.
 
-    Items are ``image`` (3, H, W) in 0 to 1, ``landmarks`` (68, 2) px, ``confidence`` (68,), ``code`` (257,) and ``index``.
+    Items are ``image`` (3, H, W) in 0 to 1, ``landmarks`` (68, 2) px, ``confidence`` (68,), ``code`` (257,) and
+    ``index``.
     """
 
     def __init__(self, images: np.ndarray, codes: Tensor, landmarks: Tensor) -> None:

@@ -11,13 +11,13 @@ YAW_BINS = ((0.0, 15.0), (15.0, 30.0), (30.0, 90.0))
 
 
 def estimate_yaw(points: Float[np.ndarray, "K 68 2"], mean: Float[np.ndarray, "68 3"]) -> Float[np.ndarray, "K"]:
-    """Yaw in degrees under scaled orthography, positive when the face turns to its own left (image right).
+    """Yaw in degrees against the line of sight, positive when the face turns to its own left (image right).
 
     Args:
         points: iBUG points, pixels (y down).
         mean: the same points of an average face, right-handed, +X to the subject's left, +Y up, +Z out of the face.
 
-    The least-squares affine camera of the rigid points is brought to the nearest scaled rotation.
+    Under scaled orthography: the least-squares affine camera of the rigid points is brought to the nearest rotation.
     """
     rigid = list(RIGID)
     model = mean[rigid] - mean[rigid].mean(axis=0)

@@ -1,0 +1,95 @@
+"""Every epoch sees everything once, and a resumed stream goes on with the same batches."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+import pytest
+import torch
+from torch.utils.data import Dataset
+
+from mofa3d.data.batches import batch_indices, batches
+
+
+class Numbers(Dataset):
+    """Items whose image says which one it is; odd ones have a code."""
+
+    def __len__(self) -> int:
+        return 50
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        image = torch.full((3, 4, 4), float(index))
+        image[:, :, 0] = -1.0
+        points = {"landmarks": torch.zeros(68, 2), "confidence": torch.ones(68)}
+        code = {"code": torch.zeros(5)} if index % 2 else {}
+        return {"image": image, "index": torch.tensor(index), **points, **code}
+
+
+def take(count: int, **options) -> list[dict[str, torch.Tensor]]:
+    return list(islice(batches(Numbers(), **{"indices": range(10), "batch_size": 4, "seed": 0, **options}), count))
+
+
+def same(first, second) -> bool:
+    return all(torch.equal(a[name], b[name]) for a, b in zip(first, second, strict=True) for name in a)
+
+
+@pytest.mark.parametrize(("count", "size"), [(10, 4), (7, 3), (5, 5), (3, 8), (1, 2)])
+def test_every_epoch_is_a_permutation(count, size):
+    chosen = range(100, 100 + count)
+    stream = [i for iteration in range(4 * count) for i in batch_indices(chosen, size, seed=2, iteration=iteration)]
+    assert len(stream) == 4 * count * size
+    for start in range(0, len(stream), count):
+        assert sorted(stream[start : start + count]) == list(chosen)
+
+
+def test_epochs_and_seeds_differ():
+    epochs = [tuple(batch_indices(range(30), 30, seed=0, iteration=epoch)) for epoch in range(5)]
+    assert len({*epochs, tuple(batch_indices(range(30), 30, seed=1, iteration=0))}) == 6
+
+
+@pytest.mark.parametrize("start", [1, 5, 23])
+def test_resumed_stream_goes_on_with_the_same_batches(start):
+    whole, resumed = take(start + 4), take(4, start=start)
+    assert same(whole[start:], resumed)
+
+
+def test_seed_decides():
+    assert same(take(5), take(5))
+    assert not same(take(5), take(5, seed=1))
+
+
+def test_only_the_given_items():
+    seen = {int(i) for batch in take(12, indices=[3, 8, 41]) for i in batch["index"]}
+    assert seen == {3, 8, 41}
+
+
+def test_images_belong_to_their_items():
+    for batch in take(6):
+        assert batch["image"].shape == (4, 3, 4, 4)
+        assert torch.equal(batch["image"].amax(dim=(1, 2, 3)), batch["index"].float())
+
+
+def test_mirrored_half_of_the_time_or_never():
+    stream = [image for batch in take(60) for image in batch["image"]]
+    mirrored = sum(bool(image[0, 0, -1] == -1) for image in stream)
+    assert 80 < mirrored < 160
+    assert not any(bool((batch["image"][:, 0, 0, -1] == -1).any()) for batch in take(60, mirrored=False))
+
+
+def test_batches_hold_what_all_items_have():
+    assert "code" not in take(1, indices=[1, 2], batch_size=2)[0]
+    assert "code" in take(1, indices=[1, 3], batch_size=2, mirrored=False)[0]
+
+
+def test_nothing_to_draw_from():
+    with pytest.raises(ValueError, match="nothing to train on"):
+        next(batches(Numbers(), [], 4, 0))
+
+
+def test_errors_of_the_data_come_through():
+    class Broken(Numbers):
+        def __getitem__(self, index):
+            raise ValueError("photograph 7 is gone")
+
+    with pytest.raises(ValueError, match="photograph 7 is gone"):
+        next(batches(Broken(), [0], 1, 0))

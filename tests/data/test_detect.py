@@ -1,0 +1,115 @@
+"""Faces are found where they are, whatever the photograph's size, and nowhere else."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from mofa3d.data.detect import FaceBox, _group, detect_faces
+from mofa3d.data.photo import read_photo
+
+# Between the eyes and of the face, by eye.
+MIDDLE, FACE_SIZE = (265, 220), 225
+
+
+@pytest.fixture(scope="module")
+def photo(portrait) -> np.ndarray:
+    return read_photo(portrait)
+
+
+def test_the_face_and_nothing_else(photo):
+    [box] = detect_faces(photo)
+    assert np.hypot(box.x - MIDDLE[0], box.y - MIDDLE[1]) < 15
+    assert box.size == pytest.approx(FACE_SIZE, rel=0.1)
+    assert box.votes > 16
+
+
+def test_every_run_says_the_same(photo):
+    threads = cv2.getNumThreads()
+    first = detect_faces(photo)
+    cv2.setNumThreads(1)
+    try:
+        assert detect_faces(photo) == first
+    finally:
+        cv2.setNumThreads(threads)
+
+
+def test_mirror_image_gives_the_mirrored_box(photo):
+    [box], [mirrored] = detect_faces(photo), detect_faces(np.ascontiguousarray(photo[:, ::-1]))
+    assert mirrored.x == pytest.approx(512 - box.x, abs=1e-6)
+    assert (mirrored.y, mirrored.size, mirrored.votes) == pytest.approx((box.y, box.size, box.votes), abs=1e-6)
+
+
+@pytest.mark.parametrize("scale", [0.25, 0.7, 2.5])
+def test_box_scales_with_the_photograph(photo, scale):
+    [box] = detect_faces(photo)
+    [scaled] = detect_faces(cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+    assert np.hypot(scaled.x / scale - box.x, scaled.y / scale - box.y) < 0.03 * box.size
+    assert scaled.size / scale == pytest.approx(box.size, rel=0.06)
+
+
+def test_tight_crops(photo):
+    [box] = detect_faces(photo[110:345, 150:385])
+    assert np.hypot(box.x + 150 - MIDDLE[0], box.y + 110 - MIDDLE[1]) < 20
+
+
+def test_a_small_face_in_a_large_photograph(photo):
+    wide = np.full((900, 1200, 3), 128, dtype=np.uint8)
+    small = cv2.resize(photo, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
+    wide[500 : 500 + small.shape[0], 800 : 800 + small.shape[1]] = small
+    box = detect_faces(wide)[0]
+    assert np.hypot(box.x - 800 - 0.4 * MIDDLE[0], box.y - 500 - 0.4 * MIDDLE[1]) < 10
+
+
+def test_the_large_central_face_comes_first(photo):
+    large, small = photo[60:400, 100:440], cv2.resize(photo[60:400, 100:440], (220, 220), interpolation=cv2.INTER_AREA)
+    scene = np.full((420, 760, 3), 128, dtype=np.uint8)
+    scene[120:340, 20:240] = small
+    scene[40:380, 300:640] = large
+    boxes = detect_faces(scene)
+    assert len(boxes) == 2
+    assert boxes[0].x == pytest.approx(300 + MIDDLE[0] - 100, abs=15)
+    assert boxes[1].x == pytest.approx(20 + 220 / 340 * (MIDDLE[0] - 100), abs=10)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (5, 300), (30, 30), (240, 240)])
+def test_no_face(shape):
+    noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    assert detect_faces(noise) == []
+    assert detect_faces(np.full((*shape, 3), 90, dtype=np.uint8)) == []
+
+
+class TestOverlap:
+    BOX = FaceBox(50.0, 50.0, 20.0, 1)
+
+    @pytest.mark.parametrize(
+        ("other", "overlap"),
+        [
+            ((50, 50, 20), 1.0),
+            ((60, 50, 20), 1 / 3),
+            ((60, 60, 20), 1 / 7),
+            ((50, 50, 10), 1 / 4),
+            ((55, 50, 10), 1 / 4),
+            ((70, 50, 20), 0.0),
+            ((90, 90, 20), 0.0),
+        ],
+    )
+    def test_intersection_over_union(self, other, overlap):
+        box = FaceBox(*map(float, other), 1)
+        assert self.BOX.overlap(box) == pytest.approx(overlap)
+        assert box.overlap(self.BOX) == pytest.approx(overlap)
+
+
+class TestGroup:
+    def test_average_of_those_that_agree(self):
+        boxes = np.array([[10, 10, 8], [11, 10, 8], [10, 12, 8.5], [80, 80, 8], [81, 80, 8.0]])
+        assert _group(boxes, votes=2) == [pytest.approx((31 / 3, 32 / 3, 24.5 / 3, 3)), pytest.approx((80.5, 80, 8, 2))]
+
+    def test_too_few_votes(self):
+        boxes = np.array([[10, 10, 8], [11, 10, 8], [80, 80, 8.0]])
+        assert _group(boxes, votes=3) == []
+        assert len(_group(boxes, votes=2)) == 1
+
+    def test_none(self):
+        assert _group(np.empty((0, 3)), votes=1) == []
