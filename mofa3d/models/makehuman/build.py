@@ -11,6 +11,7 @@ import torch
 import trimesh
 
 from mofa3d.models.makehuman import expression, shape, source
+from mofa3d.models.makehuman.clipping import clip
 from mofa3d.models.makehuman.population import population_shape
 from mofa3d.models.makehuman.reflectance import Surface, reflectance_modes
 from mofa3d.models.makehuman.subdivision import catmull_clark, to_triangles
@@ -55,9 +56,12 @@ def build() -> MorphableModel:
     split, triangles = to_triangles(refine.shape[0], fine_quads)
     refine = (split @ refine).tocsr()
     fine_parts = np.tile(coarse_parts, 16)  # each step numbers the first children of all quads before the second
-    # Cropped once more after the refinement: along whole quads the border would be ragged.
-    inside = _inside(refine @ mean[used], 0.0)[triangles].all(axis=1) | (fine_parts != "head")
-    triangles, fine_parts = triangles[inside], fine_parts[inside]
+    # Cut once more after the refinement: along whole quads the border would be ragged.
+    skin_only = fine_parts == "head"
+    cut, skin_triangles, origin = clip(_depth_inside(refine @ mean[used]), triangles[skin_only])
+    refine = (cut @ refine).tocsr()
+    triangles = np.concatenate([skin_triangles, triangles[~skin_only]])
+    fine_parts = np.concatenate([fine_parts[skin_only][origin], fine_parts[~skin_only]])
     fine_used = np.unique(triangles)
     refine, triangles = refine[fine_used], _renumber(triangles, fine_used)
     vertices = refine @ mean[used]
@@ -76,7 +80,8 @@ def build() -> MorphableModel:
         landmarks=landmarks,
         eyes=eyes,
         mouth=mouth,
-        lips=source.read_mask(data, "lips", uv) * ~mouth,
+        # A vertex on a seam of the texture may have the coordinates of lips and lie elsewhere.
+        lips=source.read_mask(data, "lips", uv) * ~mouth * (np.abs(vertices[:, 1] - landmarks[66, 1]) < 0.3),
         ears=source.read_mask(data, "ears", uv),
     )
     mean_reflectance, reflectance_basis = reflectance_modes(surface, REFLECTANCE_MODES, random)
@@ -124,17 +129,16 @@ def _centre(landmarks: np.ndarray) -> np.ndarray:
 
 def _crop(mean: np.ndarray, quads: np.ndarray, parts: np.ndarray) -> np.ndarray:
     """Which quads stay: the face to behind the ears, forehead to throat (and a little more), eyeballs and mouth."""
-    centre = mean[quads].mean(axis=1)
-    head = (parts == "head") & _inside(centre, 0.15)
+    head = (parts == "head") & (_depth_inside(mean[quads].mean(axis=1)) > -0.15)
     eyeballs = np.char.startswith(parts, "eye_front") | np.char.startswith(parts, "eye_back")
     return head | eyeballs | (parts == "mouth_cavity")
 
 
-def _inside(points: np.ndarray, margin: float) -> np.ndarray:
-    """Whether points (K, 3) dm lie in the part of the head that the model shows, grown by `margin` dm."""
+def _depth_inside(points: np.ndarray) -> np.ndarray:
+    """How deep (dm) points (K, 3) dm lie inside the part of the head that the model shows; negative outside."""
     _, y, z = points.T
     behind = np.interp(y, [6.1, 6.6], [0.75, 0.35])
-    return (z > behind - margin) & (y > 6.05 - margin) & (y < 8.3 + margin)
+    return np.minimum.reduce([z - behind, y - 6.05, 8.3 - y])
 
 
 def _renumber(cells: np.ndarray, used: np.ndarray) -> np.ndarray:

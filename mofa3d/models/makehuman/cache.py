@@ -10,7 +10,7 @@ import platformdirs
 from mofa3d.models.makehuman.source import package_version
 from mofa3d.morphable_model import MorphableModel, read_model, save_model
 
-BUILDER_VERSION = 5  # raise it with every change that alters the numbers
+BUILDER_VERSION = 6  # raise it with every change that alters the numbers
 
 
 def cache_directory() -> Path:
