@@ -40,7 +40,10 @@ def main(photos: tyro.conf.Positional[Path]) -> None:
     for source, average in averages.items():
         scale, shift = calibrate(average[None], [box], target, IMAGE_SIZE)
         now = np.linalg.norm(average - target, axis=1).mean()
-        print(f"{source}: CROP_SCALE {scale:.3f}, CROP_SHIFT {shift:.3f}; average face {now:.2f} px from the mean face now")
+        print(
+            f"{source}: CROP_SCALE {scale:.3f}, CROP_SHIFT {shift:.3f}; "
+            f"average face {now:.2f} px from the mean face now"
+        )
 
 
 if __name__ == "__main__":

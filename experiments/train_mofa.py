@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -25,7 +25,7 @@ from torch.utils.data import Dataset
 from mofa3d import Camera, Decoder
 from mofa3d.checkpoints import CHECKPOINT_NAME, Description
 from mofa3d.data.batches import batches
-from mofa3d.data.folder import PhotoCorpus, prepare_folder
+from mofa3d.data.folder import PhotoCorpus, list_failures, prepare_folder
 from mofa3d.data.split import held_out
 from mofa3d.data.synthetic import SyntheticConfig, synthetic_faces
 from mofa3d.data.yaw import YAW_BINS, estimate_yaw
@@ -36,6 +36,7 @@ from mofa3d.report import Report, draw_curves, draw_faces, write_meshes
 from mofa3d.training import DivergenceError, LossWeights, TrainingConfig, train
 from renderers import make_renderer
 
+FAILURES = "failures.csv"
 PAPER = TrainingConfig()
 QUICK = TrainingConfig(
     iterations=100_000,
@@ -83,7 +84,7 @@ class Config:
     model: str = "makehuman"
     model_path: str = ""
     """File of a face model written by mofa3d, instead of a built-in one."""
-    synthetic: SyntheticConfig = SyntheticConfig()
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     held_out: float = 0.08
     """Fraction of identities (or synthetic faces) that are kept for the report."""
     resume: bool = False
@@ -100,7 +101,6 @@ class Images:
     train: list[int]
     test: list[int]
     groups: dict[str, list[bool]]
-    mirrored: bool
     facts: dict[str, str]
 
 
@@ -115,37 +115,46 @@ def training_config(config: Config) -> TrainingConfig:
     return replace(preset, **asked, loss=LossWeights(landmark=float(config.landmarks), background_cost=cost))
 
 
-def description(config: Config, model: MorphableModel) -> Description:
+def description(config: Config) -> Description:
+    """What the checkpoint will say about the autoencoder."""
     name = config.encoder or ("alexnet" if config.preset == "paper" else "mobilenet_v2")
     size = config.input_size if config.input_size is not None else (0 if config.preset == "paper" else 112)
-    return Description(
-        model=config.model, model_path=config.model_path, fingerprint=model.fingerprint(), encoder=name, input_size=size or None
-    )
+    return Description(config.model, config.model_path, encoder=name, input_size=size or None)
 
 
 def load_images(config: Config, decode: Decoder) -> Images:
     """Synthetic faces, or the photographs of a folder."""
     cache = cache_directory()
     if config.data == "synthetic":
-        faces = synthetic_faces(config.synthetic, decode, make_renderer("cpu", antialias=False), cache)
-        count = round(len(faces) * (1 - config.held_out))
-        test = list(range(count, len(faces)))
-        facts = {"data": f"{len(faces)} synthetic faces, {len(test)} held out"}
-        return Images(faces, list(range(count)), test, {"all": [True] * len(test)}, True, facts)
+        dataset = synthetic_faces(config.synthetic, decode, make_renderer("cpu", antialias=False), cache)
+        train_indices, test = split(config, [str(i) for i in range(len(dataset))])
+        facts = {"data": f"{len(dataset)} synthetic faces, {len(test)} held out"}
+        return Images(dataset, train_indices, test, {"all": [True] * len(test)}, facts)
     corpus = prepare_folder(Path(config.data), cache)
-    kept = held_out(corpus.identities, config.held_out, config.seed)
-    train_indices = [i for i, out in enumerate(kept) if not out]
-    test = [i for i, out in enumerate(kept) if out]
+    train_indices, test = split(config, corpus.identities)
+    if config.landmarks and not corpus.confidence[train_indices].any():
+        raise ValueError(
+            f"--landmarks, but no landmark is known for any photograph of {config.data}; put a landmarks_68.csv beside "
+            "them, or install the detector: pip install mofa3d[landmarks]"
+        )
+    list_failures(config.out / FAILURES, corpus.failures)
+    facts = {
+        "data": f"{config.data}: {len(corpus)} faces, {len(test)} held out",
+        "left out": f"{len(corpus.failures)} photographs; [{FAILURES}]({FAILURES}) lists them with their reasons",
+    }
+    return Images(corpus, train_indices, test, photo_groups(corpus, test, decode.model), facts)
+
+
+def split(config: Config, identities: list[str]) -> tuple[list[int], list[int]]:
+    """Indices to train on and to hold out."""
+    out = held_out(identities, config.held_out, config.seed)
+    train_indices, test = ([i for i, is_out in enumerate(out) if is_out == wanted] for wanted in (False, True))
     if not train_indices or not test:
         raise ValueError(
-            f"{config.data} has {len(set(corpus.identities))} identities, too few to hold {config.held_out:.0%} of them out; "
-            "give more photographs or another --held-out"
+            f"{config.data} has {len(set(identities))} identities, of which --held-out {config.held_out:g} leaves "
+            f"{len(train_indices)} images to train on and {len(test)} to report on; give more images or another fraction"
         )
-    facts = {
-        "data": f"{config.data}: {len(corpus)} faces, {len(test)} held out; {len(corpus.failures)} photographs without a face "
-        "left out",
-    }
-    return Images(corpus, train_indices, test, photo_groups(corpus, test, decode.model), True, facts)
+    return train_indices, test
 
 
 def photo_groups(corpus: PhotoCorpus, test: list[int], model: MorphableModel) -> dict[str, list[bool]]:
@@ -185,29 +194,34 @@ def main(config: Config) -> None:
     if config.device.startswith("cuda") and not torch.cuda.is_available():
         raise ValueError(f"there is no CUDA device for --device {config.device}; leave it out to train on the CPU")
     torch.manual_seed(config.seed)
-    about = description(config, Description(config.model, config.model_path).load_model())
+    about = description(config)
     model = about.load_model()
+    about = replace(about, fingerprint=model.fingerprint())
     weights = None if config.encoder_weights == "none" else config.encoder_weights
     encoder = about.make_encoder(model, weights).to(config.device)
+    if not config.resume and (config.out / CHECKPOINT_NAME).exists():
+        raise ValueError(f"{config.out} already holds a training; pass --resume to go on with it, or another --out")
+    config.out.mkdir(parents=True, exist_ok=True)
     whole = Decoder(model, Camera(about.image_size))
     images = load_images(config, whole)
     # Only frontal vertices enter the vertex loss, so only they (and what their normals need) are decoded for it.
     frontal = Decoder(model.restrict(model.frontal), whole.camera).to(config.device)
     decode = frontal if config.renderer == "vertex" else Decoder(model, whole.camera).to(config.device)
 
-    config.out.mkdir(parents=True, exist_ok=True)
-    if not config.resume and (config.out / CHECKPOINT_NAME).exists():
-        raise ValueError(f"{config.out} already holds a training; pass --resume to go on with it, or another --out")
-    record = {"config": asdict(config), "training": asdict(settings), "description": about.to_dict(), "commit": commit()}
+    record = {
+        "config": asdict(config),
+        "training": asdict(settings),
+        "description": about.to_dict(),
+        "commit": commit(),
+    }
     (config.out / "config.json").write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
 
-    stream = partial(
-        batches, images.dataset, images.train, settings.batch_size, config.seed, mirrored=images.mirrored, device=config.device
-    )
+    stream = partial(batches, images.dataset, images.train, settings.batch_size, config.seed, device=config.device)
     progress = train(encoder, decode, render, stream, settings, config.out, about.to_dict(), config.resume)
 
     encoder.eval()
-    measure = partial(evaluate, decode=frontal, render=make_renderer("vertex"), dataset=images.dataset, indices=images.test)
+    held_out_images = {"dataset": images.dataset, "indices": images.test}
+    measure = partial(evaluate, decode=frontal, render=make_renderer("vertex"), **held_out_images)
     report = Report(
         title="MoFA training report",
         facts={

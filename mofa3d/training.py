@@ -170,11 +170,12 @@ def train(
     progress = Progress()
     if resume:
         progress = restore(out / "checkpoint.pt", encoder, optimizer)
+        _forget_after(progress.iteration, out / "metrics.jsonl")
     encoder.train()
     stream = batches(progress.iteration)
     # TensorBoard and the bar only repeat what metrics.jsonl keeps.
     with (
-        SummaryWriter(out) as board,
+        SummaryWriter(out, purge_step=progress.iteration if resume else None) as board,
         open(out / "metrics.jsonl", "a") as log,
         _bar(config, progress) as bar,
     ):
@@ -226,13 +227,32 @@ def record(progress: Progress, values: dict[str, Tensor], board: SummaryWriter, 
     for name, value in means.items():
         board.add_scalar(name, value, progress.iteration)
     shown = {"photo": "photometric_error", "px": "landmark_error", "area": "area_ratio"}
-    bar.set_postfix({"it": progress.iteration, **{label: f"{means[name]:.3f}" for label, name in shown.items() if name in means}}, refresh=False)
+    errors = {label: f"{means[name]:.3f}" for label, name in shown.items() if name in means}
+    bar.set_postfix({"it": progress.iteration, **errors}, refresh=False)
+
+
+def _forget_after(iteration: int, log: Path) -> None:
+    """Drop the lines of ``metrics.jsonl`` that a resumed training will write again."""
+    lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
+    # A line that was being written when the training died has no end.
+    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["iteration"] <= iteration]
+    log.write_text("".join(kept), encoding="utf-8")
 
 
 def save_checkpoint(
     path: Path, encoder: Encoder, optimizer: torch.optim.Optimizer, progress: Progress, description: dict
 ) -> None:
-    """Write a checkpoint atomically: a crash leaves the previous one whole."""
+    """Write a checkpoint atomically: a crash leaves the previous one whole.
+
+    Raises:
+        DivergenceError: a weight is not finite; the previous checkpoint stays.
+    """
+    broken = [name for name, value in encoder.named_parameters() if not torch.isfinite(value).all()]
+    if broken:
+        raise DivergenceError(
+            f"{broken[0]} is not finite after iteration {progress.iteration}; the last good checkpoint, if any, is "
+            f"{path}. Lower the learning rate and --resume"
+        )
     content = {
         "encoder": encoder.state_dict(),
         "optimizer": optimizer.state_dict(),

@@ -173,6 +173,23 @@ class TestTrain:
         assert_same_weights(content["encoder"], good.state_dict())
         assert len(lines(tmp_path / "broken")) == 5
 
+    def test_weights_that_are_not_finite_are_never_saved(self, decode, tmp_path):
+        encoder, _ = run(decode, tmp_path, iterations=2)
+        with torch.no_grad():
+            encoder.head.bias[3] = float("inf")
+        optimizer = training.make_optimizer(encoder, config())
+        with pytest.raises(DivergenceError, match=r"head\.bias is not finite after iteration 3.*Lower the learning"):
+            training.save_checkpoint(tmp_path / "checkpoint.pt", encoder, optimizer, Progress(3), {})
+        assert training.read_checkpoint(tmp_path / "checkpoint.pt")["progress"]["iteration"] == 2
+
+    def test_resuming_forgets_what_came_after_the_checkpoint(self, decode, tmp_path):
+        run(decode, tmp_path, iterations=3)
+        with open(tmp_path / "metrics.jsonl", "a") as log:
+            log.write(json.dumps({"iteration": 4, "seconds": 9.0, "loss": 99.0}) + '\n{"iteration": 5, "se')
+        run(decode, tmp_path, resume=True, iterations=5)
+        assert [line["iteration"] for line in lines(tmp_path)] == [1, 2, 3, 4, 5]
+        assert all(line["loss"] < 99 for line in lines(tmp_path))
+
     def test_geometry_can_be_frozen_at_the_start(self, decode, tmp_path):
         frozen, _ = run(decode, tmp_path / "a", iterations=2, freeze_geometry=2)
         where = SIZES.slices

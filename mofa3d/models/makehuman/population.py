@@ -1,7 +1,7 @@
 """Move the mean face to where the average of photographed faces is.
 
-The mean of MakeHuman's sliders has higher brows, a longer nose and a smaller chin than people have. Left alone, an encoder
-pays for that with its cheapest modes: it opens every mouth to lower the chin.
+The mean of MakeHuman's sliders has higher brows, a longer nose and a smaller chin than people have. Left alone, an
+encoder pays for that with its cheapest modes: it opens every mouth to lower the chin.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Reflectance modes: a pigment model of skin, lips, hair and eyes, in display RGB.
 
-Skin colour is a base times exp(-melanin·m - haemoglobin·h) in linear RGB, after Tsumura et al. 1999; m and h vary over the
-face by region (lips, lids, cheeks, nose …) and by smooth random fields. Brows, beard, scalp and lashes are layers of hair
-over it. The numbers were set by eye and by the colours of faces in photographs.
+Skin colour is a base times exp(-melanin·m - haemoglobin·h) in linear RGB, after Tsumura et al. 1999; m and h vary over
+the face by region (lips, lids, cheeks, nose …) and by smooth random fields. Brows, beard, scalp and lashes are layers
+of hair over it. The numbers were set by eye and by the colours of faces in photographs.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class PigmentSampler:
         upper = np.maximum(self._stroke([36, 37, 38, 39], 0.024), self._stroke([42, 43, 44, 45], 0.024))
         lower = np.maximum(self._stroke([36, 41, 40, 39], 0.018), self._stroke([42, 47, 46, 45], 0.018))
         self.lashes = np.maximum(upper, 0.5 * lower) * ~surface.eyes
-        self.nostrils = np.maximum(self._blob(points[32] + [0, 0.03, 0], 0.036), self._blob(points[34] + [0, 0.03, 0], 0.036))
+        self.nostrils = np.max([self._blob(points[i] + [0, 0.03, 0], 0.036) for i in (32, 34)], axis=0)
         self.slit = self._stroke([60, 61, 62, 63, 64], 0.018)
         self.cheeks = self._blob(points[[2, 31]].mean(axis=0), 0.17) + self._blob(points[[14, 35]].mean(axis=0), 0.17)
         self.nose = self._blob(points[30], 0.13)
@@ -90,7 +90,7 @@ class PigmentSampler:
         self.beard = np.clip(jaw + moustache + chin, 0, 1) * (1 - lips) * np.clip((points[1, 1] - v[:, 1]) / 0.3, 0, 1)
         hairline = points[24, 1] + 0.72 - 0.35 * np.clip((1.2 - v[:, 2]) / 0.6, 0, 1.2)
         self.scalp = np.clip((v[:, 1] - hairline) / 0.2, 0, 1)
-        self.lids = np.maximum(self._blob(points[36:42].mean(axis=0), 0.12), self._blob(points[42:48].mean(axis=0), 0.12))
+        self.lids = np.max([self._blob(eye.mean(axis=0), 0.12) for eye in (points[36:42], points[42:48])], axis=0)
         corners = [36, 39, 42, 45]
         self.sockets = np.max([self._blob(points[i], 0.045) for i in corners], axis=0)
 
@@ -98,7 +98,7 @@ class PigmentSampler:
         return np.exp(-np.square(self.surface.vertices - centre).sum(axis=1) / (2 * width**2))
 
     def _line(self, ids: list[int], shift: tuple[float, float, float] = (0, 0, 0)) -> tuple[np.ndarray, np.ndarray]:
-        """Distance (N,) of the vertices from a line through landmarks, and where on it (0 … len(ids) - 1) they are nearest."""
+        """Distance (N,) from a line through landmarks, and where on it (0 … len(ids) - 1) each vertex is nearest."""
         points, steps = self.surface.landmarks[ids] + shift, np.linspace(0, len(ids) - 1, 12 * (len(ids) - 1) + 1)
         line = np.stack([np.interp(steps, np.arange(len(ids)), points[:, axis]) for axis in range(3)], axis=1)
         nearest, index = scipy.spatial.cKDTree(line).query(self.surface.vertices)

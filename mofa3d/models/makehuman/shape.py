@@ -29,8 +29,8 @@ ASYMMETRY_DEVIATION = 0.04
 class IdentitySampler:
     """Random adults from MakeHuman's targets.
 
-    Sex, ancestry, age, muscle and weight are drawn as MakeHuman mixes them; the detail targets of head and face are normal,
-    with left and right nearly equal.
+    Sex, ancestry, age, muscle and weight are drawn as MakeHuman mixes them; the detail targets of head and face are
+    normal, with left and right nearly equal.
     """
 
     def __init__(self, data: Path, vertex_count: int, keep: np.ndarray) -> None:
