@@ -62,8 +62,8 @@ def main(config: Config) -> None:
         times["step"].append(end - start)
     print(f"{config}\n{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}")
     for name, values in times.items():
-        values = sorted(values[1:])  # the first step allocates
-        print(f"{name:>17}: median {1e3 * statistics.median(values):7.1f} ms, {1e3 * values[0]:.1f} to {1e3 * values[-1]:.1f}")
+        values = [1e3 * value for value in sorted(values[1:])]  # the first step allocates
+        print(f"{name:>17}: median {statistics.median(values):7.1f} ms, {values[0]:.1f} to {values[-1]:.1f}")
 
 
 if __name__ == "__main__":

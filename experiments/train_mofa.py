@@ -151,7 +151,7 @@ def split(config: Config, identities: list[str]) -> tuple[list[int], list[int]]:
     train_indices, test = ([i for i, is_out in enumerate(out) if is_out == wanted] for wanted in (False, True))
     if not train_indices or not test:
         raise ValueError(
-            f"{config.data} has {len(set(identities))} identities, of which --held-out {config.held_out:g} leaves "
+            f"of {len(set(identities))} identities in {config.data}, --held-out {config.held_out:g} leaves "
             f"{len(train_indices)} images to train on and {len(test)} to report on; give more images or another fraction"
         )
     return train_indices, test

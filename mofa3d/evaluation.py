@@ -67,5 +67,6 @@ def group_means(
     table = {}
     for name, members in groups.items():
         chosen = torch.as_tensor(members)
-        table[name] = {"images": int(chosen.sum()), **{key: float(value[chosen].nanmean()) for key, value in errors.items()}}
+        means = {key: float(value[chosen].nanmean()) for key, value in errors.items()}
+        table[name] = {"images": int(chosen.sum()), **means}
     return table

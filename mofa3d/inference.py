@@ -89,9 +89,8 @@ def lay_over(photo: Photo, reconstruction: Reconstruction, render: Renderer) -> 
         rgba = render(reconstruction.scene).image[0].permute(1, 2, 0).cpu().numpy()
     t = reconstruction.transform
     # OpenCV counts pixel centres from 0, we from 0.5.
-    to_photo = np.array(
-        [[1 / t.scale, 0, t.left + 0.5 / t.scale - 0.5], [0, 1 / t.scale, t.top + 0.5 / t.scale - 0.5]], dtype=np.float64
-    )
+    left, top = t.left + 0.5 / t.scale - 0.5, t.top + 0.5 / t.scale - 0.5
+    to_photo = np.array([[1 / t.scale, 0, left], [0, 1 / t.scale, top]], dtype=np.float64)
     layer = cv2.warpAffine(rgba, to_photo, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     mixed = 255 * layer[..., :3] + (1 - layer[..., 3:]) * photo
     return mixed.round().clip(0, 255).astype(np.uint8)

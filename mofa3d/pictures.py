@@ -60,10 +60,8 @@ def _over(rgba: Float[Tensor, "B 4 H W"], background: Tensor | float) -> Float[T
 @torch.no_grad()
 def panels(scene: Scene, render: Renderer, image: Float[Tensor, "B 3 H W"]) -> UInt8[np.ndarray, "B H W5 3"]:
     """One row per face: photograph, overlay, geometry, reflectance, illumination."""
-    columns = [
-        image, overlay(scene, render, image), geometry(scene, render), reflectance(scene, render), illumination(scene, render),
-    ]  # fmt: skip
-    return to_bytes(torch.cat(columns, dim=3))
+    parts = [geometry(scene, render), reflectance(scene, render), illumination(scene, render)]
+    return to_bytes(torch.cat([image, overlay(scene, render, image), *parts], dim=3))
 
 
 def to_bytes(image: Float[Tensor, "B 3 H W"]) -> UInt8[np.ndarray, "B H W 3"]:

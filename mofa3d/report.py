@@ -32,8 +32,8 @@ CURVES = {
     "area_ratio": "projected area / landmark hull",
 }
 EXPLANATION = """\
-Photometric error: mean colour distance over the visible frontal vertices, RGB in 0 to 1. Landmark error: mean distance of
-46 points in pixels of the 240 px crop. Area ratio: convex hull of the model's 46 projected points over that of the
+Photometric error: mean colour distance over the visible frontal vertices, RGB in 0 to 1. Landmark error: mean distance
+of 46 points in pixels of the 240 px crop. Area ratio: convex hull of the model's 46 projected points over that of the
 photograph's; below 1 the face has shrunk, which the photometric error alone does not show. Geometric error: point to
 point over the frontal face, after the estimated rotation, compensating translation and isotropic scale.
 """
@@ -62,7 +62,10 @@ class Report:
         before, after = group_means(self.before, self.groups), group_means(self.after, self.groups)
         rows = [["held-out images", "number", *(COLUMNS[name][0] for name in names)], ["---"] * (len(names) + 2)]
         for group in self.groups:
-            cells = [f"{_number(before[group][n], COLUMNS[n][1])} → {_number(after[group][n], COLUMNS[n][1])}" for n in names]
+            cells = [
+                " → ".join(_number(errors[group][name], COLUMNS[name][1]) for errors in (before, after))
+                for name in names
+            ]
             rows.append([group, str(after[group]["images"]), *cells])
         return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 

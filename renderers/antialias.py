@@ -60,7 +60,10 @@ class Crossings(NamedTuple):
 
 
 def find_edges(faces: Int[Tensor, "F 3"]) -> Edges:
-    """Edges of a triangulation, 72,000 in 20 ms: keep them. One of more than two faces is listed once per two of them."""
+    """Edges of a triangulation, 72,000 in 20 ms: keep them.
+
+    An edge of more than two faces is listed once per two of them.
+    """
     corners = faces.cpu().numpy().astype(np.int64)
     ends = np.concatenate([corners[:, [0, 1]], corners[:, [1, 2]], corners[:, [2, 0]]])
     opposite = np.concatenate([corners[:, 2], corners[:, 0], corners[:, 1]])
@@ -119,7 +122,7 @@ def find_crossings(
     parallel.run(find, [(image,) for image in range(batch)])
     if not found:
         return Crossings(*(torch.zeros(0, dtype=torch.long) for _ in range(4)), torch.zeros(0, dtype=torch.bool))
-    return Crossings(*(torch.from_numpy(np.concatenate(parts)) for parts in zip(*found)))
+    return Crossings(*(torch.from_numpy(np.concatenate(parts)) for parts in zip(*found, strict=True)))
 
 
 def antialias(
@@ -174,9 +177,7 @@ def _side(px, py, ax, ay, bx, by):
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _find_winners(
-    pixels, depth, edge_vertices, opposite, cull_backfaces, face_index, zbuf, winner, inside_first
-):
+def _find_winners(pixels, depth, edge_vertices, opposite, cull_backfaces, face_index, zbuf, winner, inside_first):
     """Write for each pixel and its right (0) or lower (1) neighbour the outermost edge between them; others stay -1."""
     outermost = np.zeros(winner.shape)
     for edge in range(edge_vertices.shape[0]):

@@ -1,4 +1,4 @@
-"""A z-buffer rasterizer for the CPU that returns PyTorch3D's `Fragments`, hundreds of times faster than PyTorch3D's own.
+"""A z-buffer rasterizer for the CPU that returns PyTorch3D's `Fragments`, hundreds of times faster than its own.
 
 Differentiable: barycentric coordinates and depth, with respect to the vertices' pixel positions and depths. Not
 differentiable: which face is seen (use antialiasing for the gradient at silhouettes) and `dists`.
@@ -100,16 +100,17 @@ class CpuRasterizer(nn.Module):
         _check_supported(settings)
         cameras = kwargs.get("cameras", self.cameras)
         if cameras is None:
-            raise ValueError("CpuRasterizer needs cameras: give them to the constructor or as forward(..., cameras=...)")
-        if len(cameras) not in (1, len(meshes_world)):
-            raise ValueError(f"expected 1 or {len(meshes_world)} cameras for {len(meshes_world)} meshes, got {len(cameras)}")
+            raise ValueError("CpuRasterizer needs cameras: give them to the constructor or to forward as cameras=...")
+        count = len(meshes_world)
+        if len(cameras) not in (1, count):
+            raise ValueError(f"expected 1 or {count} cameras for {count} meshes, got {len(cameras)}")
 
         height, width = _height_width(settings.image_size)
         pixels, depth = _to_pixels(meshes_world, cameras, height, width, kwargs)
         faces = _check_faces(meshes_world.faces_packed(), len(pixels))
         counts = meshes_world.num_faces_per_mesh().tolist()
         first_faces = np.cumsum([0, *counts])[:-1].tolist()
-        per_mesh = [faces[first : first + count] for first, count in zip(first_faces, counts)]
+        per_mesh = list(faces.split(counts))
         perspective = settings.perspective_correct
         if perspective is None:
             perspective = cameras.is_perspective()
@@ -163,7 +164,9 @@ def _check_faces(faces: Tensor, count: int) -> Tensor:
     if faces.ndim != 2 or faces.shape[1] != 3:
         raise ValueError(f"expected faces (F, 3), got {tuple(faces.shape)}")
     if faces.device.type != "cpu":
-        raise ValueError(f"the CPU rasterizer takes tensors on the CPU, got {faces.device}; use another renderer or .cpu()")
+        raise ValueError(
+            f"the CPU rasterizer takes tensors on the CPU, got {faces.device}; use another renderer or .cpu()"
+        )
     faces = faces.to(torch.int64).contiguous()
     if len(faces):
         low, high = faces.aminmax()
@@ -208,8 +211,8 @@ class _Rasterize(torch.autograd.Function):
     def forward(ctx, pixels, depth, faces, first_faces, settings):
         if pixels.device.type != "cpu" or pixels.dtype not in (torch.float32, torch.float64):
             raise ValueError(
-                f"the CPU rasterizer takes float32 or float64 tensors on the CPU, got {pixels.dtype} on {pixels.device}; "
-                "use another renderer or .cpu().float()"
+                "the CPU rasterizer takes float32 or float64 tensors on the CPU, "
+                f"got {pixels.dtype} on {pixels.device}; use another renderer or .cpu().float()"
             )
         batch, (height, width) = len(faces), settings.image_size
         pixels, depth = pixels.detach().contiguous(), depth.detach().to(pixels.dtype).contiguous()

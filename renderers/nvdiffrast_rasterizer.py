@@ -1,7 +1,7 @@
 """nvdiffrast as a backend (Laine et al. 2020): rasterize, interpolate and antialias on an NVIDIA GPU.
 
-The only file that needs nvdiffrast. Its contract, as used here: vertices in clip space (x, y, z, w), int32 triangles, and
-images whose row 0 lies at y/w = -1; `rasterize` returns per pixel (u, v, z/w, triangle + 1) with u and v the
+The only file that needs nvdiffrast. Its contract, as used here: vertices in clip space (x, y, z, w), int32 triangles,
+and images whose row 0 lies at y/w = -1; `rasterize` returns per pixel (u, v, z/w, triangle + 1) with u and v the
 perspective-correct weights of the triangle's first two vertices, and 0 in the last channel where nothing is.
 
 Differentiable: barycentric coordinates inside the surface, and with antialiasing the silhouettes. Not differentiable:
@@ -82,7 +82,9 @@ class NvdiffrastBackend:
         values, _ = use.functions.interpolate(attributes.contiguous(), raster, faces.int().contiguous())
         return values.unsqueeze(3)
 
-    def antialias(self, image: Float[Tensor, "B H W C"], fragments: Fragments, scene: Scene) -> Float[Tensor, "B H W C"]:
+    def antialias(
+        self, image: Float[Tensor, "B H W C"], fragments: Fragments, scene: Scene
+    ) -> Float[Tensor, "B H W C"]:
         """The image blended across its silhouettes, which lets gradients move them."""
         use = self._operations(image.device)
         z = normalized_depth(fragments.zbuf[..., 0], scene.camera.rest_distance)
@@ -92,8 +94,8 @@ class NvdiffrastBackend:
     def _operations(self, device: torch.device) -> Operations:
         if device.type != "cuda":
             raise ValueError(
-                f'the renderer "nvdiffrast" works on NVIDIA GPUs only, but the scene is on {device}; move model and code to '
-                '"cuda", or use the renderer "cpu"'
+                f'the renderer "nvdiffrast" works on NVIDIA GPUs only, but the scene is on {device}; '
+                'move model and code to "cuda", or use the renderer "cpu"'
             )
         return self.contexts.setdefault(device, Operations(device))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import torch
 
@@ -21,7 +22,7 @@ def split_rows(height: int, images: int) -> list[tuple[int, int]]:
     bands = 1 if images >= 4 * threads else threads // math.gcd(max(images, 1), threads)
     bands = max(1, min(bands, MOST_BANDS, height))
     edges = [height * i // bands for i in range(bands + 1)]
-    return list(zip(edges[:-1], edges[1:]))
+    return list(pairwise(edges))
 
 
 def run(task: Callable[..., object], arguments: Iterable[tuple]) -> None:

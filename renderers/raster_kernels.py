@@ -1,7 +1,7 @@
 """Numba kernels of the CPU rasterizer: one call does a band of rows of one image and releases the GIL.
 
-Pixels are x right, y down, with the centre of the top-left pixel at (0.5, 0.5). All arithmetic is in float64: differences
-of float32 pixel positions are then exact, so two triangles that share an edge leave no gap between them.
+Pixels are x right, y down, with the centre of the top-left pixel at (0.5, 0.5). All arithmetic is in float64:
+differences of float32 pixel positions are then exact, so two triangles that share an edge leave no gap between them.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ def _squared_distance_to_segment(px, py, ax, ay, bx, by):
 
 @njit(**_OPTIONS)
 def find_nearest_faces(pixels, depth, faces, first_row, last_row, perspective, cull_backfaces, nearest):
-    """Write into `nearest` (H, W) int64 the index of the nearest face at each pixel of rows first_row..last_row-1, or -1.
+    """Write into `nearest` (H, W) int64 the index of the nearest face at each pixel, or -1.
 
-    A pixel on an edge belongs to both faces; at equal depth the lower index wins. Faces that are degenerate, not finite or
-    reach behind the camera are skipped.
+    Only rows first_row to last_row - 1 are written. A pixel on an edge belongs to both faces; at equal depth the lower
+    index wins. Faces that are degenerate, not finite or reach behind the camera are skipped.
     """
     width = nearest.shape[1]
     # Larger is nearer: inverse depth under perspective (it is linear in the image), else negative depth.
@@ -127,7 +127,18 @@ def locate(pixels, depth, faces, first_row, last_row, perspective, first_face, t
 
 @njit(**_OPTIONS)
 def locate_backward(
-    pixels, depth, faces, first_row, last_row, perspective, first_face, face_index, grad_bary, grad_zbuf, grad_pixels, grad_depth
+    pixels,
+    depth,
+    faces,
+    first_row,
+    last_row,
+    perspective,
+    first_face,
+    face_index,
+    grad_bary,
+    grad_zbuf,
+    grad_pixels,
+    grad_depth,
 ):
     """Add to `grad_pixels` (N, 2) and `grad_depth` (N,) the gradient of `locate`'s coordinates and depths.
 

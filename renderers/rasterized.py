@@ -5,14 +5,14 @@ and all three vertices of its face are in the frontal region and in 𝒱; the we
 
 The weights are divided by the detached number of counted pixels. Dividing by a constant would reward a face for
 shrinking, as Eq. 8 does; this does not. With antialiasing or soft blending the weights follow the covered area
-differentiably, so the loss pulls a silhouette inwards where the error is above the loss's `background_cost` and outwards
-where it is below: use that with a positive `background_cost`.
+differentiably, so the loss pulls a silhouette inwards where the error is above the loss's `background_cost` and
+outwards where it is below: use that with a positive `background_cost`.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -27,18 +27,21 @@ if TYPE_CHECKING:
     from pytorch3d.renderer.mesh.rasterizer import Fragments
 
 
+@runtime_checkable
 class Rasterizer(Protocol):
     """Finds the faces of a scene at each pixel, leaving out those seen from behind."""
 
     def __call__(self, scene: Scene) -> Fragments: ...
 
 
+@runtime_checkable
 class Antialias(Protocol):
     """Blends an image (B, H, W, C) of the scene across its silhouettes."""
 
     def __call__(self, image: Tensor, fragments: Fragments, scene: Scene) -> Tensor: ...
 
 
+@runtime_checkable
 class Interpolate(Protocol):
     """Carries vertex attributes (B, N, D) to the fragments (B, H, W, K, D)."""
 
@@ -79,7 +82,10 @@ class RasterizedRenderer:
         attributes = self.interpolate(fragments, torch.cat([scene.reflectance, scene.normals], dim=-1), scene.faces)
         colors = shade(attributes[..., :3], attributes[..., 3:], scene.illumination)
         counted = counted_fragments(scene, fragments.pix_to_face).to(colors.dtype)
-        layer = self._soft(colors, counted, fragments) if colors.shape[3] > 1 else self._hard(colors, counted, fragments, scene)
+        if colors.shape[3] > 1:
+            layer = self._soft(colors, counted, fragments)
+        else:
+            layer = self._hard(colors, counted, fragments, scene)
         return _rendering(layer, self.background)
 
     def _hard(self, colors: Tensor, counted: Tensor, fragments: Fragments, scene: Scene) -> _Layer:

@@ -89,7 +89,7 @@ class SHShader(nn.Module):
         if cameras is None:
             raise ValueError("SHShader needs cameras: give them to the constructor or as renderer(meshes, cameras=...)")
         if meshes.textures is None:
-            raise ValueError("SHShader takes the reflectance from meshes.textures, got meshes without; use TexturesVertex")
+            raise ValueError("SHShader takes the reflectance from meshes.textures, got none; use TexturesVertex")
         illumination = kwargs.get("illumination", self.illumination)
         if illumination.shape not in ((9, 3), (1, 9, 3), (len(meshes), 9, 3)):
             raise ValueError(f"expected illumination ({len(meshes)}, 9, 3), got {tuple(illumination.shape)}")
@@ -118,7 +118,7 @@ def blend(
 
 
 def _depth_range(fragments: Fragments) -> tuple[Tensor, Tensor]:
-    """Nearest depth and one beyond the farthest of each image (B,), for softmax blending, which wants depths between."""
+    """Nearest depth and one beyond the farthest of each image (B,): softmax blending wants all depths between."""
     depth, covered = fragments.zbuf.detach().flatten(1), fragments.pix_to_face.flatten(1) >= 0
     near = torch.where(covered, depth, torch.inf).amin(dim=1)
     far = torch.where(covered, depth, -torch.inf).amax(dim=1)

@@ -18,11 +18,12 @@ FACE_FRACTION = 0.44
 class VertexRenderer:
     """Samples at the projected vertices that are in 𝒱 and in the frontal region; all others weigh 0.
 
-    Differentiable: positions and colours, and with `area_weights` the weights. Not differentiable: which vertices count.
+    Differentiable: positions and colours, and with `area_weights` the weights. Not differentiable: which vertices
+    count.
 
     Attributes:
-        area_weights: weigh each sample with the image area around its vertex over the area of an average face, instead of
-            1/N_frontal as Eq. 8 does. A sum over samples is then an integral over the image, which a positive
+        area_weights: weigh each sample with the image area around its vertex over the area of an average face, instead
+            of 1/N_frontal as Eq. 8 does. A sum over samples is then an integral over the image, which a positive
             `background_cost` of the loss needs: only then does covering more of the photograph pay.
 
     Reference: Tewari et al. 2017, Eq. 8, whose constant 1/N rewards turning or shrinking the face, as Sec. 8 admits;

@@ -10,7 +10,10 @@ REST_DISTANCE = 1000.0
 
 
 def ellipsoid(rings: int, dtype=torch.float32) -> tuple[Tensor, Tensor]:
-    """A closed head-sized ellipsoid: vertices (N, 3) mm, x right, y up, z to the viewer; faces counter-clockwise outside."""
+    """A closed head-sized ellipsoid.
+
+    Vertices (N, 3) are in mm, x right, y up, z to the viewer; faces run counter-clockwise seen from outside.
+    """
     u, v = torch.meshgrid(
         torch.linspace(-torch.pi, torch.pi, rings), torch.linspace(-1.57, 1.57, rings), indexing="xy"
     )
@@ -30,7 +33,9 @@ def project(vertices: Tensor, image_size: int) -> tuple[Tensor, Tensor]:
     return torch.stack([x, image_size / 2 - scale * vertices[..., 1]], dim=-1), depth
 
 
-def random_soup(count: int, image_size: int, generator: torch.Generator, dtype=torch.float64) -> tuple[Tensor, Tensor, Tensor]:
+def random_soup(
+    count: int, image_size: int, generator: torch.Generator, dtype=torch.float64
+) -> tuple[Tensor, Tensor, Tensor]:
     """Unconnected triangles of all sizes, many across the border of the image: pixels, depth, faces."""
     centre = torch.rand(count, 1, 2, generator=generator, dtype=dtype) * 1.4 * image_size - 0.2 * image_size
     size = image_size * 10 ** (0.3 - 2 * torch.rand(count, 1, 1, generator=generator, dtype=dtype))
@@ -61,7 +66,10 @@ def pixel_centres(image_size: int, dtype=torch.float64) -> Tensor:
 
 
 def barycentric(points: Tensor, corners: Tensor, depth: Tensor, perspective: bool = True) -> tuple[Tensor, Tensor]:
-    """Coordinates (P, 3) and depth (P,) of points (P, 2) in triangles (P, 3, 2) by solving a linear system, with autograd."""
+    """Coordinates (P, 3) and depth (P,) of points (P, 2) in triangles (P, 3, 2), by solving a linear system.
+
+    Differentiable by autograd.
+    """
     ones = torch.ones_like(corners[..., :1])
     system = torch.cat([corners, ones], dim=-1).transpose(-1, -2)
     linear = torch.linalg.solve(system, torch.cat([points, ones[:, 0]], dim=-1))

@@ -99,7 +99,8 @@ def test_nearer_triangle_wins_and_orientation_of_the_image():
     expected[0, :4] = expected[:4, 0] = 1
     expected[1, :3] = expected[2, :2] = 1
     assert torch.equal(fragments.pix_to_face[0, ..., 0], expected)
-    assert fragments.zbuf[0, 0, 0, 0] == 10 and fragments.zbuf[0, 7, 7, 0] == 20
+    assert fragments.zbuf[0, 0, 0, 0] == 10
+    assert fragments.zbuf[0, 7, 7, 0] == 20
 
 
 def test_no_holes_between_faces():
@@ -171,7 +172,7 @@ def test_gradients_equal_autograd_of_reference(perspective):
     points = scenes.pixel_centres(24)[row, column]
     bary, z = scenes.barycentric(points, pixels[image[:, None], corners], depth[image[:, None], corners], perspective)
     reference = (torch.cat([bary, z[:, None]], -1) * weights[covered]).sum()
-    for value, expected in zip(ours, torch.autograd.grad(reference, [pixels, depth])):
+    for value, expected in zip(ours, torch.autograd.grad(reference, [pixels, depth]), strict=True):
         torch.testing.assert_close(value, expected, rtol=1e-7, atol=1e-9 * expected.abs().max().item())
 
 
@@ -220,7 +221,12 @@ def test_raster_settings_in_forward_override():
 
 
 @pytest.mark.parametrize(
-    ("settings", "name"), [({"faces_per_pixel": 2}, "faces_per_pixel"), ({"blur_radius": 0.1}, "blur_radius"), ({"z_clip_value": 1.0}, "z_clip")]
+    ("settings", "name"),
+    [
+        ({"faces_per_pixel": 2}, "faces_per_pixel"),
+        ({"blur_radius": 0.1}, "blur_radius"),
+        ({"z_clip_value": 1.0}, "z_clip"),
+    ],
 )
 def test_unsupported_settings_are_refused(settings, name):
     with pytest.raises(ValueError, match=name):

@@ -5,6 +5,7 @@ import torch
 
 from conftest import make_code
 from mofa3d import Camera, Decoder, losses
+from mofa3d.scene import Rendering
 from renderers import make_renderer
 from renderers.vertex import FACE_FRACTION, vertex_areas
 
@@ -61,7 +62,8 @@ def test_background_cost_rewards_covering_the_image(tiny_model_double):
         scene = Decoder(tiny_model_double, Camera(64))(code.replace(translation=translation))
         rendering = render(scene)
         constant = torch.full((1, 3, 64, 64), 0.5, dtype=torch.float64)
-        flat = rendering.__class__(rendering.positions, torch.full_like(rendering.colors, 0.5 + 0.1 / 3**0.5), rendering.weights)
+        colors = torch.full_like(rendering.colors, 0.5 + 0.1 / 3**0.5)
+        flat = Rendering(rendering.positions, colors, rendering.weights)
         losses.photometric(flat, constant, cost).sum().backward()
         gradients.append(float(translation.grad[0, 2]))
     assert gradients[0] < 0 < gradients[1]  # a larger t_z moves the face away from the camera
