@@ -152,7 +152,7 @@ def split(config: Config, identities: list[str]) -> tuple[list[int], list[int]]:
     if not train_indices or not test:
         raise ValueError(
             f"of {len(set(identities))} identities in {config.data}, --held-out {config.held_out:g} leaves "
-            f"{len(train_indices)} images to train on and {len(test)} to report on; give more images or another fraction"
+            f"{len(train_indices)} images to train on and {len(test)} to report on; give more images or another share"
         )
     return train_indices, test
 
