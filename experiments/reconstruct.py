@@ -54,8 +54,8 @@ def main(config: Config) -> int:
             photo = read_photo(path)
             faces = reconstructor(photo, config.every_face)
         except ValueError as error:
-            failed += 1
-            print(f"{path}: {error}", file=sys.stderr)  # the other photographs are still worth doing
+            failed += 1  # the other photographs are still worth doing
+            print(f"error: {error}" if str(path) in str(error) else f"error: {path}: {error}", file=sys.stderr)
             continue
         for number, found in enumerate(faces):
             folder = config.out / (path.stem if len(faces) == 1 else f"{path.stem}_{number}")

@@ -213,7 +213,8 @@ def train(
 def _bar(config: TrainingConfig, progress: Progress) -> tqdm:
     """A progress bar of seconds if the training is limited in time, else of iterations."""
     if config.minutes:
-        total, initial, form = 60 * config.minutes, progress.seconds, "{l_bar}{bar}| {n:.0f}/{total:.0f} s{postfix}"
+        total, form = 60 * config.minutes, "{l_bar}{bar}| {n:.0f}/{total:.0f} s{postfix}"
+        initial = min(progress.seconds, total)  # tqdm takes no start beyond the end
         return tqdm(total=total, initial=initial, bar_format=form, dynamic_ncols=True, mininterval=1)
     return tqdm(total=config.iterations, initial=progress.iteration, unit="it", dynamic_ncols=True, mininterval=1)
 

@@ -205,9 +205,12 @@ def _find_winners(pixels, depth, edge_vertices, opposite, cull_backfaces, face_i
             for line in range(int(first_line), int(last_line) + 1):
                 t = (line + 0.5 - ay) / (by - ay)
                 position = ax + t * (bx - ax) - 0.5
-                if not 0.0 <= position < length - 1.0:
+                if not -1.0 < position < length:
                     continue
-                first = int(position)
+                # A centre exactly on the edge belongs to the surface: the other pixel is the one beyond the edge.
+                first = math.ceil(position) - 1 if surface_follows else math.floor(position)
+                if not 0 <= first < length - 1:
+                    continue
                 distance = position - first
                 inside, outside = first, first + 1
                 if surface_follows:

@@ -92,7 +92,7 @@ class NvdiffrastBackend:
         return use.functions.antialias(image.contiguous(), raster, clip_space(scene), _triangles(scene))
 
     def _operations(self, device: torch.device) -> Operations:
-        if device.type != "cuda":
+        if device not in self.contexts and device.type != "cuda":
             raise ValueError(
                 f'the renderer "nvdiffrast" works on NVIDIA GPUs only, but the scene is on {device}; '
                 'move model and code to "cuda", or use the renderer "cpu"'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mofa3d.scene import Scene
@@ -15,13 +15,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pytorch3dRasterizer:
-    """`MeshRasterizer` on the scene's meshes and cameras; settings as in PyTorch3D's `RasterizationSettings`."""
+    """`MeshRasterizer` on the scene's geometry and cameras; settings as in PyTorch3D's `RasterizationSettings`.
+
+    PyTorch3D works in float32 only; its fragments are returned in the type of the scene.
+    """
 
     faces_per_pixel: int = 1
     blur_radius: float = 0.0
 
     def __call__(self, scene: Scene) -> Fragments:
         from pytorch3d.renderer import MeshRasterizer, RasterizationSettings
+        from pytorch3d.structures import Meshes
 
         settings = RasterizationSettings(
             image_size=scene.camera.image_size,
@@ -29,7 +33,14 @@ class Pytorch3dRasterizer:
             blur_radius=self.blur_radius,
             cull_backfaces=True,
         )
-        return MeshRasterizer(cameras=scene.cameras, raster_settings=settings)(scene.meshes)
+        meshes = Meshes(verts=scene.vertices.float(), faces=scene.faces.expand(len(scene), -1, -1))
+        fragments = MeshRasterizer(cameras=scene.cameras, raster_settings=settings)(meshes)
+        return replace(
+            fragments,
+            zbuf=fragments.zbuf.to(scene.vertices.dtype),
+            bary_coords=fragments.bary_coords.to(scene.vertices.dtype),
+            dists=fragments.dists.to(scene.vertices.dtype),
+        )
 
 
 def make_pytorch3d_renderer(

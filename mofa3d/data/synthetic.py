@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import repeat
 from pathlib import Path
 
 import cv2
@@ -56,6 +57,10 @@ class SyntheticConfig:
     depth: float = 15.0
     backgrounds: str = ""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ValueError(f"count must be at least 1, got {self.count}; give the number of faces to render")
 
 
 def sample_codes(config: SyntheticConfig, count: int, sizes: CodeSizes, generator: torch.Generator) -> SemanticCode:
@@ -109,13 +114,16 @@ def texture(size: int, random: np.random.Generator) -> np.ndarray:
 
 def backgrounds(config: SyntheticConfig, size: int, random: np.random.Generator) -> Iterator[np.ndarray]:
     """An endless stream of backgrounds (size, size, 3) in 0 to 1."""
+    # The folder is looked up here and not at the first background, before anything is written.
     photos = find_photos(Path(config.backgrounds)) if config.backgrounds else []
-    while True:
-        if photos:
-            photo = read_photo(photos[random.integers(len(photos))])
-            yield cv2.resize(photo, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-        else:
-            yield texture(size, random)
+    return (_background(photos, size, random) for _ in repeat(None))
+
+
+def _background(photos: Sequence[Path], size: int, random: np.random.Generator) -> np.ndarray:
+    if not photos:
+        return texture(size, random)
+    photo = read_photo(photos[random.integers(len(photos))])
+    return cv2.resize(photo, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 
 class SyntheticFaces(Dataset):
@@ -147,7 +155,7 @@ def synthetic_faces(config: SyntheticConfig, decode: Decoder, render: Renderer, 
     Args:
         config: what to make.
         decode: with the whole model, not a restricted one.
-        render: a raster backend, whose `Rendering` has an image.
+        render: a raster backend with a black background, whose `Rendering` has an image.
         cache: folder for the images.
     """
     settings = {**asdict(config), "model": decode.model.fingerprint(), "size": decode.camera.image_size}
@@ -175,9 +183,9 @@ def _render_all(
         part = codes[start : start + BATCH]
         scene = decode(part)
         rgba = render(scene).image.permute(0, 2, 3, 1)
-        color, alpha = rgba[..., :3].clamp(0, 1), rgba[..., 3:]
+        color, alpha = rgba[..., :3].clamp(0, 1), rgba[..., 3:]  # colour times alpha already
         background = torch.from_numpy(np.stack([next(behind) for _ in range(len(part))]))
-        blended = color * alpha + background * (1 - alpha)
+        blended = color + background * (1 - alpha)
         images[start : start + len(part)] = (255 * blended).round().to(torch.uint8).numpy()
         landmarks.append(scene.landmarks)
     images.flush()

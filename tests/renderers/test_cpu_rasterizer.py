@@ -233,6 +233,7 @@ def test_unsupported_settings_are_refused(settings, name):
         CpuRasterizer(raster_settings=RasterizationSettings(**settings))
 
 
+@pytest.mark.usefixtures("unchecked_types")
 def test_bad_arguments_are_refused():
     pixels, depth, faces = torch.zeros(1, 3, 2), torch.ones(1, 3), torch.tensor([[0, 1, 3]])
     with pytest.raises(ValueError, match="index 3 vertices"):

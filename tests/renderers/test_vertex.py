@@ -66,7 +66,7 @@ def test_background_cost_rewards_covering_the_image(tiny_model_double):
         flat = Rendering(rendering.positions, colors, rendering.weights)
         losses.photometric(flat, constant, cost).sum().backward()
         gradients.append(float(translation.grad[0, 2]))
-    assert gradients[0] < 0 < gradients[1]  # a larger t_z moves the face away from the camera
+    assert gradients[1] < 0 < gradients[0]  # a larger t_z moves the face away from the camera
 
 
 def test_gradient_of_areas(scene):

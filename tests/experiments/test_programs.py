@@ -1,0 +1,275 @@
+"""The programs as their users run them: a small training, its reconstructions, and one line about every mistake."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from PIL import Image
+
+from conftest import make_tiny_model
+from mofa3d.data.synthetic import SyntheticConfig
+from mofa3d.morphable_model import MorphableModel, save_model
+
+EXPERIMENTS = Path(__file__).parent.parent.parent / "experiments"
+
+
+def load(name: str) -> ModuleType:
+    """A program as a module, without running it."""
+    spec = importlib.util.spec_from_file_location(name, EXPERIMENTS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+train_mofa, reconstruct = load("train_mofa"), load("reconstruct")
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A folder with a tiny face model, which is also the cache of all prepared data."""
+    folder = tmp_path_factory.mktemp("workplace")
+    save_model(make_tiny_model(), folder / "tiny.safetensors")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOFA3D_CACHE", str(folder / "cache"))
+        yield folder
+
+
+def config(workplace: Path, **changes):
+    """A few steps of a small training on two dozen synthetic faces."""
+    options = {
+        "synthetic": SyntheticConfig(count=24),
+        "held_out": 0.25,
+        "model_path": str(workplace / "tiny.safetensors"),
+        "encoder": "mobilenet_v2",
+        "encoder_weights": "none",
+        "input_size": 32,
+        "iterations": 20,
+        "batch_size": 4,
+        "out": workplace / "run",
+    }
+    return train_mofa.Config(**{**options, **changes})
+
+
+@pytest.fixture(scope="module")
+def trained(workplace) -> Path:
+    """The folder of a finished training."""
+    train_mofa.main(config(workplace))
+    return workplace / "run"
+
+
+@pytest.fixture
+def failing(workplace, tmp_path):
+    """Start a training that must fail before it trains, and leave no checkpoint."""
+
+    def fail(message: str, **changes) -> None:
+        with pytest.raises(ValueError, match=message):
+            train_mofa.main(config(workplace, **{"out": tmp_path / "out", **changes}))
+        assert not list(tmp_path.rglob("checkpoint.pt"))
+
+    return fail
+
+
+def run(program: str, *arguments: str | Path) -> tuple[int, list[str], str]:
+    """Exit code, the lines of standard error that report errors, and all of standard error, of a fresh process."""
+    command = [sys.executable, str(EXPERIMENTS / program), *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return result.returncode, [s for s in result.stderr.splitlines() if s.startswith("error:")], result.stderr
+
+
+class TestTraining:
+    def test_everything_is_written(self, trained):
+        names = {path.name for path in trained.iterdir()}
+        assert {"checkpoint.pt", "config.json", "metrics.jsonl", "report.md", "report.json"} <= names
+        assert {"curves.png", "faces.png"} <= names
+        assert {f"face_{i}.{suffix}" for i in range(3) for suffix in ("glb", "ply")} <= names
+        assert not [name for name in names if name.startswith(".")]
+
+    def test_report_says_what_was_done(self, trained):
+        content = json.loads((trained / "report.json").read_text(encoding="utf-8"))
+        held = content["after"]["all"]["images"]
+        assert 3 <= held < 12
+        assert content["facts"]["data"] == f"24 synthetic faces, {held} held out"
+        assert content["facts"]["training"].startswith("20 iterations of 4 in ")
+        assert content["facts"]["encoder"] == "mobilenet_v2 at 32 px"
+        for stage in ("before", "after"):
+            row = content[stage]["all"]
+            assert row["images"] == held
+            assert all(row[name] > 0 for name in ("photometric", "landmark", "area", "geometric"))
+        assert content["before"] != content["after"]
+        text = (trained / "report.md").read_text(encoding="utf-8")
+        photometric = [format(content[stage]["all"]["photometric"], ".3f") for stage in ("before", "after")]
+        assert f"| all | {held} | {photometric[0]} → {photometric[1]} |" in text
+        assert "(face_2.glb)" in text
+
+    def test_record_says_how_it_was_done(self, trained):
+        record = json.loads((trained / "config.json").read_text(encoding="utf-8"))
+        assert record["config"]["renderer"] == "vertex"
+        assert record["training"]["iterations"] == 20
+        assert record["training"]["minutes"] == 0  # a number of iterations means just that
+        assert record["description"]["fingerprint"] == make_tiny_model().fingerprint()
+        assert record["commit"]
+
+    def test_log_and_pictures(self, trained):
+        log = [json.loads(line) for line in (trained / "metrics.jsonl").read_text().splitlines()]
+        assert [line["iteration"] for line in log] == [10, 20]
+        assert all({"photometric", "landmark_error", "area_ratio", "loss"} <= line.keys() for line in log)
+        held = json.loads((trained / "report.json").read_text(encoding="utf-8"))["after"]["all"]["images"]
+        # Two columns of five pictures.
+        assert Image.open(trained / "faces.png").size == (2 * 5 * 240, (held + 1) // 2 * 240)
+        assert len(trimesh.load_mesh(trained / "face_0.glb", process=False).vertices) == 144
+
+    def test_resumed_training_goes_on_and_reports_again(self, workplace, trained):
+        out = workplace / "resumed"
+        shutil.copytree(trained, out)
+        train_mofa.main(config(workplace, out=out, iterations=30, resume=True))
+        log = [json.loads(line)["iteration"] for line in (out / "metrics.jsonl").read_text().splitlines()]
+        assert log == [10, 20, 30]
+        content = json.loads((out / "report.json").read_text(encoding="utf-8"))
+        assert content["facts"]["training"].startswith("30 iterations")
+
+    def test_folder_of_photographs(self, workplace, portrait, tmp_path):
+        # Enough people that some are held out and some are not, which the hashes of their names decide.
+        (tmp_path / "photos").mkdir()
+        for number in range(8):
+            shutil.copyfile(portrait, tmp_path / "photos" / f"Person{number}_0001.jpg")
+        (tmp_path / "photos" / "broken.jpg").write_text("no image")
+        out = tmp_path / "out"
+        train_mofa.main(config(workplace, data=str(tmp_path / "photos"), held_out=0.4, iterations=2, out=out))
+        content = json.loads((out / "report.json").read_text(encoding="utf-8"))
+        held = content["after"]["all"]["images"]
+        assert 0 < held < 8
+        assert content["facts"]["data"] == f"{tmp_path / 'photos'}: 8 faces, {held} held out"
+        assert content["facts"]["left out"].startswith("1 photographs; ")
+        assert "broken.jpg" in (out / "failures.csv").read_text(encoding="utf-8")
+        assert content["after"]["photos"]["images"] == held  # the row of the only source
+        assert "geometric" not in content["after"]["all"]  # nobody knows the true geometry
+
+
+class TestTrainingMistakes:
+    def test_missing_folder(self, failing, tmp_path):
+        failing(r"there is no folder .*nowhere; give a folder of photographs", data=str(tmp_path / "nowhere"))
+
+    def test_empty_folder(self, failing, tmp_path):
+        (tmp_path / "empty").mkdir()
+        failing(r"empty holds no photographs", data=str(tmp_path / "empty"))
+
+    def test_folder_without_faces(self, failing, tmp_path):
+        (tmp_path / "photos").mkdir()
+        Image.new("RGB", (90, 90), "grey").save(tmp_path / "photos" / "a.png")
+        failing(r"no face was found in any of the 1 photographs", data=str(tmp_path / "photos"))
+
+    def test_folder_of_one_person(self, failing, portrait, tmp_path):
+        (tmp_path / "photos").mkdir()
+        shutil.copyfile(portrait, tmp_path / "photos" / "Grace_Hopper_0001.jpg")
+        failing(r"of 1 identities in .*photos, --held-out 0\.25 leaves", data=str(tmp_path / "photos"))
+
+    def test_unknown_renderer(self, failing):
+        failing("unknown renderer 'oil'; there are vertex, cpu, pytorch3d, nvdiffrast", renderer="oil")
+
+    def test_unknown_encoder(self, failing):
+        failing("unknown encoder 'vgg': choose one of alexnet, vgg_face, mobilenet_v2, resnet50", encoder="vgg")
+
+    def test_encoder_weights_that_are_missing_or_of_another_network(self, failing, tmp_path):
+        path = tmp_path / "weights.pth"
+        failing(r"encoder weights .*weights\.pth do not exist", encoder_weights=str(path))
+        torch.save({"conv.weight": torch.zeros(3)}, path)
+        failing(r"weights\.pth are not weights of mobilenet_v2 .*: it lacks features", encoder_weights=str(path))
+
+    def test_missing_face_model(self, failing, tmp_path):
+        failing(r"nowhere\.safetensors is not a mofa3d model file", model_path=str(tmp_path / "nowhere.safetensors"))
+        failing("unknown face model 'clay'", model="clay", model_path="")
+
+    def test_nothing_to_resume(self, failing):
+        failing(r"there is no checkpoint at .*out/checkpoint\.pt", resume=True)
+
+    def test_training_that_is_there_already(self, workplace, trained):
+        before = (trained / "checkpoint.pt").read_bytes()
+        with pytest.raises(ValueError, match="run already holds a training; pass --resume to go on with it"):
+            train_mofa.main(config(workplace))
+        assert (trained / "checkpoint.pt").read_bytes() == before
+
+    def test_one_line_on_standard_error(self, workplace, tmp_path):
+        code, errors, everything = run(
+            "train_mofa.py", "--data", tmp_path / "nowhere", "--model-path", workplace / "tiny.safetensors",
+            "--encoder-weights", "none", "--out", tmp_path / "out",
+        )  # fmt: skip
+        assert code == 2
+        assert errors == [f"error: there is no folder {tmp_path / 'nowhere'}; give a folder of photographs"]
+        assert "Traceback" not in everything
+
+
+class TestReconstruction:
+    def test_everything_is_written(self, trained, portrait, tmp_path, capsys):
+        settings = reconstruct.Config(photos=(portrait,), checkpoint=trained, out=tmp_path)
+        assert reconstruct.main(settings) == 0
+        folder = tmp_path / "grace_hopper"
+        assert capsys.readouterr().out == f"{portrait} -> {folder}\n"
+        assert {path.name for path in folder.iterdir()} == {
+            "code.json", "overlay.png", "panels.png", "mesh.glb", "mesh.ply",
+        }  # fmt: skip
+        assert Image.open(folder / "panels.png").size == (5 * 240, 240)
+        photo, overlay = np.asarray(Image.open(portrait)), np.asarray(Image.open(folder / "overlay.png"))
+        changed = (photo != overlay).any(axis=-1)
+        assert 0.05 < changed.mean() < 0.5
+        rows, columns = np.nonzero(changed)
+        assert np.hypot(columns.mean() - 265, rows.mean() - 230) < 40  # the face
+        for name in ("mesh.glb", "mesh.ply"):
+            assert len(trimesh.load_mesh(folder / name, process=False).vertices) == 144
+
+    def test_code_is_that_of_the_mesh(self, trained, portrait, tmp_path):
+        reconstruct.main(reconstruct.Config(photos=(portrait,), checkpoint=trained / "checkpoint.pt", out=tmp_path))
+        content = json.loads((tmp_path / "grace_hopper" / "code.json").read_text(encoding="utf-8"))
+        assert content["photo"] == str(portrait)
+        assert content["crop"]["scale"] > 0
+        model: MorphableModel = make_tiny_model()
+        shape, expression = torch.tensor([content["shape"]]), torch.tensor([content["expression"]])
+        mesh = trimesh.load_mesh(tmp_path / "grace_hopper" / "mesh.ply", process=False)
+        np.testing.assert_allclose(mesh.vertices, model.geometry(shape, expression)[0], atol=1e-3)
+
+    def test_missing_checkpoint(self, portrait, tmp_path):
+        with pytest.raises(ValueError, match=r"there is no checkpoint at .*nowhere"):
+            reconstruct.main(reconstruct.Config(photos=(portrait,), checkpoint=tmp_path / "nowhere", out=tmp_path))
+
+    def test_missing_checkpoint_on_standard_error(self, portrait, tmp_path):
+        code, errors, everything = run(
+            "reconstruct.py", portrait, "--checkpoint", tmp_path / "nowhere", "--out", tmp_path / "out"
+        )
+        assert code == 2
+        assert len(errors) == 1
+        assert f"there is no checkpoint at {tmp_path / 'nowhere'}" in errors[0]
+        assert "Traceback" not in everything
+        assert not (tmp_path / "out").exists()
+
+    def test_unreadable_photograph_on_standard_error(self, trained, tmp_path):
+        (tmp_path / "text.jpg").write_text("no image")
+        code, errors, everything = run(
+            "reconstruct.py", tmp_path / "text.jpg", "--checkpoint", trained, "--out", tmp_path / "out"
+        )
+        assert code == 2
+        assert errors == [
+            f"error: {tmp_path / 'text.jpg'} is not an image that can be read; give a JPEG, PNG, WebP or BMP file"
+        ]
+        assert "Traceback" not in everything
+
+    def test_the_other_photographs_are_still_done(self, trained, portrait, tmp_path, capsys):
+        noise = np.random.default_rng(0).integers(0, 256, (120, 120, 3), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / "noise.png")
+        photos = (tmp_path / "noise.png", tmp_path / "missing.jpg", portrait)
+        assert reconstruct.main(reconstruct.Config(photos=photos, checkpoint=trained, out=tmp_path / "out")) == 2
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["grace_hopper"]
+        errors = capsys.readouterr().err.splitlines()
+        assert errors == [
+            f"error: {photos[0]}: no face was found; give a photograph with a clear, roughly frontal face",
+            f"error: there is no photograph at {photos[1]}; check the path",
+        ]
