@@ -43,11 +43,11 @@ QUICK = TrainingConfig(
     minutes=10.0,
     batch_size=24,
     optimizer="adam",
-    learning_rate=2e-4,
+    learning_rate=3e-4,
     depth_learning_rate=2e-4,
     decay=True,
     freeze_geometry=150,
-    loss=LossWeights(background_cost=0.18),
+    loss=LossWeights(regularizer=1e-4, coloured_light=0.5, background_cost=0.18),
 )
 
 
@@ -66,7 +66,8 @@ class Config:
     landmarks: bool = False
     """Train with the landmark surrogate too (Eq. 9)."""
     background_cost: float | None = None
-    """Lowers the error of each visible vertex, weighted by its projected area; 0 is Eq. 8 as printed."""
+    """Lowers the error of each visible vertex, weighted by its projected area; 0 is Eq. 8 as printed, and the default
+    with --landmarks."""
     iterations: int | None = None
     minutes: float | None = None
     """End after this time; 0 means no limit."""
@@ -111,15 +112,18 @@ def training_config(config: Config) -> TrainingConfig:
     asked = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
     if config.iterations is not None and config.minutes is None:
         asked["minutes"] = 0.0  # a number of iterations means just that
-    cost = preset.loss.background_cost if config.background_cost is None else config.background_cost
-    return replace(preset, **asked, loss=LossWeights(landmark=float(config.landmarks), background_cost=cost))
+    cost = config.background_cost
+    if cost is None:
+        cost = 0.0 if config.landmarks else preset.loss.background_cost  # landmarks keep a face from shrinking
+    return replace(preset, **asked, loss=replace(preset.loss, landmark=float(config.landmarks), background_cost=cost))
 
 
 def description(config: Config) -> Description:
     """What the checkpoint will say about the autoencoder."""
     name = config.encoder or ("alexnet" if config.preset == "paper" else "mobilenet_v2")
     size = config.input_size if config.input_size is not None else (0 if config.preset == "paper" else 112)
-    return Description(config.model, config.model_path, encoder=name, input_size=size or None)
+    path = str(Path(config.model_path).resolve()) if config.model_path else ""
+    return Description(config.model, path, encoder=name, input_size=size or None)
 
 
 def load_images(config: Config, decode: Decoder) -> Images:
@@ -187,20 +191,29 @@ def commit() -> str:
     return answer.stdout.strip() or "unknown"
 
 
+def check_device(name: str) -> None:
+    """Fail with one line when there is no such device."""
+    try:
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA asserts
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"--device {name} cannot be used ({reason}); leave it out to train on the CPU") from None
+
+
 def main(config: Config) -> None:
     settings = training_config(config)
     render_options = {"area_weights": True} if config.renderer == "vertex" and settings.loss.background_cost else {}
     render = make_renderer(config.renderer, **render_options)
-    if config.device.startswith("cuda") and not torch.cuda.is_available():
-        raise ValueError(f"there is no CUDA device for --device {config.device}; leave it out to train on the CPU")
+    check_device(config.device)
     torch.manual_seed(config.seed)
     about = description(config)
     model = about.load_model()
     about = replace(about, fingerprint=model.fingerprint())
     weights = None if config.encoder_weights == "none" else config.encoder_weights
     encoder = about.make_encoder(model, weights).to(config.device)
-    if not config.resume and (config.out / CHECKPOINT_NAME).exists():
-        raise ValueError(f"{config.out} already holds a training; pass --resume to go on with it, or another --out")
+    if config.resume != (config.out / CHECKPOINT_NAME).exists():
+        found = "holds no training; leave out --resume" if config.resume else "already holds a training; pass --resume"
+        raise ValueError(f"{config.out} {found}, or choose another --out")
     config.out.mkdir(parents=True, exist_ok=True)
     whole = Decoder(model, Camera(about.image_size))
     images = load_images(config, whole)
@@ -247,7 +260,7 @@ def main(config: Config) -> None:
 if __name__ == "__main__":
     try:
         main(tyro.cli(Config, description=__doc__))
-    except (ValueError, DivergenceError) as error:
+    except (ValueError, OSError, DivergenceError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:

@@ -70,6 +70,8 @@ class Encoder(nn.Module):
         freeze_batch_norm: bool = False,
     ) -> None:
         super().__init__()
+        if input_size is not None and input_size < 1:
+            raise ValueError(f"the encoder's input size must be at least 1 pixel, got {input_size}")
         sizes = sizes or CodeSizes()
         # A third faster on CPUs than the default layout, and no slower on GPUs.
         self.backbone = backbone.to(memory_format=torch.channels_last)

@@ -77,6 +77,19 @@ def landmark(
     return (confidence[:, points] * offset.square().sum(dim=-1)).sum(dim=1)
 
 
+def coloured_light(code: SemanticCode) -> Float[Tensor, "B"]:
+    """How far the light is from white: Σ (γ_bc − mean over c)².
+
+    Light times reflectance is all that a photograph shows, so without this prior green skin under red light is as good
+    as skin under white light.
+
+    Reference: Deng et al. 2019, "Accurate 3D Face Reconstruction with Weakly-Supervised Learning", whose published
+    training has this term; it is not part of Tewari et al. 2017.
+    """
+    grey = code.illumination.mean(dim=2, keepdim=True)
+    return (code.illumination - grey).square().sum(dim=(1, 2))
+
+
 def regularizer(code: SemanticCode) -> Float[Tensor, "B"]:
     """Statistical regularisation Σα² + 1.7e-3 Σβ² + 0.8 Σδ² (Eq. 10)."""
     return (

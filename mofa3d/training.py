@@ -33,12 +33,14 @@ class LossWeights:
         photometric: w_photo.
         regularizer: w_reg.
         landmark: w_land of the surrogate; 0 trains without landmarks.
+        coloured_light: of `mofa3d.losses.coloured_light`; the paper has none.
         background_cost: see `mofa3d.losses.photometric`; 0 is Eq. 8 as printed.
     """
 
     photometric: float = 1.92
     regularizer: float = 2.9e-5
     landmark: float = 0.0
+    coloured_light: float = 0.0
     background_cost: float = 0.0
 
 
@@ -103,6 +105,8 @@ def compute_losses(
     }
     if weights.landmark:
         terms["landmark"] = losses.landmark(scene.landmarks, points, confidence, decode.camera.image_size)
+    if weights.coloured_light:
+        terms["coloured_light"] = losses.coloured_light(code)
     with torch.no_grad():
         watched = {
             "photometric_error": metrics.photometric_error(rendering, image),
@@ -163,13 +167,13 @@ def train(
 
     Raises:
         DivergenceError: a loss that is not finite; the last good checkpoint stays.
-        ValueError: nothing to resume from.
+        ValueError: nothing to resume from, or a training of another encoder, face model or optimiser.
     """
     optimizer = make_optimizer(encoder, config)
     rates = [group["lr"] for group in optimizer.param_groups]
     progress = Progress()
     if resume:
-        progress = restore(out / "checkpoint.pt", encoder, optimizer)
+        progress = restore(out / "checkpoint.pt", encoder, optimizer, description)
         _forget_after(progress.iteration, out / "metrics.jsonl")
     encoder.train()
     stream = batches(progress.iteration)
@@ -265,10 +269,25 @@ def save_checkpoint(
     os.replace(temporary, path)
 
 
-def restore(path: Path, encoder: Encoder, optimizer: torch.optim.Optimizer) -> Progress:
-    """Load encoder, optimiser and progress from a checkpoint of the same training."""
+def restore(path: Path, encoder: Encoder, optimizer: torch.optim.Optimizer, description: dict) -> Progress:
+    """Load encoder, optimiser and progress from a checkpoint of the same training.
+
+    Raises:
+        ValueError: the checkpoint is of another encoder, face model or optimiser.
+    """
     content = read_checkpoint(path)
-    encoder.load_state_dict(content["encoder"])
+    remedy = "resume with the settings it was trained with, or choose another --out"
+    before = content["description"]
+    for name, value in description.items():
+        if before.get(name) != value:
+            raise ValueError(f"{path} was trained with {name} {before.get(name)!r}, not {value!r}; {remedy}")
+    options = [group.keys() for group in content["optimizer"]["param_groups"]]
+    if options != [group.keys() for group in optimizer.state_dict()["param_groups"]]:
+        raise ValueError(f"{path} was trained with another optimiser than {type(optimizer).__name__}; {remedy}")
+    try:
+        encoder.load_state_dict(content["encoder"])
+    except RuntimeError:
+        raise ValueError(f"the weights in {path} do not fit its own description; the file is damaged") from None
     optimizer.load_state_dict(content["optimizer"])
     return Progress(**content["progress"])
 

@@ -7,6 +7,7 @@ import math
 import pytest
 import torch
 
+from conftest import make_code
 from mofa3d import losses
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.scene import Rendering
@@ -127,3 +128,13 @@ def test_the_distance_is_not_squared():
     rendering = Rendering(torch.full((1, 1, 2), 2.5), torch.ones(1, 1, 3), torch.ones(1, 1))
     value = float(losses.photometric(rendering, torch.zeros(1, 3, 5, 5)))
     assert value == pytest.approx(math.sqrt(3))
+
+
+def test_coloured_light_is_the_square_distance_from_grey():
+    code = make_code(2, dtype=torch.float64)
+    light = torch.zeros(2, 9, 3, dtype=torch.float64)
+    light[0, 0] = torch.tensor([0.3, 0.0, 0.0])  # grey would be 0.1: 0.2² + 0.1² + 0.1²
+    light[0, 4] = 0.7  # white
+    light[1, 8] = torch.tensor([0.0, 0.1, -0.1])
+    values = losses.coloured_light(code.replace(illumination=light))
+    torch.testing.assert_close(values, torch.tensor([0.06, 0.02], dtype=torch.float64))

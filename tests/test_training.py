@@ -225,6 +225,22 @@ class TestTrain:
         (line,) = lines(tmp_path)
         assert set(line) == {"iteration", "seconds", "photometric", "regularizer", "photometric_error", "loss"}
 
+    @pytest.mark.parametrize(
+        ("description", "changes", "message"),
+        [
+            ({"note": "other"}, {}, r"was trained with note 'tiny', not 'other'; resume with"),
+            ({"note": "tiny"}, {"optimizer": "adadelta"}, "was trained with another optimiser than Adadelta"),
+        ],
+    )
+    def test_another_training_is_not_resumed(self, decode, tmp_path, description, changes, message):
+        run(decode, tmp_path, iterations=1)
+        encoder, settings = make_encoder(), config(iterations=2, **changes)
+        with pytest.raises(ValueError, match=message):
+            training.train(
+                encoder, decode, VertexRenderer(), stream_of(decode), settings, tmp_path, description, resume=True
+            )
+        assert_same_weights(encoder.state_dict(), make_encoder().state_dict())
+
     def test_nothing_to_resume_from(self, decode, tmp_path):
         with pytest.raises(ValueError, match=r"there is no checkpoint at .*checkpoint\.pt; give the folder"):
             run(decode, tmp_path, resume=True, iterations=1)

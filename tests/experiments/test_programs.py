@@ -191,11 +191,11 @@ class TestTrainingMistakes:
         failing("unknown face model 'clay'", model="clay", model_path="")
 
     def test_nothing_to_resume(self, failing):
-        failing(r"there is no checkpoint at .*out/checkpoint\.pt", resume=True)
+        failing(r"out holds no training; leave out --resume, or choose another --out", resume=True)
 
     def test_training_that_is_there_already(self, workplace, trained):
         before = (trained / "checkpoint.pt").read_bytes()
-        with pytest.raises(ValueError, match="run already holds a training; pass --resume to go on with it"):
+        with pytest.raises(ValueError, match="run already holds a training; pass --resume, or choose another --out"):
             train_mofa.main(config(workplace))
         assert (trained / "checkpoint.pt").read_bytes() == before
 

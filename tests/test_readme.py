@@ -1,0 +1,35 @@
+"""The README's Python examples run as they are printed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).parent.parent / "README.md"
+EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+
+
+def run(example: str) -> dict:
+    names: dict = {}
+    exec(compile(example, str(README), "exec"), names)
+    return names
+
+
+def test_autoencoder_example(default_model):
+    names = run(EXAMPLES[0])
+    assert names["loss"].shape == (1,)
+    assert 0.1 < float(names["loss"]) < 1.0
+
+
+def test_plain_pytorch3d_example():
+    image = run(EXAMPLES[1])["image"]
+    assert image.shape == (1, 240, 240, 4)
+    # A unit sphere seen from 3 away in a field of view of 60 degrees: a disc of radius tan(asin 1/3) / tan 30°.
+    share = float(image[..., 3].mean())
+    assert share == pytest.approx(3.1416 / 4 * (0.35355 / 0.57735) ** 2, rel=0.02)
+
+
+def test_every_example_is_tested():
+    assert len(EXAMPLES) == 2
