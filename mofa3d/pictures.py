@@ -13,6 +13,7 @@ from mofa3d import harmonics
 from mofa3d.scene import Renderer, Scene
 
 CLAY = 0.75  # reflectance of geometry pictures
+GREY = 0.5  # of illumination pictures: light on skin is often above 1, and would come out as plain white on clay
 COLUMNS = ("photograph", "overlay", "geometry", "reflectance", "illumination")
 
 
@@ -35,7 +36,7 @@ def reflectance(scene: Scene, render: Renderer) -> Float[Tensor, "B 3 H W"]:
 
 def illumination(scene: Scene, render: Renderer) -> Float[Tensor, "B 3 H W"]:
     """The estimated light on a grey face, on white."""
-    return _over(render(recolored(scene, CLAY, scene.illumination)).image, 1.0)
+    return _over(render(recolored(scene, GREY, scene.illumination)).image, 1.0)
 
 
 def recolored(scene: Scene, reflectance: Tensor | float, illumination: Float[Tensor, "*B 9 3"]) -> Scene:

@@ -99,8 +99,8 @@ class TestIllumination:
         scene = Decoder(tiny_model, Camera(SIZE))(SemanticCode.zeros(1, SIZES))
         inside, outside = regions(scene, render)
         picture = pictures.illumination(scene, render)
-        # The reflectance of clay under the ambient light.
-        torch.testing.assert_close(pixels(picture, inside), torch.full((int(inside.sum()), 3), 0.75 * 0.7))
+        # Half of the ambient light.
+        torch.testing.assert_close(pixels(picture, inside), torch.full((int(inside.sum()), 3), 0.5 * 0.7))
         assert bool((pixels(picture, outside) == 1).all())
 
     def test_reflectance_does_not_matter(self, scene, render):
