@@ -156,6 +156,22 @@ class TestTraining:
         assert "geometric" not in content["after"]["all"]  # nobody knows the true geometry
 
 
+@pytest.mark.parametrize(
+    ("options", "landmark", "background_cost"),
+    [
+        ({}, 1.0, 0.0),  # synthetic faces know their landmarks
+        ({"landmarks": False}, 0.0, 0.14),
+        ({"data": "photos"}, 0.0, 0.14),
+        ({"data": "photos", "landmarks": True}, 1.0, 0.0),
+        ({"data": "photos", "landmarks": True, "background_cost": 0.1}, 1.0, 0.1),
+        ({"data": "photos", "preset": "paper"}, 0.0, 0.0),
+    ],
+)
+def test_losses_that_are_on(options, landmark, background_cost):
+    loss = train_mofa.training_config(train_mofa.Config(**options)).loss
+    assert (loss.landmark, loss.background_cost) == (landmark, background_cost)
+
+
 class TestTrainingMistakes:
     def test_missing_folder(self, failing, tmp_path):
         failing(r"there is no folder .*nowhere; give a folder of photographs", data=str(tmp_path / "nowhere"))
