@@ -164,6 +164,7 @@ class TestTraining:
         ({"data": "photos"}, 0.0, 0.14),
         ({"data": "photos", "landmarks": True}, 1.0, 0.0),
         ({"data": "photos", "landmarks": True, "background_cost": 0.1}, 1.0, 0.1),
+        ({"preset": "paper"}, 0.0, 0.0),
         ({"data": "photos", "preset": "paper"}, 0.0, 0.0),
     ],
 )
