@@ -18,6 +18,7 @@ import torch
 import tyro
 
 from mofa3d import Camera, Decoder, SemanticCode, load_model
+from mofa3d.data.synthetic import SyntheticConfig, sample_codes
 from mofa3d.scene import Renderer, Scene
 from renderers import make_renderer
 from renderers.cpu_rasterizer import rasterize_scene
@@ -32,15 +33,6 @@ class Config:
     repeats: int = 20
     reference_repeats: int = 3
     seed: int = 0
-
-
-def random_codes(decode: Decoder, batch: int) -> SemanticCode:
-    """Faces like those of photographs: random, moderately turned."""
-    sizes = decode.model.sizes
-    vector = torch.randn(batch, sizes.total)
-    for block, scale in {"rotation": 0.2, "translation": 5.0, "illumination": 0.1}.items():
-        vector[:, sizes.slices[block]] *= scale
-    return SemanticCode.from_vector(vector, sizes)
 
 
 def measure(label: str, work: Callable[[], object], repeats: int, images: int) -> float:
@@ -81,9 +73,8 @@ def agreement(scene: Scene) -> None:
 
 
 @torch.no_grad()
-def time_rasterizers(decode: Decoder, config: Config) -> None:
-    scenes = decode(random_codes(decode, config.batch_size))
-    single = decode(random_codes(decode, 1))
+def time_rasterizers(decode: Decoder, codes: SemanticCode, config: Config) -> None:
+    scenes, single = decode(codes), decode(codes[:1])
     reference = Pytorch3dRasterizer()
     ours = measure("our rasterizer", lambda: rasterize_scene(scenes), config.repeats, config.batch_size)
     alone = measure("our rasterizer, one image", lambda: rasterize_scene(single), config.repeats, 1)
@@ -102,12 +93,12 @@ def time_renderer(label: str, render: Renderer, decode: Decoder, codes: Semantic
 
 
 def main(config: Config) -> None:
-    torch.manual_seed(config.seed)
     decode = Decoder(load_model("makehuman"), Camera(config.image_size))
     print(f"{config}\n{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}")
     print(f"{len(decode.model.mean_shape)} vertices, {len(decode.model.faces)} faces")
-    time_rasterizers(decode, config)
-    codes = random_codes(decode, config.batch_size)
+    generator = torch.Generator().manual_seed(config.seed)
+    codes = sample_codes(SyntheticConfig(), config.batch_size, decode.model.sizes, generator)
+    time_rasterizers(decode, codes, config)
     time_renderer("antialiased", make_renderer("cpu"), decode, codes, config)
     time_renderer("hard", make_renderer("cpu", antialias=False), decode, codes, config)
 

@@ -39,8 +39,7 @@ def main(config: Config) -> None:
     images = (lit, clay, pictures.reflectance(scene, render))
     rows = [np.concatenate(list(pictures.to_bytes(row)), axis=1) for row in images]
     config.out.parent.mkdir(parents=True, exist_ok=True)
-    if not cv2.imwrite(str(config.out), np.concatenate(rows)[..., ::-1]):
-        raise ValueError(f"cannot write {config.out}; choose a path that ends in .png")
+    cv2.imwrite(str(config.out), np.concatenate(rows)[..., ::-1])
     print(config.out)
 
 

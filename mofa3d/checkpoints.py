@@ -10,7 +10,7 @@ from mofa3d.decoder import Decoder
 from mofa3d.encoders import Encoder, OutputScales, make_encoder
 from mofa3d.models import load_model
 from mofa3d.morphable_model import MorphableModel
-from mofa3d.training import read_checkpoint
+from mofa3d.training import load_weights, read_checkpoint
 
 CHECKPOINT_NAME = "checkpoint.pt"
 
@@ -81,8 +81,5 @@ def open_run(run: Path) -> tuple[Encoder, Decoder]:
     description = Description.from_dict(content["description"])
     model = description.load_model()
     encoder = description.make_encoder(model)
-    try:
-        encoder.load_state_dict(content["encoder"])
-    except RuntimeError:
-        raise ValueError(f"the weights in {path} do not fit its own description; the file is damaged") from None
+    load_weights(encoder, content, path)
     return encoder.eval(), Decoder(model, Camera(description.image_size))

@@ -284,12 +284,21 @@ def restore(path: Path, encoder: Encoder, optimizer: torch.optim.Optimizer, desc
     options = [group.keys() for group in content["optimizer"]["param_groups"]]
     if options != [group.keys() for group in optimizer.state_dict()["param_groups"]]:
         raise ValueError(f"{path} was trained with another optimiser than {type(optimizer).__name__}; {remedy}")
+    load_weights(encoder, content, path)
+    optimizer.load_state_dict(content["optimizer"])
+    return Progress(**content["progress"])
+
+
+def load_weights(encoder: Encoder, content: dict, path: Path) -> None:
+    """Fill an encoder from what `read_checkpoint` gave.
+
+    Raises:
+        ValueError: the weights are not those of the encoder that the checkpoint describes.
+    """
     try:
         encoder.load_state_dict(content["encoder"])
     except RuntimeError:
         raise ValueError(f"the weights in {path} do not fit its own description; the file is damaged") from None
-    optimizer.load_state_dict(content["optimizer"])
-    return Progress(**content["progress"])
 
 
 def read_checkpoint(path: Path) -> dict:
