@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import pickle
 import sys
@@ -13,7 +14,7 @@ from torchvision.models.vgg import make_layers
 
 from mofa3d import encoders
 from mofa3d.code_sizes import CodeSizes
-from mofa3d.encoders import Encoder, OutputScales, load_backbone_weights, make_encoder
+from mofa3d.encoders import Encoder, OutputScales, fold_frozen_norms, load_backbone_weights, make_encoder
 
 MEAN = torch.tensor([0.485, 0.456, 0.406])
 STD = torch.tensor([0.229, 0.224, 0.225])
@@ -108,6 +109,49 @@ class TestOutputs:
             assert encoder.backbone[0].training is not frozen
             encoder.eval()
             assert not encoder.backbone[0].training
+
+
+class TestFoldedNorms:
+    """The fast path of frozen batch normalisation against PyTorch's own layers."""
+
+    @staticmethod
+    def network() -> nn.Sequential:
+        torch.manual_seed(0)
+        layers = nn.Sequential(
+            nn.Sequential(nn.Conv2d(3, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8), nn.ReLU6()),
+            nn.Sequential(nn.Conv2d(8, 8, 3, stride=2, groups=8), nn.BatchNorm2d(8, eps=0.1)),
+            nn.BatchNorm2d(8),
+        )
+        for layer in layers.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                for values in (layer.weight, layer.bias, layer.running_mean):
+                    nn.init.normal_(values)
+                nn.init.uniform_(layer.running_var, 0.5, 2.0)
+        return layers.double()
+
+    @pytest.mark.parametrize("frozen", [True, False])
+    def test_same_outputs_gradients_and_statistics(self, frozen):
+        plain = self.network().train(not frozen)
+        folded = fold_frozen_norms(copy.deepcopy(plain))
+        image = torch.rand(4, 3, 9, 9, dtype=torch.float64)
+        outputs = [layers(image) for layers in (plain, folded)]
+        torch.testing.assert_close(*outputs)
+        for output in outputs:
+            output.pow(3).sum().backward()
+        assert list(plain.state_dict()) == list(folded.state_dict())
+        for (name, expected), parameter in zip(plain.named_parameters(), folded.parameters(), strict=True):
+            torch.testing.assert_close(parameter.grad, expected.grad, msg=name)
+        for name, expected in plain.named_buffers():
+            torch.testing.assert_close(folded.get_buffer(name), expected, msg=name)
+
+    def test_frozen_norms_are_not_run_as_layers_of_their_own(self):
+        folded = fold_frozen_norms(self.network()).eval()
+        run = []
+        for name, layer in folded.named_modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                layer.register_forward_hook(lambda *_, name=name: run.append(name))
+        folded(torch.rand(1, 3, 9, 9, dtype=torch.float64))
+        assert run == ["2"]  # follows no convolution directly
 
 
 class TestWeights:
