@@ -7,8 +7,6 @@ Also times the whole "cpu" renderer: rasterize, interpolate, shade and antialias
 
 from __future__ import annotations
 
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -19,6 +17,7 @@ import tyro
 
 from mofa3d import Camera, Decoder, SemanticCode, load_model
 from mofa3d.data.synthetic import SyntheticConfig, sample_codes
+from mofa3d.environment import commit, machine
 from mofa3d.scene import Renderer, Scene
 from renderers import make_renderer
 from renderers.cpu_rasterizer import rasterize_scene
@@ -94,7 +93,7 @@ def time_renderer(label: str, render: Renderer, decode: Decoder, codes: Semantic
 
 def main(config: Config) -> None:
     decode = Decoder(load_model("makehuman"), Camera(config.image_size))
-    print(f"{config}\n{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}")
+    print(f"{config}\n{machine()}, commit {commit()}")
     print(f"{len(decode.model.mean_shape)} vertices, {len(decode.model.faces)} faces")
     generator = torch.Generator().manual_seed(config.seed)
     codes = sample_codes(SyntheticConfig(), config.batch_size, decode.model.sizes, generator)

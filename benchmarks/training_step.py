@@ -6,8 +6,6 @@
 
 from __future__ import annotations
 
-import os
-import platform
 import statistics
 import time
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ import tyro
 
 from mofa3d import Camera, Decoder, SemanticCode, load_model, losses
 from mofa3d.encoders import make_encoder
+from mofa3d.environment import commit, machine
 from mofa3d.training import TrainingConfig, make_optimizer
 from renderers import make_renderer
 
@@ -60,7 +59,7 @@ def main(config: Config) -> None:
         times["decoder and loss"].append(decoded - encoded)
         times["optimizer"].append(end - returned)
         times["step"].append(end - start)
-    print(f"{config}\n{platform.processor() or platform.machine()}, {os.cpu_count()} cores, torch {torch.__version__}")
+    print(f"{config}\n{machine()}, commit {commit()}")
     for name, values in times.items():
         values = [1e3 * value for value in sorted(values[1:])]  # the first step allocates
         print(f"{name:>17}: median {statistics.median(values):7.1f} ms, {values[0]:.1f} to {values[-1]:.1f}")

@@ -9,6 +9,7 @@ sources with equal weight, and how far the average landmarks then lie from the p
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,12 +23,17 @@ from mofa3d.losses import LANDMARKS_46
 from mofa3d.models.makehuman.cache import cache_directory
 
 
-def main(photos: tyro.conf.Positional[Path]) -> None:
-    """Calibrate crops on a folder of photographs with landmarks."""
+@dataclass(frozen=True)
+class Config:
+    photos: tyro.conf.Positional[Path]
+    """A folder of photographs with landmarks."""
+
+
+def main(config: Config) -> None:
     decode = Decoder(load_model("makehuman"), Camera(IMAGE_SIZE))
     points = list(LANDMARKS_46)
     target = decode(SemanticCode.zeros(1)).landmarks[0, points].double().numpy()
-    corpus = prepare_folder(photos, cache_directory())
+    corpus = prepare_folder(config.photos, cache_directory())
     known = corpus.confidence.bool().all(dim=1).numpy()
     side = IMAGE_SIZE / CROP_SCALE  # in a crop, every face's box is the same
     box = FaceBox(IMAGE_SIZE / 2, IMAGE_SIZE / 2 - CROP_SHIFT * side, side, 0)
@@ -48,7 +54,7 @@ def main(photos: tyro.conf.Positional[Path]) -> None:
 
 if __name__ == "__main__":
     try:
-        tyro.cli(main, description=__doc__)
+        main(tyro.cli(Config, description=__doc__))
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

@@ -11,12 +11,11 @@ Writes checkpoint.pt, config.json, metrics.jsonl, TensorBoard's files and report
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 import tyro
@@ -29,6 +28,7 @@ from mofa3d.data.folder import PhotoCorpus, list_failures, prepare_folder
 from mofa3d.data.split import held_out
 from mofa3d.data.synthetic import SyntheticConfig, synthetic_faces
 from mofa3d.data.yaw import YAW_BINS, estimate_yaw
+from mofa3d.environment import check_device, commit
 from mofa3d.evaluation import average_face, evaluate
 from mofa3d.models.makehuman.cache import cache_directory
 from mofa3d.morphable_model import MorphableModel
@@ -51,6 +51,9 @@ QUICK = TrainingConfig(
 )
 
 
+Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
+
+
 @dataclass(frozen=True)
 class Config:
     """Options left at None follow the preset."""
@@ -63,8 +66,10 @@ class Config:
     """"paper": AdaDelta, batches of 5, Eq. 8 as printed. "quick": Adam, batches of 24, a background cost."""
     out: Path = Path("runs/default")
     """Folder for everything this training writes."""
-    landmarks: bool | None = None
-    """Train with the landmark surrogate too (Eq. 9); by default on synthetic faces, whose points are known."""
+    landmarks: Flag = False
+    """Train with the landmark surrogate too (Eq. 9); the default on synthetic faces, whose points are known."""
+    no_landmarks: Flag = False
+    """Train without it on synthetic faces too."""
     background_cost: float | None = None
     """Lowers the error of each visible vertex, weighted by its projected area; 0 is Eq. 8 as printed, and the default
     with --landmarks."""
@@ -111,9 +116,10 @@ def with_landmarks(config: Config) -> bool:
     Synthetic faces fit the model so well that a background cost that suits photographs makes unsupervised faces grow
     without end (landmark error 17 -> 108 px in five minutes at 0.18).
     """
-    if config.landmarks is None:
-        return config.data == "synthetic" and config.preset == "quick"
-    return config.landmarks
+    if config.landmarks and config.no_landmarks:
+        raise ValueError("--landmarks and --no-landmarks exclude each other; give one of them")
+    by_default = config.data == "synthetic" and config.preset == "quick"
+    return config.landmarks or (by_default and not config.no_landmarks)
 
 
 def training_config(config: Config) -> TrainingConfig:
@@ -193,22 +199,6 @@ def spread(items: list[int], count: int) -> list[int]:
     """A few of the items, evenly spread."""
     step = max(1, len(items) // count)
     return items[::step][:count]
-
-
-def commit() -> str:
-    """The version of this repository, for the record."""
-    command = ["git", "describe", "--always", "--dirty"]
-    answer = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parent, check=False)
-    return answer.stdout.strip() or "unknown"
-
-
-def check_device(name: str) -> None:
-    """Fail with one line when there is no such device."""
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA asserts
-        reason = str(error).splitlines()[0]
-        raise ValueError(f"--device {name} cannot be used ({reason}); leave it out to train on the CPU") from None
 
 
 def main(config: Config) -> None:

@@ -1,14 +1,25 @@
-"""The README's Python examples run as they are printed."""
+"""The README's Python examples run as they are printed, and the commands that are shown are understood."""
 
 from __future__ import annotations
 
 import re
-from pathlib import Path
+import shlex
 
 import pytest
+import tyro
 
-README = Path(__file__).parent.parent / "README.md"
+from programs import ROOT, load
+
+README = ROOT / "README.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+PROGRAMS = [*ROOT.glob("experiments/*.py"), *ROOT.glob("benchmarks/*.py")]
+COMMANDS = [
+    (folder, program, arguments.strip())
+    for path in (README, *PROGRAMS)
+    for folder, program, arguments in re.findall(
+        r"python (experiments|benchmarks)/(\w+)\.py([^`#\n]*)", path.read_text(encoding="utf-8")
+    )
+]
 
 
 def run(example: str) -> dict:
@@ -33,3 +44,16 @@ def test_plain_pytorch3d_example():
 
 def test_every_example_is_tested():
     assert len(EXAMPLES) == 2
+
+
+@pytest.mark.parametrize(("folder", "program", "arguments"), sorted(set(COMMANDS)))
+def test_commands_are_understood(folder, program, arguments):
+    settings = tyro.cli(load(program, ROOT / folder).Config, args=shlex.split(arguments))
+    for option in re.findall(r"--([\w-]+)(?:[= ]([\d.]+))?", arguments):
+        name, number = option[0].replace("-", "_"), option[1]
+        if number:
+            assert getattr(settings, name) == float(number)
+
+
+def test_commands_of_all_programs_are_shown():
+    assert {program for _, program, _ in COMMANDS} == {path.stem for path in PROGRAMS}

@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 import trimesh
+import tyro
 from PIL import Image
 
 from conftest import make_tiny_model
 from mofa3d.data.synthetic import SyntheticConfig
 from mofa3d.morphable_model import MorphableModel, save_model
-
-EXPERIMENTS = Path(__file__).parent.parent.parent / "experiments"
-
-
-def load(name: str) -> ModuleType:
-    """A program as a module, without running it."""
-    spec = importlib.util.spec_from_file_location(name, EXPERIMENTS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
+from programs import EXPERIMENTS, load
 
 train_mofa, reconstruct = load("train_mofa"), load("reconstruct")
 
@@ -159,21 +147,26 @@ class TestTraining:
 @pytest.mark.parametrize(
     ("options", "landmark", "background_cost"),
     [
-        ({}, 1.0, 0.0),  # synthetic faces know their landmarks
-        ({"landmarks": False}, 0.0, 0.14),
-        ({"data": "photos"}, 0.0, 0.14),
-        ({"data": "photos", "landmarks": True}, 1.0, 0.0),
-        ({"data": "photos", "landmarks": True, "background_cost": 0.1}, 1.0, 0.1),
-        ({"preset": "paper"}, 0.0, 0.0),
-        ({"data": "photos", "preset": "paper"}, 0.0, 0.0),
+        ("", 1.0, 0.0),  # synthetic faces know their landmarks
+        ("--no-landmarks", 0.0, 0.14),
+        ("--data photos", 0.0, 0.14),
+        ("--data photos --no-landmarks", 0.0, 0.14),
+        ("--landmarks --data photos", 1.0, 0.0),
+        ("--data photos --landmarks --background-cost 0.1", 1.0, 0.1),
+        ("--preset paper", 0.0, 0.0),
+        ("--preset paper --landmarks", 1.0, 0.0),
+        ("--data photos --preset paper", 0.0, 0.0),
     ],
 )
 def test_losses_that_are_on(options, landmark, background_cost):
-    loss = train_mofa.training_config(train_mofa.Config(**options)).loss
+    loss = train_mofa.training_config(tyro.cli(train_mofa.Config, args=options.split())).loss
     assert (loss.landmark, loss.background_cost) == (landmark, background_cost)
 
 
 class TestTrainingMistakes:
+    def test_landmarks_and_none(self, failing):
+        failing("--landmarks and --no-landmarks exclude each other", landmarks=True, no_landmarks=True)
+
     def test_missing_folder(self, failing, tmp_path):
         failing(r"there is no folder .*nowhere; give a folder of photographs", data=str(tmp_path / "nowhere"))
 
