@@ -1,6 +1,7 @@
 # make            the same as `make install`
 # make train      train the autoencoder with the paper's renderer into runs/default
 # make test       linters, import rules and the quick tests
+# make cuda-build compile nvdiffrast's CUDA plugin; needs a C++ compiler, but neither a GPU nor a CUDA toolkit
 # PYTHON=python3.12 chooses the interpreter that .venv is made with.
 
 VENV := .venv
@@ -10,7 +11,7 @@ SUPPORTED := import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 13
 PYTHON ?= $(firstword $(foreach name,python3 python3.12 python3.11 python3.10,\
 	$(shell $(name) -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $(name))))
 
-.PHONY: install train test lint clean
+.PHONY: install train test lint cuda-build clean
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -32,6 +33,10 @@ lint: $(STAMP)
 
 test: lint
 	$(BIN)/python -m pytest -m "not slow and not cuda"
+
+cuda-build: $(STAMP)
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[cuda-build]'
+	$(BIN)/python experiments/build_nvdiffrast.py
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache
