@@ -15,7 +15,7 @@ from mofa3d import pictures
 from mofa3d.checkpoints import open_run
 from mofa3d.data.crop import CropTransform, crop_face
 from mofa3d.data.detect import FaceBox, detect_faces
-from mofa3d.data.photo import Photo
+from mofa3d.data.photo import Photo, to_tensor
 from mofa3d.decoder import Decoder
 from mofa3d.encoders import Encoder
 from mofa3d.scene import Renderer, Scene
@@ -73,7 +73,7 @@ class Reconstructor:
 
     def _reconstruct(self, photo: Photo, box: FaceBox) -> Reconstruction:
         pixels, transform = crop_face(photo, box, self.decode.camera.image_size)
-        crop = (torch.from_numpy(pixels).to(self.device) / 255).permute(2, 0, 1)
+        crop = to_tensor(pixels).to(self.device)
         code = SemanticCode.from_vector(self.encoder(crop[None]), self.decode.model.sizes)
         return Reconstruction(box, crop, transform, code, self.decode(code))
 

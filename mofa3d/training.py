@@ -19,7 +19,7 @@ from tqdm import tqdm
 from mofa3d import losses, metrics
 from mofa3d.decoder import Decoder
 from mofa3d.encoders import Encoder
-from mofa3d.scene import Renderer
+from mofa3d.scene import Renderer, Rendering, Scene
 from mofa3d.semantic_code import SemanticCode
 
 Batch = dict[str, Tensor]
@@ -86,34 +86,37 @@ def make_optimizer(encoder: Encoder, config: TrainingConfig) -> torch.optim.Opti
 
 
 def compute_losses(
-    code: SemanticCode, decode: Decoder, render: Renderer, batch: Batch, weights: LossWeights
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Unweighted losses and the errors that are watched beside them, each (B,); a loss that is off is absent.
+    code: SemanticCode, scene: Scene, rendering: Rendering, batch: Batch, weights: LossWeights
+) -> dict[str, Tensor]:
+    """Unweighted losses, each (B,); a loss that is off is absent.
 
     Args:
         code: what the encoder said about the batch.
-        decode, render: image formation.
+        scene, rendering: what was made of it.
         batch: ``image`` (B, 3, H, W) in 0 to 1, ``landmarks`` (B, 68, 2) px, ``confidence`` (B, 68).
         weights: which losses are on.
     """
-    scene = decode(code)
-    rendering = render(scene)
-    image, points, confidence = batch["image"], batch["landmarks"], batch["confidence"]
     terms = {
-        "photometric": losses.photometric(rendering, image, weights.background_cost),
+        "photometric": losses.photometric(rendering, batch["image"], weights.background_cost),
         "regularizer": losses.regularizer(code),
     }
     if weights.landmark:
-        terms["landmark"] = losses.landmark(scene.landmarks, points, confidence, decode.camera.image_size)
+        size = scene.camera.image_size
+        terms["landmark"] = losses.landmark(scene.landmarks, batch["landmarks"], batch["confidence"], size)
     if weights.coloured_light:
         terms["coloured_light"] = losses.coloured_light(code)
-    with torch.no_grad():
-        watched = {
-            "photometric_error": metrics.photometric_error(rendering, image),
-            "landmark_error": metrics.landmark_error(scene.landmarks, points, confidence),
-            "area_ratio": metrics.area_ratio(scene.landmarks, points, confidence),
-        }
-    return terms, watched
+    return terms
+
+
+@torch.no_grad()
+def compute_errors(scene: Scene, rendering: Rendering, batch: Batch) -> dict[str, Tensor]:
+    """The errors that are watched beside the losses, each (B,)."""
+    points = (scene.landmarks, batch["landmarks"], batch["confidence"])
+    return {
+        "photometric_error": metrics.photometric_error(rendering, batch["image"]),
+        "landmark_error": metrics.landmark_error(*points),
+        "area_ratio": metrics.area_ratio(*points),
+    }
 
 
 def without_geometry(code: SemanticCode) -> SemanticCode:
@@ -192,7 +195,9 @@ def train(
             code = SemanticCode.from_vector(encoder(batch["image"]), decode.model.sizes)
             if progress.iteration < config.freeze_geometry:
                 code = without_geometry(code)
-            terms, watched = compute_losses(code, decode, render, batch, config.loss)
+            scene = decode(code)
+            rendering = render(scene)
+            terms = compute_losses(code, scene, rendering, batch, config.loss)
             total = sum(getattr(config.loss, name) * term.mean() for name, term in terms.items())
             if not torch.isfinite(total):
                 values = {name: float(term.detach().mean()) for name, term in terms.items()}
@@ -207,7 +212,8 @@ def train(
             progress.seconds = time.monotonic() - started
             bar.update(min(progress.seconds, bar.total) - bar.n if config.minutes else 1)
             if progress.iteration % config.log_every == 0:
-                record(progress, {**terms, **watched, "loss": total[None]}, board, log, bar)
+                errors = compute_errors(scene, rendering, batch)
+                record(progress, {**terms, **errors, "loss": total[None]}, board, log, bar)
             if progress.iteration % config.checkpoint_every == 0:
                 save_checkpoint(out / "checkpoint.pt", encoder, optimizer, progress, description)
     save_checkpoint(out / "checkpoint.pt", encoder, optimizer, progress, description)

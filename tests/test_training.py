@@ -91,9 +91,10 @@ class TestComputeLosses:
         batch, code = make_batch(decode, 3), make_code(4, SIZES, 7, torch.float32)
         batch["confidence"][0, 30] = 0.25
         weights = LossWeights(landmark=1.0, background_cost=0.1)
-        terms, watched = training.compute_losses(code, decode, VertexRenderer(), batch, weights)
         scene = decode(code)
         rendering = VertexRenderer()(scene)
+        terms = training.compute_losses(code, scene, rendering, batch, weights)
+        watched = training.compute_errors(scene, rendering, batch)
         points = (scene.landmarks, batch["landmarks"], batch["confidence"])
         expected = {
             "photometric": losses.photometric(rendering, batch["image"], 0.1),
@@ -110,14 +111,17 @@ class TestComputeLosses:
 
     def test_a_loss_that_is_off_is_absent(self, decode):
         code = SemanticCode.zeros(4, SIZES)
-        terms, _ = training.compute_losses(code, decode, VertexRenderer(), make_batch(decode), LossWeights())
+        scene = decode(code)
+        terms = training.compute_losses(code, scene, VertexRenderer()(scene), make_batch(decode), LossWeights())
         assert set(terms) == {"photometric", "regularizer"}
 
     def test_watched_errors_carry_no_gradient(self, decode):
         code = make_code(4, SIZES, dtype=torch.float32)
         code = code.replace(shape=code.shape.requires_grad_())
-        terms, watched = training.compute_losses(code, decode, VertexRenderer(), make_batch(decode), LossWeights())
-        assert terms["photometric"].requires_grad
+        scene, batch = decode(code), make_batch(decode)
+        rendering = VertexRenderer()(scene)
+        assert training.compute_losses(code, scene, rendering, batch, LossWeights())["photometric"].requires_grad
+        watched = training.compute_errors(scene, rendering, batch)
         assert not any(value.requires_grad for value in watched.values())
 
 

@@ -26,7 +26,7 @@ from tqdm import tqdm
 from mofa3d.data.crop import CROP_SCALE, CROP_SHIFT, IMAGE_SIZE, crop_face
 from mofa3d.data.detect import FaceBox, detect_faces
 from mofa3d.data.landmarks import Points, find_landmarks
-from mofa3d.data.photo import find_photos, read_photo
+from mofa3d.data.photo import find_photos, read_photo, to_tensor
 from mofa3d.data.split import identity_of
 
 DETECTION_VERSION = 1
@@ -95,7 +95,7 @@ class PhotoCorpus(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         return {
-            "image": torch.from_numpy(self.images[index].astype(np.float32) / 255).permute(2, 0, 1),
+            "image": to_tensor(self.images[index]),
             "landmarks": self.landmarks[index],
             "confidence": self.confidence[index],
             "index": torch.tensor(index),

