@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from jaxtyping import Bool, Float
-from torch import Tensor, nn
+from torch import nn
 
-from mofa3d import harmonics
 from mofa3d.camera import Camera
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.normals import VertexNormals
 from mofa3d.scene import Scene
 from mofa3d.semantic_code import SemanticCode
+from mofa3d.surface import Surroundings, see, see_plainly
 
 
 class Decoder(nn.Module):
@@ -19,10 +18,13 @@ class Decoder(nn.Module):
     Args:
         model: the morphable model; it stays shared, not copied.
         camera: the camera that sees the face.
+        fused: use the fast path where there is one (on the CPU), which is differentiable once; without it, derivatives
+            of any order exist.
     """
 
-    def __init__(self, model: MorphableModel, camera: Camera | None = None) -> None:
+    def __init__(self, model: MorphableModel, camera: Camera | None = None, fused: bool = True) -> None:
         super().__init__()
+        self.fused = fused
         self.model = model
         self.camera = camera or Camera()
         self.vertex_normals = VertexNormals(model.faces, len(model.mean_shape))
@@ -37,9 +39,11 @@ class Decoder(nn.Module):
             raise ValueError(f"the model {self.model.name!r} takes codes of {self.model.sizes}, got {code.sizes}")
         vertices = self.model.geometry(code.shape, code.expression)
         reflectance = self.model.reflectance(code.reflectance)
-        positions = self.camera.to_camera(vertices, code.rotation, code.translation)
-        normals = self.vertex_normals(positions)
-        pixels = self.camera.project(positions)
+        around = Surroundings(code.rotation, code.translation, code.illumination)
+        if self.fused and vertices.device.type == "cpu":
+            surface = see(vertices, reflectance, around, self.model.faces, self.camera)
+        else:
+            surface = see_plainly(vertices, reflectance, around, self.vertex_normals, self.camera)
         return Scene(
             camera=self.camera,
             faces=self.model.faces,
@@ -49,19 +53,10 @@ class Decoder(nn.Module):
             rotation=code.rotation,
             translation=code.translation,
             illumination=code.illumination,
-            positions=positions,
-            normals=normals,
-            front_facing=front_facing(positions, normals, self.camera),
-            pixels=pixels,
-            colors=reflectance * harmonics.irradiance(normals, code.illumination),
-            landmarks=self.camera.project(self.model.landmarks(positions)),
+            positions=surface.positions,
+            normals=surface.normals,
+            front_facing=surface.front_facing,
+            pixels=surface.pixels,
+            colors=surface.colors,
+            landmarks=self.camera.project(self.model.landmarks(surface.positions)),
         )
-
-
-def front_facing(
-    positions: Float[Tensor, "B N 3"], normals: Float[Tensor, "B N 3"], camera: Camera
-) -> Bool[Tensor, "B N"]:
-    """Which vertices look at the camera: normal · (camera − vertex) > 0, in camera space (the set 𝒱 of Eq. 8)."""
-    position, normal = positions.detach(), normals.detach()
-    to_camera_z = camera.rest_distance - position[..., 2]
-    return normal[..., 2] * to_camera_z - (normal[..., :2] * position[..., :2]).sum(-1) > 0

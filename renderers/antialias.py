@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from numba import njit
 from torch import Tensor
 
-from renderers import parallel
+from mofa3d import parallel
 
 if TYPE_CHECKING:
     from pytorch3d.renderer.mesh.rasterizer import Fragments

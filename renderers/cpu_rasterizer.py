@@ -14,7 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from renderers import parallel, raster_kernels
+from mofa3d import parallel
+from renderers import raster_kernels
 
 if TYPE_CHECKING:
     from pytorch3d.renderer.mesh.rasterizer import Fragments, RasterizationSettings

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from numba import njit
 from torch import Tensor
 
-from renderers import parallel
+from mofa3d import parallel
 
 _OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
 
