@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 import tyro
+from PIL import Image
 from tyro.conf import Positional
 
 from mofa3d.data.photo import read_photo
@@ -39,17 +40,26 @@ def write(folder: Path, photo_path: Path, photo, found: Reconstruction, reconstr
     model, scene, transform = reconstructor.decode.model, found.scene, found.transform
     where = {"left": transform.left, "top": transform.top, "scale": transform.scale}
     write_code(folder / "code.json", found.code, {"photo": str(photo_path), "crop": where})
-    cv2.imwrite(str(folder / "overlay.png"), lay_over(photo, found, render)[..., ::-1])
-    cv2.imwrite(str(folder / "panels.png"), crop_panels(found, render)[..., ::-1])
+    Image.fromarray(lay_over(photo, found, render)).save(folder / "overlay.png")
+    Image.fromarray(crop_panels(found, render)).save(folder / "panels.png")
     for name in ("mesh.glb", "mesh.ply"):
         write_mesh(folder / name, model, scene.vertices[0], scene.reflectance[0])
+
+
+def folder_names(photos: tuple[Path, ...]) -> list[str]:
+    """The photographs' names without suffix; those of other folders or suffixes that are taken already get a number."""
+    names: list[str] = []
+    for photo in photos:
+        choices = chain([photo.stem], (f"{photo.stem}-{number}" for number in count(2)))
+        names.append(next(name for name in choices if name not in names))
+    return names
 
 
 def main(config: Config) -> int:
     reconstructor = Reconstructor.open(config.checkpoint, config.device)
     render = make_renderer("cpu")
     failed = 0
-    for path in config.photos:
+    for path, name in zip(config.photos, folder_names(config.photos), strict=True):
         try:
             photo = read_photo(path)
             faces = reconstructor(photo, config.every_face)
@@ -58,7 +68,7 @@ def main(config: Config) -> int:
             print(f"error: {error}" if str(path) in str(error) else f"error: {path}: {error}", file=sys.stderr)
             continue
         for number, found in enumerate(faces):
-            folder = config.out / (path.stem if len(faces) == 1 else f"{path.stem}_{number}")
+            folder = config.out / (name if len(faces) == 1 else f"{name}_{number}")
             write(folder, path, photo, found, reconstructor, render)
             print(f"{path} -> {folder}")
     return 2 if failed else 0
@@ -67,6 +77,6 @@ def main(config: Config) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main(tyro.cli(Config, description=__doc__)))
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)
