@@ -18,7 +18,7 @@ import tyro
 from mofa3d import Camera, Decoder, SemanticCode, load_model
 from mofa3d.data.crop import CROP_SCALE, CROP_SHIFT, IMAGE_SIZE, calibrate
 from mofa3d.data.detect import FaceBox
-from mofa3d.data.folder import prepare_folder
+from mofa3d.data.folder import open_corpus
 from mofa3d.losses import LANDMARKS_46
 from mofa3d.models.makehuman.cache import cache_directory
 
@@ -33,7 +33,7 @@ def main(config: Config) -> None:
     decode = Decoder(load_model("makehuman"), Camera(IMAGE_SIZE))
     points = list(LANDMARKS_46)
     target = decode(SemanticCode.zeros(1)).landmarks[0, points].double().numpy()
-    corpus = prepare_folder(config.photos, cache_directory())
+    corpus = open_corpus(config.photos, cache_directory())
     known = corpus.confidence.bool().all(dim=1).numpy()
     side = IMAGE_SIZE / CROP_SCALE  # in a crop, every face's box is the same
     box = FaceBox(IMAGE_SIZE / 2, IMAGE_SIZE / 2 - CROP_SHIFT * side, side, 0)

@@ -19,14 +19,15 @@ from typing import Annotated, Literal
 
 import torch
 import tyro
-from torch.utils.data import Dataset
 
 from mofa3d import Camera, Decoder
 from mofa3d.checkpoints import CHECKPOINT_NAME, Description
+from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches
-from mofa3d.data.folder import PhotoCorpus, list_failures, prepare_folder
+from mofa3d.data.corpus import FAILURES, Corpus, list_failures
+from mofa3d.data.folder import open_corpus
 from mofa3d.data.split import held_out
-from mofa3d.data.synthetic import SyntheticConfig, synthetic_faces
+from mofa3d.data.synthetic import SyntheticConfig, fingerprint_of, synthesize
 from mofa3d.data.yaw import YAW_BINS, estimate_yaw
 from mofa3d.environment import check_device, commit
 from mofa3d.evaluation import average_face, evaluate
@@ -36,7 +37,6 @@ from mofa3d.report import Report, draw_curves, draw_faces, write_meshes
 from mofa3d.training import DivergenceError, LossWeights, TrainingConfig, train
 from renderers import make_renderer
 
-FAILURES = "failures.csv"
 PAPER = TrainingConfig()
 QUICK = TrainingConfig(
     iterations=100_000,
@@ -61,7 +61,7 @@ class Config:
     renderer: str = "vertex"
     """How images are formed: vertex (the paper), cpu, pytorch3d, nvdiffrast, or an entry point."""
     data: str = "synthetic"
-    """"synthetic", or a folder of photographs, searched recursively."""
+    """"synthetic", a folder of photographs (searched recursively), or a corpus of `mofa3d prepare`."""
     preset: Literal["quick", "paper"] = "quick"
     """"paper": AdaDelta, batches of 5, Eq. 8 as printed. "quick": Adam, batches of 24, a background cost."""
     out: Path = Path("runs/default")
@@ -91,8 +91,9 @@ class Config:
     model_path: str = ""
     """File of a face model written by mofa3d, instead of a built-in one."""
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
-    held_out: float = 0.08
-    """Fraction of identities (or synthetic faces) that are kept for the report."""
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    held_out: float | None = None
+    """Fraction of identities (or synthetic faces) that are kept for the report, instead of the corpus's own choice."""
     resume: bool = False
     """Go on from the checkpoint in --out."""
     seed: int = 0
@@ -103,7 +104,7 @@ class Config:
 class Images:
     """Data of one run: what to train on, what to report on, and the rows of the report's table."""
 
-    dataset: Dataset
+    dataset: Corpus
     train: list[int]
     test: list[int]
     groups: dict[str, list[bool]]
@@ -144,41 +145,45 @@ def description(config: Config) -> Description:
 
 
 def load_images(config: Config, decode: Decoder) -> Images:
-    """Synthetic faces, or the photographs of a folder."""
+    """Synthetic faces, a prepared corpus, or the photographs of a folder."""
     cache = cache_directory()
     if config.data == "synthetic":
-        dataset = synthetic_faces(config.synthetic, decode, make_renderer("cpu", antialias=False), cache)
-        train_indices, test = split(config, [str(i) for i in range(len(dataset))])
-        facts = {"data": f"{len(dataset)} synthetic faces, {len(test)} held out"}
-        return Images(dataset, train_indices, test, {"all": [True] * len(test)}, facts)
-    corpus = prepare_folder(Path(config.data), cache)
-    train_indices, test = split(config, corpus.identities)
+        out = cache / f"synthetic-{fingerprint_of(config.synthetic, decode)}"
+        corpus = synthesize(config.synthetic, decode, make_renderer("cpu", antialias=False), out)
+        train_indices, test = split(config, corpus)
+        facts = {"data": f"{len(corpus)} synthetic faces, {len(test)} held out"}
+        return Images(corpus, train_indices, test, {"all": [True] * len(test)}, facts)
+    corpus = open_corpus(Path(config.data), cache)
+    train_indices, test = split(config, corpus)
     if with_landmarks(config) and not corpus.confidence[train_indices].any():
         raise ValueError(
             f"--landmarks, but no landmark is known for any photograph of {config.data}; put a landmarks_68.csv beside "
             "them, or install the detector: pip install mofa3d[landmarks]"
         )
-    list_failures(config.out / FAILURES, corpus.failures)
+    failures = corpus.failures
+    list_failures(config.out / FAILURES, failures)
     facts = {
         "data": f"{config.data}: {len(corpus)} faces, {len(test)} held out",
-        "left out": f"{len(corpus.failures)} photographs; [{FAILURES}]({FAILURES}) lists them with their reasons",
+        "left out": f"{len(failures)} photographs; [{FAILURES}]({FAILURES}) lists them with their reasons",
     }
     return Images(corpus, train_indices, test, photo_groups(corpus, test, decode.model), facts)
 
 
-def split(config: Config, identities: list[str]) -> tuple[list[int], list[int]]:
-    """Indices to train on and to hold out."""
-    out = held_out(identities, config.held_out, config.seed)
+def split(config: Config, corpus: Corpus) -> tuple[list[int], list[int]]:
+    """Indices to train on and to hold out: the corpus's own choice, or another share."""
+    out = corpus.held_out.tolist()
+    if config.held_out is not None:
+        out = held_out(corpus.identities, config.held_out, config.seed)
     train_indices, test = ([i for i, is_out in enumerate(out) if is_out == wanted] for wanted in (False, True))
     if not train_indices or not test:
         raise ValueError(
-            f"of {len(set(identities))} identities in {config.data}, --held-out {config.held_out:g} leaves "
-            f"{len(train_indices)} images to train on and {len(test)} to report on; give more images or another share"
+            f"of {len(set(corpus.identities))} identities in {config.data}, {len(train_indices)} images would be "
+            f"trained on and {len(test)} reported on; give more images or another share as --held-out"
         )
     return train_indices, test
 
 
-def photo_groups(corpus: PhotoCorpus, test: list[int], model: MorphableModel) -> dict[str, list[bool]]:
+def photo_groups(corpus: Corpus, test: list[int], model: MorphableModel) -> dict[str, list[bool]]:
     """Rows of the table: all, each source, and each source's yaw bins where landmarks are known."""
     groups = {"all": [True] * len(test)}
     mean = model.landmarks(model.mean_shape[None])[0].double().cpu().numpy()
@@ -230,7 +235,8 @@ def main(config: Config) -> None:
     }
     (config.out / "config.json").write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
 
-    stream = partial(batches, images.dataset, images.train, settings.batch_size, config.seed, device=config.device)
+    options = {"changes": config.augment, "device": config.device}
+    stream = partial(batches, images.dataset, images.train, settings.batch_size, config.seed, **options)
     progress = train(encoder, decode, render, stream, settings, config.out, about.to_dict(), config.resume)
 
     encoder.eval()

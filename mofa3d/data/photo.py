@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 from pathlib import Path
 
@@ -17,19 +18,24 @@ MAX_PIXELS = 100_000_000  # more than any camera's; a small file that unpacks to
 Photo = UInt8[np.ndarray, "H W 3"]
 
 
-def read_photo(path: Path | str) -> Photo:
+def read_photo(path: Path | str | io.BytesIO, name: str = "") -> Photo:
     """Read a photograph as RGB, turned upright as its EXIF orientation says.
 
     Transparent parts come out white, 16-bit greys are reduced to 8 bits, and of an animation the first frame is read.
 
+    Args:
+        path: the file, or its content.
+        name: what to call the content in messages.
+
     Raises:
         ValueError: the file is missing, no image, damaged, or larger than 100 megapixels.
     """
-    path = Path(path)
+    source = path if isinstance(path, io.BytesIO) else Path(path)
+    path = name or source
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about half its own size limit and about odd EXIF blocks
-            with Image.open(path) as image:
+            with Image.open(source) as image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise ValueError(f"{path} has {width}×{height} pixels, more than {MAX_PIXELS}; make it smaller")

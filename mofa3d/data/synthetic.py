@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from itertools import repeat
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -18,18 +16,21 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from mofa3d import harmonics
 from mofa3d.code_sizes import CodeSizes
-from mofa3d.data.photo import find_photos, read_photo, to_tensor
+from mofa3d.data.blocks import finished_blocks, write_block
+from mofa3d.data.corpus import Corpus, Decisions, finish
+from mofa3d.data.photo import find_photos, read_photo
+from mofa3d.data.shards import Face, encode_crop
 from mofa3d.decoder import Decoder
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
 
-BATCH = 16
-FORMAT_VERSION = 3
+VERSION = 4  # of how codes become images
+BLOCK = 256  # faces per shard
+BATCH = 16  # faces rendered at once
 
 
 @dataclass(frozen=True)
@@ -112,84 +113,86 @@ def texture(size: int, random: np.random.Generator) -> np.ndarray:
     return np.clip(image, 0, 1)
 
 
-def backgrounds(config: SyntheticConfig, size: int, random: np.random.Generator) -> Iterator[np.ndarray]:
-    """An endless stream of backgrounds (size, size, 3) in 0 to 1."""
-    # The folder is looked up here and not at the first background, before anything is written.
-    photos = find_photos(Path(config.backgrounds)) if config.backgrounds else []
-    return (_background(photos, size, random) for _ in repeat(None))
-
-
-def _background(photos: Sequence[Path], size: int, random: np.random.Generator) -> np.ndarray:
+def background(photos: Sequence[Path], size: int, random: np.random.Generator) -> Float[np.ndarray, "S S 3"]:
+    """One of the photographs, squeezed into a square, or a generated texture if there are none; in 0 to 1."""
     if not photos:
         return texture(size, random)
     photo = read_photo(photos[random.integers(len(photos))])
     return cv2.resize(photo, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
 
 
-class SyntheticFaces(Dataset):
-    """Rendered faces with their ground truth, cached on disk.
+def synthesize(config: SyntheticConfig, decode: Decoder, render: Renderer, out: Path) -> Corpus:
+    """Render a corpus of faces, or what is missing of it.
 
-    Items are ``image`` (3, H, W) in 0 to 1, ``landmarks`` (68, 2) px, ``confidence`` (68,), ``code`` (257,) and
-    ``index``.
-    """
-
-    def __init__(self, images: np.ndarray, codes: Tensor, landmarks: Tensor) -> None:
-        self.images, self.codes, self.landmarks = images, codes, landmarks
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    def __getitem__(self, index: int) -> dict[str, Tensor]:
-        return {
-            "image": to_tensor(self.images[index]),
-            "landmarks": self.landmarks[index],
-            "confidence": torch.ones(68),
-            "code": self.codes[index],
-            "index": torch.tensor(index),
-        }
-
-
-def synthetic_faces(config: SyntheticConfig, decode: Decoder, render: Renderer, cache: Path) -> SyntheticFaces:
-    """Render the faces, or take them from the cache if the same model and settings made them before.
+    Every block of `BLOCK` faces has random numbers of its own, so the first faces of a larger corpus are those of a
+    smaller one, and a corpus that was interrupted ends as one that was not.
 
     Args:
         config: what to make.
         decode: with the whole model, not a restricted one.
         render: a raster backend with a black background, whose `Rendering` has an image.
-        cache: folder for the images.
+        out: folder of the corpus.
     """
-    settings = {**asdict(config), "model": decode.model.fingerprint(), "size": decode.camera.image_size}
-    key = hashlib.sha256(json.dumps({**settings, "version": FORMAT_VERSION}, sort_keys=True).encode()).hexdigest()[:16]
-    images_path, truth_path = cache / f"synthetic-{key}.npy", cache / f"synthetic-{key}.pt"
-    if not (images_path.exists() and truth_path.exists()):
-        cache.mkdir(parents=True, exist_ok=True)
-        _render_all(config, decode, render, images_path, truth_path)
-    truth = torch.load(truth_path, weights_only=True)
-    return SyntheticFaces(np.load(images_path, mmap_mode="r"), truth["codes"], truth["landmarks"])
+    fingerprint = fingerprint_of(replace(config, count=1), decode)
+    starts = range(0, config.count, BLOCK)
+    sizes = {number: min(BLOCK, config.count - start) for number, start in enumerate(starts)}
+
+    def is_current(found: str, photos: list[dict]) -> bool:
+        return found == fingerprint and len(photos) == sizes.get(int(photos[0]["key"].split("#")[1]) // BLOCK)
+
+    done = finished_blocks(out, is_current)
+    photos = find_photos(Path(config.backgrounds)) if config.backgrounds else []
+    with tqdm(total=config.count, desc="rendering synthetic faces", unit="face", dynamic_ncols=True) as bar:
+        for number, count in sizes.items():
+            if number not in done:
+                keys = [_key(number * BLOCK + i) for i in range(count)]
+                faces = _render(config, number, keys, decode, render, photos)
+                records = [{"key": key, "stamp": "", "faces": 1, "removed": []} for key in keys]
+                write_block(out, number, faces, lambda records=records: records, fingerprint)
+            bar.update(count)
+    about = {"config": asdict(config), "model": decode.model.fingerprint(), "version": VERSION}
+    return finish(out, [_key(i) for i in range(config.count)], Decisions(seed=config.seed), about)
+
+
+def fingerprint_of(config: SyntheticConfig, decode: Decoder) -> str:
+    """Changes when any face would look different, or their number changes."""
+    photos = find_photos(Path(config.backgrounds)) if config.backgrounds else []
+    behind = [f"{path}-{path.stat().st_size}" for path in photos]
+    values = [VERSION, asdict(config), behind, decode.model.fingerprint(), decode.camera.image_size]
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
+
+
+def _key(index: int) -> str:
+    return f"synthetic#{index:08d}"
 
 
 @torch.no_grad()
-def _render_all(
-    config: SyntheticConfig, decode: Decoder, render: Renderer, images_path: Path, truth_path: Path
-) -> None:
-    generator = torch.Generator().manual_seed(config.seed)
-    size = decode.camera.image_size
-    behind = backgrounds(config, size, np.random.default_rng(config.seed))
-    codes = sample_codes(config, config.count, decode.model.sizes, generator)
-    temporary = images_path.with_name(f".{images_path.name}.{os.getpid()}")
-    images = np.lib.format.open_memmap(temporary, "w+", np.uint8, (config.count, size, size, 3))
-    landmarks = []
-    for start in tqdm(range(0, config.count, BATCH), desc="rendering synthetic faces", dynamic_ncols=True):
+def _render(
+    config: SyntheticConfig, block: int, keys: list[str], decode: Decoder, render: Renderer, photos: Sequence[Path]
+) -> Iterator[tuple[Face, bytes]]:
+    seed = np.random.SeedSequence([config.seed, block])
+    generator = torch.Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0] >> np.uint64(1)))
+    random, size = np.random.default_rng(seed), decode.camera.image_size
+    codes = sample_codes(config, BLOCK, decode.model.sizes, generator)[: len(keys)]
+    for start in range(0, len(keys), BATCH):
         part = codes[start : start + BATCH]
         scene = decode(part)
         rgba = render(scene).image.permute(0, 2, 3, 1)
         color, alpha = rgba[..., :3].clamp(0, 1), rgba[..., 3:]  # colour times alpha already
-        background = torch.from_numpy(np.stack([next(behind) for _ in range(len(part))]))
-        blended = color + background * (1 - alpha)
-        images[start : start + len(part)] = (255 * blended).round().to(torch.uint8).numpy()
-        landmarks.append(scene.landmarks)
-    images.flush()
-    truth_temporary = truth_path.with_name(f".{truth_path.name}.{os.getpid()}")
-    torch.save({"codes": codes.to_vector(), "landmarks": torch.cat(landmarks)}, truth_temporary)
-    os.replace(temporary, images_path)
-    os.replace(truth_temporary, truth_path)
+        behind = torch.from_numpy(np.stack([background(photos, size, random) for _ in range(len(part))]))
+        images = (255 * (color + behind * (1 - alpha))).round().to(torch.uint8).cpu().numpy()
+        vectors, points = part.to_vector(), scene.landmarks
+        for i, image in enumerate(images):
+            key = keys[start + i]
+            yield _face(key, points[i], vectors[i]), encode_crop(image)
+
+
+def _face(key: str, points: Tensor, code: Tensor) -> Face:
+    return Face(
+        key=key,
+        identity=key,
+        landmarks=points.double().numpy().round(3).tolist(),
+        confidence=[1.0] * 68,
+        given=True,
+        code=code.double().numpy().round(6).tolist(),
+    )

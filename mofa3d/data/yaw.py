@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from functools import cache
+from pathlib import Path
+
 import numpy as np
 from jaxtyping import Float
 
@@ -28,3 +32,14 @@ def estimate_yaw(points: Float[np.ndarray, "K 68 2"], mean: Float[np.ndarray, "6
     out_of_face = np.cross(rows[:, 0], rows[:, 1])
     # Where the face's +Z axis points, seen from the camera: x to the right, z towards the viewer.
     return np.degrees(np.arctan2(rows[:, 0, 2], out_of_face[:, 2]))
+
+
+def estimate_yaw_of_average(points: Float[np.ndarray, "68 2"]) -> float:
+    """Yaw of one face against an average one, for corpora, which know no face model."""
+    return float(estimate_yaw(points[None], _average())[0])
+
+
+@cache
+def _average() -> Float[np.ndarray, "68 3"]:
+    path = Path(__file__).with_name("average_landmarks.json")
+    return np.array(json.loads(path.read_text(encoding="utf-8"))["points"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mofa3d.data.augment import MIRRORED_68, mirror, random_mirror
+from mofa3d.data.augment import MIRRORED_68, AugmentConfig, augment, mirror, move
 
 JAW, LEFT_BROW, RIGHT_BROW, MOUTH_CORNERS = range(17), range(22, 27), range(17, 22), (48, 54)
 
@@ -71,17 +71,88 @@ def test_arguments_are_left_alone(item):
 
 def test_half_of_the_items_are_mirrored_and_lose_their_code(item):
     generator = torch.Generator().manual_seed(1)
-    results = [random_mirror(item, generator) for _ in range(400)]
+    results = [augment(item, AugmentConfig(), generator) for _ in range(400)]
     mirrored = [result for result in results if "code" not in result]
     assert 160 < len(mirrored) < 240
     assert all(torch.equal(result["image"], item["image"].flip(-1)) for result in mirrored)
-    assert all(result is item for result in results if "code" in result)
+    assert all(torch.equal(result["image"], item["image"]) for result in results if "code" in result)
     assert mirrored[0]["index"] == 3
 
 
 def test_choice_is_repeatable(item):
-    def choices(seed):
-        generator = torch.Generator().manual_seed(seed)
-        return ["code" in random_mirror(item, generator) for _ in range(32)]
+    config = AugmentConfig(shift=3, scale=0.1, rotation=10, color=0.2, occluders=0.5)
 
-    assert choices(5) == choices(5) != choices(6)
+    def results(seed):
+        generator = torch.Generator().manual_seed(seed)
+        return torch.stack([augment(item, config, generator)["image"] for _ in range(8)])
+
+    assert torch.equal(results(5), results(5))
+    assert not torch.equal(results(5), results(6))
+
+
+class TestMove:
+    SPOT = torch.tensor([[20.5, 9.5]])
+
+    def moved(self, **how) -> tuple[torch.Tensor, torch.Tensor]:
+        """The brightest place (x, y) of a moved image with one smooth spot, and where its point has gone."""
+        x, y = torch.arange(40) + 0.5, torch.arange(30) + 0.5
+        spot = torch.exp(-((x - self.SPOT[0, 0]) ** 2 + (y[:, None] - self.SPOT[0, 1]) ** 2) / 8)
+        image, points = move(spot.expand(3, 30, 40), self.SPOT, **{"shift": (0, 0), "scale": 1.0, "angle": 0.0, **how})
+        weight = image[0].clamp_min(0.2) - 0.2
+        return torch.stack([(weight * x).sum(), (weight * y[:, None]).sum()]) / weight.sum(), points[0]
+
+    @pytest.mark.parametrize(
+        "how", [{"shift": (4, -3)}, {"scale": 1.3}, {"angle": 0.5}, {"shift": (2, 1), "scale": 0.8}]
+    )
+    def test_points_go_with_the_image(self, how):
+        place, point = self.moved(**how)
+        torch.testing.assert_close(place, point, atol=0.1, rtol=0)
+        assert (point - self.SPOT[0]).norm() > 0.5
+
+    def test_directions(self):
+        assert self.moved(shift=(4, -3))[1].tolist() == [24.5, 6.5]
+        # From above the middle (20, 15), clockwise is to the right.
+        assert self.moved(angle=0.5)[1][0] > 22
+        assert self.moved(scale=2.0)[1].tolist() == [21.0, 4.0]
+
+    def test_limits_are_kept_and_reached(self, item):
+        item["landmarks"][0] = torch.tensor([15.0, 10.0])  # the middle, which only the shift moves
+        config = AugmentConfig(mirror=0, shift=5, scale=0.2, rotation=30)
+        generator = torch.Generator().manual_seed(0)
+        points = torch.stack([augment(item, config, generator)["landmarks"] for _ in range(300)])
+        shift = points[:, 0] - torch.tensor([15.0, 10.0])
+        assert 4.8 < shift.abs().max() <= 5
+        lengths = (points[:, 1] - points[:, 0]).norm(dim=1) / (item["landmarks"][1] - item["landmarks"][0]).norm()
+        assert 1 / 1.2 - 1e-4 <= lengths.min() < 0.86
+        assert 1.17 < lengths.max() <= 1.2001
+
+
+def test_colours_change_within_their_limits(item):
+    item["image"].fill_(0.5)
+    config = AugmentConfig(mirror=0, color=0.2)
+    generator = torch.Generator().manual_seed(0)
+    gains = torch.stack([augment(item, config, generator)["image"][:, 0, 0] for _ in range(300)]) / 0.5
+    assert 0.69 < gains.min() < 0.8
+    assert 1.2 < gains.max() <= 1.3 + 1e-5
+    assert (gains - gains.mean(dim=1, keepdim=True)).abs().max() > 0.05
+    assert "code" in augment(item, config, generator)  # a colour does not move a face
+
+
+def test_occluders_hide_points_and_pixels(item):
+    config = AugmentConfig(mirror=0, occluders=1.0)
+    item["confidence"] = torch.ones(68)
+    generator = torch.Generator().manual_seed(3)
+    hidden = 0
+    for _ in range(50):
+        result = augment(item, config, generator)
+        changed = (result["image"] != item["image"]).any(dim=0)
+        assert 0 < changed.float().mean() < 0.6
+        for point, confidence in zip(item["landmarks"], result["confidence"], strict=True):
+            x, y = (int(value) for value in point)
+            around = changed[max(y - 1, 0) : y + 2, max(x - 1, 0) : x + 2]
+            if around.all():
+                assert confidence == 0
+            elif not around.any():
+                assert confidence == 1
+        hidden += int((result["confidence"] == 0).sum())
+    assert hidden > 50

@@ -8,7 +8,10 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
+from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batch_indices, batches
+
+STILL = AugmentConfig(mirror=0.0)
 
 
 class Numbers(Dataset):
@@ -63,6 +66,11 @@ def test_only_the_given_items():
     assert seen == {3, 8, 41}
 
 
+def test_processes_that_train_together_share_the_items():
+    seen = [{int(i) for batch in take(12, part=(rank, 3)) for i in batch["index"]} for rank in range(3)]
+    assert seen == [{0, 3, 6, 9}, {1, 4, 7}, {2, 5, 8}]
+
+
 def test_images_belong_to_their_items():
     for batch in take(6):
         assert batch["image"].shape == (4, 3, 4, 4)
@@ -73,12 +81,12 @@ def test_mirrored_half_of_the_time_or_never():
     stream = [image for batch in take(60) for image in batch["image"]]
     mirrored = sum(bool(image[0, 0, -1] == -1) for image in stream)
     assert 80 < mirrored < 160
-    assert not any(bool((batch["image"][:, 0, 0, -1] == -1).any()) for batch in take(60, mirrored=False))
+    assert not any(bool((batch["image"][:, 0, 0, -1] == -1).any()) for batch in take(60, changes=STILL))
 
 
 def test_batches_hold_what_all_items_have():
     assert "code" not in take(1, indices=[1, 2], batch_size=2)[0]
-    assert "code" in take(1, indices=[1, 3], batch_size=2, mirrored=False)[0]
+    assert "code" in take(1, indices=[1, 3], batch_size=2, changes=STILL)[0]
 
 
 def test_nothing_to_draw_from():

@@ -38,38 +38,51 @@ def forgotten(monkeypatch):
 @needs_dlib
 class TestPoints:
     def test_where_they_are_seen(self, photo):
-        points = detect_landmarks(photo, detect_faces(photo)[0])
+        points = detect_landmarks(photo, detect_faces(photo)[0]).points
         assert points.shape == (68, 2)
         assert points.dtype == np.float32
         for index, place in SEEN.items():
             assert np.hypot(*(points[index] - place)) < 10, index
 
     def test_image_order_from_right_to_left(self, photo):
-        points = detect_landmarks(photo, detect_faces(photo)[0])
+        points = detect_landmarks(photo, detect_faces(photo)[0]).points
         assert (np.diff(points[:17, 0]) > 0).all()  # the jaw, from the subject's right
         assert (np.diff(points[17:27, 0]) > 0).all()  # the brows
         assert (np.diff(points[27:31, 1]) > 0).all()  # down the nose
 
     def test_half_a_pixel_is_not_lost(self, photo):
         # A bias of counting pixel centres from 0 would not turn with the mirror image.
-        points = detect_landmarks(photo, detect_faces(photo)[0])
+        points = detect_landmarks(photo, detect_faces(photo)[0]).points
         other = np.ascontiguousarray(photo[:, ::-1])
-        mirrored = detect_landmarks(other, detect_faces(other)[0])[list(MIRRORED_68)]
+        mirrored = detect_landmarks(other, detect_faces(other)[0]).points[list(MIRRORED_68)]
         mirrored[:, 0] = photo.shape[1] - mirrored[:, 0]
         assert np.abs((mirrored - points).mean(axis=0)).max() < 1.5
 
     @pytest.mark.parametrize("scale", [0.3, 2.0])
     def test_points_scale_with_the_photograph(self, photo, scale):
-        points = detect_landmarks(photo, detect_faces(photo)[0])
+        points = detect_landmarks(photo, detect_faces(photo)[0]).points
         scaled = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        again = detect_landmarks(scaled, detect_faces(scaled)[0]) / scale
+        again = detect_landmarks(scaled, detect_faces(scaled)[0]).points / scale
         assert np.linalg.norm(again - points, axis=1).mean() < 4
 
     def test_there_is_always_an_answer(self):
         grey = np.full((200, 200, 3), 128, dtype=np.uint8)
-        points = detect_landmarks(grey, FaceBox(100.0, 100.0, 80.0, 0))
+        points, confidence, agreement = detect_landmarks(grey, FaceBox(100.0, 100.0, 80.0, 0))
         assert np.isfinite(points).all()
         assert (abs(points - [100, 108]) < 60).all()
+        assert agreement is None
+        assert confidence.shape == (68,)
+
+    def test_points_that_are_hidden_are_trusted_less(self, photo):
+        box = detect_faces(photo)[0]
+        seen = detect_landmarks(photo, box)
+        assert seen.agreement > 0.5
+        assert ((seen.confidence > 0) & (seen.confidence <= 1)).all()
+        hidden = photo.copy()
+        hidden[250:345, 200:340] = 128  # mouth and chin
+        covered = detect_landmarks(hidden, box)
+        mouth = slice(48, 68)
+        assert covered.confidence[mouth].mean() < seen.confidence[mouth].mean() - 0.05
 
 
 @pytest.mark.usefixtures("forgotten")

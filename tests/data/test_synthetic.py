@@ -15,13 +15,15 @@ from torch.nn.functional import normalize
 from mofa3d import harmonics
 from mofa3d.camera import Camera
 from mofa3d.code_sizes import CodeSizes
+from mofa3d.data import synthetic
+from mofa3d.data.corpus import Corpus
 from mofa3d.data.synthetic import (
     SyntheticConfig,
-    SyntheticFaces,
-    backgrounds,
+    background,
+    fingerprint_of,
     sample_codes,
     sample_light,
-    synthetic_faces,
+    synthesize,
     texture,
 )
 from mofa3d.decoder import Decoder
@@ -30,7 +32,7 @@ from renderers import make_renderer
 
 SIZE = 48
 SIZES = CodeSizes(5, 4, 6)
-CONFIG = SyntheticConfig(count=18, seed=3)  # more than one batch
+CONFIG = SyntheticConfig(count=18, seed=3)
 
 
 @pytest.fixture
@@ -43,83 +45,107 @@ def renderer(antialias: bool = True):
     return make_renderer("cpu", antialias=antialias)
 
 
-def make(config: SyntheticConfig, decode: Decoder, cache: Path, antialias: bool = True) -> SyntheticFaces:
-    return synthetic_faces(config, decode, renderer(antialias), cache)
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    """Three blocks, the last one not full, and more than one batch in each."""
+    monkeypatch.setattr(synthetic, "BLOCK", 8)
+    monkeypatch.setattr(synthetic, "BATCH", 5)
 
 
-def rendered(faces: SyntheticFaces, decode: Decoder, antialias: bool = True) -> torch.Tensor:
+def make(config: SyntheticConfig, decode: Decoder, out: Path, antialias: bool = True) -> Corpus:
+    return synthesize(config, decode, renderer(antialias), out)
+
+
+def rendered(faces: Corpus, decode: Decoder, antialias: bool = True) -> torch.Tensor:
     """The stored codes rendered again, RGBA (K, 4, H, W)."""
     return renderer(antialias)(decode(SemanticCode.from_vector(faces.codes, SIZES))).image
 
 
+def images(faces: Corpus) -> torch.Tensor:
+    return torch.stack([faces[i]["image"] for i in range(len(faces))])
+
+
+def shards(folder: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(folder.glob("shards/*.tar"))]
+
+
 class TestFaces:
     @pytest.mark.parametrize("antialias", [True, False])
-    def test_images_are_the_renderings_of_their_codes_over_backgrounds(self, decode, tmp_path, antialias):
+    def test_images_are_the_renderings_of_their_codes_over_backgrounds(self, decode, tmp_path, monkeypatch, antialias):
+        behind = [texture(SIZE, np.random.default_rng(i)) for i in range(18)]
+        left = iter(behind)
+        monkeypatch.setattr(synthetic, "background", lambda *_: next(left))
         faces = make(CONFIG, decode, tmp_path, antialias)
         assert len(faces) == 18
-        behind = backgrounds(CONFIG, SIZE, np.random.default_rng(CONFIG.seed))
-        for index, rgba in enumerate(rendered(faces, decode, antialias)):
-            image = faces[index]["image"]
-            inside = rgba[3] == 1
-            assert 0.1 < float(inside.float().mean()) < 0.9
-            assert float((image - rgba[:3])[:, inside].abs().max()) < 0.51 / 255
+        for image, rgba, texture_behind in zip(images(faces), rendered(faces, decode, antialias), behind, strict=True):
+            assert 0.1 < float((rgba[3] == 1).float().mean()) < 0.9
             # The RGB of a rendering is multiplied by its alpha already.
-            composed = rgba[:3] + (1 - rgba[3]) * torch.from_numpy(next(behind)).permute(2, 0, 1)
-            assert float((image - composed).abs().max()) < 0.51 / 255
+            composed = rgba[:3] + (1 - rgba[3]) * torch.from_numpy(texture_behind).permute(2, 0, 1)
+            assert float((image - composed).abs().mean()) < 4 / 255  # JPEG
+            assert float((image - composed).mean().abs()) < 1 / 255
 
     def test_landmarks_and_codes_are_the_truth(self, decode, tmp_path):
         faces = make(CONFIG, decode, tmp_path)
         for index in (0, 17):
             item = faces[index]
             scene = decode(SemanticCode.from_vector(item["code"][None], SIZES))
-            torch.testing.assert_close(item["landmarks"], scene.landmarks[0], atol=1e-4, rtol=0)
+            torch.testing.assert_close(item["landmarks"], scene.landmarks[0], atol=1e-3, rtol=0)
             assert item["confidence"].tolist() == [1.0] * 68
             assert int(item["index"]) == index
-        drawn = sample_codes(CONFIG, 18, SIZES, torch.Generator().manual_seed(CONFIG.seed))
-        assert torch.equal(faces.codes, drawn.to_vector())
+        assert 0.5 < float(faces.codes[:, :5].std()) < 1.5
+        assert len(faces.codes.unique(dim=0)) == 18
 
     def test_same_seed_gives_the_same_faces_and_another_one_others(self, decode, tmp_path):
         first, again = (make(CONFIG, decode, tmp_path / name) for name in "ab")
-        other = make(replace(CONFIG, seed=1), decode, tmp_path / "a")
-        assert np.array_equal(first.images, again.images)
+        other = make(replace(CONFIG, seed=1), decode, tmp_path / "c")
+        assert shards(tmp_path / "a") == shards(tmp_path / "b")
         assert torch.equal(first.codes, again.codes)
-        assert torch.equal(first.landmarks, again.landmarks)
         assert not torch.isclose(first.codes, other.codes).any(dim=0).all()
-        assert all(not np.array_equal(a, b) for a, b in zip(first.images, other.images, strict=True))
+        assert not (images(first) == images(other)).flatten(1).all(dim=1).any()
 
 
-class TestCache:
+class TestAgain:
     @staticmethod
     def forbidden(scene):
         raise AssertionError("rendered again")
 
     def test_faces_are_rendered_once(self, decode, tmp_path):
-        first = make(CONFIG, decode, tmp_path / "deep" / "cache")
-        second = synthetic_faces(CONFIG, decode, self.forbidden, tmp_path / "deep" / "cache")
-        assert np.array_equal(first.images, second.images)
+        first = make(CONFIG, decode, tmp_path)
+        second = synthesize(CONFIG, decode, self.forbidden, tmp_path)
+        assert torch.equal(images(first), images(second))
         assert torch.equal(first.codes, second.codes)
-        suffixes = sorted(path.suffix for path in (tmp_path / "deep" / "cache").iterdir())
-        assert suffixes == [".npy", ".pt"]
+
+    def test_a_larger_corpus_begins_with_the_smaller_one(self, decode, tmp_path):
+        make(CONFIG, decode, tmp_path / "a")
+        make(replace(CONFIG, count=30), decode, tmp_path / "b")
+        small, large = shards(tmp_path / "a"), shards(tmp_path / "b")
+        assert large[:2] == small[:2]
+        assert len(make(replace(CONFIG, count=30), decode, tmp_path / "a")) == 30
+        assert shards(tmp_path / "a") == large
+
+    def test_an_interrupted_block_is_made_again(self, decode, tmp_path):
+        make(CONFIG, decode, tmp_path)
+        before = shards(tmp_path)
+        (tmp_path / "shards" / "000001.json").unlink()
+        make(CONFIG, decode, tmp_path)
+        assert shards(tmp_path) == before
 
     @pytest.mark.parametrize("changes", [{"seed": 1}, {"count": 17}, {"yaw": 0.3}])
-    def test_other_settings_have_files_of_their_own(self, decode, tmp_path, changes):
-        make(CONFIG, decode, tmp_path)
-        make(replace(CONFIG, **changes), decode, tmp_path)
-        assert len(list(tmp_path.glob("synthetic-*.npy"))) == len(list(tmp_path.glob("synthetic-*.pt"))) == 2
-        synthetic_faces(CONFIG, decode, self.forbidden, tmp_path)
+    def test_fingerprint_tells_settings_apart(self, decode, changes):
+        assert fingerprint_of(CONFIG, decode) != fingerprint_of(replace(CONFIG, **changes), decode)
 
-    def test_another_model_or_camera_has_files_of_its_own(self, decode, tiny_model, tmp_path):
-        make(CONFIG, decode, tmp_path)
-        make(CONFIG, Decoder(tiny_model, Camera(32)), tmp_path)
+    def test_fingerprint_tells_models_cameras_and_backgrounds_apart(self, decode, tiny_model, tmp_path):
+        found = [fingerprint_of(CONFIG, decode), fingerprint_of(CONFIG, Decoder(tiny_model, Camera(32)))]
+        for size in (5, 6):
+            Image.new("RGB", (size, 90)).save(tmp_path / "a.png")
+            found.append(fingerprint_of(replace(CONFIG, backgrounds=str(tmp_path)), decode))
         tiny_model.mean_reflectance += 0.01
-        make(CONFIG, decode, tmp_path)
-        assert len(list(tmp_path.glob("synthetic-*.npy"))) == 3
+        found.append(fingerprint_of(CONFIG, decode))
+        assert len(set(found)) == 5
 
-    def test_faces_without_their_truth_are_made_again(self, decode, tmp_path):
-        first = make(CONFIG, decode, tmp_path)
-        [path] = tmp_path.glob("*.pt")
-        path.unlink()
-        assert torch.equal(make(CONFIG, decode, tmp_path).codes, first.codes)
+    def test_other_settings_replace_the_faces(self, decode, tmp_path):
+        first = images(make(CONFIG, decode, tmp_path))
+        assert not torch.equal(images(make(replace(CONFIG, yaw=0.5), decode, tmp_path)), first)
 
 
 @pytest.mark.parametrize("count", [0, -3])
@@ -198,20 +224,15 @@ class TestBackgrounds:
         assert np.std([picture.mean() for picture in pictures]) > 0.1
         assert np.array_equal(texture(40, np.random.default_rng(0)), pictures[0])
 
-    def test_photographs_of_a_folder_lie_behind_the_faces(self, decode, tmp_path):
+    def test_photographs_of_a_folder_lie_behind_the_faces(self, tmp_path):
         colors = [(250, 10, 30), (20, 200, 90)]
-        for name, color in zip(("a.png", "sub/b.png"), colors, strict=True):
-            (tmp_path / "photos" / name).parent.mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (90, 70), color).save(tmp_path / "photos" / name)
-        config = replace(CONFIG, backgrounds=str(tmp_path / "photos"))
-        faces = make(config, decode, tmp_path / "cache")
-        seen = set()
-        for image, rgba in zip(faces.images, rendered(faces, decode), strict=True):
-            outside = image[(rgba[3] == 0).numpy()]
-            assert len(outside) > 100
-            seen.add(tuple(outside[0].tolist()))
-            assert (outside == outside[0]).all()
-        assert seen == set(colors)
+        paths = [tmp_path / "a.png", tmp_path / "b.png"]
+        for path, color in zip(paths, colors, strict=True):
+            Image.new("RGB", (90, 70), color).save(path)
+        random = np.random.default_rng(0)
+        seen = [background(paths, SIZE, random) for _ in range(20)]
+        assert {picture.shape for picture in seen} == {(SIZE, SIZE, 3)}
+        assert {tuple((255 * picture[7, 3]).round().astype(int).tolist()) for picture in seen} == set(colors)
 
     @pytest.mark.parametrize("name", ["empty", "nowhere"])
     def test_folder_without_photographs(self, decode, tmp_path, name):
@@ -219,4 +240,4 @@ class TestBackgrounds:
         message = "there is no folder" if name == "nowhere" else "holds no photographs"
         with pytest.raises(ValueError, match=message):
             make(replace(CONFIG, backgrounds=str(tmp_path / name)), decode, tmp_path / "cache")
-        assert not list((tmp_path / "cache").glob(".*"))  # nothing half-made stays behind
+        assert not (tmp_path / "cache").exists()

@@ -1,0 +1,8 @@
+"""``python -m mofa3d``."""
+
+import sys
+
+from mofa3d.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

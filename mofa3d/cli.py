@@ -1,0 +1,80 @@
+"""The command line: ``mofa3d prepare``, ``mofa3d synthesize`` (also as ``python -m mofa3d``)."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
+
+from mofa3d.data.prepare import PrepareConfig
+from mofa3d.data.synthetic import SyntheticConfig
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Find faces and landmarks in photographs, and write crops to train on."""
+
+    sources: Annotated[Positional[tuple[str, ...]], arg(metavar="SOURCE...")]
+    """Folders, photographs, videos, .tar shards (WebDataset) and glob patterns."""
+    out: Annotated[Path, arg(metavar="CORPUS")]
+    """Folder to write; one that is there already is brought up to date."""
+    config: Annotated[PrepareConfig, arg(name="")] = field(default_factory=PrepareConfig)
+    workers: int | None = None
+    """Processes; one per core by default."""
+
+    def __call__(self) -> str:
+        from mofa3d.data.corpus_report import REPORT
+        from mofa3d.data.prepare import prepare
+
+        corpus = prepare(self.sources, self.out, self.config, self.workers)
+        counts = corpus.summary["counts"]
+        removed = "".join(f", {number} {rule}" for rule, number in counts["removed"].items())
+        return (
+            f"{counts['faces']} faces from {counts['photographs']} photographs ({counts['duplicates']} duplicates"
+            f"{removed})\nThe report is {self.out / REPORT}"
+        )
+
+
+@dataclass(frozen=True)
+class Synthesize:
+    """Render random faces of the face model with their true codes and landmarks."""
+
+    out: Annotated[Path, arg(metavar="CORPUS")]
+    """Folder to write; what is missing in one that is there already is added."""
+    config: Annotated[SyntheticConfig, arg(name="")] = field(default_factory=SyntheticConfig)
+    model: str = "makehuman"
+    model_path: str = ""
+    """File of a face model written by mofa3d, instead of a built-in one."""
+    image_size: int = 240
+
+    def __call__(self) -> str:
+        from mofa3d.camera import Camera
+        from mofa3d.data.synthetic import synthesize
+        from mofa3d.decoder import Decoder
+        from mofa3d.models import load_model
+        from renderers import make_renderer
+
+        decode = Decoder(load_model(self.model, path=self.model_path or None), Camera(self.image_size))
+        corpus = synthesize(self.config, decode, make_renderer("cpu", antialias=False), self.out)
+        return f"{len(corpus)} faces in {self.out}"
+
+
+Command = Annotated[Prepare, subcommand("prepare")] | Annotated[Synthesize, subcommand("synthesize")]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    command = tyro.cli(OmitArgPrefixes[Command], args=arguments, prog="mofa3d", description=__doc__)
+    try:
+        print(command())
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    return 0

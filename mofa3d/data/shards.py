@@ -1,0 +1,107 @@
+"""WebDataset shards: .tar files of ``000000042.jpg`` and ``000000042.json``, the same bytes for the same faces.
+
+Any WebDataset reader takes them. Here members are found by their offsets, so that a corpus can be read in any order
+without unpacking anything.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mofa3d.data.photo import Photo
+
+JPEG_QUALITY = 95
+
+
+@dataclass(frozen=True)
+class Face:
+    """What a shard says about one face, beside its crop.
+
+    Attributes:
+        key: of the photograph (see `mofa3d.data.sources`), and ``/1``, ``/2``, ... for its further faces.
+        identity: who it shows, see `mofa3d.data.split`.
+        left, top, scale: see `mofa3d.data.crop.CropTransform`; the crop can be put back with them.
+        landmarks: 68 points, pixels of the crop, or ``None``.
+        confidence: 68 numbers in 0 to 1, or ``None``.
+        given: the points came from a table.
+        yaw: degrees, if landmarks are known.
+        hash: see `mofa3d.data.prune.perceptual_hash`.
+        code: the true semantic code of a synthetic face.
+    """
+
+    key: str
+    identity: str
+    left: float = 0.0
+    top: float = 0.0
+    scale: float = 1.0
+    landmarks: list[list[float]] | None = None
+    confidence: list[float] | None = None
+    given: bool = False
+    yaw: float | None = None
+    hash: int = 0
+    code: list[float] | None = None
+
+
+def encode_crop(crop: Photo, quality: int = JPEG_QUALITY) -> bytes:
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    # Colour at full resolution: lips and eyes are a few pixels, and their colour is what training compares.
+    options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    done, data = cv2.imencode(".jpg", crop[..., ::-1], options)
+    if not done:
+        raise ValueError("a crop could not be encoded as JPEG")
+    return data.tobytes()
+
+
+def decode_crop(data: bytes | memoryview) -> Photo:
+    """Raises ValueError for what is no image."""
+    image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
+    if image is None:
+        raise ValueError("a crop in a shard is damaged; delete the shard and prepare again")
+    return np.ascontiguousarray(image[..., ::-1])
+
+
+def write_shard(path: Path, faces: Iterable[tuple[Face, bytes]]) -> int:
+    """Write faces with their JPEG crops, atomically and without times or owners; returns how many."""
+    temporary, count = path.with_name(f".{path.name}.{os.getpid()}"), 0
+    with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as archive:
+        for count, (face, jpeg) in enumerate(faces, start=1):
+            name = f"{count - 1:09d}"
+            sidecar = {key: value for key, value in asdict(face).items() if value is not None}
+            _add(archive, f"{name}.jpg", jpeg)
+            _add(archive, f"{name}.json", json.dumps(sidecar, sort_keys=True).encode())
+    os.replace(temporary, path)
+    return count
+
+
+def _add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = len(data), 0o644
+    archive.addfile(member, io.BytesIO(data))
+
+
+def read_shard(path: Path) -> Iterator[tuple[Face, int, int]]:
+    """Faces of a shard with offset and size of each one's JPEG crop.
+
+    Raises:
+        ValueError: the shard is missing, damaged, or not one of ours.
+    """
+    try:
+        with tarfile.open(path) as archive:
+            crop = None
+            for member in archive:
+                if member.name.endswith(".jpg"):
+                    crop = (member.offset_data, member.size)
+                elif member.name.endswith(".json") and crop is not None:
+                    yield Face(**json.load(archive.extractfile(member))), *crop
+                    crop = None
+    except (OSError, EOFError, tarfile.TarError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not a readable shard ({error}); delete it and prepare the corpus again") from None

@@ -1,0 +1,233 @@
+"""Where photographs come from: folders, files, glob patterns, videos and .tar shards, as one list of items.
+
+Every item has a key that is its name for good: ``faces/Ann_Lee/Ann_Lee_0001.jpg`` in the folder ``faces``,
+``talk.mp4#000120`` for a frame, ``shard-0003.tar#000042.jpg`` for a member of an archive.
+"""
+
+from __future__ import annotations
+
+import glob
+import io
+import os
+import tarfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+import cv2
+import numpy as np
+
+from mofa3d.data.photo import MAX_PIXELS, PHOTO_SUFFIXES, Photo, read_photo
+
+VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
+ARCHIVE_SUFFIXES = (".tar",)
+MAX_BYTES = 200_000_000  # of a photograph in an archive
+
+
+@dataclass(frozen=True)
+class Item:
+    """One photograph, not yet read.
+
+    Attributes:
+        key: its name in the corpus, unique.
+        path: the file it is, or is in.
+        root: the folder that was given, or the one that holds the file that was given.
+        frame: number of a video's frame.
+        offset, size: bytes of an archive's member.
+        problem: why it cannot be read, known already; or "".
+    """
+
+    key: str
+    path: Path
+    root: Path
+    frame: int | None = None
+    offset: int | None = None
+    size: int = 0
+    problem: str = ""
+
+    @property
+    def stamp(self) -> str:
+        """Tells whether the file is still the same: its size and modification time."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return ""
+        return f"{status.st_size}-{status.st_mtime_ns}"
+
+
+def find_items(sources: Sequence[str | Path], every: int = 30) -> list[Item]:
+    """All photographs of the sources, in their order, sorted within each; hidden files are left out.
+
+    Files without a known suffix are left out inside folders, and are a mistake when given themselves. Links are
+    followed, once.
+
+    Args:
+        sources: folders, files, or glob patterns.
+        every: take every so many frames of a video.
+
+    Raises:
+        ValueError: a source that does not exist, is of no known kind, or in which there is nothing.
+    """
+    if every < 1:
+        raise ValueError(f"every must be at least 1 frame, got {every}")
+    if not sources:
+        raise ValueError("there is no source; give folders, photographs, videos, .tar archives or glob patterns")
+    items: list[Item] = []
+    taken: set[str] = set()
+    for source in sources:
+        before = len(items)
+        items += _distinct(_items_of(str(source), every), taken)
+        if len(items) == before:
+            raise ValueError(
+                f"{source} holds nothing that can be used; give photographs ({', '.join(PHOTO_SUFFIXES)}), videos "
+                f"({', '.join(VIDEO_SUFFIXES)}), .tar archives, or folders of them"
+            )
+    return items
+
+
+def _items_of(source: str, every: int) -> Iterator[Item]:
+    path = Path(source).expanduser()
+    if path.is_dir():
+        yield from _walk(path, every)
+    elif path.is_file() or path.is_symlink():
+        _check_suffix(path)
+        yield from _parts(path, path.parent, path.name, every)
+    else:
+        matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207  (Path.glob takes no absolute pattern)
+        if not matches:
+            raise ValueError(f"there is no file or folder {source}, and nothing matches it as a pattern")
+        for match in map(Path, matches):
+            if match.is_dir():
+                yield from _walk(match, every)
+            elif _kind(match):
+                yield from _parts(match, match.parent, match.name, every)
+
+
+def _check_suffix(path: Path) -> None:
+    if not _kind(path):
+        raise ValueError(
+            f"{path} is of no kind that can be read; give a photograph ({', '.join(PHOTO_SUFFIXES)}), a video "
+            f"({', '.join(VIDEO_SUFFIXES)}) or a .tar archive"
+        )
+
+
+def _kind(path: Path | PurePosixPath) -> str:
+    suffix = path.suffix.lower()
+    kinds = {"photo": PHOTO_SUFFIXES, "video": VIDEO_SUFFIXES, "archive": ARCHIVE_SUFFIXES}
+    return next((kind for kind, suffixes in kinds.items() if suffix in suffixes), "")
+
+
+def _walk(root: Path, every: int) -> Iterator[Item]:
+    """Items below a folder, sorted by path; a folder is visited once, whatever links lead to it."""
+    label = root.resolve().name or "root"
+    seen: set[tuple[int, int]] = set()
+    found: list[tuple[str, Path]] = []
+    closed: list[OSError] = []
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=closed.append):
+        status = Path(folder).stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in files:
+            path = Path(folder) / name
+            if not name.startswith(".") and _kind(path):
+                found.append((path.relative_to(root).as_posix(), path))
+    for relative, path in sorted(found):
+        yield from _parts(path, root, f"{label}/{relative}", every)
+    for error in closed:
+        folder = Path(error.filename)
+        name = f"{label}/{folder.relative_to(root).as_posix()}"
+        yield Item(name, folder, root, problem=f"the folder {folder} cannot be read ({error.strerror})")
+
+
+def _parts(path: Path, root: Path, name: str, every: int) -> Iterator[Item]:
+    """The photographs that a file is or holds."""
+    kind = _kind(path)
+    if kind == "video":
+        yield from _frames(path, root, name, every)
+    elif kind == "archive":
+        yield from _members(path, root, name)
+    else:
+        yield Item(name, path, root)
+
+
+def _frames(path: Path, root: Path, name: str, every: int) -> Iterator[Item]:
+    video = cv2.VideoCapture(str(path))
+    count = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
+    video.release()
+    if count <= 0:
+        yield Item(name, path, root, problem=f"{path} is no video that can be read; give an MP4 file with H.264")
+    for frame in range(0, count, every):
+        yield Item(f"{name}#{frame:06d}", path, root, frame=frame)
+
+
+def _members(path: Path, root: Path, name: str) -> Iterator[Item]:
+    try:
+        with tarfile.open(path) as archive:
+            for member in archive:
+                inside = PurePosixPath(member.name)
+                if member.isfile() and _kind(inside) == "photo" and not inside.name.startswith("."):
+                    yield Item(f"{name}#{member.name}", path, root, offset=member.offset_data, size=member.size)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        yield Item(name, path, root, problem=f"{path} is damaged as an archive ({error}); what comes before is used")
+
+
+def _distinct(items: Iterator[Item], taken: set[str]) -> Iterator[Item]:
+    """The items with keys that no other has: two folders may have the same name."""
+    for item in items:
+        key, number = item.key, 2
+        while key in taken:
+            key, number = f"{item.key}~{number}", number + 1
+        taken.add(key)
+        yield replace(item, key=key)
+
+
+class Reader:
+    """Reads items; quick for neighbouring frames of a video, which stays open in between."""
+
+    def __init__(self) -> None:
+        self._path: Path | None = None
+        self._video: cv2.VideoCapture | None = None
+        self._next = 0
+
+    def read(self, item: Item) -> Photo:
+        """Raises ValueError with the reason when it cannot be used."""
+        if item.problem:
+            raise ValueError(item.problem)
+        if item.frame is not None:
+            return self._frame(item.path, item.frame)
+        if item.offset is not None:
+            return _read_member(item)
+        return read_photo(item.path)
+
+    def _frame(self, path: Path, frame: int) -> Photo:
+        if self._path != path or frame < self._next:
+            self.close()
+            self._path, self._video, self._next = path, cv2.VideoCapture(str(path)), 0
+        while self._next < frame and self._video.grab():
+            self._next += 1
+        done, pixels = self._video.read() if self._next == frame else (False, None)
+        if not done:
+            raise ValueError(f"frame {frame} of {path} cannot be decoded; the video is shorter or damaged")
+        self._next += 1
+        if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
+            raise ValueError(f"{path} has frames of more than {MAX_PIXELS} pixels; make it smaller")
+        return np.ascontiguousarray(pixels[..., ::-1])
+
+    def close(self) -> None:
+        if self._video is not None:
+            self._video.release()
+        self._path = self._video = None
+
+
+def _read_member(item: Item) -> Photo:
+    if item.size > MAX_BYTES:
+        raise ValueError(f"{item.key} has {item.size} bytes, more than {MAX_BYTES}; make it smaller")
+    with open(item.path, "rb") as file:
+        file.seek(item.offset)
+        data = file.read(item.size)
+    if len(data) < item.size:
+        raise ValueError(f"{item.key} is cut off; replace {item.path}")
+    return read_photo(io.BytesIO(data), item.key)
