@@ -35,7 +35,7 @@ _loaded = threading.local()  # neither of dlib's objects is documented as safe t
 
 # Boxes around dlib's, from which the points are predicted too: shift to the right and down, and size, in box sides.
 JITTERS = ((0.0, 0.0, 1.0), (0.05, 0.0, 1.0), (-0.05, 0.0, 1.0), (0.0, 0.05, 1.0), (0.0, -0.05, 1.0))
-SPREAD = 0.01  # of the predictions, in box sides, at which the confidence has fallen to 1/e
+SPREAD = 0.02  # of the predictions, in box sides, at which the confidence has fallen to 1/e
 
 
 class Detection(NamedTuple):
@@ -64,6 +64,10 @@ def detect_landmarks(photo: Photo, box: FaceBox) -> Detection:
     that box takes its place, so there is always an answer. The points are the median of those predicted from
     `JITTERS` of that box. A point's confidence is exp(-s / `SPREAD`) of the spread s of these predictions: a point
     that moves with its box was guessed from the box.
+
+    dlib says nothing about its own certainty. Against the given points of 417 video frames this confidence tells a
+    little: rank correlation with the distance -0.19 for points and -0.45 for faces; the least trusted tenth of the
+    points is 8.2 % of the outer-eye distance away, the most trusted quarter 4.8 % (`experiments/check_landmarks.py`).
 
     Raises:
         ValueError: dlib or its model file is not installed.
