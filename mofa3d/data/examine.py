@@ -140,15 +140,19 @@ def find_boxes(photo: Photo, detector: str) -> list[FaceBox]:
 
 
 def find_points(photo: Photo, box: FaceBox, given: Points | None, config: PrepareConfig) -> Detected | None:
-    """Given points, else dlib's, as the settings say."""
+    """Given points, else detected ones, as the settings say."""
     wanted = config.resolved_landmarks()
     if given is not None:
         return Detected(given, np.ones(68), given=True)
-    if "dlib" not in wanted:
-        return None
-    from mofa3d.data.dlib_landmarks import detect_landmarks
+    if "face_alignment" in wanted:
+        from mofa3d.data import fan_landmarks
 
-    return Detected(*detect_landmarks(photo, box))
+        return Detected(*fan_landmarks.detect_landmarks(photo, box, config.fan_weights))
+    if "dlib" in wanted:
+        from mofa3d.data import dlib_landmarks
+
+        return Detected(*dlib_landmarks.detect_landmarks(photo, box))
+    return None
 
 
 def holds(box: FaceBox, points: Points) -> bool:

@@ -42,7 +42,8 @@ class PrepareConfig:
     Attributes:
         detector: the paper's Haar cascade, or dlib's histogram of gradients.
         landmarks: "csv" from ``landmarks_68.csv`` tables, "dlib", "auto" from tables where they are and else from dlib
-            if it is installed, or "none".
+            if it is installed, "face_alignment" (FAN, with the points of tables where they are), or "none".
+        fan_weights: file of FAN's weights, for "face_alignment".
         faces: the most prominent face of a photograph, or all.
         every: take every so many frames of a video.
         limits: what a face must have to be kept.
@@ -52,7 +53,8 @@ class PrepareConfig:
     """
 
     detector: Literal["haar", "dlib"] = "haar"
-    landmarks: Literal["auto", "csv", "dlib", "none"] = "auto"
+    landmarks: Literal["auto", "csv", "dlib", "face_alignment", "none"] = "auto"
+    fan_weights: str = ""
     faces: Literal["largest", "all"] = "largest"
     every: int = 30
     limits: Limits = field(default_factory=Limits)
@@ -63,6 +65,10 @@ class PrepareConfig:
     def __post_init__(self) -> None:
         if self.block < 1:
             raise ValueError(f"block must be at least 1 photograph, got {self.block}")
+        if self.landmarks == "face_alignment" and not Path(self.fan_weights).is_file():
+            raise ValueError(
+                f"landmarks of face_alignment need a file of its weights as --fan-weights, got {self.fan_weights!r}"
+            )
 
     def fingerprint(self) -> str:
         """Changes when what is done to a photograph changes; not with what is decided over the whole corpus."""
@@ -71,6 +77,8 @@ class PrepareConfig:
 
     def resolved_landmarks(self) -> str:
         """With "auto", what it comes to on this machine."""
+        if self.landmarks == "face_alignment":
+            return f"csv, then face_alignment with {Path(self.fan_weights).name}"
         if self.landmarks != "auto":
             return self.landmarks
         from mofa3d.data.dlib_landmarks import is_installed
