@@ -29,6 +29,7 @@ from mofa3d.data.folder import open_corpus
 from mofa3d.data.split import held_out
 from mofa3d.data.synthetic import SyntheticConfig, fingerprint_of, synthesize
 from mofa3d.data.yaw import YAW_BINS, estimate_yaw
+from mofa3d.encoders import Encoder
 from mofa3d.environment import check_device, commit
 from mofa3d.evaluation import average_face, evaluate
 from mofa3d.models.makehuman.cache import cache_directory
@@ -227,41 +228,40 @@ def main(config: Config) -> None:
     frontal = Decoder(model.restrict(model.frontal), whole.camera).to(config.device)
     decode = frontal if config.renderer == "vertex" else Decoder(model, whole.camera).to(config.device)
 
-    record = {
-        "config": asdict(config),
-        "training": asdict(settings),
-        "description": about.to_dict(),
-        "commit": commit(),
-    }
+    version = commit()  # before the training, during which the repository may change
+    record = {"config": config, "training": settings, "description": about}
+    record = {**{name: asdict(value) for name, value in record.items()}, "commit": version}
     (config.out / "config.json").write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
 
     options = {"changes": config.augment, "device": config.device}
     stream = partial(batches, images.dataset, images.train, settings.batch_size, config.seed, **options)
     progress = train(encoder, decode, render, stream, settings, config.out, about.to_dict(), config.resume)
 
-    encoder.eval()
-    held_out_images = {"dataset": images.dataset, "indices": images.test}
-    measure = partial(evaluate, decode=frontal, render=make_renderer("vertex"), **held_out_images)
-    report = Report(
-        title="MoFA training report",
-        facts={
-            **images.facts,
-            "training": f"{progress.iteration} iterations of {settings.batch_size} in {progress.seconds / 60:.1f} min, "
-            f"{settings.optimizer}, {'with' if settings.loss.landmark else 'without'} the landmark surrogate, "
-            f"background cost {settings.loss.background_cost:g}",
-            "renderer": config.renderer,
-            "encoder": f"{about.encoder} at {about.input_size or about.image_size} px",
-            "commit": record["commit"],
-        },
-        groups=images.groups,
-        before=measure(average_face(frontal)),
-        after=measure(encoder),
+    facts = {
+        **images.facts,
+        "training": f"{progress.iteration} iterations of {settings.batch_size} in {progress.seconds / 60:.1f} min, "
+        f"{settings.optimizer}, {'with' if settings.loss.landmark else 'without'} the landmark surrogate, "
+        f"background cost {settings.loss.background_cost:g}",
+        "renderer": config.renderer,
+        "encoder": f"{about.encoder} at {about.input_size or about.image_size} px",
+        "commit": version,
+    }
+    report(config.out, images, facts, encoder.eval(), frontal, whole)
+
+
+def report(
+    out: Path, images: Images, facts: dict[str, str], encoder: Encoder, frontal: Decoder, whole: Decoder
+) -> None:
+    """Measure on what was held out, draw, write meshes, and print the table."""
+    measure = partial(
+        evaluate, decode=frontal, render=make_renderer("vertex"), dataset=images.dataset, indices=images.test
     )
-    draw_curves(config.out / "metrics.jsonl", config.out / "curves.png")
-    whole = whole.to(config.device)
-    draw_faces(encoder, whole, make_renderer("cpu"), images.dataset, spread(images.test, 16), config.out / "faces.png")
-    path = report.write(config.out, write_meshes(encoder, whole, images.dataset, spread(images.test, 3), config.out))
-    print(report.table(), f"\nThe report is {path}")
+    found = Report("MoFA training report", facts, images.groups, measure(average_face(frontal)), measure(encoder))
+    draw_curves(out / "metrics.jsonl", out / "curves.png")
+    encoder, whole = encoder.cpu(), whole.cpu()  # pictures are drawn by the CPU's rasterizer
+    draw_faces(encoder, whole, make_renderer("cpu"), images.dataset, spread(images.test, 16), out / "faces.png")
+    path = found.write(out, write_meshes(encoder, whole, images.dataset, spread(images.test, 3), out))
+    print(found.table(), f"\nThe report is {path}")
 
 
 if __name__ == "__main__":
