@@ -151,22 +151,22 @@ class TestTraining:
 
 
 @pytest.mark.parametrize(
-    ("options", "landmark", "background_cost"),
+    ("options", "landmark", "background_cost", "regularizer"),
     [
-        ("", 1.0, 0.0),  # synthetic faces know their landmarks
-        ("--no-landmarks", 0.0, 0.14),
-        ("--data photos", 0.0, 0.14),
-        ("--data photos --no-landmarks", 0.0, 0.14),
-        ("--landmarks --data photos", 1.0, 0.0),
-        ("--data photos --landmarks --background-cost 0.1", 1.0, 0.1),
-        ("--preset paper", 0.0, 0.0),
-        ("--preset paper --landmarks", 1.0, 0.0),
-        ("--data photos --preset paper", 0.0, 0.0),
+        ("", 1.0, 0.0, 1e-4),  # synthetic faces know their landmarks
+        ("--no-landmarks", 0.0, 0.14, 3e-4),
+        ("--data photos", 0.0, 0.14, 3e-4),
+        ("--data photos --no-landmarks", 0.0, 0.14, 3e-4),
+        ("--landmarks --data photos", 1.0, 0.0, 1e-4),
+        ("--data photos --landmarks --background-cost 0.1 --regularizer 0.5", 1.0, 0.1, 0.5),
+        ("--preset paper", 0.0, 0.0, 2.9e-5),
+        ("--preset paper --landmarks", 1.0, 0.0, 2.9e-5),
+        ("--data photos --preset paper", 0.0, 0.0, 2.9e-5),
     ],
 )
-def test_losses_that_are_on(options, landmark, background_cost):
+def test_losses_that_are_on(options, landmark, background_cost, regularizer):
     loss = train_mofa.training_config(tyro.cli(train_mofa.Config, args=options.split())).loss
-    assert (loss.landmark, loss.background_cost) == (landmark, background_cost)
+    assert (loss.landmark, loss.background_cost, loss.regularizer) == (landmark, background_cost, regularizer)
 
 
 class TestTrainingMistakes:
