@@ -50,6 +50,7 @@ def build() -> str:
     Raises:
         ValueError: a package is missing.
         RuntimeError: the compiler's own report.
+        ImportError: what was compiled cannot be loaded.
     """
     home = toolkit()
     with tempfile.TemporaryDirectory() as folder:
@@ -64,7 +65,24 @@ def build() -> str:
 
         from renderers.nvdiffrast_rasterizer import Operations
 
-        return Operations(torch.device("cpu")).functions.ops._get_plugin().__file__
+        operations = Operations(torch.device("cpu")).functions.ops
+        try:
+            return operations._get_plugin().__file__
+        except ModuleNotFoundError as error:
+            # This release looks for what it has compiled among the imported modules, where PyTorch no longer puts it.
+            return load_library(Path(torch.utils.cpp_extension._get_build_directory(error.name, False)), error.name)
+
+
+def load_library(folder: Path, name: str) -> str:
+    """Load a compiled extension, which shows that it is whole; returns its file.
+
+    Raises:
+        ImportError: it is not there, or lacks a symbol.
+    """
+    path = folder / f"{name}.so"
+    spec = importlib.util.spec_from_file_location(name, path)
+    importlib.util.module_from_spec(spec)
+    return str(path)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.machinery
 import importlib.util
+import shutil
+from pathlib import Path
 
+import numpy
 import pytest
 
 from programs import load
@@ -43,3 +46,16 @@ def test_linker_finds_the_newest_runtime(tmp_path):
         (home / "lib" / f"libcudart.so.{version}").write_text(version)
     build.link_runtime(home, folder)
     assert (folder / "libcudart.so").read_text() == "13"
+
+
+def test_what_cannot_be_loaded_is_no_success(tmp_path):
+    (tmp_path / "plugin.so").write_text("no library")
+    for name in ("plugin", "nowhere"):
+        with pytest.raises(ImportError):
+            build.load_library(tmp_path, name)
+
+
+def test_libraries_are_loaded(tmp_path):
+    [library] = (Path(numpy.__file__).parent / "_core").glob("_simd*.so")  # any extension will do
+    shutil.copyfile(library, tmp_path / "_simd.so")
+    assert build.load_library(tmp_path, "_simd") == str(tmp_path / "_simd.so")
