@@ -6,14 +6,25 @@ blocks that are done can be relied on, and the others are done again.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from mofa3d.data.shards import Face, write_shard
 
-SHARDS = "shards"
+SHARDS, LOCK = "shards", ".lock"
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process works on this corpus; whatever ends a process lets the next one in."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / LOCK, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def write_block(

@@ -21,7 +21,7 @@ from typing import Literal
 
 from tqdm import tqdm
 
-from mofa3d.data.blocks import finished_blocks, write_block
+from mofa3d.data.blocks import alone, finished_blocks, write_block
 from mofa3d.data.corpus import REMOVED, Corpus, Decisions, finish
 from mofa3d.data.corpus_report import write_report
 from mofa3d.data.examine import Kept, Removed, examine
@@ -112,6 +112,13 @@ def prepare(
     """
     config = config or PrepareConfig()
     tasks = find_tasks(sources, config)
+    with alone(out):
+        return _prepare(sources, tasks, out, config, workers)
+
+
+def _prepare(
+    sources: Sequence[str | Path], tasks: list[Task], out: Path, config: PrepareConfig, workers: int | None
+) -> Corpus:
     (out / REMOVED).mkdir(parents=True, exist_ok=True)
     decisions = Decisions(config.limits.duplicate_bits, config.held_out, config.seed)
     about = {

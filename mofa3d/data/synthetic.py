@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from mofa3d import harmonics
 from mofa3d.code_sizes import CodeSizes
-from mofa3d.data.blocks import finished_blocks, write_block
+from mofa3d.data.blocks import alone, finished_blocks, write_block
 from mofa3d.data.corpus import Corpus, Decisions, finish
 from mofa3d.data.photo import find_photos, read_photo
 from mofa3d.data.shards import Face, encode_crop
@@ -134,6 +134,11 @@ def synthesize(config: SyntheticConfig, decode: Decoder, render: Renderer, out: 
         out: folder of the corpus.
     """
     fingerprint = fingerprint_of(replace(config, count=1), decode)
+    with alone(out):
+        return _synthesize(config, decode, render, out, fingerprint)
+
+
+def _synthesize(config: SyntheticConfig, decode: Decoder, render: Renderer, out: Path, fingerprint: str) -> Corpus:
     starts = range(0, config.count, BLOCK)
     sizes = {number: min(BLOCK, config.count - start) for number, start in enumerate(starts)}
 

@@ -193,7 +193,8 @@ class TestAgain:
     def test_no_temporary_files_are_left(self, root, out):
         run(root, out)
         assert sorted(path.name for path in out.iterdir()) == [
-            "corpus.json", "failures.csv", "index.npz", "keys.jsonl", "removed", "report", "report.html", "shards",
+            ".lock", "corpus.json", "failures.csv", "index.npz", "keys.jsonl", "removed", "report", "report.html",
+            "shards",
         ]  # fmt: skip
         assert sorted(path.name for path in (out / "shards").iterdir()) == ["000000.json", "000000.tar"]
 
@@ -238,6 +239,14 @@ class TestAgain:
         assert len(searched) == 1
         assert contents(out) == before
         assert not list((out / "shards").glob(".*"))
+
+
+def test_two_at_once_both_end_well(root, tmp_path):
+    command = [sys.executable, "-m", "mofa3d", "prepare", str(root), "--landmarks", "none", "--block", "1"]
+    command += ["--duplicate-bits", "-1", "--out", str(tmp_path / "corpus")]
+    processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    assert Corpus(tmp_path / "corpus").photos == PHOTOS
 
 
 @pytest.mark.slow
