@@ -145,6 +145,10 @@ class TestTimes:
         durations = iter([0.2, 0.01, 0.06, 0.01])
         assert median_time(lambda: time.sleep(next(durations)), at_least=0.0) == pytest.approx(0.01, abs=0.008)
 
+    def test_slow_work_is_not_repeated(self):
+        durations = iter([0.0, 0.05])
+        assert median_time(lambda: time.sleep(next(durations)), at_most=0.01) == pytest.approx(0.05, abs=0.01)
+
     def test_per_face_and_backward_costs_more(self, faces):
         times = median_times(make_renderer("cpu"), faces)
         assert 0 < times["forward"] < times["forward and backward"] < 1000

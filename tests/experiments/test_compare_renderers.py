@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-from programs import load
 
 from conftest import make_tiny_model
 from mofa3d.morphable_model import save_model
+from programs import load
 
 compare = load("compare_renderers")
 SIZE = 64
@@ -27,7 +27,7 @@ def model_path(tmp_path_factory) -> str:
 def compared(model_path, tmp_path_factory) -> dict:
     """Folder and figures of one comparison of everything that works on a CPU."""
     out = tmp_path_factory.mktemp("renderers") / "out"
-    compare.main(compare.Config(out=out, image_size=SIZE, model_path=model_path))
+    compare.main(compare.Config(out=out, image_size=SIZE, model_path=model_path, differences=True))
     return {"out": out, **json.loads((out / "comparison.json").read_text())}
 
 
