@@ -162,7 +162,7 @@ class TestTimes:
         assert median_time(durations(9.0, 1.0, 6.0, 2.0), at_least=0.0) == 2.0
 
     def test_quick_work_is_repeated_for_a_second(self, durations):
-        assert median_time(durations(0.1, 0.25, 0.5, 0.25, 0.25)) == 0.25
+        assert median_time(durations(0.5, 0.25, 0.125, 0.25, 0.25, 0.125)) == 0.25
 
     def test_slow_work_is_not_repeated(self, durations):
         assert median_time(durations(1.0, 11.0)) == 11.0
