@@ -50,13 +50,14 @@ def sources_of(keys: Sequence[str]) -> list[str]:
     """The collection that each photograph belongs to: a few folders side by side are one each, many are one together.
 
     With ``faces/lfw/Ann_Lee/1.jpg`` and ``faces/own/2.jpg``, these are ``lfw`` and ``own``; with a thousand folders in
-    the place of the two, all are ``faces``.
+    the place of the two, or one, all are ``faces``.
     """
     below: dict[str, set[str]] = defaultdict(set)
     parts = [key.split("#")[0].split("/") for key in keys]
     for part in parts:
         below[part[0]].add(part[1] if len(part) > 2 else "")
-    return [part[1] if len(part) > 2 and len(below[part[0]]) <= MOST_SOURCES else part[0] for part in parts]
+    several = {root for root, folders in below.items() if 1 < len(folders) <= MOST_SOURCES}
+    return [part[1] if len(part) > 2 and part[0] in several else part[0] for part in parts]
 
 
 class Corpus(Dataset):

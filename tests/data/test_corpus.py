@@ -128,6 +128,9 @@ class TestSources:
         assert set(sources_of([f"lfw/{n}/1.jpg" for n in range(21)])) == {"lfw"}
         assert len(set(sources_of([f"lfw/{n}/1.jpg" for n in range(20)]))) == 20
 
+    def test_a_single_folder_is_not_told_apart(self):
+        assert sources_of(["ytf/images/1.jpg", "ytf/images/2.jpg"]) == ["ytf", "ytf"]
+
     def test_videos_and_archives(self):
         assert sources_of(["f/talk.mp4#000030", "s.tar#a/b/1.jpg"]) == ["f", "s.tar"]
 
