@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 
 from mofa3d.data.blocks import write_text
 from mofa3d.data.corpus import FAILURES, REMOVED, Corpus
-from mofa3d.data.photo import Photo
+from mofa3d.data.photo import Photo, fit
 from mofa3d.data.shards import decode_crop, encode_crop
 
 REPORT, PICTURES = "report.html", "report"
@@ -134,11 +134,10 @@ def contact_sheet(images: Sequence[np.ndarray]) -> UInt8[np.ndarray, "height wid
     """8-bit RGB images of any size side by side, each fitted into a square."""
     cells = []
     for image in images:
-        shrink = SIDE / max(image.shape[:2])
-        size = (max(1, round(shrink * image.shape[1])), max(1, round(shrink * image.shape[0])))
-        cell = np.full((SIDE, SIDE, 3), 255, dtype=np.uint8)
-        top, left = (SIDE - size[1]) // 2, (SIDE - size[0]) // 2
-        cell[top : top + size[1], left : left + size[0]] = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        small, cell = fit(image, SIDE), np.full((SIDE, SIDE, 3), 255, dtype=np.uint8)
+        height, width = small.shape[:2]
+        top, left = (SIDE - height) // 2, (SIDE - width) // 2
+        cell[top : top + height, left : left + width] = small
         cells.append(cell)
     columns = min(COLUMNS, max(len(cells), 1))
     cells += [np.full((SIDE, SIDE, 3), 255, dtype=np.uint8)] * (-len(cells) % columns)

@@ -67,7 +67,8 @@ def detect_landmarks(photo: Photo, box: FaceBox) -> Detection:
 
     dlib says nothing about its own certainty. Against the given points of 417 video frames this confidence tells a
     little: rank correlation with the distance -0.19 for points and -0.45 for faces; the least trusted tenth of the
-    points is 8.2 % of the outer-eye distance away, the most trusted quarter 4.8 % (`experiments/check_landmarks.py`).
+    points is 8.2 % of the outer-eye distance away, the most trusted quarter 4.8 % (`experiments/check_landmarks.py
+    --every 8`).
 
     Raises:
         ValueError: dlib or its model file is not installed.

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mofa3d.data import prune
-from mofa3d.data.crop import CropTransform, crop_face
+from mofa3d.data.crop import IMAGE_SIZE, CropTransform, crop_face
 from mofa3d.data.detect import FaceBox, detect_faces
 from mofa3d.data.landmarks import Points
-from mofa3d.data.photo import Photo
+from mofa3d.data.photo import Photo, fit
 from mofa3d.data.shards import Face
 from mofa3d.data.sources import Item, Reader
 from mofa3d.data.split import identity_of
@@ -81,7 +81,7 @@ def examine(reader: Reader, item: Item, points: Points | None, config: PrepareCo
         boxes = [box for box in boxes if holds(box, points)][:1]
     if not boxes:
         where = "" if points is None else " where the landmarks are"
-        yield Removed("no face", f"no face was found{where}", _small(photo))
+        yield Removed("no face", f"no face was found{where}", fit(photo, IMAGE_SIZE))
         return
     for number, box in enumerate(boxes if config.faces == "all" else boxes[:1]):
         key = item.key if number == 0 else f"{item.key}/{number}"
@@ -161,12 +161,3 @@ def holds(box: FaceBox, points: Points) -> bool:
     middle, size = (low + high) / 2, float((high - low).max())
     near = np.abs(middle - (box.x, box.y + 0.1 * box.size)).max() < 0.3 * box.size
     return bool(near and 0.5 < size / box.size < 1.6)
-
-
-def _small(photo: Photo, side: int = 240) -> np.ndarray:
-    """The whole photograph, for the report's contact sheet."""
-    import cv2
-
-    shrink = side / max(photo.shape[:2])
-    size = (max(1, round(shrink * photo.shape[1])), max(1, round(shrink * photo.shape[0])))
-    return cv2.resize(photo, size, interpolation=cv2.INTER_AREA)

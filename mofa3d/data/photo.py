@@ -6,6 +6,7 @@ import io
 import warnings
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -68,6 +69,13 @@ def to_tensor(photo: Photo) -> Float[Tensor, "3 H W"]:
     """A photograph or crop as the networks take it, in 0 to 1."""
     # Colour comes first while there is one byte per number: three times faster than the other way round.
     return torch.from_numpy(np.ascontiguousarray(photo.transpose(2, 0, 1))).to(torch.float32).div_(255)
+
+
+def fit(photo: Photo, side: int) -> UInt8[np.ndarray, "height width 3"]:
+    """The photograph with its longer side at `side` pixels."""
+    scale = side / max(photo.shape[:2])
+    size = (max(1, round(scale * photo.shape[1])), max(1, round(scale * photo.shape[0])))
+    return cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
 
 
 def find_photos(root: Path) -> list[Path]:
