@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torchvision.transforms.functional import gaussian_blur
 
 from mofa3d import losses
 from mofa3d.code_sizes import CodeSizes
@@ -20,7 +19,8 @@ from mofa3d.semantic_code import SemanticCode
 
 DEPTH_SLACK = 2.0  # between a vertex and the surface at the centre of its pixel, in widths of a pixel on the face
 EDGE, MARGIN = 2, 6  # px from the silhouette at which its inside begins: for colours, and for faces that move
-STEPS = {"rotation": 0.01, "translation": 0.5, "illumination": 0.02}  # of differences; 0.1 σ for all other blocks
+# Of differences: 0.1 σ for all other blocks. Pose moves each pixel's triangle, so its steps are a tenth of a pixel.
+STEPS = {"rotation": 0.001, "translation": 0.05, "illumination": 0.02}
 SILHOUETTE_STEP = 8.0  # mm
 DIFFERENTIABLE = ("vertices", "positions", "normals", "pixels", "reflectance", "colors")  # of a scene
 
@@ -125,8 +125,10 @@ def gradient_agreement(
 def derivative_agreement(render: Renderer, faces: Faces, seed: int = 0) -> dict[str, float]:
     """Derivatives by autograd over central differences of rendered images; 1 is exact, the mean of all faces.
 
-    "silhouette": of the covered area, as the face comes nearer. The blocks of the code: of smoothly weighted colours
-    inside the face, along a random direction, where the image is `differentiable`.
+    "silhouette": of the covered area, as the face comes nearer. The blocks of the code: of the colours inside the face
+    along a random direction, where the image is `differentiable`: the part of the pixels' differences that their
+    derivatives make up, ⟨derivatives, differences⟩ / ⟨differences, differences⟩. Colours weighted by their own
+    differences cannot cancel, as they do in sums with other weights.
     """
     generator = torch.Generator().manual_seed(seed)
     ratios = [_derivative_ratios(render, faces[i : i + 1], generator) for i in range(len(faces.codes))]
@@ -136,37 +138,36 @@ def derivative_agreement(render: Renderer, faces: Faces, seed: int = 0) -> dict[
 def _derivative_ratios(render: Renderer, face: Faces, generator: torch.Generator) -> dict[str, float]:
     vector, slices = face.codes.to_vector(), face.codes.sizes.slices
     with torch.no_grad():
-        image = render(face.decode(face.codes)).image
-    sigma = image.shape[-1] / 30
-    noise = torch.randn(image[:, :3].shape, generator=generator).to(image)
-    weights = (gaussian_blur(noise, 2 * round(3 * sigma) + 1, sigma) * interior(image, MARGIN)[:, None])[0]
+        inside = interior(render(face.decode(face.codes)).image, MARGIN)[0]
 
     def image_at(direction: Tensor, amount: Tensor | float) -> Float[Tensor, "4 H W"]:
         code = SemanticCode.from_vector(vector + amount * direction, face.codes.sizes)
         return render(face.decode(code)).image[0].double()
 
-    def ratio(direction: Tensor, step: float, measure: Callable[[Tensor, Tensor], Tensor]) -> float:
+    def ratio(direction: Tensor, step: float, weigh: Callable[[Tensor, Tensor], Tensor]) -> float:
         with torch.no_grad():
             before, here, after = (image_at(direction, amount) for amount in (-step, 0.0, step))
-            smooth = differentiable(before, here, after)
-            differences = float(measure(after, smooth) - measure(before, smooth)) / (2 * step)
+            differences = (after - before) / (2 * step)
+            weights = weigh(differences, differentiable(before, here, after))
         amount = torch.zeros((), dtype=vector.dtype, device=vector.device, requires_grad=True)
-        value = measure(image_at(direction, amount), smooth)
+        value = (image_at(direction, amount) * weights).sum()
         derivative = float(torch.autograd.grad(value, amount)[0]) if value.requires_grad else 0.0
-        return derivative / differences
+        return derivative / float((differences * weights).sum())
+
+    def covered(differences: Tensor, _: Tensor) -> Tensor:
+        return torch.zeros_like(differences).index_fill_(0, torch.tensor(3, device=differences.device), 1.0)
+
+    def colors(differences: Tensor, smooth: Tensor) -> Tensor:
+        return differences * (smooth & inside) * (1 - covered(differences, smooth))
 
     nearer = torch.zeros_like(vector)
     nearer[:, slices["translation"].stop - 1] = -1
-
-    def weighted(image: Tensor, smooth: Tensor) -> Tensor:
-        return (image[:3] * weights * smooth).sum()
-
-    ratios = {"silhouette": ratio(nearer, SILHOUETTE_STEP, lambda image, _: image[3].sum())}
+    ratios = {"silhouette": ratio(nearer, SILHOUETTE_STEP, covered)}
     for name, where in slices.items():
         direction = torch.zeros_like(vector)
         direction[:, where] = torch.randn(vector[:, where].shape, generator=generator).to(vector)
         direction /= direction.norm()
-        ratios[name] = ratio(direction, STEPS.get(name, 0.1), weighted)
+        ratios[name] = ratio(direction, STEPS.get(name, 0.1), colors)
     return ratios
 
 

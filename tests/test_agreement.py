@@ -116,7 +116,7 @@ class TestGradients:
         silhouette = ratios.pop("silhouette")
         assert silhouette == (pytest.approx(1, abs=0.1) if antialias else 0.0)
         assert set(ratios) == set(faces.codes.sizes.slices)
-        assert all(ratio == pytest.approx(1, abs=0.1) for ratio in ratios.values()), ratios
+        assert all(ratio == pytest.approx(1, abs=0.05) for ratio in ratios.values()), ratios
 
     def test_a_wrong_derivative_is_seen(self, faces):
         plain = make_renderer("cpu")
