@@ -58,7 +58,7 @@ intersection over union of alpha. vertices: the same between visible vertices an
 projections. gradient cosine: of the photometric loss against smooth photographs, per block of the code, the least of
 all faces. derivative over differences: autograd over central differences of the rendered image, 1 is exact; of the
 covered area as the face comes nearer (silhouette), and of the colours inside the face along a random direction of
-each block, where they change steadily. milliseconds: per face, from a scene to its loss, and to the gradient of everything
+each block, where they change steadily. milliseconds: per face, from a scene to its loss, and to the gradient of all
 that the scene is made of; medians.
 """
 DIGITS = {
