@@ -241,7 +241,8 @@ def main(config: Config) -> None:
     record = {**{name: asdict(value) for name, value in record.items()}, "commit": version}
     (config.out / "config.json").write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
 
-    options = {"changes": config.augment, "device": config.device}
+    shards = images.dataset.shards_of(images.train)
+    options = {"changes": config.augment, "shards": shards, "device": config.device}
     stream = partial(batches, images.dataset, images.train, settings.batch_size, config.seed, **options)
     progress = train(encoder, decode, render, stream, settings, config.out, about.to_dict(), config.resume)
 

@@ -125,6 +125,10 @@ class Corpus(Dataset):
         for file in getattr(self, "_files", {}).values():
             os.close(file)
 
+    def shards_of(self, indices: Sequence[int]) -> list[int]:
+        """Number of the shard that each of these faces lies in."""
+        return self._place[np.asarray(indices, dtype=np.int64), 0].tolist()
+
     @property
     def failures(self) -> list[Failure]:
         """Photographs without a usable face."""

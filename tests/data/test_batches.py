@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from itertools import islice
+from itertools import islice, pairwise
 
 import pytest
 import torch
 from torch.utils.data import Dataset
 
 from mofa3d.data.augment import AugmentConfig
-from mofa3d.data.batches import batch_indices, batches
+from mofa3d.data.batches import WINDOW, Shuffle, batches
 
 STILL = AugmentConfig(mirror=0.0)
 
@@ -36,18 +36,32 @@ def same(first, second) -> bool:
     return all(torch.equal(a[name], b[name]) for a, b in zip(first, second, strict=True) for name in a)
 
 
+@pytest.mark.parametrize("shards", [None, [1, 0, 2]])
 @pytest.mark.parametrize(("count", "size"), [(10, 4), (7, 3), (5, 5), (3, 8), (1, 2)])
-def test_every_epoch_is_a_permutation(count, size):
+def test_every_epoch_is_a_permutation(count, size, shards):
     chosen = range(100, 100 + count)
-    stream = [i for iteration in range(4 * count) for i in batch_indices(chosen, size, seed=2, iteration=iteration)]
+    shuffle = Shuffle(chosen, seed=2, shards=shards and [shards[i % 3] for i in range(count)])
+    stream = [i for iteration in range(4 * count) for i in shuffle.batch(size, iteration)]
     assert len(stream) == 4 * count * size
     for start in range(0, len(stream), count):
         assert sorted(stream[start : start + count]) == list(chosen)
 
 
 def test_epochs_and_seeds_differ():
-    epochs = [tuple(batch_indices(range(30), 30, seed=0, iteration=epoch)) for epoch in range(5)]
-    assert len({*epochs, tuple(batch_indices(range(30), 30, seed=1, iteration=0))}) == 6
+    shuffle = Shuffle(range(30), seed=0)
+    epochs = [tuple(shuffle.batch(30, epoch)) for epoch in range(5)]
+    assert len({*epochs, tuple(Shuffle(range(30), seed=1).batch(30, 0))}) == 6
+
+
+def test_an_epoch_reads_few_shards_at_a_time_and_mixes_these():
+    shards = [i // 10 for i in range(30 * WINDOW)]  # three windows of shards
+    order = Shuffle(range(len(shards)), seed=0, shards=shards).batch(len(shards), 0)
+    windows = [{shards[i] for i in order[start : start + 10 * WINDOW]} for start in range(0, len(order), 10 * WINDOW)]
+    assert [len(window) for window in windows] == [WINDOW] * 3
+    assert len(set.union(*windows)) == 3 * WINDOW
+    assert max(max(window) - min(window) for window in windows) > 2 * WINDOW  # not neighbours only
+    runs = sum(shards[a] == shards[b] for a, b in pairwise(order))
+    assert runs < 0.06 * len(order)  # one in WINDOW by chance
 
 
 @pytest.mark.parametrize("start", [1, 5, 23])
@@ -69,6 +83,14 @@ def test_only_the_given_items():
 def test_processes_that_train_together_share_the_items():
     seen = [{int(i) for batch in take(12, part=(rank, 3)) for i in batch["index"]} for rank in range(3)]
     assert seen == [{0, 3, 6, 9}, {1, 4, 7}, {2, 5, 8}]
+
+
+def test_processes_that_train_together_share_whole_shards():
+    shards = [5, 5, 7, 7, 7, 9, 9, 9, 9, 11]
+    seen = [{int(i) for b in take(12, part=(rank, 2), shards=shards) for i in b["index"]} for rank in range(2)]
+    assert seen == [{0, 1, 5, 6, 7, 8}, {2, 3, 4, 9}]
+    few = [{int(i) for b in take(12, part=(rank, 5), shards=shards) for i in b["index"]} for rank in range(5)]
+    assert few == [{rank, rank + 5} for rank in range(5)]  # fewer shards than processes
 
 
 def test_images_belong_to_their_items():
