@@ -133,6 +133,6 @@ class TestDivide:
         color = found - found.mean(dim=1, keepdim=True)
         color, tone = color - color.mean(dim=0), tone - tone.mean()
         slope = (color * tone[:, None]).mean(dim=0) / tone.square().mean()
-        assert slope.tolist() == pytest.approx([-0.2, 0.0, 0.2], abs=0.02)
+        assert slope.tolist() == pytest.approx([-0.2, 0.0, 0.2], abs=0.03)
         left = color - slope * tone[:, None]
         assert float((left * cast).sum() / cast.square().sum()) == pytest.approx(1 - CAST, abs=0.02)
