@@ -12,7 +12,7 @@ _SOURCES = {
     _DEFAULT: "mofa3d.models.makehuman",
     "bfm2009": "mofa3d.models.bfm2009",
     "bfm2017": "mofa3d.models.bfm2017",
-    "bfm2019": "mofa3d.models.bfm2017",
+    "bfm2019": "mofa3d.models.bfm2019",
     "deep3d": "mofa3d.models.deep3d",
     "flame": "mofa3d.models.flame",
     "ict": "mofa3d.models.ict",
@@ -37,8 +37,7 @@ def load_model(name: str, *, path: str | Path | None = None, **options) -> Morph
     if path is not None and (name == _DEFAULT or Path(path).suffix == ".safetensors"):
         return read_model(path)
     if name not in _SOURCES:
-        raise ValueError(
-            f"unknown face model {name!r}: choose one of {', '.join(_SOURCES)}, or give the path= of a .safetensors file"
-        )
+        names = ", ".join(_SOURCES)
+        raise ValueError(f"unknown face model {name!r}: choose one of {names}, or give path= of a .safetensors file")
     module = import_module(_SOURCES[name])
     return module.load(**options) if name == _DEFAULT else module.load(path, **options)

@@ -132,7 +132,7 @@ def given_landmarks(landmarks: Sequence[int] | None, vertex_count: int) -> Int[n
         return None
     indices = np.asarray(landmarks, dtype=np.int64)
     if indices.shape != (LANDMARK_COUNT,):
-        raise ValueError(f"landmarks has the shape {indices.shape}; expected the numbers of 68 vertices in iBUG's order")
+        raise ValueError(f"landmarks has the shape {indices.shape}; expected 68 vertices in iBUG's order")
     if not 0 <= indices.min() <= indices.max() < vertex_count:
         raise ValueError(
             f"landmarks has vertices from {indices.min()} to {indices.max()}; the file has 0 to {vertex_count - 1}"

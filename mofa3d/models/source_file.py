@@ -50,7 +50,8 @@ class SourceFile:
 
     def damaged(self, file: Path, problem: object) -> ValueError:
         """What to raise about a file whose content is not what it should be."""
-        return ValueError(f"{file} is not a usable {self.name} of {self.title}: {problem}; get it again from {self.url}")
+        what = f"{file} is not a usable {self.name} of {self.title}"
+        return ValueError(f"{what}: {problem}; get it again from {self.url}")
 
     def array(self, file: Path, content: Mapping, key: str, shape: tuple[int | None, ...]) -> np.ndarray:
         """One array of a file's content.
@@ -98,5 +99,6 @@ class SourceFile:
         """
         if indices.size and not 0 <= indices.min() <= indices.max() < count:
             low, high = indices.min() + first, indices.max() + first
-            raise self.damaged(file, f"{key!r} has indices from {low} to {high}, expected {first} to {count - 1 + first}")
+            last = count - 1 + first
+            raise self.damaged(file, f"{key!r} has indices from {low} to {high}, expected {first} to {last}")
         return indices

@@ -97,7 +97,8 @@ def _indices(path: Path, corners: list[list[str]], count: int) -> np.ndarray:
     except ValueError as error:
         raise _damaged(path, "a face holds something that is no index") from error
     if not 0 <= indices.min() <= indices.max() < count:
-        raise _damaged(path, f"faces have indices from {indices.min() + 1} to {indices.max() + 1}, expected 1 to {count}")
+        low, high = indices.min() + 1, indices.max() + 1
+        raise _damaged(path, f"faces have indices from {low} to {high}, expected 1 to {count}")
     return indices
 
 
