@@ -33,9 +33,8 @@ def _mirror(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 _OTHER_EYE = [(-_EYE[i][0], _EYE[i][1]) for i in (3, 2, 1, 0, 5, 4)]
-ANGLES = np.array(
-    [*_HALF_JAW, (0.0, -0.85), *_mirror(_HALF_JAW), *_HALF_BROW, *_mirror(_HALF_BROW), *_NOSE, *_EYE, *_OTHER_EYE, *_MOUTH]
-)
+_JAW, _BROWS = [*_HALF_JAW, (0.0, -0.85), *_mirror(_HALF_JAW)], [*_HALF_BROW, *_mirror(_HALF_BROW)]
+ANGLES = np.array([*_JAW, *_BROWS, *_NOSE, *_EYE, *_OTHER_EYE, *_MOUTH])
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,8 @@ class Face:
 
     def geometry(self, shape: np.ndarray, expression: np.ndarray) -> np.ndarray:
         """Vertices (N, 3) of a code, mm, with the origin of the file."""
-        flat = self.shape @ (self.shape_deviations * shape) + self.expression @ (self.expression_deviations * expression)
+        flat = self.shape @ (self.shape_deviations * shape)
+        flat = flat + self.expression @ (self.expression_deviations * expression)
         return self.vertices + flat.reshape(-1, 3)
 
     def reflectance(self, code: np.ndarray) -> np.ndarray:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
-
 from face_files import Face, check_face, check_geometry, check_reflectance, make_face, make_reference, part_of
+
 from mofa3d.models import load_model
 
 DROPPED = [0, 1, 23, 575]  # vertices without expressions: corners of the mesh
@@ -49,7 +49,8 @@ def write_expressions(folder: Path, face: Face) -> np.ndarray:
 
 
 def load(path: Path, **options):
-    return load_model("bfm2009", path=path, landmarks=make_face().landmarks.tolist(), reference=make_reference(), **options)
+    options = {"landmarks": make_face().landmarks.tolist(), "reference": make_reference(), **options}
+    return load_model("bfm2009", path=path, **options)
 
 
 def test_without_expressions(tmp_path):
@@ -136,7 +137,7 @@ def test_damaged_files_are_refused(tmp_path):
 
 
 def test_missing_files_are_named(tmp_path):
-    with pytest.raises(ValueError, match=r"needs the file 01_MorphableModel.mat: get it from https://faces.* give its p"):
+    with pytest.raises(ValueError, match=r"needs the file 01_MorphableModel.mat: get it from https://faces.* give its"):
         load_model("bfm2009")
     with pytest.raises(ValueError, match=r"there is no .*01_MorphableModel.mat; the Basel Face Model 2009 needs"):
         load_model("bfm2009", path=tmp_path)
@@ -158,7 +159,7 @@ def test_damaged_expressions_are_refused(tmp_path):
     modes = (tmp_path / "Exp_Pca.bin").read_bytes()
     for damaged in (modes[:-4], modes + b"\0", b"", b"\xff\xff\xff\xff"):
         (tmp_path / "Exp_Pca.bin").write_bytes(damaged)
-        with pytest.raises(ValueError, match=rf"Exp_Pca.bin is not a usable .*: {len(damaged)} bytes, expected .* on 572"):
+        with pytest.raises(ValueError, match=rf"Exp_Pca.bin is not a usable .*: {len(damaged)} bytes, .* on 572"):
             load(tmp_path)
     (tmp_path / "Exp_Pca.bin").write_bytes(modes)
     for text, message in (("1 2 three 4", "could not convert"), ("1 2 3", "expected 4 numbers as 'deviations', got 3")):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from face_files import check_face, check_geometry, check_reflectance, make_face, make_reference
+
 from mofa3d.models import load_model
 
 h5py = pytest.importorskip("h5py")
@@ -77,7 +77,7 @@ def test_fewer_modes(tmp_path):
         ({"shape/model/mean": "text"}, "'shape/model/mean' holds no numbers"),
         ({"shape/model/pcaVariance": -np.ones(5)}, "'shape/model/pcaVariance' has negative values"),
         ({"shape/representer/cells": np.full((3, 1), 576)}, "has indices from 576 to 576, expected 0 to 575"),
-        ({"shape/model/mean": 1e-3 * content_of()["shape/model/mean"]}, "'center.nose.tip' lies .* mm away from its mesh"),
+        ({"shape/model/mean": 1e-3 * content_of()["shape/model/mean"]}, "'center.nose.tip' lies .* mm away"),
     ],
 )
 def test_wrong_content_is_refused(tmp_path, changed, message):
@@ -86,7 +86,7 @@ def test_wrong_content_is_refused(tmp_path, changed, message):
 
 
 def test_damaged_and_missing_files_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"2019 needs the file model2019_face12.h5, which https://faces.*2019.html has"):
+    with pytest.raises(ValueError, match=r"2019 needs the file model2019_face12.h5, which https://faces.*2019.html"):
         load(tmp_path, "bfm2019")
     file = write(tmp_path)
     whole = file.read_bytes()

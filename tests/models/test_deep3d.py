@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.io
-
 from face_files import Face, check_face, check_geometry, check_reflectance, make_face
+
 from mofa3d.models import load_model
 
 FRONTAL = np.flatnonzero(np.abs(make_face().uv - 0.5).max(axis=1) < 0.35)

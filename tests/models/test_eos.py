@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-
 from face_files import check_face, check_geometry, check_reflectance, make_face, make_reference
+
 from mofa3d.models import load_model
 
 NAME = "sfm_shape_3448.bin"
@@ -34,7 +34,8 @@ def pca(mean: np.ndarray, basis: np.ndarray, deviations: np.ndarray, triangles: 
 def blendshapes() -> bytes:
     face = make_face()
     columns = (face.expression * face.expression_deviations).T
-    return struct.pack("<Q", len(columns)) + b"".join(string(f"e{i}") + matrix(c[:, None]) for i, c in enumerate(columns))
+    items = [string(f"e{i}") + matrix(column[:, None]) for i, column in enumerate(columns)]
+    return struct.pack("<Q", len(items)) + b"".join(items)
 
 
 def archive(version: int = 4, expression: str = "pca", colour: bool = True, named: bool = True) -> bytes:
@@ -72,7 +73,8 @@ def load(path: Path, **options):
 
 
 @pytest.mark.parametrize(
-    ("version", "expression"), [(1, "none"), (2, "pca"), (3, "none"), (3, "blendshapes"), (4, "pca"), (4, "blendshapes")]
+    ("version", "expression"),
+    [(1, "none"), (2, "pca"), (3, "none"), (3, "blendshapes"), (4, "pca"), (4, "blendshapes")],
 )
 def test_round_trip(tmp_path, version, expression):
     face = make_face()

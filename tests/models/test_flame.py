@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse as sparse
+from face_files import check_face, check_geometry, make_face, make_reference
 from scipy.spatial.transform import Rotation
 
-from face_files import check_face, check_geometry, make_face, make_reference
 from mofa3d.models import load_model
 
 SHAPES, EXPRESSIONS = 300, 4
@@ -154,7 +154,9 @@ def write_texture(folder: Path, flavour: str, side: int = 32) -> None:
 
 
 class TestTexture:
-    @pytest.mark.parametrize(("flavour", "name"), [("albedo", "FLAME_albedo_from_BFM.npz"), ("space", "FLAME_texture.npz")])
+    @pytest.mark.parametrize(
+        ("flavour", "name"), [("albedo", "FLAME_albedo_from_BFM.npz"), ("space", "FLAME_texture.npz")]
+    )
     def test_colours_at_texture_coordinates(self, tmp_path, face, flavour, name):
         file = write(tmp_path / "generic_model.pkl", content_of(face))
         (tmp_path / "textures").mkdir()
@@ -179,7 +181,7 @@ class TestTexture:
         with pytest.raises(ValueError, match=r"is a texture, which needs head_template.obj: get it from https://flame"):
             load(file, face)
         (tmp_path / "head_template.obj").write_text("v 0 0 0\nv 0 1 0\nv 1 0 0\nvt 0 0\nf 1/1 2/1 3/1\n")
-        with pytest.raises(ValueError, match=r"it has 3 vertices and 1 triangles .*, expected the model's 576 vertices"):
+        with pytest.raises(ValueError, match=r"it has 3 vertices and 1 triangles .*, expected the model's 576 v"):
             load(file, face)
 
     @pytest.mark.parametrize(
