@@ -37,5 +37,5 @@ def test_our_own_files_are_read_whatever_the_name(name, tmp_path):
 
 
 def test_unknown_names_are_refused_with_the_known_ones(tmp_path):
-    with pytest.raises(ValueError, match=r"unknown face model 'bfm': choose one of makehuman, bfm2009, .*, eos, or give"):
+    with pytest.raises(ValueError, match=r"unknown face model 'bfm': choose one of makehuman, bfm2009, .*, eos, or"):
         load_model("bfm", path=tmp_path / "01_MorphableModel.mat")
