@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from mofa3d.models.alignment import similarity, warp
 from mofa3d.models.nearest_surface import nearest_surface, vertex_normals
+from mofa3d.models.orientation import orient
 from mofa3d.models.pigments import transfer_landmarks
 from mofa3d.models.placement import FEATURES_CENTRE, offset_to_model_space
 
@@ -79,6 +80,21 @@ def test_landmarks_are_found_by_shape_on_other_faces(default_model):
         error = (points - default_model.landmarks(face)[0]).norm(dim=1)
         assert float(error.mean()) < 4
         assert float(error.max()) < 9
+
+
+@pytest.mark.parametrize("scale", [0.001, 0.1, 10.0, 1000.0])
+def test_wrong_units_are_refused_without_landmarks(default_model, scale):
+    vertices = scale * default_model.mean_shape.double().numpy()
+    with pytest.raises(ValueError, match=r"its mesh is .* wide; expected a face in millimetres after conversion"):
+        transfer_landmarks(vertices, default_model.faces.numpy(), default_model)
+
+
+@pytest.mark.parametrize("change", [[1, -1, 1], [1, 1, -1]])
+def test_wrong_axes_are_refused_by_shape(default_model, change):
+    vertices = np.array(change) * default_model.mean_shape.double().numpy()
+    faces = orient(vertices, default_model.faces.numpy())
+    with pytest.raises(ValueError, match=r"does not fit its shape \(.* mm beside it at .* size"):
+        transfer_landmarks(vertices, faces, default_model)
 
 
 class TestPlacement:
