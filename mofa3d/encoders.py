@@ -31,7 +31,7 @@ class OutputScales:
 
     shape: float = 1.0
     expression: float = 1.0
-    reflectance: float = 3.0
+    reflectance: float = 1.0
     rotation: float = 0.2
     translation_xy: float = 10.0
     translation_z: float = 10.0

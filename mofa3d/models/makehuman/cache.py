@@ -20,7 +20,7 @@ def cache_directory() -> Path:
     return Path(os.environ.get("MOFA3D_CACHE") or platformdirs.user_cache_dir("mofa3d"))
 
 
-def load(reflectance: Literal["learned", "pigment"] = "pigment") -> MorphableModel:
+def load(reflectance: Literal["learned", "pigment"] = "learned") -> MorphableModel:
     """The default model, from the cache or built (about half a minute).
 
     Args:
