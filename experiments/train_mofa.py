@@ -29,7 +29,7 @@ from mofa3d.data.folder import open_corpus
 from mofa3d.data.split import held_out
 from mofa3d.data.synthetic import SyntheticConfig, fingerprint_of, synthesize
 from mofa3d.data.yaw import YAW_BINS, estimate_yaw
-from mofa3d.encoders import Encoder
+from mofa3d.encoders import Encoder, OutputScales
 from mofa3d.environment import check_device, commit
 from mofa3d.evaluation import average_face, evaluate
 from mofa3d.models.makehuman.cache import cache_directory
@@ -96,6 +96,8 @@ class Config:
     model: str = "makehuman"
     model_path: str = ""
     """File of a face model written by mofa3d, instead of a built-in one."""
+    scales: OutputScales = field(default_factory=OutputScales)
+    """How far one unit of the network's output moves each block of the code."""
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     held_out: float | None = None
@@ -150,7 +152,7 @@ def description(config: Config) -> Description:
     name = config.encoder or ("alexnet" if config.preset == "paper" else "mobilenet_v2")
     size = config.input_size if config.input_size is not None else (0 if config.preset == "paper" else 112)
     path = str(Path(config.model_path).resolve()) if config.model_path else ""
-    return Description(config.model, path, encoder=name, input_size=size or None)
+    return Description(config.model, path, encoder=name, input_size=size or None, scales=config.scales)
 
 
 def load_images(config: Config, decode: Decoder) -> Images:

@@ -14,6 +14,7 @@ from mofa3d.scene import Scene
 DARKEST_LIGHT = 0.25  # irradiance below which a division says more of the light's errors than of the skin
 LEAST_COSINE = 0.2  # of the angle to the camera at which a vertex is still sampled
 BRIGHTEST = 1.5  # display RGB of a sample; above it the light is wrong
+HIDDEN = 4.0  # mm behind the nearest surface from which a vertex is hidden; less would be the pixels' own coarseness
 SATURATED = 0.98  # display RGB from which a photograph is overexposed, or the skin shines
 
 
@@ -27,6 +28,20 @@ class ReflectanceSamples(NamedTuple):
 
     colors: Float[Tensor, "B N 3"]
     weights: Float[Tensor, "B N"]
+
+
+def front_light(scene: Scene) -> Float[Tensor, "B"]:
+    """Mean irradiance, over the three channels too, of the frontal vertices that look at the camera."""
+    counted = (scene.front_facing & scene.frontal)[..., None]
+    irradiance = harmonics.irradiance(scene.normals, scene.illumination) * counted
+    return irradiance.sum(dim=(1, 2)) / (3 * counted.sum(dim=(1, 2)).clamp_min(1))
+
+
+def scale_light(illumination: Float[Tensor, "B 9 3"], factor: float) -> Float[Tensor, "B 9 3"]:
+    """The code of the same light, `factor` times as bright, the ambient light of code 0 included."""
+    ambient = torch.zeros_like(illumination)
+    ambient[:, 0] = harmonics.AMBIENT
+    return factor * (illumination + ambient) - ambient
 
 
 def delight(
@@ -55,6 +70,23 @@ def delight(
     good = good & losses.inside(scene.pixels, images)
     good = good & (seen.amax(dim=2) < SATURATED) & (colors.amax(dim=2) < BRIGHTEST)
     return ReflectanceSamples(colors.clamp(0, BRIGHTEST), cosine.clamp(0, 1) * good)
+
+
+def unoccluded(
+    scene: Scene, zbuf: Float[Tensor, "B H W"], tolerance: float = HIDDEN
+) -> Bool[Tensor, "B N"]:
+    """Which vertices look at the camera and are hidden by nothing of the face itself.
+
+    Args:
+        scene: the faces.
+        zbuf: distance from the camera's plane of what each pixel shows, mm; negative where it shows no face.
+        tolerance: mm that a vertex may lie behind what its pixel shows.
+    """
+    height, width = zbuf.shape[1:]
+    column = scene.pixels[..., 0].floor().long().clamp(0, width - 1)
+    row = scene.pixels[..., 1].floor().long().clamp(0, height - 1)
+    nearest = zbuf.flatten(1).gather(1, row * width + column)
+    return scene.front_facing & ((nearest < 0) | (scene.depth < nearest + tolerance))
 
 
 def facing(scene: Scene) -> Float[Tensor, "B N"]:

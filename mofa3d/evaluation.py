@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from mofa3d import metrics
+from mofa3d.data.yaw import estimate_yaw, yaw_of
 from mofa3d.decoder import Decoder
+from mofa3d.morphable_model import MorphableModel
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
 
@@ -30,7 +32,9 @@ def evaluate(
     """Errors of each image; NaN where one is not defined.
 
     ``photometric`` over the samples that count, ``landmark`` px over the known ones of 46 points, ``area`` ratio of
-    landmark hulls, and for items with a true ``code`` ``geometric`` mm over the frontal region.
+    landmark hulls, and for items with a true ``code`` ``geometric`` mm over the frontal region. Not errors, but there
+    to be compared (see `group_correlations`): ``yaw``, the face's in degrees, and ``landmark_yaw``, which the
+    photograph's points say.
     """
     device = decode.model.mean_shape.device
     parts: dict[str, list[Tensor]] = {}
@@ -43,6 +47,8 @@ def evaluate(
             "photometric": metrics.photometric_error(render(scene), batch["image"]),
             "landmark": metrics.landmark_error(*points),
             "area": metrics.area_ratio(*points),
+            "yaw": yaw_of(code.rotation),
+            "landmark_yaw": _landmark_yaw(decode.model, batch),
         }
         if "code" in batch:
             true = SemanticCode.from_vector(batch["code"], decode.model.sizes)
@@ -53,6 +59,13 @@ def evaluate(
         for name, value in errors.items():
             parts.setdefault(name, []).append(value.cpu())
     return {name: torch.cat(values) for name, values in parts.items()}
+
+
+def _landmark_yaw(model: MorphableModel, batch: dict[str, Tensor]) -> Float[Tensor, "B"]:
+    mean = model.landmarks(model.mean_shape[None])[0].double().cpu().numpy()
+    yaw = torch.from_numpy(estimate_yaw(batch["landmarks"].double().cpu().numpy(), mean)).float()
+    known = (batch["confidence"] > 0).all(dim=1).cpu()
+    return torch.where(known, yaw, torch.nan)
 
 
 def _batches(dataset: Dataset, indices: Sequence[int]) -> Iterator[dict[str, Tensor]]:
@@ -69,4 +82,16 @@ def group_means(
         chosen = torch.as_tensor(members)
         means = {key: float(value[chosen].nanmean()) for key, value in errors.items()}
         table[name] = {"images": int(chosen.sum()), **means}
+    return table
+
+
+def group_correlations(
+    a: Float[Tensor, "K"], b: Float[Tensor, "K"], groups: dict[str, Sequence[bool]]
+) -> dict[str, float]:
+    """Pearson correlation of two measures over each group of images; NaN where fewer than three have both."""
+    table = {}
+    for name, members in groups.items():
+        chosen = torch.as_tensor(members) & a.isfinite() & b.isfinite()
+        pair = torch.stack([a[chosen], b[chosen]])
+        table[name] = float(torch.corrcoef(pair)[0, 1]) if pair.shape[1] > 2 else float("nan")
     return table

@@ -133,6 +133,29 @@ class MorphableModel(nn.Module):
             name=self.name,
         )
 
+    def with_reflectance(
+        self, mean: Float[Tensor, "N 3"], basis: Float[Tensor, "N 3 R"], name: str | None = None
+    ) -> MorphableModel:
+        """The same geometry with another reflectance.
+
+        Args:
+            mean: display RGB.
+            basis: per standard deviation.
+            name: of the new model; by default the same.
+        """
+        return MorphableModel(
+            mean_shape=self.mean_shape,
+            shape_basis=self.shape_basis,
+            expression_basis=self.expression_basis,
+            mean_reflectance=mean,
+            reflectance_basis=basis,
+            faces=self.faces,
+            landmark_barycentric=self.landmark_barycentric,
+            frontal=self.frontal,
+            uv=self.uv,
+            name=self.name if name is None else name,
+        )
+
     def fingerprint(self) -> str:
         """A short hash of every number in the model; a checkpoint trained for it refuses another."""
         digest = hashlib.sha256()

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset, default_collate
 
 from mofa3d import pictures
 from mofa3d.decoder import Decoder
-from mofa3d.evaluation import Encode, group_means
+from mofa3d.evaluation import Encode, group_correlations, group_means
 from mofa3d.export import write_mesh
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
@@ -35,7 +35,9 @@ EXPLANATION = """\
 Photometric error: mean colour distance over the visible frontal vertices, RGB in 0 to 1. Landmark error: mean distance
 of 46 points in pixels of the 240 px crop. Area ratio: convex hull of the model's 46 projected points over that of the
 photograph's; below 1 the face has shrunk, which the photometric error alone does not show. Geometric error: point to
-point over the frontal face, after the estimated rotation, compensating translation and isotropic scale.
+point over the frontal face, after the estimated rotation, compensating translation and isotropic scale. Yaw
+correlation: of the face's yaw after training with the yaw that the photograph's landmarks say; 0 is a pose that was not
+learned.
 """
 
 
@@ -59,15 +61,26 @@ class Report:
     def table(self) -> str:
         """The errors before → after, one row per group, as Markdown."""
         names = [name for name in COLUMNS if name in self.after]
+        correlations = self.yaw_correlations()
         before, after = group_means(self.before, self.groups), group_means(self.after, self.groups)
-        rows = [["held-out images", "number", *(COLUMNS[name][0] for name in names)], ["---"] * (len(names) + 2)]
+        head = ["held-out images", "number", *(COLUMNS[name][0] for name in names)]
+        if correlations:
+            head.append("yaw correlation")
+        rows = [head, ["---"] * len(head)]
         for group in self.groups:
             cells = [
                 " → ".join(_number(errors[group][name], COLUMNS[name][1]) for errors in (before, after))
                 for name in names
             ]
+            if correlations:
+                cells.append(_number(correlations[group], ".2f"))
             rows.append([group, str(after[group]["images"]), *cells])
         return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+    def yaw_correlations(self) -> dict[str, float]:
+        """How far each group's yaw follows the photographs' landmarks after training; empty where it is not known."""
+        known = "yaw" in self.after and bool(self.after["landmark_yaw"].isfinite().any())
+        return group_correlations(self.after["yaw"], self.after["landmark_yaw"], self.groups) if known else {}
 
     def write(self, out: Path, meshes: Sequence[str] = ()) -> Path:
         """Write ``report.md`` and ``report.json`` into a folder that holds the pictures."""
@@ -84,6 +97,7 @@ class Report:
             "facts": self.facts,
             "before": group_means(self.before, self.groups),
             "after": group_means(self.after, self.groups),
+            "yaw correlation": self.yaw_correlations(),
         }
         (out / "report.json").write_text(json.dumps(_without_nan(content), indent=1) + "\n", encoding="utf-8")
         return out / "report.md"

@@ -7,7 +7,15 @@ import torch
 
 from conftest import make_code, make_tiny_model
 from mofa3d import Camera, Decoder
-from mofa3d.delighting import ReflectanceSamples, delight, facing, symmetrize
+from mofa3d.delighting import (
+    ReflectanceSamples,
+    delight,
+    facing,
+    front_light,
+    scale_light,
+    symmetrize,
+    unoccluded,
+)
 from renderers import make_renderer
 
 SIZE = 96
@@ -94,3 +102,31 @@ def test_sides_fill_in_for_each_other():
     middle = (0.2 + 0.5 * 0.6) / 1.5
     torch.testing.assert_close(found.colors[0, :, 0], torch.tensor([middle, middle, 0.5, 0.5]))
     torch.testing.assert_close(found.weights[0], torch.tensor([0.75, 0.75, 0.4, 0.4]))
+
+
+def test_what_the_face_hides_is_not_seen(decode):
+    scene = decode(make_code(1))
+    size = scene.camera.image_size
+    nothing = torch.full((1, size, size), -1.0, dtype=torch.float64)
+    assert torch.equal(unoccluded(scene, nothing), scene.front_facing)
+    row = scene.pixels[0, :, 1].floor().long().clamp(0, size - 1)
+    wall = nothing.clone()
+    wall[:, : size // 2] = float(scene.depth.min()) - 5  # before the upper half of the picture
+    seen = unoccluded(scene, wall)
+    assert not seen[0, row < size // 2].any()
+    assert torch.equal(seen[0, row >= size // 2], scene.front_facing[0, row >= size // 2])
+    wall[:, : size // 2] = float(scene.depth.max())
+    assert torch.equal(unoccluded(scene, wall), scene.front_facing)
+
+
+def test_front_light_of_even_light(decode):
+    light = torch.zeros(2, 9, 3, dtype=torch.float64)
+    light[1, 0] = torch.tensor([0.2, 0.3, 0.4])
+    found = front_light(decode(make_code(2).replace(illumination=light)))
+    assert found.tolist() == pytest.approx([0.7, 1.0])
+
+
+def test_scaled_light_is_as_much_brighter_everywhere(decode):
+    code = make_code(2)
+    brighter = code.replace(illumination=scale_light(code.illumination, 1.5))
+    torch.testing.assert_close(decode(brighter).colors, 1.5 * decode(code).colors)

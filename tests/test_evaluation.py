@@ -13,7 +13,7 @@ from mofa3d import metrics
 from mofa3d.camera import Camera
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.decoder import Decoder
-from mofa3d.evaluation import average_face, evaluate, group_means
+from mofa3d.evaluation import average_face, evaluate, group_correlations, group_means
 from mofa3d.semantic_code import SemanticCode
 from renderers.vertex import VertexRenderer
 
@@ -69,7 +69,7 @@ class TestEvaluate:
         shifted = Items(mean_points + steps * torch.tensor([0.3, 0.4]), torch.ones(COUNT, 68))
         scaled = Items(mean_points * (1 + steps / 10), torch.ones(COUNT, 68))
         errors = evaluate(average_face(decode), decode, VertexRenderer(), shifted, range(COUNT))
-        assert set(errors) == {"photometric", "landmark", "area"}
+        assert set(errors) == {"photometric", "landmark", "area", "yaw", "landmark_yaw"}
         assert errors["landmark"].tolist() == pytest.approx([0.5 * i for i in range(COUNT)], abs=1e-4)
         assert errors["area"].tolist() == pytest.approx([1.0] * COUNT, rel=1e-4)
         areas = evaluate(average_face(decode), decode, VertexRenderer(), scaled, range(COUNT))["area"]
@@ -96,16 +96,26 @@ class TestEvaluate:
         )
         assert [math.isnan(value) for value in errors["landmark"]] == [False, True]
         assert [math.isnan(value) for value in errors["area"]] == [False, True]
+        assert [math.isnan(value) for value in errors["landmark_yaw"]] == [False, True]
         assert not errors["photometric"].isnan().any()
 
     def test_the_true_code_has_no_error(self, decode):
         code = make_code(COUNT, SIZES, dtype=torch.float32)
         items = Items(decode(code).landmarks, torch.ones(COUNT, 68), code.to_vector())
         errors = evaluate(lambda image: items.codes[which(image)], decode, VertexRenderer(), items, range(COUNT))
-        assert set(errors) == {"photometric", "landmark", "area", "geometric"}
+        assert set(errors) == {"photometric", "landmark", "area", "yaw", "landmark_yaw", "geometric"}
         assert errors["geometric"].tolist() == pytest.approx([0.0] * COUNT, abs=1e-3)
         assert errors["landmark"].tolist() == pytest.approx([0.0] * COUNT, abs=1e-3)
         assert errors["area"].tolist() == pytest.approx([1.0] * COUNT, abs=1e-4)
+
+    def test_yaw_is_that_of_the_rotation_and_of_the_points(self, decode):
+        vector = torch.zeros(COUNT, SIZES.total)
+        vector[:, SIZES.slices["rotation"].start + 1] = -torch.linspace(-0.4, 0.4, COUNT)
+        items = Items(decode(SemanticCode.from_vector(vector, SIZES)).landmarks, torch.ones(COUNT, 68))
+        errors = evaluate(lambda image: vector[which(image)], decode, VertexRenderer(), items, range(COUNT))
+        expected = torch.rad2deg(torch.linspace(-0.4, 0.4, COUNT))
+        torch.testing.assert_close(errors["yaw"], expected)
+        torch.testing.assert_close(errors["landmark_yaw"], expected, atol=3.0, rtol=0)  # against the line of sight
 
     def test_geometric_error_is_that_of_the_frontal_region(self, decode, tiny_model):
         code = make_code(COUNT, SIZES, dtype=torch.float32)
@@ -145,3 +155,14 @@ class TestGroupMeans:
         assert (table["unknown"]["images"], table["nobody"]["images"]) == (1, 0)
         assert math.isnan(table["unknown"]["landmark"])
         assert math.isnan(table["nobody"]["landmark"])
+
+
+def test_correlation_by_group():
+    nan = float("nan")
+    a = torch.tensor([1.0, 2.0, 3.0, 4.0, nan, 6.0])
+    b = torch.tensor([2.0, 4.0, 6.0, -8.0, 1.0, nan])
+    groups = {"rising": [True] * 3 + [False] * 3, "all": [True] * 6, "few": [True, True, False, False, True, True]}
+    found = group_correlations(a, b, groups)
+    assert found["rising"] == pytest.approx(1.0)
+    assert found["all"] == pytest.approx(float(torch.corrcoef(torch.stack([a[:4], b[:4]]))[0, 1]))
+    assert math.isnan(found["few"])

@@ -88,6 +88,18 @@ class TestReport:
         assert only.table().splitlines()[0] == "| held-out images | number | photometric error | geometric error (mm) |"
         assert only.table().splitlines()[2] == "| all | 2 | 0.150 → 0.150 | 2.50 → 2.50 |"
 
+    def test_table_says_how_far_the_pose_was_learned(self):
+        after = {
+            "photometric": torch.tensor([0.1, 0.2, 0.3, 0.4]),
+            "yaw": torch.tensor([1.0, 2.0, 3.0, 0.0]),
+            "landmark_yaw": torch.tensor([10.0, 20.0, 30.0, NAN]),
+        }
+        found = Report("", {}, {"all": [True] * 4, "one": [True, False, False, False]}, before=after, after=after)
+        head, _, everything, one = found.table().splitlines()
+        assert head == "| held-out images | number | photometric error | yaw correlation |"
+        assert everything == "| all | 4 | 0.250 → 0.250 | 1.00 |"
+        assert one == "| one | 1 | 0.100 → 0.100 | – |"
+
     def test_markdown(self, tmp_path):
         path = report().write(tmp_path, ["face_0.glb", "face_0.ply"])
         assert path == tmp_path / "report.md"

@@ -1,4 +1,4 @@
-"""Head yaw from 68 landmarks, for reporting errors by pose."""
+"""Head yaw from 68 landmarks or a rotation, for reporting errors by pose."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import torch
 from jaxtyping import Float
+from pytorch3d.transforms import axis_angle_to_matrix
+from torch import Tensor
 
 # Points that speech and age move little: nose, eye corners, brows' ends, mouth corners, jaw beside the ears.
 RIGID = (0, 16, 17, 21, 22, 26, *range(27, 36), 36, 39, 42, 45, 48, 54)
@@ -32,6 +35,15 @@ def estimate_yaw(points: Float[np.ndarray, "K 68 2"], mean: Float[np.ndarray, "6
     out_of_face = np.cross(rows[:, 0], rows[:, 1])
     # Where the face's +Z axis points, seen from the camera: x to the right, z towards the viewer.
     return np.degrees(np.arctan2(rows[:, 0, 2], out_of_face[:, 2]))
+
+
+def yaw_of(rotation: Float[Tensor, "B 3"]) -> Float[Tensor, "B"]:
+    """Yaw in degrees of a semantic code's rotation, of the same sign as `estimate_yaw`.
+
+    A face is turned by the inverse of its rotation (see `mofa3d.camera`), so its +Z axis is the matrix's third row.
+    """
+    axis = axis_angle_to_matrix(rotation)[:, 2]
+    return torch.rad2deg(torch.atan2(axis[:, 0], axis[:, 2]))
 
 
 def estimate_yaw_of_average(points: Float[np.ndarray, "68 2"]) -> float:

@@ -8,7 +8,7 @@ import torch
 
 from mofa3d.camera import Camera
 from mofa3d.data.augment import MIRRORED_68
-from mofa3d.data.yaw import RIGID, estimate_yaw
+from mofa3d.data.yaw import RIGID, estimate_yaw, yaw_of
 
 # A rough head, millimetres: every point lies on an ellipsoid, the nose before it, mirror symmetric.
 RANDOM = np.random.default_rng(0)
@@ -110,3 +110,14 @@ def test_noise_of_a_detector_costs_a_few_degrees():
     errors = estimate_yaw(points + RANDOM.normal(0, 2.0, points.shape), HEAD) - yaws
     assert np.abs(errors).mean() < 3
     assert abs(errors.mean()) < 1
+
+
+@pytest.mark.parametrize("yaw", [-60.0, -20.0, 0.0, 20.0, 45.0])
+@pytest.mark.parametrize("nod", [-0.2, 0.0])
+def test_yaw_of_a_rotation_is_where_the_face_looks(yaw, nod):
+    rotation = torch.tensor([[nod, -np.radians(yaw), 0.0]], dtype=torch.float64)
+    forward = Camera(240).to_camera(torch.tensor([[[0.0, 0.0, 1.0]]]).double(), rotation, torch.zeros(1, 3).double())
+    x, _, z = forward[0, 0].tolist()
+    assert float(yaw_of(rotation)[0]) == pytest.approx(np.degrees(np.arctan2(x, z)))
+    if nod == 0:
+        assert float(yaw_of(rotation)[0]) == pytest.approx(yaw)

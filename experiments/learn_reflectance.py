@@ -1,0 +1,160 @@
+"""Learn the reflectance of a face model from photographs: fit faces, divide by their light, take principal components.
+
+    python experiments/train_mofa.py --data CORPUS --landmarks --minutes 12 --out runs/start
+    python experiments/learn_reflectance.py --data CORPUS --checkpoint runs/start --out runs/reflectance
+
+The corpus is one of `mofa3d prepare`, with landmarks; held-out photographs take no part. Writes model.safetensors (for
+`--model-path`), reflectance.safetensors (what the package ships), report.md and its pictures into --out.
+
+Reference: Tewari et al. 2018, "Self-supervised Multi-level Face Model Learning for Monocular Reconstruction at over
+250 Hz", and 2019, "FML", which learn such models from photographs inside the network.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+import tyro
+from torch import Tensor
+from torch.utils.data import default_collate
+from tqdm import tqdm
+
+from mofa3d import Decoder, SemanticCode, metrics
+from mofa3d.checkpoints import open_run
+from mofa3d.data.balance import balanced, group_of
+from mofa3d.data.corpus import Corpus
+from mofa3d.delighting import ReflectanceSamples, delight, front_light, scale_light, symmetrize, unoccluded
+from mofa3d.environment import commit
+from mofa3d.fitting import FitConfig, fit_codes
+from mofa3d.mesh_fields import mirror_vertices
+from mofa3d.models.makehuman.learned import save_reflectance
+from mofa3d.morphable_model import MorphableModel, save_model
+from mofa3d.reflectance_learning import Fits, with_components
+from mofa3d.reflectance_report import Learned, write_report
+from mofa3d.robust_pca import robust_pca
+from renderers import make_renderer
+from renderers.cpu_rasterizer import rasterize
+
+FEWEST = 4  # photographs per mode
+
+
+@dataclass(frozen=True)
+class Config:
+    data: Path
+    """A corpus of `mofa3d prepare` with landmarks."""
+    checkpoint: Path
+    """Folder of a training on it, whose encoder starts the fits and whose face model is the first."""
+    out: Path = Path("runs/reflectance")
+    photographs: int = 3000
+    """To learn from, of each group (UTKFace's labels, other sources) as many."""
+    modes: int = 80
+    rounds: int = 2
+    """How often faces are fitted and the reflectance is estimated."""
+    landmark_limit: float = 5.0
+    """Fits whose landmarks are further off, px, are left out."""
+    batch_size: int = 24
+    fit: FitConfig = field(default_factory=FitConfig)
+    seed: int = 0
+
+
+def choose(corpus: Corpus, config: Config) -> tuple[list[int], list[str]]:
+    """Indices of the photographs to learn from, and the group of each."""
+    usable = torch.from_numpy(~corpus.held_out) & corpus.confidence.bool().all(dim=1)
+    candidates = usable.nonzero().flatten().tolist()
+    groups = [group_of(corpus.photos[i], corpus.sources[i]) for i in candidates]
+    chosen = balanced(groups, config.photographs, config.seed)
+    if len(chosen) < FEWEST * config.modes:
+        raise ValueError(
+            f"{config.data} has {len(chosen)} photographs with landmarks to learn {config.modes} modes from; give at "
+            f"least {FEWEST} times as many, or fewer --modes"
+        )
+    return [candidates[i] for i in chosen], [groups[i] for i in chosen]
+
+
+def loaded(corpus: Corpus, indices: list[int], size: int, label: str) -> Iterator[tuple[slice, dict[str, Tensor]]]:
+    """Batches of photographs and where they stand among all."""
+    for start in tqdm(range(0, len(indices), size), desc=label, dynamic_ncols=True):
+        yield slice(start, start + size), default_collate([corpus[i] for i in indices[start : start + size]])
+
+
+def fit(codes: Tensor, corpus: Corpus, indices: list[int], whole: Decoder, config: Config, label: str) -> Fits:
+    """Fit the frontal face to every photograph, and measure."""
+    model = whole.model
+    decode, render = Decoder(model.restrict(model.frontal), whole.camera), make_renderer("vertex")
+    found = []
+    for place, batch in loaded(corpus, indices, config.batch_size, label):
+        code = fit_codes(SemanticCode.from_vector(codes[place], model.sizes), batch, decode, render, config.fit)
+        with torch.no_grad():
+            scene = decode(code)
+            points = (scene.landmarks, batch["landmarks"], batch["confidence"])
+            errors = metrics.photometric_error(render(scene), batch["image"]), metrics.landmark_error(*points)
+            found.append((code.to_vector(), *errors, front_light(scene)))
+    return Fits(*(torch.cat(column) for column in zip(*found, strict=True)))
+
+
+@torch.no_grad()
+def sample(fits: Fits, corpus: Corpus, indices: list[int], decode: Decoder, config: Config) -> ReflectanceSamples:
+    """Reflectance of the frontal vertices as the photographs show it, both sides of each face averaged."""
+    model, frontal = decode.model, decode.model.frontal
+    mirror = torch.from_numpy(mirror_vertices(model.mean_shape[frontal].double().numpy()))
+    parts = []
+    for place, batch in loaded(corpus, indices, config.batch_size, "sampling"):
+        scene = decode(SemanticCode.from_vector(fits.codes[place], model.sizes))
+        fragments = rasterize(scene.pixels, scene.depth, scene.faces, scene.camera.image_size, cull_backfaces=True)
+        seen = delight(scene, batch["image"], unoccluded(scene, fragments.zbuf[..., 0]))
+        parts.append(symmetrize(ReflectanceSamples(*(value[:, frontal] for value in seen)), mirror))
+    return ReflectanceSamples(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def main(config: Config) -> None:
+    torch.manual_seed(config.seed)
+    corpus = Corpus(config.data)
+    encoder, decode = open_run(config.checkpoint)
+    indices, groups = choose(corpus, config)
+    config.out.mkdir(parents=True, exist_ok=True)
+    with torch.no_grad():
+        codes = torch.cat([encoder(batch["image"]) for _, batch in loaded(corpus, indices, 48, "encoding")])
+    history = []
+    for number in range(1, config.rounds + 1):
+        fits = fit(codes, corpus, indices, decode, config, f"fitting, round {number}")
+        history.append(fits)
+        good = (fits.landmark < config.landmark_limit).nonzero().flatten()
+        if len(good) < FEWEST * config.modes:
+            raise ValueError(
+                f"only {len(good)} of {len(indices)} fits come within {config.landmark_limit:g} px of their landmarks, "
+                f"too few for {config.modes} modes; train the encoder longer, or raise --landmark-limit"
+            )
+        samples = sample(fits, corpus, indices, decode, config)
+        # A photograph shows light times reflectance; the split between the two is set so that the average light on the
+        # front of a face is 1.
+        brightness = float(fits.light[good].median())
+        samples = samples._replace(colors=samples.colors * brightness)
+        components = robust_pca(samples.colors[good], samples.weights[good], config.modes, seed=config.seed)
+        codes = restart(fits, components.codes, good, 1 / brightness, decode.model)
+        decode = Decoder(with_components(decode.model, components), decode.camera)
+        indices, groups = ([values[i] for i in good.tolist()] for values in (indices, groups))
+    save_model(decode.model, config.out / "model.safetensors")
+    save_reflectance(decode.model, config.out / "reflectance.safetensors")
+    kept = ReflectanceSamples(*(value[good] for value in samples))
+    facts = {"data": f"{config.data}, {len(corpus)} faces", "start": str(config.checkpoint), "commit": commit()}
+    learned = Learned(decode, history, good, components, kept, groups)
+    print(write_report(config.out, facts, learned, make_renderer("cpu")))
+
+
+def restart(fits: Fits, reflectance: Tensor, good: Tensor, factor: float, model: MorphableModel) -> Tensor:
+    """Codes of the good fits to the old model, with the new reflectance and the light scaled to it."""
+    code = SemanticCode.from_vector(fits.codes[good], model.sizes)
+    light = scale_light(code.illumination, factor)
+    return replace(code, reflectance=reflectance, illumination=light).to_vector()
+
+
+if __name__ == "__main__":
+    try:
+        main(tyro.cli(Config, description=__doc__))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

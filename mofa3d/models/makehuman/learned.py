@@ -1,0 +1,52 @@
+"""The default model's reflectance, learned from photographs by ``experiments/learn_reflectance.py``."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from mofa3d.morphable_model import MorphableModel
+
+PATH = Path(__file__).with_name("reflectance.safetensors")
+
+
+def save_reflectance(model: MorphableModel, path: Path) -> None:
+    """Write a model's reflectance as half-precision numbers, atomically, with a hash of the mesh it belongs to."""
+    tensors = {
+        "mean_reflectance": model.mean_reflectance.half().contiguous(),
+        "reflectance_basis": model.reflectance_basis.half().contiguous(),
+    }
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(tensors, temporary, metadata={"mofa3d": json.dumps({"mesh": mesh_hash(model)})})
+    os.replace(temporary, path)
+
+
+def with_learned_reflectance(model: MorphableModel, path: Path = PATH) -> MorphableModel:
+    """The same geometry with the reflectance of a file that `save_reflectance` wrote.
+
+    Raises:
+        ValueError: the file is missing, damaged, or belongs to another mesh.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            mean, basis = file.get_tensor("mean_reflectance"), file.get_tensor("reflectance_basis")
+            mesh = json.loads((file.metadata() or {})["mofa3d"])["mesh"]
+    except Exception as error:  # safetensors, JSON and missing keys all mean the same: not such a file
+        raise ValueError(f"{path} holds no reflectance ({error}); install mofa3d again") from error
+    if mesh != mesh_hash(model):
+        raise ValueError(
+            f"the reflectance in {path} was learned on another mesh than this one of {len(model.mean_shape)} vertices; "
+            'learn it again with experiments/learn_reflectance.py, or use reflectance="pigment"'
+        )
+    return model.with_reflectance(mean.to(torch.float32), basis.to(torch.float32))
+
+
+def mesh_hash(model: MorphableModel) -> str:
+    """Of the triangles, whose vertices keep their meaning as long as it stays the same."""
+    return hashlib.sha256(model.faces.cpu().contiguous().numpy().tobytes()).hexdigest()[:16]

@@ -1,0 +1,83 @@
+"""From reflectance samples of many photographs to the mean and the modes of a face model."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mofa3d.mesh_fields import extend
+from mofa3d.morphable_model import MorphableModel
+from mofa3d.robust_pca import Components
+
+REACH = 40.0  # mm beyond the seen face over which its colours fade to the average skin's
+DARK = 0.35  # brightest channel of the inside of the mouth, which photographs hardly show: it stays as it was
+QUIET = 0.5  # quantile of the noise below which a vertex is plain skin
+
+
+class Fits(NamedTuple):
+    """What is known about one photograph after its fit, in a batch.
+
+    Attributes:
+        codes: (M, D) as of `SemanticCode.to_vector`.
+        photometric: (M,) error, display RGB.
+        landmark: (M,) error, px.
+        light: (M,) mean irradiance of the front of the face.
+    """
+
+    codes: Float[Tensor, "M D"]
+    photometric: Float[Tensor, "M"]
+    landmark: Float[Tensor, "M"]
+    light: Float[Tensor, "M"]
+
+
+def with_components(model: MorphableModel, components: Components) -> MorphableModel:
+    """The model with the reflectance of components of its frontal vertices.
+
+    Beyond the frontal region every column continues smoothly and fades to that of plain skin, the vertices which the
+    components explain best; the inside of the mouth keeps its colour.
+
+    Args:
+        components: of the model's frontal vertices in their order, three channels.
+    """
+    frontal = model.frontal.numpy()
+    columns = torch.cat([components.mean[..., None], components.basis], dim=2)  # (V, 3, 1 + K)
+    quiet = components.noise <= components.noise.quantile(QUIET)
+    skin = columns[quiet].median(dim=0).values
+    values = np.zeros((len(frontal), skin.numel()))
+    values[frontal] = columns.flatten(1).double().numpy()
+    vertices, faces = model.mean_shape.double().numpy(), model.faces.numpy()
+    everywhere = extend(values, frontal, vertices, faces, skin.flatten().double().numpy(), REACH)
+    whole = torch.from_numpy(everywhere).float().view(len(frontal), *skin.shape)
+    mean, basis = whole[..., 0].contiguous(), whole[..., 1:].contiguous()
+    dark = ~model.frontal & (model.mean_reflectance.amax(dim=1) < DARK)
+    mean[dark], basis[dark] = model.mean_reflectance[dark], 0.0
+    return model.with_reflectance(mean.clamp(0, 1), basis)
+
+
+def completed(values: Float[Tensor, "M V 3"], components: Components) -> Float[Tensor, "M V 3"]:
+    """Samples with what is missing or wrong in them filled in from the components."""
+    predicted = (components.codes @ components.basis.flatten(0, 1).T).view_as(values) + components.mean
+    return predicted + components.weights[..., None] * (values - predicted)
+
+
+def skin_colors(values: Float[Tensor, "M V 3"], plain: Bool[Tensor, "V"]) -> Float[np.ndarray, "M 3"]:
+    """Median colour of each face's plain skin."""
+    return values[:, plain].median(dim=1).values.double().numpy()
+
+
+def nearest_distances(
+    queries: Float[Tensor, "Q V 3"], gallery: Float[Tensor, "M V 3"], same: bool = False
+) -> Float[Tensor, "Q"]:
+    """Root-mean-square colour distance of each query to the nearest of a gallery.
+
+    Args:
+        same: queries are the gallery, and each is compared with the others only.
+    """
+    distances = torch.cdist(queries.flatten(1), gallery.flatten(1)) / queries.shape[1] ** 0.5
+    if same:
+        distances.fill_diagonal_(torch.inf)
+    return distances.amin(dim=1)

@@ -1,0 +1,190 @@
+"""What a learned reflectance is worth: whose skin it spans, what went into the light instead, and whom it shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from mofa3d import pictures, skin_tone
+from mofa3d.decoder import Decoder
+from mofa3d.delighting import ReflectanceSamples
+from mofa3d.reflectance_learning import QUIET, Fits, completed, nearest_distances, skin_colors
+from mofa3d.robust_pca import Components
+from mofa3d.scene import Renderer
+from mofa3d.semantic_code import SemanticCode
+
+DRAWN = 500  # random faces of the model that are compared with photographs
+STEP = 8  # every so many vertices are compared
+MODES_SHOWN = 7
+EXPLANATION = """\
+L* is CIELAB lightness and ITA the individual typology angle (degrees) of the median colour of the plain skin, mean ±
+standard deviation over the photographs. Exposure and colour balance of the photographs are unknown, so only large
+differences mean something. Light is the mean irradiance on the front of the face: where it is lower for a group whose
+skin is darker, light has taken the skin's place, or the photographs are darker.
+"""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What `write_report` reports on.
+
+    Attributes:
+        decode: with the learned reflectance.
+        rounds: the fits of each round, each to all photographs of that round.
+        kept: which of the last round's fits were good enough to learn from.
+        components: of the frontal vertices.
+        samples: what the photographs of the kept fits show there.
+        groups: name of the group of each of them.
+    """
+
+    decode: Decoder
+    rounds: list[Fits]
+    kept: torch.Tensor
+    components: Components
+    samples: ReflectanceSamples
+    groups: list[str]
+
+
+def write_report(out: Path, facts: dict[str, str], learned: Learned, render: Renderer) -> str:
+    """Write ``report.md`` and its pictures; returns the report.
+
+    Args:
+        out: folder.
+        facts: lines about the run, name and value.
+        learned: what was learned.
+        render: a raster backend with a black background.
+    """
+    components = learned.components
+    textures = completed(learned.samples.colors, components)
+    plain = components.noise <= components.noise.quantile(QUIET)
+    skin = skin_colors(textures, plain)
+    random = torch.randn(DRAWN, components.basis.shape[2], generator=torch.Generator().manual_seed(0))
+    drawn = (random @ components.basis.flatten(0, 1).T).view(DRAWN, *components.mean.shape) + components.mean
+    lines = "\n".join(f"- {name}: {value}" for name, value in facts.items())
+    sections = [
+        f"# Reflectance learned from photographs\n\n{lines}",
+        "## Fits\n\n" + _table(["round", "photographs", "photometric error", "landmark error (px)"], _fits(learned)),
+        "## Variance\n\n" + _table(["modes", "share of the variance"], _variance(textures, components)),
+        "## Skin\n\n"
+        + _table(["group", "photographs", "L*", "ITA", "light"], _skin(learned, skin))
+        + f"\n\n{EXPLANATION}\n{_light_and_tone(learned, skin)}\n\n"
+        + _table(["skin", "photographs", "random faces"], _typology(skin, skin_colors(drawn, plain)))
+        + "\n\n![typology angles](typology.png)",
+        "## Nobody in it\n\n" + _privacy(textures[:, ::STEP], drawn[:, ::STEP], components.basis[::STEP]),
+        "## Pictures\n\nMean and ±2σ of the first modes; random faces, lit and unlit.\n\n![modes](modes.png)",
+    ]
+    _draw_typology(skin, learned.groups, out / "typology.png")
+    cv2.imwrite(str(out / "modes.png"), draw_reflectance(learned.decode, render)[..., ::-1])
+    text = "\n\n".join(sections) + "\n"
+    (out / "report.md").write_text(text, encoding="utf-8")
+    return text
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
+
+
+def _fits(learned: Learned) -> list[list[str]]:
+    return [
+        [str(number), str(len(fits.codes)), f"{fits.photometric.nanmean():.3f}", f"{fits.landmark.nanmean():.2f}"]
+        for number, fits in enumerate(learned.rounds, start=1)
+    ]
+
+
+def _variance(textures: torch.Tensor, components: Components) -> list[list[str]]:
+    total = float(textures.var(dim=0).sum())
+    each = components.basis.square().sum(dim=(0, 1)).cumsum(0) / total
+    counts = sorted({min(count, len(each)) for count in (1, 3, 10, 30, len(each))})
+    return [[str(count), f"{float(each[count - 1]):.3f}"] for count in counts]
+
+
+def _skin(learned: Learned, skin: Float[np.ndarray, "M 3"]) -> list[list[str]]:
+    groups, light = np.array(learned.groups), learned.rounds[-1].light[learned.kept].numpy()
+    values = (skin_tone.lightness(skin), skin_tone.typology_angle(skin), light)
+    forms = (".1f", ".1f", ".3f")
+    rows = []
+    for name in ["all", *sorted(set(learned.groups))]:
+        chosen = (groups == name) | (name == "all")
+        cells = [f"{v[chosen].mean():{form}} ± {v[chosen].std():{form}}" for v, form in zip(values, forms, strict=True)]
+        rows.append([name, str(chosen.sum()), *cells])
+    return rows
+
+
+def _light_and_tone(learned: Learned, skin: Float[np.ndarray, "M 3"]) -> str:
+    light = learned.rounds[-1].light[learned.kept].numpy()
+    correlation = np.corrcoef(np.log(np.maximum(light, 0.05)), skin_tone.lightness(skin))[0, 1]
+    return f"Correlation of the logarithm of the light with L*: {correlation:.2f}; 0 would be light that knows no skin."
+
+
+def _typology(photographs: Float[np.ndarray, "M 3"], faces: Float[np.ndarray, "K 3"]) -> list[list[str]]:
+    rows = [[name] for name in [*skin_tone.TYPOLOGY, "very light"]]
+    bounds = [-90.0, *skin_tone.TYPOLOGY.values(), 90.0]
+    for colors in (photographs, faces):
+        counts = np.histogram(skin_tone.typology_angle(colors), bounds)[0]
+        for row, count in zip(rows, counts, strict=True):
+            row.append(f"{count / len(colors):.1%}")
+    return rows
+
+
+def _privacy(textures: torch.Tensor, drawn: torch.Tensor, basis: torch.Tensor) -> str:
+    among = nearest_distances(textures, textures, same=True)
+    random = nearest_distances(drawn, textures)
+    mean = textures.mean(dim=0)
+    ends = torch.cat([mean + sign * basis.permute(2, 0, 1) for sign in (2.5, -2.5)])
+    modes = nearest_distances(ends, textures)
+    rows = [
+        [name, f"{float(values.min()):.4f}", f"{float(values.median()):.4f}"]
+        for name, values in {
+            "photographs among themselves": among,
+            "random faces to photographs": random,
+            "modes at ±2.5σ to photographs": modes,
+        }.items()
+    ]
+    return (
+        "Root-mean-square colour distance to the nearest photograph's texture.\n\n"
+        + _table(["", "least", "median"], rows)
+    )
+
+
+def _draw_typology(skin: Float[np.ndarray, "M 3"], groups: list[str], path: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    angles, names = skin_tone.typology_angle(skin), sorted(set(groups))
+    figure, axes = pyplot.subplots(len(names), 1, figsize=(6, 1.3 * len(names)), sharex=True, squeeze=False)
+    for axis, name in zip(axes[:, 0], names, strict=True):
+        axis.hist(angles[np.array(groups) == name], bins=np.arange(-90, 91, 5), color="sienna")
+        axis.set_ylabel(name.split(", ")[-1], rotation=0, ha="right", fontsize=8)
+        axis.set_yticks([])
+    axes[-1, 0].set_xlabel("ITA of the learned skin, degrees")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+@torch.no_grad()
+def draw_reflectance(decode: Decoder, render: Renderer, seed: int = 0) -> UInt8[np.ndarray, "H W 3"]:
+    """Unlit rows of the mean and the first modes at +2σ and −2σ, then random faces, unlit and lit."""
+    sizes = decode.model.sizes
+    shown = min(MODES_SHOWN, sizes.reflectance)
+    rows = torch.zeros(3, shown + 1, sizes.reflectance)
+    for mode in range(shown):
+        rows[0, mode + 1, mode], rows[1, mode + 1, mode] = 2.0, -2.0
+    rows[2] = torch.randn(rows[2].shape, generator=torch.Generator().manual_seed(seed))
+    code = SemanticCode.zeros(3 * (shown + 1), sizes).replace(reflectance=rows.flatten(0, 1))
+    lit = SemanticCode.zeros(shown + 1, sizes).replace(reflectance=rows[2])
+    light = torch.zeros(shown + 1, 9, 3)
+    light[:, 0], light[:, 1], light[:, 2], light[:, 3] = 0.05, 0.12, 0.25, 0.1
+    lit = lit.replace(illumination=light)
+    white = torch.ones(shown + 1, 3, decode.camera.image_size, decode.camera.image_size)
+    unlit = pictures.to_bytes(pictures.reflectance(decode(code), render))
+    shaded = pictures.to_bytes(pictures.overlay(decode(lit), render, white))
+    images = np.concatenate([unlit, shaded]).reshape(4, shown + 1, *unlit.shape[1:])
+    return np.concatenate([np.concatenate(list(row), axis=1) for row in images])

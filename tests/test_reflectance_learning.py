@@ -1,0 +1,101 @@
+"""Components become a model, and photographs that come too near are noticed."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from conftest import make_tiny_model
+from mofa3d.reflectance_learning import (
+    completed,
+    nearest_distances,
+    skin_colors,
+    with_components,
+)
+from mofa3d.robust_pca import Components
+
+
+def make_components(vertices: int, modes: int = 3, samples: int = 5) -> Components:
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.full((vertices,), 0.02)
+    noise[: vertices // 3] = 0.2
+    return Components(
+        mean=torch.tensor([0.7, 0.5, 0.4]).expand(vertices, 3).clone(),
+        basis=0.1 * torch.ones(vertices, 3, modes),
+        codes=torch.randn(samples, modes, generator=generator),
+        weights=torch.ones(samples, vertices),
+        noise=noise,
+    )
+
+
+class TestWithComponents:
+    def test_frontal_vertices_are_the_components(self):
+        model = make_tiny_model(24)
+        components = make_components(int(model.frontal.sum()))
+        generator = torch.Generator().manual_seed(1)
+        components = components._replace(
+            mean=torch.rand(components.mean.shape, generator=generator),
+            basis=torch.randn(components.basis.shape, generator=generator),
+        )
+        learned = with_components(model, components)
+        torch.testing.assert_close(learned.mean_reflectance[model.frontal], components.mean)
+        torch.testing.assert_close(learned.reflectance_basis[model.frontal], components.basis)
+        assert learned.sizes.reflectance == 3
+        assert torch.equal(learned.mean_shape, model.mean_shape)
+
+    def test_an_even_colour_stays_even_beyond(self):
+        model = make_tiny_model(24)
+        learned = with_components(model, make_components(int(model.frontal.sum())))
+        expected = torch.tensor([0.7, 0.5, 0.4]).expand_as(learned.mean_reflectance)
+        torch.testing.assert_close(learned.mean_reflectance, expected, atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            learned.reflectance_basis, torch.full_like(learned.reflectance_basis, 0.1), atol=1e-4, rtol=0
+        )
+
+    def test_colours_beyond_fade_to_plain_skin_and_not_to_that_of_noisy_vertices(self):
+        model = make_tiny_model(24)
+        components = make_components(int(model.frontal.sum()))
+        components.mean[components.noise > 0.1] = torch.tensor([0.1, 0.1, 0.1])  # brows
+        learned = with_components(model, components)
+        distance = torch.cdist(model.mean_shape, model.mean_shape[model.frontal]).amin(dim=1)
+        away = learned.mean_reflectance[distance > 0.9 * distance.max(), 0]
+        assert float(away.mean()) > 0.4
+
+    def test_the_dark_inside_of_the_mouth_stays(self):
+        model = make_tiny_model(24)
+        inside = (~model.frontal).nonzero().flatten()[:4]
+        mean = model.mean_reflectance.clamp_min(0.5)
+        mean[inside] = torch.tensor([0.3, 0.1, 0.1])
+        mean[model.frontal.nonzero().flatten()[0]] = 0.2  # a nostril is learned like everything that is seen
+        learned = with_components(
+            model.with_reflectance(mean, model.reflectance_basis), make_components(int(model.frontal.sum()))
+        )
+        torch.testing.assert_close(learned.mean_reflectance[inside], torch.tensor([[0.3, 0.1, 0.1]] * 4))
+        assert not learned.reflectance_basis[inside].any()
+        assert float(learned.mean_reflectance[model.frontal].min()) > 0.39
+
+
+def test_completed_keeps_what_counts_and_fills_the_rest():
+    components = make_components(6)
+    predicted = components.mean + (components.codes.sum(dim=1) * 0.1)[:, None, None]
+    values = predicted + 0.3
+    components.weights[:, 3] = 0.0
+    components.weights[:, 4] = 0.5
+    found = completed(values, components)
+    torch.testing.assert_close(found[:, :3], values[:, :3])
+    torch.testing.assert_close(found[:, 3], predicted[:, 3])
+    torch.testing.assert_close(found[:, 4], predicted[:, 4] + 0.15)
+
+
+def test_skin_colour_is_the_median_of_plain_skin():
+    values = torch.tensor([[[0.6, 0.5, 0.4], [0.7, 0.5, 0.3], [0.65, 0.5, 0.35], [0.0, 0.0, 0.0]]])
+    found = skin_colors(values, torch.tensor([True, True, True, False]))
+    assert found[0] == pytest.approx([0.65, 0.5, 0.35])
+
+
+def test_nearest_distances():
+    gallery = torch.tensor([0.0, 0.3, 1.0])[:, None, None].expand(3, 4, 3)
+    # Each of the three channels differs, so the distance of a colour is √3 times the difference.
+    expected = torch.tensor([0.3, 0.3, 0.7]) * 3**0.5
+    torch.testing.assert_close(nearest_distances(gallery, gallery, same=True), expected)
+    torch.testing.assert_close(nearest_distances(gallery[1:2] + 0.1, gallery), torch.tensor([0.1 * 3**0.5]))
