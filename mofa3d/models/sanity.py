@@ -16,12 +16,13 @@ EYE_DISTANCE = (55.0, 71.0)  # mm, 63 ± 8: nearly all adults
 FACE_WIDTH = (120.0, 170.0)  # mm, between landmarks 0 and 16
 DEVIATION = (2.0, 4.0)  # mm, root mean square over the frontal vertices
 VISIBLE = 1.0  # mm; about a pixel of a 240 px crop, so a mode that moves less cannot be seen in a photograph
+POSSIBLE = 45.0  # mm; no mouth opens much further, let alone in every twentieth photograph
 INSIDE = 0.9  # least share of samples whose eye distance is human
 OUTSIDE = 0.05  # largest share of colours that may have to be clipped
 
 # What an expression must be able to do -> distances that it lengthens (+1) or shortens (-1), each between the means of
 # two groups of iBUG points along y. One of them is enough: some models move each side of the face by itself.
-# The mouth is measured at the outer lips, which are easy to attach; see `Action.inner` for the inner ones.
+# The mouth is measured at the outer lips, whose points are easy to attach; `Sanity.inner_lips` is about the inner ones.
 ACTIONS = {
     "opens the mouth": (1, (((50, 51, 52), (56, 57, 58)),)),
     "closes the lids": (-1, (((37, 38), (40, 41)), ((43, 44), (46, 47)))),
@@ -94,6 +95,11 @@ class Sanity:
                 found.append(
                     f"no expression {name}: the best, column {action.column}, moves {action.amount:.2f} mm at two "
                     "standard deviations"
+                )
+            elif action.amount > POSSIBLE:
+                found.append(
+                    f"column {action.column} {name} by {action.amount:.1f} mm at two standard deviations; do the "
+                    "columns of the expression basis carry their standard deviation?"
                 )
         mouth = self.actions["opens the mouth"].amount
         if mouth >= VISIBLE and self.inner_lips < 0.5 * mouth:

@@ -163,6 +163,10 @@ class TestComplaints:
             ({"outside": 0.2}, "20.0% of the samples' colours are outside 0 to 1"),
             ({"inner_lips": 0.1}, "landmarks 61–63 and 65–67 part by 0.1 mm; do they lie on the same lip?"),
             (
+                {"actions": {**GOOD.actions, "raises the brows": Action(0, 1, 50.0)}},
+                "column 0 raises the brows by 50.0 mm at two standard deviations; do the columns of the expression",
+            ),
+            (
                 {"actions": {**GOOD.actions, "closes the lids": Action(7, 1, 0.5)}},
                 "no expression closes the lids: the best, column 7, moves 0.50 mm at two standard deviations",
             ),
