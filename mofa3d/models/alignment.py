@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from mofa3d.models.nearest_surface import SurfacePoints, nearest_surface, vertex_normals
 
-ROUNDS = 60
+ROUNDS, SETTLED = 60, 0.01  # at most, and mm of movement below which no more are needed
 SAMPLES = 3000  # vertices of the default model that take part
 KEPT = 0.8  # share of the pairs that count in a round; the others may be hair, neck or holes
 SCALES = (0.8, 1.3)  # faces differ less; a wider range would let the fit shrink to a spot
@@ -64,7 +64,9 @@ def align_by_shape(
         asked = np.concatenate([moved(points), weight * sides @ moved.rotation.T], axis=1)
         distances, partners = tree.query(asked)
         near = distances <= np.quantile(distances, KEPT)
-        moved = similarity(points[near], target[partners[near]])
+        before, moved = moved, similarity(points[near], target[partners[near]])
+        if np.abs(moved(points) - before(points)).max() < SETTLED:
+            break
     return moved
 
 

@@ -84,8 +84,8 @@ def read(
     )
 
 
-def _content(file: Path, source: SourceFile) -> dict[str, np.ndarray]:
-    """The arrays of a file that matter, by their paths."""
+def _content(file: Path, source: SourceFile) -> dict[str, object]:
+    """The contents of a file that matter, by their paths."""
     try:
         import h5py
     except ImportError:

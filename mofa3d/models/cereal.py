@@ -80,5 +80,5 @@ class Archive:
         """Something that may be absent."""
         absent = self.number("u1")
         if absent not in (0, 1):
-            raise ArchiveError(f"before byte {self._position}, 0 or 1 must say whether something is absent, not {absent}")
+            raise ArchiveError(f"before byte {self._position} stands {absent} where 1 says absent and 0 says present")
         return None if absent else item()

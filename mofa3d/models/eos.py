@@ -7,10 +7,10 @@ Reference: Huber et al. 2016, *A Multiresolution 3D Morphable Face Model and Fit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,8 @@ TITLE, URL = "a face model of eos", "https://github.com/patrikhuber/eos/tree/mas
 SOURCE = SourceFile("sfm_shape_3448.bin", TITLE, URL)
 BLENDSHAPES = SourceFile("expression_blendshapes_3448.bin", TITLE, URL)
 VERSIONS = (1, 2, 3, 4)
+
+Value = TypeVar("Value")
 
 
 class Pca(NamedTuple):
@@ -113,7 +115,7 @@ def load(
     return assemble(data, reference, reflectance_count)
 
 
-def _open(file: Path, source: SourceFile, read):
+def _open(file: Path, source: SourceFile, read: Callable[[Archive], Value]) -> Value:
     archive = Archive(file.read_bytes())
     try:
         content = read(archive)

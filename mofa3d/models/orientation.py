@@ -31,7 +31,8 @@ def orient(vertices: Float[np.ndarray, "N 3"], faces: Int[np.ndarray, "F 3"]) ->
     a, b, c = (vertices[faces[:, corner]] - behind for corner in range(3))
     volume = np.einsum("fi,fi->f", a, np.cross(b, c))
     total = np.bincount(part, weights=np.concatenate([volume, -volume]))
-    return np.where((total[part[:count]] < 0)[:, None], faces[:, [0, 2, 1]], faces)
+    inwards = total[part[:count]] < -1e-9 * np.abs(volume).sum()
+    return np.where(inwards[:, None], faces[:, [0, 2, 1]], faces)
 
 
 def _neighbours(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

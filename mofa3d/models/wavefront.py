@@ -79,11 +79,13 @@ def _lines(path: Path) -> list[str]:
 
 
 def _numbers(path: Path, lines: list[str], key: str, width: int) -> np.ndarray:
-    rows = [line.split()[1 : 1 + width] for line in lines if line.startswith(f"{key} ")]
-    if not rows and key == "v":
-        raise _damaged(path, "it has no vertex")
+    rows = [line for line in lines if line.startswith(f"{key} ")]
+    if not rows:
+        if key == "v":
+            raise _damaged(path, "it has no vertex")
+        return np.zeros((0, width))
     try:
-        numbers = np.array(rows, dtype=np.float64).reshape(-1, width)
+        numbers = np.loadtxt(rows, usecols=range(1, 1 + width), comments=None, ndmin=2)
     except ValueError as error:
         raise _damaged(path, f"a line of {key!r} does not hold {width} numbers") from error
     if not np.isfinite(numbers).all():
