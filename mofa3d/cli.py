@@ -49,7 +49,7 @@ class Synthesize:
     config: Annotated[SyntheticConfig, arg(name="")] = field(default_factory=SyntheticConfig)
     model: str = "makehuman"
     model_path: str = ""
-    """File of a face model written by mofa3d, instead of a built-in one."""
+    """The file or folder that the model's source reads, or a .safetensors file that mofa3d wrote."""
     image_size: int = 240
 
     def __call__(self) -> str:
