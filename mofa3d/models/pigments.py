@@ -45,8 +45,8 @@ def transfer_landmarks(
 
 def _no_face(problem: str) -> ValueError:
     return ValueError(
-        f"the mean face is not as its format says: {problem}; expected a face in millimetres after conversion, +X to the "
-        "subject's left, +Y up, +Z out of the face"
+        f"the mean face is not as its format says: {problem}; expected a face in millimetres after conversion, +X to "
+        "the subject's left, +Y up, +Z out of the face"
     )
 
 
