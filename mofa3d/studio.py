@@ -17,7 +17,7 @@ from mofa3d.pictures import to_bytes
 from mofa3d.scene import Renderer, Scene
 from mofa3d.semantic_code import SemanticCode
 
-FILLED = 0.85  # part of a picture's height (or width) that the mean face fills
+FILLED = 0.8  # part of a picture's height (or width) that the mean face fills
 ASPECT = 0.8  # width over height of a picture: heads are narrow
 BATCH = 8  # faces rendered at once
 
