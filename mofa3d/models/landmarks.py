@@ -18,6 +18,7 @@ from mofa3d.morphable_model import LANDMARK_COUNT, LandmarkBarycentric, Morphabl
 
 Draw = Callable[[MorphableModel, Camera, Tensor], np.ndarray]
 Detect = Callable[[np.ndarray], np.ndarray | None]
+PutBack = Callable[[MorphableModel, np.ndarray, Camera], LandmarkBarycentric]
 
 PICTURE_SIZE = 400  # pixels
 # Coefficients of y, z, x: light from the front, from above, and from both sides. Under ambient light alone a bare face
@@ -28,7 +29,11 @@ GAP_DEPTH, GAP_REACH = 15.0, 4.0  # mm behind the foremost surface, that far aro
 
 
 def fit_landmarks(
-    model: MorphableModel, draw: Draw, detect: Detect, camera: Camera | None = None
+    model: MorphableModel,
+    draw: Draw,
+    detect: Detect,
+    camera: Camera | None = None,
+    put_back: PutBack | None = None,
 ) -> LandmarkBarycentric:
     """Draw the mean face under several lights, detect the points, and put their median back on the surface.
 
@@ -38,6 +43,7 @@ def fit_landmarks(
             (9, 3), before a grey wall.
         detect: the 68 points of a picture, (68, 2) pixels, or ``None`` if it finds no face.
         camera: what to see it with; 400 pixels by default.
+        put_back: finds the points of the mean face that belong to pixels; `back_project` by default.
 
     Raises:
         ValueError: no face is found under any light.
@@ -55,7 +61,7 @@ def fit_landmarks(
             f"no face is found in pictures of the mean face of {model.name!r}; look at it with "
             "`mofa3d model preview`, and see whether its reflectance and frame are those of a face"
         )
-    return back_project(model, np.median(found, axis=0), camera)
+    return (put_back or back_project)(model, np.median(found, axis=0), camera)
 
 
 def back_project(model: MorphableModel, points: Float[np.ndarray, "68 2"], camera: Camera) -> LandmarkBarycentric:
