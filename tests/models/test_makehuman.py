@@ -205,7 +205,7 @@ class TestReflectance:
         assert low < 42
         assert high > 58
 
-    def test_unknown_reflectance_is_refused(self):
+    def test_unknown_reflectance_is_refused(self, unchecked_types):
         with pytest.raises(ValueError, match=r"unknown reflectance 'painted'; choose learned or pigment"):
             load_model("makehuman", reflectance="painted")
 
