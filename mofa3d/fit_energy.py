@@ -1,9 +1,10 @@
 """The energy of a fit to one photograph, and its Gauss-Newton normal equations.
 
-E(x) = w_photo · mean over the visible sampled vertices of ‖c_i - I(u_i)‖₂ + w_land · Eq. 9 + w_reg · Eq. 10
-+ w_white · coloured light. The mean is over the vertices that count, as in Garrido et al. 2016, where Eq. 8 of Tewari et
-al. 2017 divides by a constant: so a face gains nothing by turning vertices away. The ℓ2,1 norm is minimised by
-iteratively reweighted least squares, Σ‖r‖ ≤ ½ Σ(‖r‖²/‖r₀‖ + ‖r₀‖), whose weights come from the last residuals.
+    E(x) = w_photo · mean ‖c_i - I(u_i)‖₂ + w_land · Eq. 9 + w_reg · Eq. 10 + w_white · coloured light
+
+The mean is over the sampled vertices that are visible, as in Garrido et al. 2016, where Eq. 8 of Tewari et al. 2017
+divides by a constant: so a face gains nothing by turning vertices away. The ℓ2,1 norm is minimised by iteratively
+reweighted least squares, Σ‖r‖ ≤ ½ Σ(‖r‖²/‖r₀‖ + ‖r₀‖), whose weights come from the last residuals r₀.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mofa3d.code_sizes import CodeSizes
 from mofa3d.jacobian import SampledFace, Samples, landmark_rows, photometric_rows, sample, vertex_derivatives
 from mofa3d.losses import LANDMARKS_46, WEIGHT_EXPRESSION, WEIGHT_REFLECTANCE
-from mofa3d.morphable_model import CodeSizes
 from mofa3d.scene import Scene
 from mofa3d.semantic_code import SemanticCode
 from mofa3d.training import LossWeights
@@ -91,10 +92,12 @@ class FitEnergy:
         face, sizes = self.face, self.face.decode.model.sizes
         scene = face.decode(SemanticCode.from_vector(vector[None].to(dtype), sizes))
         pixels = scene.pixels[0, face.vertices]
-        samples = sample(self.image, pixels / self.shrink)
-        residuals = scene.colors[0, face.vertices] - samples.colors
         size = face.decode.camera.image_size
-        counted = scene.front_facing[0, face.vertices] & ((pixels >= 0) & (pixels <= size)).all(dim=1)
+        inside = ((pixels >= 0) & (pixels <= size)).all(dim=1, keepdim=True)
+        # Pixels that are not finite, after a step that was far too long, have no place in the photograph.
+        samples = sample(self.image, pixels.where(inside, 0.0) / self.shrink)
+        residuals = scene.colors[0, face.vertices] - samples.colors
+        counted = scene.front_facing[0, face.vertices] & inside[:, 0]
         number = int(counted.sum())
         error = float(residuals[counted].norm(dim=1).double().sum()) / number if number else WORST
         total = self.weights.photometric * error + float(vector @ self.prior @ vector)

@@ -7,6 +7,7 @@ face. Both minimise the energy of `mofa3d.fit_energy`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -21,6 +22,8 @@ from mofa3d.semantic_code import SemanticCode
 from mofa3d.training import Batch, LossWeights
 
 LEAST_DAMPING, MOST_DAMPING = 1e-6, 1e6
+EASE, BRAKE = 4.0, 8.0  # factors on the damping after a step that was taken, and after one that was not
+TINY = 1e-9  # of the mean diagonal, added to it: what no term holds would leave the equations singular
 
 
 @dataclass(frozen=True)
@@ -115,9 +118,15 @@ class GaussNewton:
     Args:
         decode: gives the face model, whose precision the products have, and the camera.
         config: how to fit; see `garrido` and `thies`.
+
+    Raises:
+        ValueError: the face model is not on the CPU.
     """
 
     def __init__(self, decode: Decoder, config: GaussNewtonConfig) -> None:
+        if decode.model.mean_shape.device.type != "cpu":
+            device = decode.model.mean_shape.device
+            raise ValueError(f"fits run on the CPU, but the face model is on {device}; move it to the CPU")
         self.config, self.model, self.camera = config, decode.model, decode.camera
         self.faces = {
             every: SampledFace(self.model, self.camera, every) for every in {level.every for level in config.levels}
@@ -184,33 +193,43 @@ def minimize(
         steps: how many are tried; each needs one energy, and one Jacobian where the last was taken.
         damping, tolerance: see `GaussNewtonConfig`.
 
+    Raises:
+        ValueError: the energy is not finite at the start.
+
     Returns:
         The best code, and (energy before, energy tried, taken) of each step.
     """
     best = energy.evaluate(vector)
+    if not math.isfinite(best.total):
+        raise ValueError(f"the energy is {best.total} at the start; the photograph or the code holds no numbers there")
     equations, taken = None, []
     for _ in range(steps):
-        equations = equations or energy.normal_equations(best)
-        tried = energy.evaluate(best.vector + damped_step(equations, damping))
-        accepted = tried.total < best.total
-        taken.append((best.total, tried.total, accepted))
-        if accepted:
-            gain = best.total - tried.total
+        if equations is None:
+            equations = energy.normal_equations(best)
+        step = damped_step(equations, damping)
+        tried = None if step is None else energy.evaluate(best.vector + step)
+        after = math.inf if tried is None else tried.total
+        taken.append((best.total, after, after < best.total))
+        if after < best.total:
+            gain = (best.total - after) / best.total
             best, equations = tried, None
-            damping = max(damping / 4, LEAST_DAMPING)
-            if gain < tolerance * best.total:
+            damping = max(damping / EASE, LEAST_DAMPING)
+            if gain < tolerance:
                 break
         else:
-            damping = damping * 8
+            damping *= BRAKE
             if damping > MOST_DAMPING:
                 break
     return best.vector, taken
 
 
-def damped_step(equations: NormalEquations, damping: float) -> Float[Tensor, "D"]:
-    """-(H + damping · diag H)⁻¹ g; a parameter that nothing depends on stays."""
+def damped_step(equations: NormalEquations, damping: float) -> Float[Tensor, "D"] | None:
+    """-(H + damping · diag H)⁻¹ g, or ``None`` where rounding has left H without a Cholesky factor.
+
+    A parameter that nothing depends on stays.
+    """
     hessian = equations.hessian.clone()
     diagonal = hessian.diagonal()
-    diagonal += damping * diagonal + 1e-9 * diagonal.mean()
-    factor = torch.linalg.cholesky(hessian)
-    return -torch.cholesky_solve(equations.gradient[:, None], factor)[:, 0]
+    diagonal += damping * diagonal + TINY * diagonal.mean()
+    factor, failed = torch.linalg.cholesky_ex(hessian)
+    return None if failed else -torch.cholesky_solve(equations.gradient[:, None], factor)[:, 0]
