@@ -120,13 +120,19 @@ class GaussNewton:
         config: how to fit; see `garrido` and `thies`.
 
     Raises:
-        ValueError: the face model is not on the CPU.
+        ValueError: the face model is not on the CPU, or a level is too coarse for the camera's image.
     """
 
     def __init__(self, decode: Decoder, config: GaussNewtonConfig) -> None:
         if decode.model.mean_shape.device.type != "cpu":
             device = decode.model.mean_shape.device
             raise ValueError(f"fits run on the CPU, but the face model is on {device}; move it to the CPU")
+        coarsest = max((level.shrink for level in config.levels), default=1)
+        if decode.camera.image_size < coarsest:
+            raise ValueError(
+                f"photographs of {decode.camera.image_size} pixels cannot be averaged {coarsest} to 1; "
+                "choose a smaller shrink"
+            )
         self.config, self.model, self.camera = config, decode.model, decode.camera
         self.faces = {
             every: SampledFace(self.model, self.camera, every) for every in {level.every for level in config.levels}
@@ -164,7 +170,11 @@ class GaussNewton:
             raise ValueError(f"the model {self.model.name!r} takes codes of {self.model.sizes}, got {codes.sizes}")
         size = self.camera.image_size
         if batch["image"].shape[2:] != (size, size):
-            raise ValueError(f"the camera sees {size} × {size} pixels, the photographs have {batch['image'].shape[2:]}")
+            height, width = batch["image"].shape[2:]
+            raise ValueError(
+                f"the camera sees {size} × {size} pixels, the photographs have {height} × {width}; "
+                "crop them to the camera's size"
+            )
         if self.config.loss.landmark and "landmarks" not in batch:
             raise ValueError("the photographs come without landmarks; detect them, or set their weight to 0")
 

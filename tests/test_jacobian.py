@@ -99,7 +99,8 @@ def test_some_vertices_with_factors(tiny_model_double):
 
 
 def test_number_of_threads_does_not_matter(tiny_model, monkeypatch):
-    face, image, vector = SampledFace(tiny_model, CAMERA), make_image(torch.float32), make_code(1).to_vector()[0].float()
+    face, image = SampledFace(tiny_model, CAMERA), make_image(torch.float32)
+    vector = make_code(1, dtype=torch.float32).to_vector()[0]
     results = []
     for threads in (1, 3):
         monkeypatch.setattr(torch, "get_num_threads", lambda threads=threads: threads)
