@@ -135,6 +135,9 @@ def fit_corpus(config: Config) -> None:
     fit, render = GaussNewton(decode, settings(config)), make_renderer("vertex")
     sizes, generator = decode.model.sizes, torch.Generator().manual_seed(config.seed)
     before, after, shown = [], [], []
+    # The first fit loads the compiled kernels, which is no part of any photograph's time.
+    first = default_collate([corpus[indices[0]]])
+    fit(SemanticCode.from_vector(encode(first["image"]), sizes), first)
     for index in tqdm(indices, desc="fitting", dynamic_ncols=True):
         batch = default_collate([corpus[index]])
         angle = 2 * torch.pi * torch.rand((), generator=generator)
