@@ -1,8 +1,10 @@
 """Fit codes to photographs by damped Gauss-Newton steps, coarse to fine.
 
 `garrido` is the coarse layer of Garrido et al. 2016, "Reconstruction of Personalized 3D Face Rigs from Monocular
-Video": 50 steps. `thies` is the solver of Thies et al. 2016, "Face2Face": few steps on a pyramid, from the average
-face. Both minimise the energy of `mofa3d.fit_energy`.
+Video": 50 steps. `thies` is the schedule of Thies et al. 2016, "Face2Face": few steps on a pyramid, from the average
+face. Both minimise the energy of `mofa3d.fit_energy` on a part of the vertices; Face2Face compares every pixel and
+solves with a few steps of conjugate gradients, which suits a GPU, where here 257 unknowns are solved by a Cholesky
+factor.
 """
 
 from __future__ import annotations
