@@ -13,9 +13,11 @@ import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import cv2
+import numpy as np
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from mofa3d.decoder import Decoder
 from mofa3d.fit_energy import FitEnergy, NormalEquations, Points
@@ -188,11 +190,17 @@ class GaussNewton:
             points = Points(*(value.to(image) for value in points))
         steps: list[Step] = []
         for number, level in enumerate(self.config.levels):
-            smaller = nn.functional.avg_pool2d(image[None], level.shrink)[0].permute(1, 2, 0).contiguous()
-            energy = FitEnergy(self.faces[level.every], smaller, points, self.config.loss)
+            energy = FitEnergy(self.faces[level.every], shrunk(image, level.shrink), points, self.config.loss)
             vector, taken = minimize(energy, vector, level.steps, self.config.damping, self.config.tolerance)
             steps += [Step(number, *step) for step in taken]
         return vector, steps
+
+
+def shrunk(image: Float[Tensor, "3 S S"], times: int) -> Float[Tensor, "T T 3"]:
+    """A square image averaged to a `times` smaller one, rounded to whole pixels, with the colours last."""
+    size = image.shape[-1] // times
+    pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
+    return torch.from_numpy(cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA))
 
 
 def minimize(

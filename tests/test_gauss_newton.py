@@ -12,7 +12,7 @@ import torch
 from conftest import make_code, make_tiny_model
 from mofa3d import Camera, Decoder, SemanticCode, metrics
 from mofa3d.fit_energy import FitEnergy, NormalEquations, Points
-from mofa3d.gauss_newton import Fit, GaussNewton, Level, damped_step, garrido, minimize, thies
+from mofa3d.gauss_newton import Fit, GaussNewton, Level, damped_step, garrido, minimize, shrunk, thies
 from mofa3d.jacobian import SampledFace
 from mofa3d.training import LossWeights
 from renderers import make_renderer
@@ -213,3 +213,12 @@ class TestMistakes:
     def test_photographs_too_small_for_a_level(self, decode, photographs):
         with pytest.raises(ValueError, match="96 pixels cannot be averaged 128 to 1"):
             GaussNewton(decode, garrido(levels=(Level(128, 1, 1),)))
+
+
+def test_shrunk_images_are_averages_over_equal_parts():
+    image = torch.rand(3, 10, 10, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(shrunk(image, 2).permute(2, 0, 1), torch.nn.functional.avg_pool2d(image, 2))
+    ramp = torch.arange(10.0).expand(3, 10, 10)
+    expected = torch.tensor([1.2, 4.5, 7.8])  # (0 + 1 + 2 + 3 / 3) / (10 / 3): parts need not end where pixels do
+    assert torch.allclose(shrunk(ramp, 3)[1, :, 0], expected, atol=1e-4)
+    assert torch.equal(shrunk(image.double(), 1).permute(2, 0, 1), image.double())
