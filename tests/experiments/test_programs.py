@@ -303,10 +303,6 @@ class TestReconstruction:
         mesh = trimesh.load_mesh(tmp_path / "grace_hopper" / "mesh.ply", process=False)
         np.testing.assert_allclose(mesh.vertices, model.geometry(shape, expression)[0], atol=1e-3)
 
-    def test_photographs_of_the_same_name_do_not_overwrite_each_other(self):
-        names = reconstruct.folder_names(tuple(map(Path, ("a/1.jpg", "b/1.jpg", "1-2.png", "1.png", "2.png"))))
-        assert names == ["1", "1-2", "1-2-2", "1-3", "2"]
-
     def test_missing_checkpoint(self, portrait, tmp_path):
         with pytest.raises(ValueError, match=r"there is no checkpoint at .*nowhere"):
             reconstruct.main(reconstruct.Config(photos=(portrait,), checkpoint=tmp_path / "nowhere", out=tmp_path))
