@@ -9,9 +9,7 @@ COLUMNS = 512  # over which the skyline is kept
 GROWTH = 1.02  # of the square from one try to the next
 
 
-def pack(
-    corners: Float[np.ndarray, "F 3 2"], chart: Int[np.ndarray, "F"], gutter: float
-) -> Float[np.ndarray, "F 3 2"]:
+def pack(corners: Float[np.ndarray, "F 3 2"], chart: Int[np.ndarray, "F"], gutter: float) -> Float[np.ndarray, "F 3 2"]:
     """Move charts apart and scale all of them by one factor, so that they fill the unit square.
 
     Each chart's bounding box, the tallest first, goes to where it lies lowest upon those before it; the square grows

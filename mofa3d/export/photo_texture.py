@@ -1,9 +1,9 @@
-"""A reflectance texture from the photograph: what it shows divided by the light, and the model's where it shows nothing.
+"""A reflectance texture from the photograph: what it shows divided by the light, and elsewhere the model's.
 
-The photograph's reflectance and the model's differ in tone. So at the vertices their difference is carried on smoothly
-from where the photograph shows the face to where it does not, by way of the other half of the face where that is seen,
-and added to the model's reflectance. Towards the seam the texture fades from the photograph's pixels to these vertices,
-which have the photograph's colours there: no edge is left.
+The photograph's reflectance and the model's differ in tone. So at the vertices their ratio is carried on smoothly from
+where the photograph shows the face to where it does not, by way of the other half of the face where that is seen, and
+multiplied with the model's reflectance: the mouth stays dark. Towards the seam the texture fades from the photograph's
+pixels to these vertices, which have the photograph's colours there: no edge is left.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ FINER = 4  # pixels of the depth image per pixel of the crop: hair's breadth mat
 SURE_COSINE = 0.5  # of the angle to the camera from which the photograph alone counts
 KNOWN_COSINE = 0.35  # from which a vertex passes on what it shows; nearer the silhouette lie hair and background
 SEAM = 0.012  # of the texture's side over which photograph and model are mixed
+DARKEST = 0.02  # display RGB below which a ratio means nothing
 REACH = 40.0  # mm over which the surroundings of a hole give way to the face's average tone
 
 
@@ -59,7 +60,8 @@ def photo_texture(
 
     def seen(points: Scene) -> ReflectanceSamples:
         visible = unoccluded(replace(points, pixels=points.pixels * FINER), zbuf, HIDDEN / FINER)
-        return delight(replace(points, pixels=transform.to_photo(points.pixels) * points.pixels.new_tensor(scale)), image[None], visible, grey)
+        pixels = transform.to_photo(points.pixels) * points.pixels.new_tensor(scale)
+        return delight(replace(points, pixels=pixels), image[None], visible, grey)
 
     colors, weights = seen(scene)
     filled = texels.interpolate(_filled(scene.reflectance[0], colors[0], weights[0], model)).numpy()
@@ -114,16 +116,17 @@ def _filled(
     known = (weights > KNOWN_COSINE).numpy()
     if not known.any():
         return reflectance
-    difference = (colors - reflectance).double().numpy()
-    far = np.median(difference[known], axis=0)
+    logarithm = torch.log(colors.clamp_min(DARKEST) / reflectance.clamp_min(DARKEST)).double().numpy()
+    far = np.median(logarithm[known], axis=0)
     vertices, faces = model.mean_shape.double().numpy(), model.faces.numpy()
     mirror = mirror_vertices(vertices)
-    mirrored = ~known & known[mirror]
-    difference[mirrored] = difference[mirror[mirrored]]
-    known = known | mirrored
-    if not known.all():
-        difference = extend(difference, known, vertices, faces, far, REACH)
-    return reflectance + torch.from_numpy(difference).to(reflectance)
+    reached = ~known & known[mirror]
+    logarithm[reached] = logarithm[mirror[reached]]
+    reached |= known
+    if not reached.all():
+        logarithm = extend(logarithm, reached, vertices, faces, far, REACH)
+    carried = reflectance * torch.from_numpy(np.exp(logarithm)).to(reflectance)
+    return torch.where(torch.from_numpy(known)[:, None], colors, carried)
 
 
 def _mix(weights: Float[np.ndarray, "T"], covered: Bool[np.ndarray, "S S"]) -> Float[np.ndarray, "T"]:

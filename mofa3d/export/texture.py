@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytorch3d.renderer.mesh.rasterizer import Fragments
 
 
+@runtime_checkable
 class Rasterize(Protocol):
     """Finds the nearest face at each pixel centre, as `renderers.cpu_rasterizer.rasterize` does."""
 
