@@ -9,6 +9,8 @@ from mofa3d.export.morphs import MorphTargets, Movement, expression_targets, mov
 from mofa3d.export.photo_camera import PhotoCamera, photo_camera, write_camera
 from mofa3d.export.photo_texture import photo_texture
 from mofa3d.export.texture import Texels, bake, find_texels
+from mofa3d.export.turntable import sheet, turntable
+from mofa3d.export.video import write_video
 from mofa3d.export.wavefront import write_textured_obj
 
 __all__ = [
@@ -26,11 +28,14 @@ __all__ = [
     "photo_camera",
     "photo_texture",
     "resting",
+    "sheet",
     "texture_layout",
     "to_linear",
+    "turntable",
     "write_camera",
     "write_code",
     "write_glb",
     "write_mesh",
     "write_textured_obj",
+    "write_video",
 ]

@@ -40,7 +40,6 @@ def photo_texture(
     model: MorphableModel,
     texels: Texels,
     rasterize: Rasterize,
-    grey: bool = False,
 ) -> UInt8[np.ndarray, "S S 3"]:
     """The reflectance of a reconstructed face as its photograph shows it; under the scene's light it is the photograph.
 
@@ -51,7 +50,6 @@ def photo_texture(
         model: whose layout the texels are.
         texels: of the texture.
         rasterize: on the CPU.
-        grey: take the light to be white; the photograph's colour cast then stays in the texture.
     """
     fine = scene.camera.image_size * FINER
     zbuf = rasterize(scene.pixels * FINER, scene.depth, scene.faces, fine).zbuf[..., 0]
@@ -61,7 +59,7 @@ def photo_texture(
     def seen(points: Scene) -> ReflectanceSamples:
         visible = unoccluded(replace(points, pixels=points.pixels * FINER), zbuf, HIDDEN / FINER)
         pixels = transform.to_photo(points.pixels) * points.pixels.new_tensor(scale)
-        return delight(replace(points, pixels=pixels), image[None], visible, grey)
+        return delight(replace(points, pixels=pixels), image[None], visible, grey=False)
 
     colors, weights = seen(scene)
     filled = texels.interpolate(_filled(scene.reflectance[0], colors[0], weights[0], model)).numpy()

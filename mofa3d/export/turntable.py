@@ -1,0 +1,63 @@
+"""A face that turns from side to side, as pictures."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from mofa3d import pictures
+from mofa3d.decoder import Decoder
+from mofa3d.scene import Renderer, Scene
+from mofa3d.semantic_code import SemanticCode
+
+FEWEST = 4
+BATCH = 8
+
+
+@torch.no_grad()
+def turntable(
+    decode: Decoder, code: SemanticCode, render: Renderer, frames: int = 72, sweep: float = 70.0
+) -> UInt8[np.ndarray, "T H W2 3"]:
+    """The face in its own colours and light, and beside it in clay, turning to both sides and back without a jump.
+
+    The head is upright and central whatever the code's pose; the light stays where the camera is.
+
+    Args:
+        decode: its camera gives the size of the pictures.
+        code: a batch of one.
+        frames: of one turn; the last is followed by the first.
+        sweep: greatest angle from the front, degrees; there is no back of the head.
+
+    Raises:
+        ValueError: fewer than 4 frames.
+    """
+    if frames < FEWEST:
+        raise ValueError(f"a turntable has at least {FEWEST} frames, got {frames}")
+    phase = 2 * math.pi * torch.arange(frames, dtype=torch.float64) / frames
+    yaws = (math.radians(sweep) * phase.sin()).to(code.rotation)
+    return np.concatenate([_pictures(decode(_turned(code, some)), render) for some in yaws.split(BATCH)])
+
+
+def sheet(film: UInt8[np.ndarray, "T H W 3"], count: int = 5) -> UInt8[np.ndarray, "H W_count 3"]:
+    """Frames of one turn from one side to the other, side by side."""
+    # A sine sweeps from one side to the other between a quarter and three quarters of its period.
+    quarter = len(film) / 4
+    chosen = np.round(np.linspace(quarter, 3 * quarter, count)).astype(int)
+    return np.concatenate(list(film[chosen]), axis=1)
+
+
+def _turned(code: SemanticCode, yaws: Float[Tensor, "B"]) -> SemanticCode:
+    codes = code[torch.zeros(len(yaws), dtype=torch.long, device=yaws.device)]
+    rotation = torch.stack([torch.zeros_like(yaws), yaws, torch.zeros_like(yaws)], dim=1)
+    return codes.replace(rotation=rotation, translation=torch.zeros_like(codes.translation))
+
+
+def _pictures(scene: Scene, render: Renderer) -> UInt8[np.ndarray, "B H W2 3"]:
+    size = scene.camera.image_size
+    white = scene.positions.new_ones(len(scene), 3, size, size)
+    parts = [pictures.overlay(scene, render, white), pictures.geometry(scene, render)]
+    return pictures.to_bytes(torch.cat(parts, dim=3))
