@@ -18,7 +18,6 @@ from PIL import Image
 from tyro.conf import Positional
 
 from mofa3d import export
-from mofa3d.camera import Camera
 from mofa3d.data.photo import Photo, read_photo
 from mofa3d.decoder import Decoder
 from mofa3d.inference import Reconstruction, Reconstructor, crop_panels, lay_over
@@ -26,7 +25,7 @@ from mofa3d.scene import Renderer
 from renderers import make_renderer
 from renderers.cpu_rasterizer import rasterize
 
-FILM_SIZE, FILM_RATE = 480, 24
+FILM_RATE = 24  # per second
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,7 @@ class Writer:
         if self.config.camera:
             export.write_camera(folder / "camera.json", export.photo_camera(scene, transform, *photo.shape[:2]))
         if self.config.turntable:
-            film = export.turntable(Decoder(self.decode.model, Camera(FILM_SIZE)), found.code, self.render)
+            film = export.turntable(self.decode.model, found.code, self.render)
             Image.fromarray(export.sheet(film)).save(folder / "turntable.png")
             export.write_video(folder / "turntable.mp4", film, FILM_RATE)
 

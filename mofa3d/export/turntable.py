@@ -10,25 +10,33 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mofa3d import pictures
+from mofa3d.camera import Camera
 from mofa3d.decoder import Decoder
+from mofa3d.morphable_model import MorphableModel
 from mofa3d.scene import Renderer, Scene
 from mofa3d.semantic_code import SemanticCode
 
-FEWEST = 4
+FEWEST = 4  # frames
 BATCH = 8
+FILL = 0.9  # of the picture's height that the model may take, however it is turned
 
 
 @torch.no_grad()
 def turntable(
-    decode: Decoder, code: SemanticCode, render: Renderer, frames: int = 72, sweep: float = 70.0
+    model: MorphableModel,
+    code: SemanticCode,
+    render: Renderer,
+    size: int = 480,
+    frames: int = 72,
+    sweep: float = 70.0,
 ) -> UInt8[np.ndarray, "T H W2 3"]:
     """The face in its own colours and light, and beside it in clay, turning to both sides and back without a jump.
 
-    The head is upright and central whatever the code's pose; the light stays where the camera is.
+    The whole model is upright in the middle whatever the code's pose; the light stays where the camera is.
 
     Args:
-        decode: its camera gives the size of the pictures.
         code: a batch of one.
+        size: height of the pictures, pixels; they are twice as wide.
         frames: of one turn; the last is followed by the first.
         sweep: greatest angle from the front, degrees; there is no back of the head.
 
@@ -37,9 +45,13 @@ def turntable(
     """
     if frames < FEWEST:
         raise ValueError(f"a turntable has at least {FEWEST} frames, got {frames}")
+    vertices = model.geometry(code.shape, code.expression)[0]
+    middle = (vertices.amin(dim=0) + vertices.amax(dim=0)) / 2
+    radius = float((vertices - middle).norm(dim=1).max())
+    decode = Decoder(model, Camera(size, focal=FILL * size / 2 * Camera().rest_distance / radius))
     phase = 2 * math.pi * torch.arange(frames, dtype=torch.float64) / frames
     yaws = (math.radians(sweep) * phase.sin()).to(code.rotation)
-    return np.concatenate([_pictures(decode(_turned(code, some)), render) for some in yaws.split(BATCH)])
+    return np.concatenate([_pictures(decode(_turned(code, some, middle)), render) for some in yaws.split(BATCH)])
 
 
 def sheet(film: UInt8[np.ndarray, "T H W 3"], count: int = 5) -> UInt8[np.ndarray, "H W_count 3"]:
@@ -50,10 +62,10 @@ def sheet(film: UInt8[np.ndarray, "T H W 3"], count: int = 5) -> UInt8[np.ndarra
     return np.concatenate(list(film[chosen]), axis=1)
 
 
-def _turned(code: SemanticCode, yaws: Float[Tensor, "B"]) -> SemanticCode:
+def _turned(code: SemanticCode, yaws: Float[Tensor, "B"], middle: Float[Tensor, "3"]) -> SemanticCode:
     codes = code[torch.zeros(len(yaws), dtype=torch.long, device=yaws.device)]
     rotation = torch.stack([torch.zeros_like(yaws), yaws, torch.zeros_like(yaws)], dim=1)
-    return codes.replace(rotation=rotation, translation=torch.zeros_like(codes.translation))
+    return codes.replace(rotation=rotation, translation=middle.expand(len(yaws), 3))
 
 
 def _pictures(scene: Scene, render: Renderer) -> UInt8[np.ndarray, "B H W2 3"]:
