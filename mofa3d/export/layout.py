@@ -20,7 +20,7 @@ from torch import Tensor
 from mofa3d.export.packing import pack
 from mofa3d.morphable_model import MorphableModel
 
-STRETCH = 2.5  # times the typical scale of the UV map, beyond which a triangle lies across a seam
+STRETCH = 3.5  # times the typical scale of the UV map, beyond which a triangle lies across a seam
 SQUASH = 10.0  # times smaller than typical, below which a triangle has too little of the texture
 FEWEST = 100  # triangles of a chart that is worth keeping as the model has it
 GUTTER = 0.004  # of the texture's side between charts: 4 texels at 1024, enough for two levels of a mipmap
@@ -73,6 +73,8 @@ def _own_charts(
     count = 0
     for positive in (True, False):  # islands may be mirrored, but a chart is not partly so
         chosen = np.flatnonzero(sound & ((area > 0) == positive))
+        if len(chosen) == 0:
+            continue
         label = _components(faces[chosen])
         sizes = np.bincount(label)
         kept = sizes[label] >= FEWEST

@@ -68,7 +68,7 @@ def photo_texture(
     return to_texture(texels.image(mix * colors[0].numpy() + (1 - mix) * filled))
 
 
-def _shrunk(photo: Photo, scale: float) -> tuple[Float[Tensor, "3 H W"], tuple[float, float]]:
+def _shrunk(photo: Photo, scale: float) -> tuple[Float[Tensor, "3 height width"], tuple[float, float]]:
     """The photograph reduced by about a factor, if that is below 1, by averaging, and the factors of x and y.
 
     Sampled bilinearly at fewer points than it has pixels, its fine texture would alias.

@@ -27,7 +27,7 @@ def turntable(
     code: SemanticCode,
     render: Renderer,
     size: int = 480,
-    frames: int = 72,
+    frames: int = 48,
     sweep: float = 70.0,
 ) -> UInt8[np.ndarray, "T H W2 3"]:
     """The face in its own colours and light, and beside it in clay, turning to both sides and back without a jump.
@@ -37,28 +37,27 @@ def turntable(
     Args:
         code: a batch of one.
         size: height of the pictures, pixels; they are twice as wide.
-        frames: of one turn; the last is followed by the first.
+        frames: of one turn, an even number; the last is followed by the first.
         sweep: greatest angle from the front, degrees; there is no back of the head.
 
     Raises:
-        ValueError: fewer than 4 frames.
+        ValueError: fewer than 4 frames, or an odd number.
     """
-    if frames < FEWEST:
-        raise ValueError(f"a turntable has at least {FEWEST} frames, got {frames}")
+    if frames < FEWEST or frames % 2:
+        raise ValueError(f"a turntable has an even number of frames and at least {FEWEST}, got {frames}")
     vertices = model.geometry(code.shape, code.expression)[0]
     middle = (vertices.amin(dim=0) + vertices.amax(dim=0)) / 2
     radius = float((vertices - middle).norm(dim=1).max())
     decode = Decoder(model, Camera(size, focal=FILL * size / 2 * Camera().rest_distance / radius))
-    phase = 2 * math.pi * torch.arange(frames, dtype=torch.float64) / frames
-    yaws = (math.radians(sweep) * phase.sin()).to(code.rotation)
-    return np.concatenate([_pictures(decode(_turned(code, some, middle)), render) for some in yaws.split(BATCH)])
+    way = -torch.linspace(0, math.pi, frames // 2 + 1, dtype=torch.float64).cos()  # slower towards the ends
+    yaws = (math.radians(sweep) * way).to(code.rotation)
+    there = np.concatenate([_pictures(decode(_turned(code, some, middle)), render) for some in yaws.split(BATCH)])
+    return np.concatenate([there, there[-2:0:-1]])
 
 
 def sheet(film: UInt8[np.ndarray, "T H W 3"], count: int = 5) -> UInt8[np.ndarray, "H W_count 3"]:
-    """Frames of one turn from one side to the other, side by side."""
-    # A sine sweeps from one side to the other between a quarter and three quarters of its period.
-    quarter = len(film) / 4
-    chosen = np.round(np.linspace(quarter, 3 * quarter, count)).astype(int)
+    """Frames of a turntable from one side to the other, side by side."""
+    chosen = np.round(np.linspace(0, len(film) // 2, count)).astype(int)
     return np.concatenate(list(film[chosen]), axis=1)
 
 

@@ -1,19 +1,15 @@
-"""Meshes and codes that are written come back with the same numbers, in the units of their format."""
+"""Meshes that are written come back with the same numbers, in the units of their format."""
 
 from __future__ import annotations
-
-import json
-import struct
 
 import numpy as np
 import pytest
 import torch
 import trimesh
 
-from conftest import make_code
-from mofa3d.export import MESH_SUFFIXES, to_linear, write_code, write_mesh
+from glb_file import Glb
+from mofa3d.export import MESH_SUFFIXES, to_linear, write_mesh
 from mofa3d.morphable_model import MorphableModel
-from mofa3d.semantic_code import SemanticCode
 
 MILLIMETRES = {".glb": 1000.0, ".ply": 1.0, ".obj": 1.0}
 
@@ -51,31 +47,14 @@ class TestMesh:
     def test_glb_holds_linear_colours(self, tiny_model, tmp_path):
         vertices, colors = make_face(tiny_model)
         write_mesh(tmp_path / "face.glb", tiny_model, vertices, colors)
-        rgba = read(tmp_path / "face.glb").visual.vertex_colors
-        assert np.abs(rgba[:, :3] - 255 * to_linear(colors.double().numpy())).max() <= 0.501
-        assert (rgba[:, 3] == 255).all()
+        rgba = Glb(tmp_path / "face.glb").attribute("COLOR_0")
+        np.testing.assert_allclose(rgba[:, :3] / 65535, to_linear(colors.double().numpy()), atol=0.51 / 65535)
+        assert (rgba[:, 3] == 65535).all()
         middle = torch.full((144, 3), 0.5)
         write_mesh(tmp_path / "grey.glb", tiny_model, vertices, middle)
-        assert (read(tmp_path / "grey.glb").visual.vertex_colors[:, :3] == 55).all()  # 0.2140 · 255
+        assert (Glb(tmp_path / "grey.glb").attribute("COLOR_0")[:, :3] == 14027).all()  # 0.2140411 · 65535
 
-    def test_glb_holds_normals_that_point_outwards(self, tiny_model, tmp_path):
-        write_mesh(tmp_path / "face.glb", tiny_model, tiny_model.mean_shape, tiny_model.mean_reflectance)
-        content = (tmp_path / "face.glb").read_bytes()
-        magic, version, length = struct.unpack("<4sII", content[:12])
-        assert (magic, version, length) == (b"glTF", 2, len(content))
-        size = struct.unpack("<I", content[12:16])[0]
-        header = json.loads(content[20 : 20 + size])
-        attributes = header["meshes"][0]["primitives"][0]["attributes"]
-        assert {"POSITION", "NORMAL", "COLOR_0"} <= attributes.keys()
-        normal = header["accessors"][attributes["NORMAL"]]
-        view = header["bufferViews"][normal["bufferView"]]
-        start = 20 + size + 8 + view.get("byteOffset", 0) + normal.get("byteOffset", 0)
-        normals = np.frombuffer(content, np.float32, 3 * normal["count"], start).reshape(-1, 3)
-        assert normals.shape == (144, 3)
-        np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, atol=1e-5)
-        assert ((normals * tiny_model.mean_shape.numpy()).sum(axis=1) > 0).all()  # the model is half an ellipsoid
-
-    @pytest.mark.parametrize("suffix", MESH_SUFFIXES)
+    @pytest.mark.parametrize("suffix", [".ply", ".obj"])
     def test_colours_are_clamped(self, tiny_model, tmp_path, suffix):
         colors = torch.tensor([-0.5, 1.0, 2.0]).expand(144, 3)
         write_mesh(tmp_path / f"face{suffix}", tiny_model, tiny_model.mean_shape, colors)
@@ -91,33 +70,3 @@ class TestMesh:
         with pytest.raises(ValueError, match=rf"cannot write .*{name}: the suffix must be one of \.glb, \.ply, \.obj"):
             write_mesh(tmp_path / name, tiny_model, tiny_model.mean_shape, tiny_model.mean_reflectance)
         assert list(tmp_path.iterdir()) == []
-
-
-def test_to_linear_at_known_values():
-    display = np.array([0.0, 0.04045, 0.5, 188 / 255, 1.0])
-    expected = [0.0, 0.0031308, 0.2140411, 0.5028865, 1.0]
-    np.testing.assert_allclose(to_linear(display), expected, atol=1e-6)
-    # The two branches meet.
-    assert to_linear(np.array(0.040449)) == pytest.approx(float(to_linear(np.array(0.040451))), abs=1e-6)
-
-
-class TestCode:
-    def test_round_trip(self, tmp_path, tiny_code):
-        write_code(tmp_path / "new" / "code.json", tiny_code[1:2], {"photo": "ü.jpg", "crop": {"scale": 2.0}})
-        content = json.loads((tmp_path / "new" / "code.json").read_text(encoding="utf-8"))
-        assert (content.pop("photo"), content.pop("crop")) == ("ü.jpg", {"scale": 2.0})
-        again = SemanticCode(**{name: torch.tensor([value]) for name, value in content.items()})
-        assert torch.equal(again.to_vector(), tiny_code[1:2].to_vector())
-
-    def test_blocks_have_their_shapes(self, tmp_path):
-        write_code(tmp_path / "code.json", make_code(1, dtype=torch.float32))
-        content = json.loads((tmp_path / "code.json").read_text())
-        shapes = {name: np.shape(value) for name, value in content.items()}
-        assert shapes == {
-            "shape": (5,),
-            "expression": (4,),
-            "reflectance": (6,),
-            "rotation": (3,),
-            "translation": (3,),
-            "illumination": (9, 3),
-        }
