@@ -20,7 +20,7 @@ from torch import Tensor
 from mofa3d.export.packing import pack
 from mofa3d.morphable_model import MorphableModel
 
-STRETCH = 3.5  # times the typical scale of the UV map, beyond which a triangle lies across a seam
+STRETCH = 4.0  # times the typical scale of the UV map, beyond which a triangle lies across a seam
 SQUASH = 10.0  # times smaller than typical, below which a triangle has too little of the texture
 FEWEST = 100  # triangles of a chart that is worth keeping as the model has it
 GUTTER = 0.004  # of the texture's side between charts: 4 texels at 1024, enough for two levels of a mipmap

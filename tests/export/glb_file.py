@@ -7,6 +7,7 @@ import os
 import shutil
 import struct
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -47,14 +48,21 @@ class Glb:
         return self.data[start : start + view["byteLength"]]
 
 
+@cache
+def _validator() -> tuple[str, str] | None:
+    """Node and the module, if both are there."""
+    node, module = shutil.which("node"), os.environ.get("MOFA3D_GLTF_VALIDATOR", "gltf-validator")
+    if node is None:
+        return None
+    found = subprocess.run([node, "-e", "require(process.argv[1])", module], capture_output=True, check=False)
+    return None if found.returncode else (node, module)
+
+
 def validate(path: Path) -> dict:
     """The report of the npm package gltf-validator, which MOFA3D_GLTF_VALIDATOR or node itself finds."""
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("node is not installed")
-    module = os.environ.get("MOFA3D_GLTF_VALIDATOR", "gltf-validator")
-    found = subprocess.run([node, "-e", "require(process.argv[1])", module], capture_output=True, check=False)
-    if found.returncode:
-        pytest.skip("npm install gltf-validator, and set MOFA3D_GLTF_VALIDATOR to node_modules/gltf-validator")
+    found = _validator()
+    if found is None:
+        pytest.skip("npm install gltf-validator, and set MOFA3D_GLTF_VALIDATOR to its folder in node_modules")
+    node, module = found
     result = subprocess.run([node, str(SCRIPT), module, str(path)], capture_output=True, text=True, check=True)
     return json.loads(result.stdout)

@@ -43,7 +43,7 @@ def assert_sound(model: MorphableModel, layout: TextureLayout) -> None:
     assert torch.equal(layout.source[layout.faces], model.faces)
     assert float(layout.uv.min()) > 0.003
     assert float(layout.uv.max()) < 0.997
-    least, greatest, area = stretches(model, layout)
+    _, greatest, area = stretches(model, layout)
     assert (area > 0).all()
     assert greatest.max() < 8 * np.median(greatest)
     assert overlap(layout) < 1e-3
@@ -79,7 +79,7 @@ class TestOwnMap:
     def test_default_model(self, default_model):
         layout = texture_layout(default_model)
         assert torch.equal(layout.source[layout.faces], default_model.faces)
-        least, greatest, area = stretches(default_model, layout)
+        _, greatest, area = stretches(default_model, layout)
         assert (area > 0).all()
         assert greatest.max() < 8 * np.median(greatest)
         assert overlap(layout) < 2e-3  # inside the mouth, whose own map folds

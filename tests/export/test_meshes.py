@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 import trimesh
-
 from glb_file import Glb
+
 from mofa3d.export import MESH_SUFFIXES, to_linear, write_mesh
 from mofa3d.morphable_model import MorphableModel
 

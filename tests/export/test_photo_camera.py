@@ -25,7 +25,7 @@ TRANSFORM = CropTransform(left=61.3, top=-12.6, scale=0.47)
 def found(tiny_model) -> Reconstruction:
     code = make_code(1, dtype=torch.float32)
     scene = Decoder(tiny_model, Camera(100))(code)
-    return Reconstruction(FaceBox(160.0, 90.0, 130.0), torch.zeros(3, 100, 100), TRANSFORM, code, scene)
+    return Reconstruction(FaceBox(160.0, 90.0, 130.0, votes=9), torch.zeros(3, 100, 100), TRANSFORM, code, scene)
 
 
 @pytest.fixture

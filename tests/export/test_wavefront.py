@@ -58,7 +58,7 @@ def test_trimesh_reads_triangles_and_colours(path, tiny_model):
 
 
 def test_names_that_cannot_be(tiny_model, texture, tmp_path):
-    with pytest.raises(ValueError, match="the suffix must be .obj"):
+    with pytest.raises(ValueError, match=r"the suffix must be \.obj"):
         write_textured_obj(tmp_path / "face.ply", tiny_model.mean_shape, texture)
     with pytest.raises(ValueError, match="could not be found by a name with spaces"):
         write_textured_obj(tmp_path / "my face.obj", tiny_model.mean_shape, texture)
