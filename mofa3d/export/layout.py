@@ -1,9 +1,10 @@
 """A texture layout for a model: charts of its own UV map where that is sound, box projections elsewhere.
 
 A model has one texture coordinate per vertex, so triangles across a seam of the UV map stretch from one island to
-another, and refined maps fold near seams. Both are found here by the Jacobian of the map from surface to texture. What
-is left falls into charts, which keep their shape; the other triangles are grouped by the axis they face and projected
-along it. All charts then get one number of texels per millimetre, and are packed side by side.
+another, and refined maps fold near seams. Both are found here by the Jacobian of the map from surface to texture, and
+what a fold lays upon another part by the middles of triangles. What is left falls into charts, which keep their shape;
+the other triangles are grouped by the axis they face and projected along it. All charts then get one number of texels
+per millimetre, and are packed side by side.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from mofa3d.export.packing import pack
@@ -23,6 +25,7 @@ from mofa3d.morphable_model import MorphableModel
 STRETCH = 4.0  # times the typical scale of the UV map, beyond which a triangle lies across a seam
 SQUASH = 10.0  # times smaller than typical, below which a triangle has too little of the texture
 FEWEST = 100  # triangles of a chart that is worth keeping as the model has it
+NEIGHBOURS = 16  # triangles that are looked at for one that lies upon another
 GUTTER = 0.004  # of the texture's side between charts: 4 texels at 1024, enough for two levels of a mipmap
 
 
@@ -75,6 +78,8 @@ def _own_charts(
         chosen = np.flatnonzero(sound & ((area > 0) == positive))
         if len(chosen) == 0:
             continue
+        folded = _overlapping(uv[faces[chosen]], _components(faces[chosen]))
+        chosen = chosen[~folded]
         label = _components(faces[chosen])
         sizes = np.bincount(label)
         kept = sizes[label] >= FEWEST
@@ -117,10 +122,31 @@ def _with_boxes(
 
 def _components(faces: Int[np.ndarray, "F 3"]) -> Int[np.ndarray, "F"]:
     """Number of the part that each triangle belongs to; triangles are connected by common edges."""
+    if len(faces) == 0:
+        return np.zeros(0, dtype=int)
     edges = np.sort(faces[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2), axis=1)
     edge = np.unique(edges, axis=0, return_inverse=True)[1].ravel()
     touches = sparse.csr_matrix((np.ones(len(edge)), (np.repeat(np.arange(len(faces)), 3), edge)))
     return connected_components(touches @ touches.T, directed=False)[1]
+
+
+def _overlapping(corners: Float[np.ndarray, "F 3 2"], label: Int[np.ndarray, "F"]) -> Bool[np.ndarray, "F"]:
+    """Which triangles of a map share their place with another one of the same part, as far as middles tell."""
+    middle = corners.mean(axis=1)
+    near = cKDTree(middle).query(middle, k=min(NEIGHBOURS, len(middle)))[1].reshape(len(middle), -1)
+    a, b, c = np.moveaxis(corners[near], 2, 0)
+    point = middle[:, None]
+
+    def turn(start: np.ndarray, end: np.ndarray) -> np.ndarray:
+        along, across = end - start, point - start
+        return along[..., 0] * across[..., 1] - along[..., 1] * across[..., 0]
+
+    turns = np.stack([turn(a, b), turn(b, c), turn(c, a)])
+    inside = (turns > 0).all(axis=0) | (turns < 0).all(axis=0)
+    inside &= (near != np.arange(len(near))[:, None]) & (label[near] == label[:, None])
+    result = inside.any(axis=1)
+    result[near[inside]] = True
+    return result
 
 
 def _jacobian(

@@ -69,6 +69,15 @@ class TestOwnMap:
         assert len(layout.source) > len(uv)
         assert_sound(model, layout)
 
+    def test_parts_that_lie_upon_each_other_are_taken_apart(self):
+        model = make_tiny_model(30)
+        angle, radius = 7.5 * model.uv[:, 0], 0.4 + 0.3 * model.uv[:, 1]  # a ring whose ends overlap
+        uv = 0.5 + torch.stack([radius * angle.cos(), -radius * angle.sin()], dim=1) / 2
+        layout = texture_layout(with_map(model, uv))
+        assert torch.equal(layout.source[layout.faces], model.faces)
+        assert overlap(layout) < 1e-3
+        assert charts(layout) > 1
+
     def test_turned_and_mirrored_maps_come_out_upright(self, tiny_model):
         expected = texture_layout(tiny_model).uv
         u, v = tiny_model.uv.unbind(1)
@@ -82,7 +91,7 @@ class TestOwnMap:
         _, greatest, area = stretches(default_model, layout)
         assert (area > 0).all()
         assert greatest.max() < 8 * np.median(greatest)
-        assert overlap(layout) < 2e-3  # inside the mouth, whose own map folds
+        assert overlap(layout) < 5e-4  # a few texels inside the mouth, whose own map folds
         component = _components(layout.faces.numpy())
         on_face = component[default_model.landmark_faces[:60].numpy()]  # all but the inner lips, where the mouth begins
         assert (on_face == np.bincount(component).argmax()).all()  # the face is in one piece

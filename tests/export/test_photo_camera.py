@@ -64,4 +64,4 @@ def test_vertices_lie_where_the_overlay_shows_them(found, projected):
     np.testing.assert_allclose(seen.min(axis=0), projected.min(axis=0), atol=1.5)
     np.testing.assert_allclose(seen.max(axis=0), projected.max(axis=0), atol=1.5)
     front = projected[found.scene.front_facing[0].numpy() & found.scene.frontal.numpy()]
-    assert (overlay[tuple(front.astype(int).T[::-1])] > 250).all()
+    assert (overlay[tuple(front.astype(int).T[::-1])] > 100).all()
