@@ -293,6 +293,30 @@ class TestReconstruction:
         for name in ("mesh.glb", "mesh.ply"):
             assert len(trimesh.load_mesh(folder / name, process=False).vertices) == 144
 
+    def test_every_option_has_its_files(self, trained, portrait, tmp_path):
+        options = {"texture": "photograph", "texture_size": 64, "obj": True, "morph_targets": 2, "camera": True}
+        settings = reconstruct.Config((portrait,), trained, tmp_path, turntable=True, **options)
+        assert reconstruct.main(settings) == 0
+        folder = tmp_path / "grace_hopper"
+        assert {path.name for path in folder.iterdir()} == {
+            "code.json", "overlay.png", "panels.png", "mesh.glb", "mesh.ply", "mesh.obj", "mesh.mtl", "mesh.png",
+            "camera.json", "turntable.png", "turntable.mp4",
+        }  # fmt: skip
+        picture = np.asarray(Image.open(folder / "mesh.png"))
+        assert picture.shape == (64, 64, 3)
+        textured = trimesh.load_mesh(folder / "mesh.glb", process=False)
+        assert np.array_equal(np.asarray(textured.visual.material.baseColorTexture.convert("RGB")), picture)
+        # The photograph's texture has more to it than the model's, which --obj alone writes.
+        plain = {"texture": "none", "texture_size": 64, "obj": True}
+        reconstruct.main(reconstruct.Config((portrait,), trained, tmp_path / "model", **plain))
+        smooth = np.asarray(Image.open(tmp_path / "model" / "grace_hopper" / "mesh.png"))
+        assert np.abs(np.diff(smooth.astype(int), axis=0)).mean() < np.abs(np.diff(picture.astype(int), axis=0)).mean()
+
+    def test_more_morph_targets_than_there_are(self, trained, portrait, tmp_path):
+        with pytest.raises(ValueError, match="has 4 expression columns, so there can be 0 to as many morph targets"):
+            reconstruct.main(reconstruct.Config((portrait,), trained, tmp_path / "out", morph_targets=5))
+        assert not (tmp_path / "out").exists()
+
     def test_code_is_that_of_the_mesh(self, trained, portrait, tmp_path):
         reconstruct.main(reconstruct.Config(photos=(portrait,), checkpoint=trained / "checkpoint.pt", out=tmp_path))
         content = json.loads((tmp_path / "grace_hopper" / "code.json").read_text(encoding="utf-8"))

@@ -1,0 +1,41 @@
+"""Write reconstructed faces: meshes (GLB, PLY, OBJ), textures, codes, cameras and films."""
+
+from mofa3d.export.codes import write_code
+from mofa3d.export.colours import to_linear
+from mofa3d.export.gltf import Texture, write_glb
+from mofa3d.export.layout import TextureLayout, texture_layout
+from mofa3d.export.meshes import MESH_SUFFIXES, write_mesh
+from mofa3d.export.morphs import MorphTargets, Movement, expression_targets, movement, resting
+from mofa3d.export.photo_camera import PhotoCamera, photo_camera, write_camera
+from mofa3d.export.photo_texture import photo_texture
+from mofa3d.export.texture import Texels, bake, find_texels
+from mofa3d.export.turntable import sheet, turntable
+from mofa3d.export.video import write_video
+from mofa3d.export.wavefront import write_textured_obj
+
+__all__ = [
+    "MESH_SUFFIXES",
+    "MorphTargets",
+    "Movement",
+    "PhotoCamera",
+    "Texels",
+    "Texture",
+    "TextureLayout",
+    "bake",
+    "expression_targets",
+    "find_texels",
+    "movement",
+    "photo_camera",
+    "photo_texture",
+    "resting",
+    "sheet",
+    "texture_layout",
+    "to_linear",
+    "turntable",
+    "write_camera",
+    "write_code",
+    "write_glb",
+    "write_mesh",
+    "write_textured_obj",
+    "write_video",
+]

@@ -1,0 +1,97 @@
+"""Morph targets for a face: expression columns that a viewer can turn up, and movements of them over time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from pytorch3d.transforms import axis_angle_to_quaternion, quaternion_apply, quaternion_invert
+from torch import Tensor
+
+from mofa3d.morphable_model import MorphableModel
+from mofa3d.semantic_code import SemanticCode
+
+
+@dataclass(frozen=True)
+class MorphTargets:
+    """Named displacements of the model's vertices; weight 1 is one standard deviation.
+
+    Attributes:
+        names: one for each target.
+        displacements: (K, N, 3) mm.
+    """
+
+    names: tuple[str, ...]
+    displacements: Float[Tensor, "K N 3"]
+
+    def __post_init__(self) -> None:
+        if len(self.names) != len(self.displacements):
+            raise ValueError(f"{len(self.displacements)} morph targets have {len(self.names)} names; give one for each")
+
+
+@dataclass(frozen=True)
+class Movement:
+    """Expression and head pose over time.
+
+    Attributes:
+        rate: frames per second.
+        weights: (T, K) of the morph targets.
+        rotations: (T, 4) unit quaternions (x, y, z, w) from model to camera space; neighbours have the same sign.
+        translations: (T, 3) mm: where the model's origin lies in camera space.
+    """
+
+    rate: float
+    weights: Float[Tensor, "T K"]
+    rotations: Float[Tensor, "T 4"]
+    translations: Float[Tensor, "T 3"]
+
+
+def expression_targets(model: MorphableModel, count: int, names: tuple[str, ...] | None = None) -> MorphTargets:
+    """The first columns of a model's expression basis as morph targets.
+
+    Args:
+        names: of the columns; "expression_01" and so on by default, for principal components have no meaning that a
+            word would tell.
+
+    Raises:
+        ValueError: the model has fewer columns, or names are not as many.
+    """
+    if not 0 <= count <= model.sizes.expression:
+        raise ValueError(
+            f"{model.name!r} has {model.sizes.expression} expression columns, so there can be 0 to as many morph "
+            f"targets, not {count}"
+        )
+    names = names or tuple(f"expression_{number:02d}" for number in range(1, count + 1))
+    return MorphTargets(names, model.expression_basis[..., :count].permute(2, 0, 1))
+
+
+def resting(code: SemanticCode, count: int) -> SemanticCode:
+    """A code whose first expression columns, which are morph targets, are at rest."""
+    expression = code.expression.clone()
+    expression[:, :count] = 0
+    return code.replace(expression=expression)
+
+
+def movement(codes: SemanticCode, count: int, rate: float) -> Movement:
+    """The movement that a sequence of codes shows, one frame each; it starts from a face at rest (`resting`).
+
+    Args:
+        codes: their shape and reflectance do not count: it is one face that moves.
+        count: of the morph targets.
+        rate: frames per second.
+
+    Raises:
+        ValueError: there is no code, or the rate is not positive.
+    """
+    if len(codes) == 0 or not rate > 0:
+        raise ValueError(
+            f"a movement takes one code or more and a positive rate, got {len(codes)} at {rate} per second"
+        )
+    # Camera space is R⁻¹ (v − t) (Tewari et al. 2017, Sec. 5).
+    turned = quaternion_invert(axis_angle_to_quaternion(codes.rotation))
+    translations = -quaternion_apply(turned, codes.translation)
+    # A quaternion and its negative are one rotation, but a viewer that interpolates between them spins the head.
+    flips = torch.where((turned[1:] * turned[:-1]).sum(dim=1) < 0, -1.0, 1.0).cumprod(dim=0)
+    rotations = torch.cat([turned[:1], turned[1:] * flips[:, None]])[:, [1, 2, 3, 0]]
+    return Movement(rate, codes.expression[:, :count], rotations, translations)

@@ -1,0 +1,137 @@
+"""A reflectance texture from the photograph: what it shows divided by the light, and elsewhere the model's.
+
+The photograph's reflectance and the model's differ in tone. So at the vertices their ratio is carried on smoothly from
+where the photograph shows the face to where it does not, by way of the other half of the face where that is seen, and
+multiplied with the model's reflectance: the mouth stays dark. Towards the seam the texture fades from the photograph's
+pixels to these vertices, which have the photograph's colours there: no edge is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, UInt8
+from torch import Tensor
+
+from mofa3d.data.crop import CropTransform
+from mofa3d.data.photo import Photo, to_tensor
+from mofa3d.delighting import HIDDEN, LEAST_COSINE, ReflectanceSamples, delight, facing, unoccluded
+from mofa3d.export.texture import Rasterize, Texels, to_texture
+from mofa3d.mesh_fields import extend, mirror_vertices
+from mofa3d.morphable_model import MorphableModel
+from mofa3d.scene import Scene
+
+FINER = 4  # pixels of the depth image per pixel of the crop: hair's breadth matters at lids and lips
+SURE_COSINE = 0.5  # of the angle to the camera from which the photograph alone counts
+KNOWN_COSINE = 0.35  # from which a vertex passes on what it shows; nearer the silhouette lie hair and background
+SEAM = 0.012  # of the texture's side over which photograph and model are mixed
+DARKEST = 0.02  # display RGB below which a ratio means nothing
+REACH = 40.0  # mm over which the surroundings of a hole give way to the face's average tone
+
+
+@torch.no_grad()
+def photo_texture(
+    scene: Scene,
+    photo: Photo,
+    transform: CropTransform,
+    model: MorphableModel,
+    texels: Texels,
+    rasterize: Rasterize,
+) -> UInt8[np.ndarray, "S S 3"]:
+    """The reflectance of a reconstructed face as its photograph shows it; under the scene's light it is the photograph.
+
+    Args:
+        scene: one face fitted to the crop.
+        photo: the photograph.
+        transform: from the photograph to the crop.
+        model: whose layout the texels are.
+        texels: of the texture.
+        rasterize: on the CPU.
+    """
+    fine = scene.camera.image_size * FINER
+    zbuf = rasterize(scene.pixels * FINER, scene.depth, scene.faces, fine).zbuf[..., 0]
+    points = _at_texels(scene, texels)
+    image, scale = _shrunk(photo, _texels_per_pixel(points, texels) * transform.scale)
+
+    def seen(points: Scene) -> ReflectanceSamples:
+        visible = unoccluded(replace(points, pixels=points.pixels * FINER), zbuf, HIDDEN / FINER)
+        pixels = transform.to_photo(points.pixels) * points.pixels.new_tensor(scale)
+        return delight(replace(points, pixels=pixels), image[None], visible, grey=False)
+
+    colors, weights = seen(scene)
+    filled = texels.interpolate(_filled(scene.reflectance[0], colors[0], weights[0], model)).numpy()
+    colors, weights = seen(points)
+    mix = _mix(weights[0].numpy(), texels.covered)[:, None]
+    return to_texture(texels.image(mix * colors[0].numpy() + (1 - mix) * filled))
+
+
+def _shrunk(photo: Photo, scale: float) -> tuple[Float[Tensor, "3 height width"], tuple[float, float]]:
+    """The photograph reduced by about a factor, if that is below 1, by averaging, and the factors of x and y.
+
+    Sampled bilinearly at fewer points than it has pixels, its fine texture would alias.
+    """
+    height, width = photo.shape[:2]
+    if scale >= 1:
+        return to_tensor(photo), (1.0, 1.0)
+    size = (max(1, round(scale * width)), max(1, round(scale * height)))
+    return to_tensor(cv2.resize(photo, size, interpolation=cv2.INTER_AREA)), (size[0] / width, size[1] / height)
+
+
+def _at_texels(scene: Scene, texels: Texels) -> Scene:
+    """The surface points of the texels as a scene without triangles."""
+    attributes = torch.cat([scene.vertices, scene.reflectance, scene.positions, scene.normals, scene.colors], dim=2)
+    vertices, reflectance, positions, normals, colors = texels.interpolate(attributes[0])[None].split(3, dim=2)
+    points = replace(
+        scene,
+        faces=scene.faces[:0],
+        frontal=torch.ones(len(texels.corners), dtype=torch.bool),
+        vertices=vertices,
+        reflectance=reflectance,
+        positions=positions,
+        normals=torch.nn.functional.normalize(normals, dim=2),
+        front_facing=torch.ones(1, len(texels.corners), dtype=torch.bool),
+        pixels=scene.camera.project(positions),
+        colors=colors,
+    )
+    return replace(points, front_facing=facing(points) > 0)
+
+
+def _texels_per_pixel(points: Scene, texels: Texels) -> float:
+    """Texels along one pixel of the crop, for the typical texel that faces the camera."""
+    column = np.full((*texels.covered.shape, 2), np.nan)
+    column[texels.covered] = points.pixels[0].numpy()
+    step = np.linalg.norm(column[:, 1:] - column[:, :-1], axis=2)[texels.covered[:, 1:] & texels.covered[:, :-1]]
+    return float(1 / np.median(step))
+
+
+def _filled(
+    reflectance: Float[Tensor, "N 3"], colors: Float[Tensor, "N 3"], weights: Float[Tensor, "N"], model: MorphableModel
+) -> Float[Tensor, "N 3"]:
+    """Reflectance of all vertices: the photograph's where it is known, the model's carried over elsewhere."""
+    known = (weights > KNOWN_COSINE).numpy()
+    if not known.any():
+        return reflectance
+    logarithm = torch.log(colors.clamp_min(DARKEST) / reflectance.clamp_min(DARKEST)).double().numpy()
+    far = np.median(logarithm[known], axis=0)
+    vertices, faces = model.mean_shape.double().numpy(), model.faces.numpy()
+    mirror = mirror_vertices(vertices)
+    reached = ~known & known[mirror]
+    logarithm[reached] = logarithm[mirror[reached]]
+    reached |= known
+    if not reached.all():
+        logarithm = extend(logarithm, reached, vertices, faces, far, REACH)
+    carried = reflectance * torch.from_numpy(np.exp(logarithm)).to(reflectance)
+    return torch.where(torch.from_numpy(known)[:, None], colors, carried)
+
+
+def _mix(weights: Float[np.ndarray, "T"], covered: Bool[np.ndarray, "S S"]) -> Float[np.ndarray, "T"]:
+    """Share of the photograph in each texel: less towards grazing views, and towards the border of what is seen."""
+    hidden = np.zeros(covered.shape, dtype=bool)
+    hidden[covered] = weights == 0
+    distance = cv2.distanceTransform((~hidden).astype(np.uint8), cv2.DIST_L2, 5)[covered]
+    ramp = ((weights - LEAST_COSINE) / (SURE_COSINE - LEAST_COSINE)).clip(0, 1)
+    ramp = ramp * (distance / (SEAM * len(covered))).clip(0, 1)
+    return ramp * ramp * (3 - 2 * ramp)

@@ -1,0 +1,67 @@
+"""The exported camera sees the exported mesh where the overlay shows it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from conftest import make_code
+from mofa3d import Camera, Decoder, harmonics, pictures
+from mofa3d.data.crop import CropTransform
+from mofa3d.data.detect import FaceBox
+from mofa3d.export import photo_camera, write_camera, write_mesh
+from mofa3d.inference import Reconstruction, lay_over
+from renderers import make_renderer
+
+HEIGHT, WIDTH = 260, 300
+TRANSFORM = CropTransform(left=61.3, top=-12.6, scale=0.47)
+
+
+@pytest.fixture
+def found(tiny_model) -> Reconstruction:
+    code = make_code(1, dtype=torch.float32)
+    scene = Decoder(tiny_model, Camera(100))(code)
+    return Reconstruction(FaceBox(160.0, 90.0, 130.0, votes=9), torch.zeros(3, 100, 100), TRANSFORM, code, scene)
+
+
+@pytest.fixture
+def projected(found, tiny_model, tmp_path) -> np.ndarray:
+    """Pixels of the vertices of the PLY file, by nothing but the numbers in the JSON file."""
+    write_mesh(tmp_path / "mesh.ply", tiny_model, found.scene.vertices[0], found.scene.reflectance[0])
+    write_camera(tmp_path / "new" / "camera.json", photo_camera(found.scene, TRANSFORM, HEIGHT, WIDTH))
+    camera = json.loads((tmp_path / "new" / "camera.json").read_text(encoding="utf-8"))
+    assert (camera["width"], camera["height"]) == (WIDTH, HEIGHT)
+    assert "millimetres" in camera["convention"]
+    points = trimesh.load_mesh(tmp_path / "mesh.ply", process=False).vertices
+    rotation = np.array(camera["rotation"])
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(3), atol=1e-6)
+    assert np.linalg.det(rotation) == pytest.approx(1)
+    x, y, z = rotation @ points.T + np.array(camera["translation"])[:, None]
+    assert (z > 500).all()
+    return np.stack(
+        [camera["focal"] * x / z + camera["centre_x"], camera["focal"] * y / z + camera["centre_y"]], axis=1
+    )
+
+
+def test_vertices_lie_where_the_reconstruction_says(found, projected):
+    expected = TRANSFORM.to_photo(found.scene.pixels[0].double().numpy())
+    np.testing.assert_allclose(projected, expected, atol=5e-3)
+    camera = photo_camera(found.scene, TRANSFORM, HEIGHT, WIDTH)
+    np.testing.assert_allclose(camera.project(found.scene.vertices[0].double().numpy()), projected, atol=1e-3)
+
+
+def test_vertices_lie_where_the_overlay_shows_them(found, projected):
+    even = torch.zeros(9, 3)
+    even[0] = 1 - harmonics.AMBIENT
+    white = Reconstruction(found.box, found.crop, TRANSFORM, found.code, pictures.recolored(found.scene, 1.0, even))
+    overlay = lay_over(np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8), white, make_renderer("cpu"))[..., 0]
+    rows, columns = np.nonzero(overlay > 127)
+    seen = np.stack([columns, rows], axis=1) + 0.5
+    np.testing.assert_allclose(seen.min(axis=0), projected.min(axis=0), atol=1.5)
+    np.testing.assert_allclose(seen.max(axis=0), projected.max(axis=0), atol=1.5)
+    front = projected[found.scene.front_facing[0].numpy() & found.scene.frontal.numpy()]
+    assert (overlay[tuple(front.astype(int).T[::-1])] > 100).all()
