@@ -1,4 +1,4 @@
-"""Train a convolutional decoder on synthetic faces to do what the parametric one does: semantic code to pixels (Fig. 14).
+"""Train a convolutional decoder to do what the parametric one does, on synthetic faces: code to pixels (Fig. 14).
 
     python experiments/train_conv_decoder.py --out runs/conv_decoder
     python experiments/train_conv_decoder.py --data SYNTHETIC --image-size 112   # of `mofa3d synthesize`

@@ -1,8 +1,8 @@
 """A convolutional autoencoder without any model of faces (Tewari et al. 2017, Fig. 13).
 
 Four 3×3 convolutions of stride 2, a fully connected code as long as the semantic one, a fully connected layer back, and
-four 4×4 deconvolutions of stride 2. The paper says nothing about what lies between: here it is ReLU, and a sigmoid at
-the end keeps the colours in 0 to 1.
+four 4×4 deconvolutions of stride 2. The activations are our choice: ReLU, and a sigmoid at the end that keeps the
+colours in 0 to 1.
 """
 
 from __future__ import annotations

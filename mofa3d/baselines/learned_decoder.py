@@ -1,4 +1,4 @@
-"""A convolutional decoder that learns what the parametric one computes: codes to pixels (Tewari et al. 2017, Fig. 14)."""
+"""A convolutional decoder that learns what the parametric one computes: codes to pixels (Tewari et al., Fig. 14)."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ COLUMNS = {
 }
 EXPLANATION = """\
 Error: mean colour distance per pixel, RGB in 0 to 1, over the face (hull of the landmarks with a forehead) or over the
-whole crop. Sharpness: mean squared brightness difference of neighbouring pixels in the face, over the photograph's; below
-1 the image is blurrier. The average image of the training faces is what a network says that has learned nothing about
-the single face.
+whole crop. Sharpness: mean squared brightness difference of neighbouring pixels in the face, over the photograph's;
+below 1 the image is blurrier. The average image of the training faces is what a network says that has learned nothing
+about the single face.
 """
 
 
