@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
 from mofa3d.baselines.face_region import face_region
-from mofa3d.baselines.pixel_errors import color_distance, sharpness
+from mofa3d.baselines.pixel_errors import color_distance, detail, sharpness
 from mofa3d.pictures import to_bytes
 
 Batch = dict[str, Tensor]
@@ -64,18 +64,19 @@ def average_image(dataset: Dataset, indices: Sequence[int], view: PixelView) -> 
 def evaluate_pixels(
     predict: Predict, dataset: Dataset, indices: Sequence[int], view: PixelView
 ) -> dict[str, Float[Tensor, "K"]]:
-    """Error in the face and on the whole crop, and sharpness in the face, of each image.
+    """Error in the face and on the whole crop, and sharpness and detail in the face, of each image.
 
     Args:
         predict: images (B, 3, S, S) for what `view` gives.
         dataset, indices, view: the photographs.
     """
-    parts: dict[str, list[Tensor]] = {"face": [], "crop": [], "sharpness": []}
+    parts: dict[str, list[Tensor]] = {"face": [], "crop": [], "sharpness": [], "detail": []}
     for batch in _batches(dataset, indices, view):
         made, photo, region = predict(batch), batch["image"], batch["region"]
         parts["face"].append(color_distance(made, photo, region))
         parts["crop"].append(color_distance(made, photo, torch.ones_like(region)))
         parts["sharpness"].append(sharpness(made, photo, region))
+        parts["detail"].append(detail(made, photo, region))
     return {name: torch.cat(values) for name, values in parts.items()}
 
 

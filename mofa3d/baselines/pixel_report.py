@@ -16,12 +16,14 @@ COLUMNS = {
     "face": ("error, face", ".3f"),
     "crop": ("error, whole crop", ".3f"),
     "sharpness": ("sharpness, face", ".2f"),
+    "detail": ("detail, face", ".2f"),
 }
 EXPLANATION = """\
 Error: mean colour distance per pixel, RGB in 0 to 1, over the face (hull of the landmarks with a forehead) or over the
 whole crop. Sharpness: mean squared brightness difference of neighbouring pixels in the face, over the photograph's;
-below 1 the image is blurrier. The average image of the training faces is what a network says that has learned nothing
-about the single face.
+below 1 the image is blurrier, though noise and the chequers of deconvolutions count as sharp. Detail: share of the
+photograph's brightness differences that is repeated in the same place, to which they add nothing. The average image of
+the training faces is what a network says that has learned nothing about the single face.
 """
 
 
