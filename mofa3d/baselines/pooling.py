@@ -22,7 +22,6 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mofa3d.code_sizes import CodeSizes
-from mofa3d.data.corpus import Corpus
 from mofa3d.semantic_code import SemanticCode
 
 IDENTITY_BLOCKS = ("shape", "reflectance")
@@ -116,7 +115,7 @@ def pool(
 class PooledFaces(Dataset):
     """The fitted photographs of a corpus; ``code`` is the photograph's fit with its person's shape and reflectance."""
 
-    def __init__(self, corpus: Corpus, targets: PooledTargets, sizes: CodeSizes) -> None:
+    def __init__(self, corpus: Dataset, targets: PooledTargets, sizes: CodeSizes) -> None:
         self.corpus, self.targets = corpus, targets
         code = SemanticCode.from_vector(targets.fits, sizes)
         pooled = {"shape": targets.shape[targets.person], "reflectance": targets.reflectance[targets.person]}
@@ -136,7 +135,7 @@ def asymmetric_distance(
 
     Under a plain squared distance a network plays safe and says nearly the average face of everybody.
     """
-    size, along = target.abs(), target.sign() * estimate
+    size, along = target.abs(), torch.where(target < 0, -estimate, estimate)
     beyond = (along - size).clamp_min(0)
     short = (size - along).clamp_min(0)
     return (over * beyond.square() + under * short.square()).sum(dim=1)
