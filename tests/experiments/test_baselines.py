@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -67,23 +68,26 @@ def falls(out: Path, name: str = "loss") -> float:
     return np.mean(values[-5:]) / np.mean(values[:3])
 
 
+def autoencoder_settings(workplace, **changes):
+    changes = {"out": workplace / "autoencoder", "image_size": 16, "iterations": 40, "batch_size": 8, **changes}
+    return train_autoencoder.Config(**options(workplace, **changes))
+
+
+@pytest.fixture(scope="module")
+def trained(workplace) -> Path:
+    """The folder of a trained autoencoder."""
+    train_autoencoder.main(autoencoder_settings(workplace))
+    return workplace / "autoencoder"
+
+
 class TestAutoencoder:
-    def settings(self, workplace, **changes):
-        out = workplace / "autoencoder"
-        return train_autoencoder.Config(**options(workplace, **{"out": out, "image_size": 16, **changes}))
-
-    @pytest.fixture(scope="class")
-    def trained(self, workplace) -> Path:
-        train_autoencoder.main(self.settings(workplace))
-        return workplace / "autoencoder"
-
     def test_it_learns_and_reports(self, trained):
         assert falls(trained) < 0.9
         content = report_of(trained)
         held = content["errors"]["autoencoder"]["all"]["images"]
         assert 3 <= held < 12
         assert content["facts"]["data"] == f"synthetic: 24 faces, {held} held out"
-        assert content["facts"]["training"].startswith("20 iterations of 4 in ")
+        assert content["facts"]["training"].startswith("40 iterations of 8 in ")
         for row in ("average image", "autoencoder"):
             assert 0.01 < content["errors"][row]["all"]["face"] < 0.5
         # Photographs, images and faces one below the other.
@@ -99,17 +103,17 @@ class TestAutoencoder:
 
     def test_resumed_training_goes_on(self, trained, workplace):
         with pytest.raises(ValueError, match="already holds a training; pass --resume"):
-            train_autoencoder.main(self.settings(workplace))
+            train_autoencoder.main(autoencoder_settings(workplace))
         with pytest.raises(ValueError, match="was trained with image_size 16, not 32; resume with"):
-            train_autoencoder.main(self.settings(workplace, image_size=32, resume=True))
-        train_autoencoder.main(self.settings(workplace, iterations=22, region="crop", resume=True))
-        assert [line["iteration"] for line in log_of(trained)] == list(range(1, 23))
+            train_autoencoder.main(autoencoder_settings(workplace, image_size=32, resume=True))
+        train_autoencoder.main(autoencoder_settings(workplace, iterations=42, region="crop", resume=True))
+        assert [line["iteration"] for line in log_of(trained)] == list(range(1, 43))
 
     def test_sizes_and_numbers_that_make_no_sense(self, workplace):
         with pytest.raises(ValueError, match="must be a multiple of 16"):
-            train_autoencoder.main(self.settings(workplace, image_size=100))
-        with pytest.raises(ValueError, match="iterations and batch_size must be at least 1, got 0 and 4"):
-            self.settings(workplace, iterations=0)
+            train_autoencoder.main(autoencoder_settings(workplace, image_size=100))
+        with pytest.raises(ValueError, match="iterations and batch_size must be at least 1, got 0 and 8"):
+            autoencoder_settings(workplace, iterations=0)
 
 
 class TestConvDecoder:
@@ -139,7 +143,7 @@ def test_regressor_learns_and_reports(workplace, people):
     out = workplace / "richardson"
     changes = {
         "out": out, "encoder_weights": "none", "input_size": 32, "refinements": 2, "photographs": str(people),
-        "learning_rate": 1e-3,
+        "learning_rate": 1e-3, "iterations": 12,
     }  # fmt: skip
     train_regressor.main(train_regressor.Config(**options(workplace, **changes)))
     assert falls(out) < 1
@@ -217,7 +221,7 @@ class TestPooled:
 
     def test_photographs_are_chosen_by_person(self, workplace, people, run):
         corpus = Corpus(people)
-        chosen = train_pooled.choose(corpus, self.settings(workplace, people, run, most=3, people=2))
+        chosen = train_pooled.choose(corpus, replace(self.settings(workplace, people, run, most=3), people=2))
         assert Counter(corpus.identities[i] for i in chosen) == {"Person_A": 3, "Person_B": 3}
 
     def test_too_few_photographs_of_anybody(self, workplace, people, run, tmp_path):
