@@ -81,6 +81,8 @@ class ConvDecoder(nn.Module):
         self.side = image_size // REDUCTION
         self.spread = nn.Linear(code_size, DECODER_CHANNELS[0] * self.side**2)
         self.layers = _stack(DECODER_CHANNELS, lambda a, b: nn.ConvTranspose2d(a, b, 4, stride=2, padding=1))
+        with torch.no_grad():
+            self.layers[-1].weight *= 0.1  # start near an even grey, not at chequers that must be unlearned first
         self.to(memory_format=torch.channels_last)
 
     def forward(self, code: Float[Tensor, "B C"]) -> Float[Tensor, "B 3 S S"]:

@@ -61,19 +61,19 @@ def test_threshold_and_whitening_come_from_the_other_folds():
 
 def test_people_are_told_apart_below_noise_that_whitening_removes():
     random = np.random.default_rng(0)
-    people = random.normal(size=(60, 9))
-    codes = np.concatenate([people, people]) + 0.2 * random.normal(size=(120, 9))
-    codes[:, 0] = 100 * random.normal(size=120)  # says nothing, and is all that a plain cosine sees
+    people = random.normal(size=(100, 12))
+    codes = np.concatenate([people, people]) + 0.3 * random.normal(size=(200, 12))
+    codes[:, 0] = 100 * random.normal(size=200)  # says nothing, and is all that a plain cosine sees
     pairs = []
-    for i in range(60):
-        pairs.append(Pair(str(i), str(60 + i), True, i % 10))
-        pairs.append(Pair(str(i), str(60 + (i + 10) % 60), False, i % 10))
-    found = verify(codes, {str(i): i for i in range(120)}, pairs)
-    assert found.accuracy > 0.85
-    assert found.area > 0.92
-    plain = cosine(codes[:60], codes[60:]), cosine(codes[:60], np.roll(codes[60:], -10, axis=0))
-    same = np.repeat([True, False], 60)
-    assert Verification(np.zeros(1), np.zeros(1), np.concatenate(plain), same).area < 0.6
+    for i in range(100):
+        pairs.append(Pair(str(i), str(100 + i), True, i % 10))
+        pairs.append(Pair(str(i), str(100 + (i + 10) % 100), False, i % 10))
+    found = verify(codes, {str(i): i for i in range(200)}, pairs)
+    assert found.accuracy > 0.88
+    assert found.area > 0.95
+    plain = cosine(codes[:100], codes[100:]), cosine(codes[:100], np.roll(codes[100:], -10, axis=0))
+    same = np.repeat([True, False], 100)
+    assert Verification(np.zeros(1), np.zeros(1), np.concatenate(plain), same).area < 0.65
 
 
 def test_codes_that_are_all_the_same_are_at_chance():
