@@ -1,9 +1,8 @@
-"""What every training of a compared system shares: options, data, record, and the reading of its checkpoint."""
+"""What every training of a compared system shares: options, data and record."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -11,7 +10,6 @@ import torch
 from torch import nn
 
 from mofa3d.camera import Camera
-from mofa3d.checkpoints import CHECKPOINT_NAME
 from mofa3d.data.corpus import Corpus
 from mofa3d.data.folder import open_corpus
 from mofa3d.data.split import held_out, train_and_test
@@ -20,7 +18,6 @@ from mofa3d.decoder import Decoder
 from mofa3d.models import load_model
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.scene import Renderer
-from mofa3d.training import load_weights, read_checkpoint
 
 SYNTHETIC = "synthetic"
 
@@ -140,27 +137,6 @@ def write_record(out: Path, config: RunConfig, description: dict, version: str) 
     """Write ``config.json``: options, what was trained, and the commit."""
     record = {"config": asdict(config), "description": description, "commit": version}
     (out / "config.json").write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
-
-
-def open_system(run: Path, system: str, build: Callable[[dict], nn.Module]) -> nn.Module:
-    """A trained network of one of the compared systems, ready to use.
-
-    Args:
-        run: the training's folder, or its checkpoint.
-        system: which one it must be.
-        build: makes the network from the checkpoint's description.
-
-    Raises:
-        ValueError: no readable checkpoint, or one of another system.
-    """
-    path = run / CHECKPOINT_NAME if run.is_dir() else run
-    content = read_checkpoint(path)
-    found = content["description"].get("system", "mofa")
-    if found != system:
-        raise ValueError(f"{path} holds the system {found!r}, not {system!r}; give a run of that one")
-    network = build(content["description"])
-    load_weights(network, content, path)
-    return network.eval()
 
 
 def make_adam(network: nn.Module, config: RunConfig) -> torch.optim.Optimizer:

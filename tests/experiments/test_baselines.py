@@ -14,9 +14,8 @@ from PIL import Image
 
 from conftest import make_tiny_model
 from mofa3d import Camera, Decoder, SemanticCode
-from mofa3d.baselines.conv_autoencoder import ConvAutoencoder
 from mofa3d.baselines.pooling import PooledTargets
-from mofa3d.baselines.recipe import open_system
+from mofa3d.baselines.systems import open_autoencoder, open_learned_decoder, open_regressor
 from mofa3d.checkpoints import CHECKPOINT_NAME, Description, open_run
 from mofa3d.data.corpus import INDEX, KEYS, Corpus
 from mofa3d.data.synthetic import SyntheticConfig, synthesize
@@ -93,11 +92,12 @@ class TestAutoencoder:
         # Photographs, images and faces one below the other.
         assert Image.open(trained / "faces.png").size == (min(held, 8) * 16, 3 * 16)
 
-    def test_checkpoint_is_opened_again(self, trained, workplace):
-        network = open_system(trained, "autoencoder", lambda about: ConvAutoencoder(about["image_size"]))
-        assert network(torch.rand(1, 3, 16, 16)).shape == (1, 3, 16, 16)
+    def test_checkpoint_is_opened_again(self, trained):
+        image = torch.full((1, 3, 16, 16), 0.5)
+        network = open_autoencoder(trained)
+        assert float((network(image) - 0.5).detach().abs().max()) > 0.01  # an untrained one says an even grey
         with pytest.raises(ValueError, match="holds the system 'autoencoder', not 'conv_decoder'; give a run of that"):
-            open_system(trained, "conv_decoder", lambda about: ConvAutoencoder(about["image_size"]))
+            open_learned_decoder(trained)
         with pytest.raises(ValueError, match="holds the system 'autoencoder', not an encoder of the whole code"):
             open_run(trained)
 
@@ -118,8 +118,8 @@ class TestAutoencoder:
 
 class TestConvDecoder:
     def settings(self, workplace, **changes):
-        out = workplace / "conv_decoder"
-        return train_conv_decoder.Config(**options(workplace, **{"out": out, "image_size": 16, **changes}))
+        changes = {"out": workplace / "conv_decoder", "image_size": 16, "iterations": 60, "batch_size": 8, **changes}
+        return train_conv_decoder.Config(**options(workplace, **changes))
 
     def test_it_learns_and_reports(self, workplace):
         train_conv_decoder.main(self.settings(workplace))
@@ -127,6 +127,10 @@ class TestConvDecoder:
         content = report_of(workplace / "conv_decoder")
         assert set(content["errors"]) == {"average image", "learned decoder"}
         assert content["errors"]["learned decoder"]["all"]["face"] < 0.5
+        network = open_learned_decoder(workplace / "conv_decoder")
+        assert 0 < float(network.std.min()) < 0.2 < 5 < float(network.std.max())  # of radians, and of millimetres
+        made = network(torch.randn(4, 1) * network.std + network.mean).detach()
+        assert float(made.std(dim=0).mean()) > 1e-3  # the code says what is seen
 
     def test_photographs_and_faces_of_another_model_are_refused(self, workplace, people, tmp_path):
         settings = {"out": tmp_path / "out", "held_out": None}
@@ -156,6 +160,10 @@ def test_regressor_learns_and_reports(workplace, people):
     assert photographs["after"]["all"]["images"] == int(Corpus(people).held_out.sum())
     assert "geometric" not in photographs["after"]["all"]
     assert {path.name for path in out.iterdir()} >= {"curves.png", "faces.png", "face_0.glb", "config.json"}
+    network, decode = open_regressor(out, make_renderer("cpu", antialias=False))
+    code = SemanticCode.from_vector(network(torch.rand(2, 3, 240, 240)).detach(), decode.model.sizes)
+    assert float(code.shape.abs().max()) > 0
+    assert float(code.illumination.abs().max()) == 0
 
 
 @pytest.fixture(scope="module")
