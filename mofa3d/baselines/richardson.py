@@ -109,7 +109,8 @@ class IterativeRegressor(nn.Module):
         code = image.new_zeros(len(image), self.sizes.total)
         for _ in range(self.iterations):
             with torch.no_grad():
-                drawing = self.draw(SemanticCode.from_vector(code, self.sizes))
+                # Drawn by the CPU's rasterizer, wherever the network runs.
+                drawing = self.draw(SemanticCode.from_vector(code.cpu(), self.sizes)).to(image)
             seen = torch.cat([photo, drawing], dim=1).contiguous(memory_format=torch.channels_last)
             correction = self.head(self.backbone(seen)) * self.scales
             code = code.index_add(1, self.places, correction)
