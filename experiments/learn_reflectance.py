@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -27,13 +27,13 @@ from mofa3d import Decoder, SemanticCode, metrics
 from mofa3d.checkpoints import open_run
 from mofa3d.data.balance import balanced, group_of
 from mofa3d.data.corpus import Corpus
-from mofa3d.delighting import ReflectanceSamples, delight, front_light, scale_light, symmetrize, unoccluded
+from mofa3d.delighting import ReflectanceSamples, delight, divide_light, front_light, symmetrize, unoccluded
 from mofa3d.environment import commit
 from mofa3d.fitting import FitConfig, fit_codes
 from mofa3d.mesh_fields import mirror_vertices
 from mofa3d.models.makehuman.learned import save_reflectance
 from mofa3d.morphable_model import MorphableModel, save_model
-from mofa3d.reflectance_learning import Fits, with_components
+from mofa3d.reflectance_learning import Fits, divide, with_components
 from mofa3d.reflectance_report import Learned, write_report
 from mofa3d.robust_pca import robust_pca
 from renderers import make_renderer
@@ -129,12 +129,12 @@ def main(config: Config) -> None:
                 f"too few for {config.modes} modes; train the encoder longer, or raise --landmark-limit"
             )
         samples = sample(fits, corpus, indices, decode, config)
-        # A photograph shows light times reflectance; the split between the two is set so that the average light on the
-        # front of a face is 1.
-        brightness = float(fits.light[good].median())
-        samples = samples._replace(colors=samples.colors * brightness)
+        factor = torch.ones(len(indices), 3)
+        factor[good] = divide(fits.light[good], ReflectanceSamples(*(value[good] for value in samples)))
+        samples = samples._replace(colors=samples.colors * factor[:, None])
+        history[-1] = fits._replace(light=fits.light / factor.log().mean(dim=1).exp())
         components = robust_pca(samples.colors[good], samples.weights[good], config.modes, seed=config.seed)
-        codes = restart(fits, components.codes, good, 1 / brightness, decode.model)
+        codes = restart(fits.codes[good], components.codes, factor[good], decode.model)
         decode = Decoder(with_components(decode.model, components), decode.camera)
         indices, groups = ([values[i] for i in good.tolist()] for values in (indices, groups))
     save_model(decode.model, config.out / "model.safetensors")
@@ -145,11 +145,10 @@ def main(config: Config) -> None:
     print(write_report(config.out, facts, learned, make_renderer("cpu")))
 
 
-def restart(fits: Fits, reflectance: Tensor, good: Tensor, factor: float, model: MorphableModel) -> Tensor:
-    """Codes of the good fits to the old model, with the new reflectance and the light scaled to it."""
-    code = SemanticCode.from_vector(fits.codes[good], model.sizes)
-    light = scale_light(code.illumination, factor)
-    return replace(code, reflectance=reflectance, illumination=light).to_vector()
+def restart(codes: Tensor, reflectance: Tensor, factor: Tensor, model: MorphableModel) -> Tensor:
+    """Codes fitted to the old model with the new reflectance, and with the light that goes with it."""
+    code = SemanticCode.from_vector(codes, model.sizes)
+    return code.replace(reflectance=reflectance, illumination=divide_light(code.illumination, factor)).to_vector()
 
 
 if __name__ == "__main__":

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
-from itertools import chain, count
 from pathlib import Path
 from typing import Annotated
 
 import tyro
-from PIL import Image
 from tyro.conf import Positional
 
 from mofa3d.data.photo import read_photo
-from mofa3d.export import write_code, write_mesh
-from mofa3d.inference import Reconstruction, Reconstructor, crop_panels, lay_over
+from mofa3d.inference import Reconstructor, folder_names, write_reconstruction
 from renderers import make_renderer
 
 
@@ -34,27 +31,6 @@ class Config:
     device: str = "cpu"
 
 
-def write(folder: Path, photo_path: Path, photo, found: Reconstruction, reconstructor: Reconstructor, render) -> None:
-    """Write everything about one face."""
-    folder.mkdir(parents=True, exist_ok=True)
-    model, scene, transform = reconstructor.decode.model, found.scene, found.transform
-    where = {"left": transform.left, "top": transform.top, "scale": transform.scale}
-    write_code(folder / "code.json", found.code, {"photo": str(photo_path), "crop": where})
-    Image.fromarray(lay_over(photo, found, render)).save(folder / "overlay.png")
-    Image.fromarray(crop_panels(found, render)).save(folder / "panels.png")
-    for name in ("mesh.glb", "mesh.ply"):
-        write_mesh(folder / name, model, scene.vertices[0], scene.reflectance[0])
-
-
-def folder_names(photos: tuple[Path, ...]) -> list[str]:
-    """The photographs' names without suffix; those of other folders or suffixes that are taken already get a number."""
-    names: list[str] = []
-    for photo in photos:
-        choices = chain([photo.stem], (f"{photo.stem}-{number}" for number in count(2)))
-        names.append(next(name for name in choices if name not in names))
-    return names
-
-
 def main(config: Config) -> int:
     reconstructor = Reconstructor.open(config.checkpoint, config.device)
     render = make_renderer("cpu")
@@ -69,7 +45,7 @@ def main(config: Config) -> int:
             continue
         for number, found in enumerate(faces):
             folder = config.out / (name if len(faces) == 1 else f"{name}_{number}")
-            write(folder, path, photo, found, reconstructor, render)
+            write_reconstruction(folder, path, photo, found, reconstructor.decode.model, render)
             print(f"{path} -> {folder}")
     return 2 if failed else 0
 

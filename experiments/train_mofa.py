@@ -95,7 +95,7 @@ class Config:
     """Side in pixels at which the encoder looks; 0 means the crop's own."""
     model: str = "makehuman"
     model_path: str = ""
-    """File of a face model written by mofa3d, instead of a built-in one."""
+    """The file or folder that the model's source reads, or a .safetensors file that mofa3d wrote."""
     scales: OutputScales = field(default_factory=OutputScales)
     """How far one unit of the network's output moves each block of the code."""
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)

@@ -69,6 +69,15 @@ class Camera:
         half = self.image_size / 2
         return torch.stack([half + scale * positions[..., 0], half - scale * positions[..., 1]], dim=-1)
 
+    def projection_jacobian(self, positions: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 2 3"]:
+        """Derivatives of `project`: pixels per millimetre of camera-space points."""
+        x, y, _ = positions.unbind(-1)
+        depth = self.depth(positions)
+        scale = self.focal / depth
+        zero = torch.zeros_like(scale)
+        rows = [torch.stack([scale, zero, scale * x / depth], -1), torch.stack([zero, -scale, -scale * y / depth], -1)]
+        return torch.stack(rows, dim=-2)
+
     def pytorch3d(self, rotation: Float[Tensor, "B 3"], translation: Float[Tensor, "B 3"]) -> PerspectiveCameras:
         """The same camera as PyTorch3D cameras that take model-space points (mm)."""
         from pytorch3d.renderer import PerspectiveCameras

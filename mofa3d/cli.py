@@ -1,4 +1,4 @@
-"""The command line: ``mofa3d prepare``, ``mofa3d synthesize`` (also as ``python -m mofa3d``)."""
+"""The command line: ``mofa3d prepare``, ``synthesize`` and ``model`` (also as ``python -m mofa3d``)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 
 from mofa3d.data.prepare import PrepareConfig
 from mofa3d.data.synthetic import SyntheticConfig
+from mofa3d.model_commands import ModelCommand
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Synthesize:
     config: Annotated[SyntheticConfig, arg(name="")] = field(default_factory=SyntheticConfig)
     model: str = "makehuman"
     model_path: str = ""
-    """File of a face model written by mofa3d, instead of a built-in one."""
+    """The file or folder that the model's source reads, or a .safetensors file that mofa3d wrote."""
     image_size: int = 240
 
     def __call__(self) -> str:
@@ -63,18 +64,23 @@ class Synthesize:
         return f"{len(corpus)} faces in {self.out}"
 
 
-Command = Annotated[Prepare, subcommand("prepare")] | Annotated[Synthesize, subcommand("synthesize")]
+Command = (
+    Annotated[Prepare, subcommand("prepare")]
+    | Annotated[Synthesize, subcommand("synthesize")]
+    | Annotated[ModelCommand, subcommand("model")]
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     command = tyro.cli(OmitArgPrefixes[Command], args=arguments, prog="mofa3d", description=__doc__)
+    about_model = isinstance(command, ModelCommand)
     try:
         print(command())
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return 1 if about_model else 2
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from here", file=sys.stderr)
+        print("stopped" if about_model else "stopped; the same command goes on from here", file=sys.stderr)
         return 130
     return 0

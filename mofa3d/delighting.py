@@ -37,11 +37,12 @@ def front_light(scene: Scene) -> Float[Tensor, "B"]:
     return irradiance.sum(dim=(1, 2)) / (3 * counted.sum(dim=(1, 2)).clamp_min(1))
 
 
-def scale_light(illumination: Float[Tensor, "B 9 3"], factor: float) -> Float[Tensor, "B 9 3"]:
-    """The code of the same light, `factor` times as bright, the ambient light of code 0 included."""
+def divide_light(illumination: Float[Tensor, "B 9 3"], factor: Float[Tensor, "B 3"]) -> Float[Tensor, "B 9 3"]:
+    """The code of the light that `delight` takes for white, each channel divided; the ambient of code 0 included."""
     ambient = torch.zeros_like(illumination)
     ambient[:, 0] = harmonics.AMBIENT
-    return factor * (illumination + ambient) - ambient
+    white = (illumination + ambient).mean(dim=2, keepdim=True)
+    return white / factor[:, None] - ambient
 
 
 def delight(

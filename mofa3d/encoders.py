@@ -26,12 +26,12 @@ class OutputScales:
     """What one unit of the network's output means, per block of the code.
 
     Rotation and, above all, z-translation are small: with larger ones an unsupervised face drifts away or shrinks
-    before its colours fit. Reflectance is large, because Eq. 10 hardly holds it and photographs ask for many σ.
+    before its colours fit.
     """
 
     shape: float = 1.0
     expression: float = 1.0
-    reflectance: float = 3.0
+    reflectance: float = 1.0
     rotation: float = 0.2
     translation_xy: float = 10.0
     translation_z: float = 10.0

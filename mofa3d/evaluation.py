@@ -37,28 +37,35 @@ def evaluate(
     photograph's points say.
     """
     device = decode.model.mean_shape.device
-    parts: dict[str, list[Tensor]] = {}
+    parts: list[dict[str, Tensor]] = []
     for batch in _batches(dataset, indices):
         batch = {name: value.to(device) for name, value in batch.items()}
         code = SemanticCode.from_vector(encode(batch["image"]), decode.model.sizes)
-        scene = decode(code)
-        points = (scene.landmarks, batch["landmarks"], batch["confidence"])
-        errors = {
-            "photometric": metrics.photometric_error(render(scene), batch["image"]),
-            "landmark": metrics.landmark_error(*points),
-            "area": metrics.area_ratio(*points),
-            "yaw": yaw_of(code.rotation),
-            "landmark_yaw": _landmark_yaw(decode.model, batch),
-        }
-        if "code" in batch:
-            true = SemanticCode.from_vector(batch["code"], decode.model.sizes)
-            true_vertices = decode.model.geometry(true.shape, true.expression)
-            errors["geometric"] = metrics.geometric_error(
-                scene.vertices, code.rotation, true_vertices, true.rotation, decode.model.frontal
-            )
-        for name, value in errors.items():
-            parts.setdefault(name, []).append(value.cpu())
-    return {name: torch.cat(values) for name, values in parts.items()}
+        parts.append(code_errors(code, decode, render, batch))
+    return {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else ())}
+
+
+@torch.no_grad()
+def code_errors(
+    code: SemanticCode, decode: Decoder, render: Renderer, batch: dict[str, Tensor]
+) -> dict[str, Float[Tensor, "B"]]:
+    """Errors of codes that were found for a batch of photographs; see `evaluate`."""
+    scene = decode(code)
+    points = (scene.landmarks, batch["landmarks"], batch["confidence"])
+    errors = {
+        "photometric": metrics.photometric_error(render(scene), batch["image"]),
+        "landmark": metrics.landmark_error(*points),
+        "area": metrics.area_ratio(*points),
+        "yaw": yaw_of(code.rotation),
+        "landmark_yaw": _landmark_yaw(decode.model, batch),
+    }
+    if "code" in batch:
+        true = SemanticCode.from_vector(batch["code"], decode.model.sizes)
+        true_vertices = decode.model.geometry(true.shape, true.expression)
+        errors["geometric"] = metrics.geometric_error(
+            scene.vertices, code.rotation, true_vertices, true.rotation, decode.model.frontal
+        )
+    return {name: value.cpu() for name, value in errors.items()}
 
 
 def _landmark_yaw(model: MorphableModel, batch: dict[str, Tensor]) -> Float[Tensor, "B"]:

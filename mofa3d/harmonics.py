@@ -23,6 +23,20 @@ def basis(normals: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 9"]:
     return torch.stack(_functions(normals), dim=-1)
 
 
+def basis_gradient(normals: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 9 3"]:
+    """Derivatives of the nine functions with respect to x, y and z of the normal, taken as three free numbers."""
+    x, y, z = normals.unbind(-1)
+    linear, product, zonal = 2 / math.sqrt(3), math.sqrt(15) / 4, math.sqrt(5) / 8
+    gradient = normals.new_zeros(*normals.shape[:-1], 9, 3)
+    gradient[..., 1, 1] = gradient[..., 2, 2] = gradient[..., 3, 0] = linear
+    gradient[..., 4, 0], gradient[..., 4, 1] = product * y, product * x
+    gradient[..., 5, 1], gradient[..., 5, 2] = product * z, product * y
+    gradient[..., 6, 2] = 6 * zonal * z
+    gradient[..., 7, 0], gradient[..., 7, 2] = product * z, product * x
+    gradient[..., 8, 0], gradient[..., 8, 1] = product * x, -product * y
+    return gradient
+
+
 def irradiance(normals: Float[Tensor, "B *N 3"], illumination: Float[Tensor, "B 9 3"]) -> Float[Tensor, "B *N 3"]:
     """Irradiance per colour channel at unit normals in camera space, from the illumination code γ.
 

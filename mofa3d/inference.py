@@ -1,14 +1,18 @@
-"""From a photograph to its reconstruction with a trained encoder."""
+"""From a photograph to its reconstruction, whatever estimates the code: a trained encoder, or a fit."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from PIL import Image
 from torch import Tensor
 
 from mofa3d import pictures
@@ -18,6 +22,8 @@ from mofa3d.data.detect import FaceBox, detect_faces
 from mofa3d.data.photo import Photo, to_tensor
 from mofa3d.decoder import Decoder
 from mofa3d.encoders import Encoder
+from mofa3d.export import write_code, write_mesh
+from mofa3d.morphable_model import MorphableModel
 from mofa3d.scene import Renderer, Scene
 from mofa3d.semantic_code import SemanticCode
 
@@ -41,8 +47,45 @@ class Reconstruction:
     scene: Scene
 
 
+class FaceCrop(NamedTuple):
+    """A face that was found in a photograph; see `Reconstruction`."""
+
+    photo: Photo
+    box: FaceBox
+    pixels: Float[Tensor, "3 H W"]
+    transform: CropTransform
+
+
+Estimate = Callable[[FaceCrop], SemanticCode]
+
+
+@torch.no_grad()
+def reconstruct_faces(
+    photo: Photo, decode: Decoder, estimate: Estimate, every_face: bool = False
+) -> list[Reconstruction]:
+    """Reconstruct the most prominent face of a photograph, or every face.
+
+    Args:
+        decode: gives the face and the size of the crops.
+        estimate: from a crop to a batch of one code.
+
+    Raises:
+        ValueError: no face was found.
+    """
+    boxes = detect_faces(photo)
+    if not boxes:
+        raise ValueError("no face was found; give a photograph with a clear, roughly frontal face")
+    found = []
+    for box in boxes if every_face else boxes[:1]:
+        pixels, transform = crop_face(photo, box, decode.camera.image_size)
+        crop = to_tensor(pixels).to(decode.model.mean_shape.device)
+        code = estimate(FaceCrop(photo, box, crop, transform))
+        found.append(Reconstruction(box, crop, transform, code, decode(code)))
+    return found
+
+
 class Reconstructor:
-    """Reconstructs the faces of photographs.
+    """Reconstructs the faces of photographs with a trained encoder.
 
     Args:
         encoder, decode: see `mofa3d.checkpoints.open_run`.
@@ -59,23 +102,16 @@ class Reconstructor:
         """From a training run's folder or checkpoint; see `open_run` for what can go wrong."""
         return cls(*open_run(run), device=device)
 
-    @torch.no_grad()
     def __call__(self, photo: Photo, every_face: bool = False) -> list[Reconstruction]:
         """Reconstruct the most prominent face, or every face.
 
         Raises:
             ValueError: no face was found.
         """
-        boxes = detect_faces(photo)
-        if not boxes:
-            raise ValueError("no face was found; give a photograph with a clear, roughly frontal face")
-        return [self._reconstruct(photo, box) for box in (boxes if every_face else boxes[:1])]
+        return reconstruct_faces(photo, self.decode, self._estimate, every_face)
 
-    def _reconstruct(self, photo: Photo, box: FaceBox) -> Reconstruction:
-        pixels, transform = crop_face(photo, box, self.decode.camera.image_size)
-        crop = to_tensor(pixels).to(self.device)
-        code = SemanticCode.from_vector(self.encoder(crop[None]), self.decode.model.sizes)
-        return Reconstruction(box, crop, transform, code, self.decode(code))
+    def _estimate(self, crop: FaceCrop) -> SemanticCode:
+        return SemanticCode.from_vector(self.encoder(crop.pixels[None]), self.decode.model.sizes)
 
 
 def lay_over(photo: Photo, reconstruction: Reconstruction, render: Renderer) -> UInt8[np.ndarray, "H W 3"]:
@@ -99,3 +135,31 @@ def lay_over(photo: Photo, reconstruction: Reconstruction, render: Renderer) -> 
 def crop_panels(reconstruction: Reconstruction, render: Renderer) -> UInt8[np.ndarray, "H W5 3"]:
     """Crop, overlay, geometry, reflectance and illumination side by side."""
     return pictures.panels(reconstruction.scene, render, reconstruction.crop[None])[0]
+
+
+def write_reconstruction(
+    folder: Path, photo_path: Path, photo: Photo, found: Reconstruction, model: MorphableModel, render: Renderer
+) -> None:
+    """Write a face's code, its pictures and its mesh into a folder of its own.
+
+    Args:
+        model: gives the mesh's triangles.
+        render: see `lay_over`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    scene, transform = found.scene, found.transform
+    where = {"left": transform.left, "top": transform.top, "scale": transform.scale}
+    write_code(folder / "code.json", found.code, {"photo": str(photo_path), "crop": where})
+    Image.fromarray(lay_over(photo, found, render)).save(folder / "overlay.png")
+    Image.fromarray(crop_panels(found, render)).save(folder / "panels.png")
+    for name in ("mesh.glb", "mesh.ply"):
+        write_mesh(folder / name, model, scene.vertices[0], scene.reflectance[0])
+
+
+def folder_names(photos: Sequence[Path]) -> list[str]:
+    """The photographs' names without suffix; those of other folders or suffixes that are taken already get a number."""
+    names: list[str] = []
+    for photo in photos:
+        choices = chain([photo.stem], (f"{photo.stem}-{number}" for number in count(2)))
+        names.append(next(name for name in choices if name not in names))
+    return names

@@ -9,12 +9,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mofa3d.delighting import ReflectanceSamples
 from mofa3d.mesh_fields import extend
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.robust_pca import Components
 
 REACH = 40.0  # mm beyond the seen face over which its colours fade to the average skin's
 DARK = 0.35  # brightest channel of the inside of the mouth, which photographs hardly show: it stays as it was
+CAST = 0.75  # share of a photograph's deviation from the colour of average skin that is its white balance, not the skin
 QUIET = 0.5  # quantile of the noise below which a vertex is plain skin
 
 
@@ -56,6 +58,32 @@ def with_components(model: MorphableModel, components: Components) -> MorphableM
     dark = ~model.frontal & (model.mean_reflectance.amax(dim=1) < DARK)
     mean[dark], basis[dark] = model.mean_reflectance[dark], 0.0
     return model.with_reflectance(mean.clamp(0, 1), basis)
+
+
+def divide(light: Float[Tensor, "M"], samples: ReflectanceSamples) -> Float[Tensor, "M 3"]:
+    """What each photograph's reflectance is to be multiplied by, and its light divided by.
+
+    A photograph shows their product only, and a fit divides it as it happens to: dark skin then gets dark light, and a
+    yellow picture yellow skin. Here three things are asked for. The light is 1 at the median. Its logarithm does not
+    depend on how light the skin is: the part that a regression explains goes to the skin. And the colour that a face
+    has beyond what faces of its lightness have on average is mostly (`CAST`) the camera's.
+
+    Args:
+        light: mean irradiance of the front of each face.
+        samples: reflectance as the fits divide it.
+    """
+    weights = samples.weights[..., None]
+    log_color = ((samples.colors * weights).sum(dim=1) / weights.sum(dim=1).clamp_min(1e-6)).clamp_min(0.02).log()
+    tone = log_color.mean(dim=1, keepdim=True)
+    tone_offset = tone - tone.mean()
+    spread = tone_offset.square().sum().clamp_min(1e-6)
+    log_light = light.clamp_min(0.05).log()[:, None]
+    to_skin = ((log_light - log_light.mean()) * tone_offset).sum() / spread * tone_offset
+    color = log_color - tone
+    color = color - color.mean(dim=0)
+    usual = (color * tone_offset).sum(dim=0) / spread * tone_offset
+    factor = to_skin - CAST * (color - usual)
+    return (factor + (log_light - to_skin).median()).exp()
 
 
 def completed(values: Float[Tensor, "M V 3"], components: Components) -> Float[Tensor, "M V 3"]:

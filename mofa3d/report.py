@@ -25,6 +25,7 @@ COLUMNS = {
     "landmark": ("landmark error (px)", ".2f"),
     "area": ("area ratio", ".2f"),
     "geometric": ("geometric error (mm)", ".2f"),
+    "seconds": ("seconds per image", ".2f"),
 }
 CURVES = {
     "photometric_error": "photometric error",

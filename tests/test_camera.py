@@ -80,3 +80,9 @@ def test_gradient_at_the_rest_pose_is_the_cross_product():
 def test_an_image_has_at_least_one_pixel():
     with pytest.raises(ValueError, match="image_size must be at least 1 pixel, got 0"):
         Camera(image_size=0)
+
+
+def test_projection_jacobian_is_autograds():
+    points = 200 * torch.randn(20, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = torch.stack([torch.autograd.functional.jacobian(Camera().project, point) for point in points])
+    torch.testing.assert_close(Camera().projection_jacobian(points), expected)

@@ -10,9 +10,9 @@ from mofa3d import Camera, Decoder
 from mofa3d.delighting import (
     ReflectanceSamples,
     delight,
+    divide_light,
     facing,
     front_light,
-    scale_light,
     symmetrize,
     unoccluded,
 )
@@ -126,7 +126,14 @@ def test_front_light_of_even_light(decode):
     assert found.tolist() == pytest.approx([0.7, 1.0])
 
 
-def test_scaled_light_is_as_much_brighter_everywhere(decode):
+def test_light_divided_by_what_the_reflectance_is_multiplied_by_gives_the_same_picture(decode):
+    code = grey_light(make_code(2))
+    factor = torch.tensor([[1.5, 1.0, 0.8], [0.5, 0.6, 0.7]], dtype=torch.float64)
+    scene, other = decode(code), decode(code.replace(illumination=divide_light(code.illumination, factor)))
+    torch.testing.assert_close(other.colors * factor[:, None], scene.colors)
+
+
+def test_divided_light_was_white(decode):
     code = make_code(2)
-    brighter = code.replace(illumination=scale_light(code.illumination, 1.5))
-    torch.testing.assert_close(decode(brighter).colors, 1.5 * decode(code).colors)
+    found = divide_light(code.illumination, torch.ones(2, 3, dtype=torch.float64))
+    torch.testing.assert_close(found, code.illumination.mean(dim=2, keepdim=True).expand(-1, -1, 3))

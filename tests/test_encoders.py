@@ -58,7 +58,7 @@ class TestOutputs:
         encoder.head.bias.data[:] = 1
         encoder.depth_head.bias.data[:] = 1
         expected = torch.ones(257)
-        expected[144:224], expected[224:227], expected[230:] = 3.0, 0.2, 0.2
+        expected[224:227], expected[230:] = 0.2, 0.2
         expected[227:229], expected[229] = 10.0, 10.0
         assert torch.equal(encoder(torch.zeros(1, 3, 8, 8))[0], expected)
         own = OutputScales(1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0).vector(CodeSizes(5, 4, 6)).tolist()

@@ -88,3 +88,9 @@ def test_an_image_of_normals_keeps_its_shape():
     flat = harmonics.irradiance(normals.flatten(1, 2), code)
     assert light.shape == (2, 4, 5, 3)
     assert torch.equal(light.flatten(1, 2), flat)
+
+
+def test_gradient_is_autograds():
+    normals = torch.randn(20, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    expected = torch.stack([torch.autograd.functional.jacobian(harmonics.basis, normal) for normal in normals])
+    torch.testing.assert_close(harmonics.basis_gradient(normals), expected)

@@ -7,7 +7,9 @@ import shlex
 
 import pytest
 import tyro
+from tyro.conf import OmitArgPrefixes
 
+from mofa3d.cli import Command
 from programs import ROOT, load
 
 README = ROOT / "README.md"
@@ -20,6 +22,8 @@ COMMANDS = [
         r"python (experiments|benchmarks)/(\w+)\.py([^`#\n]*)", path.read_text(encoding="utf-8")
     )
 ]
+# The commands of `mofa3d` itself, up to a comment or the end of the code.
+OWN_COMMANDS = re.findall(r"\bmofa3d ((?:prepare|synthesize|model) [^`#\n]*)", README.read_text(encoding="utf-8"))
 
 
 def run(example: str) -> dict:
@@ -53,6 +57,11 @@ def test_commands_are_understood(folder, program, arguments):
         name, number = option[0].replace("-", "_"), option[1]
         if number:
             assert getattr(settings, name) == float(number)
+
+
+@pytest.mark.parametrize("command", sorted(set(OWN_COMMANDS)))
+def test_own_commands_are_understood(command):
+    tyro.cli(OmitArgPrefixes[Command], args=shlex.split(command))
 
 
 def test_commands_of_all_programs_are_shown():

@@ -6,8 +6,11 @@ import pytest
 import torch
 
 from conftest import make_tiny_model
+from mofa3d.delighting import ReflectanceSamples
 from mofa3d.reflectance_learning import (
+    CAST,
     completed,
+    divide,
     nearest_distances,
     skin_colors,
     with_components,
@@ -99,3 +102,37 @@ def test_nearest_distances():
     expected = torch.tensor([0.3, 0.3, 0.7]) * 3**0.5
     torch.testing.assert_close(nearest_distances(gallery, gallery, same=True), expected)
     torch.testing.assert_close(nearest_distances(gallery[1:2] + 0.1, gallery), torch.tensor([0.1 * 3**0.5]))
+
+
+class TestDivide:
+    def photographs(self):
+        """Even faces of known tone and cast, whose light took a part of their tone."""
+        generator = torch.Generator().manual_seed(0)
+        tone, own = 0.3 * torch.randn(400, generator=generator), 0.1 * torch.randn(400, generator=generator)
+        cast = 0.1 * torch.randn(400, 3, generator=generator)
+        cast = cast - cast.mean(dim=1, keepdim=True)
+        skin = torch.tensor([-0.4, -0.7, -0.9]) + 0.2 * tone[:, None] * torch.tensor([-1.0, 0.0, 1.0])
+        colors = (skin + (0.6 * tone)[:, None] + cast).exp()[:, None].expand(-1, 5, -1)
+        light = 1.3 * (0.4 * tone + own).exp()
+        return light, ReflectanceSamples(colors, torch.ones(400, 5)), tone, cast
+
+    def test_light_no_longer_knows_the_skin(self):
+        light, samples, tone, _ = self.photographs()
+        factor = divide(light, samples)
+        brightness = factor.log().mean(dim=1)
+        left = light.log() - brightness
+        found = (samples.colors[:, 0] * factor).log().mean(dim=1)
+        assert abs(float(torch.corrcoef(torch.stack([left, found]))[0, 1])) < 1e-4
+        assert float(left.exp().median()) == pytest.approx(1, abs=1e-3)
+        assert float(torch.corrcoef(torch.stack([found, tone]))[0, 1]) > 0.99
+        assert float(found.std() / tone.std()) == pytest.approx(1.0, abs=0.05)  # all of the tone came back
+
+    def test_most_of_a_cast_goes_to_the_light_and_the_colour_of_dark_skin_stays(self):
+        light, samples, tone, cast = self.photographs()
+        found = (samples.colors[:, 0] * divide(light, samples)).log()
+        color = found - found.mean(dim=1, keepdim=True)
+        color, tone = color - color.mean(dim=0), tone - tone.mean()
+        slope = (color * tone[:, None]).mean(dim=0) / tone.square().mean()
+        assert slope.tolist() == pytest.approx([-0.2, 0.0, 0.2], abs=0.03)
+        left = color - slope * tone[:, None]
+        assert float((left * cast).sum() / cast.square().sum()) == pytest.approx(1 - CAST, abs=0.02)

@@ -48,10 +48,11 @@ def yaw_of(rotation: Float[Tensor, "B 3"]) -> Float[Tensor, "B"]:
 
 def estimate_yaw_of_average(points: Float[np.ndarray, "68 2"]) -> float:
     """Yaw of one face against an average one, for corpora, which know no face model."""
-    return float(estimate_yaw(points[None], _average())[0])
+    return float(estimate_yaw(points[None], average_landmarks())[0])
 
 
 @cache
-def _average() -> Float[np.ndarray, "68 3"]:
+def average_landmarks() -> Float[np.ndarray, "68 3"]:
+    """The iBUG points of an average face, mm, in the axes of `estimate_yaw`'s mean."""
     path = Path(__file__).with_name("average_landmarks.json")
     return np.array(json.loads(path.read_text(encoding="utf-8"))["points"])

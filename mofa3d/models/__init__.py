@@ -7,7 +7,17 @@ from pathlib import Path
 
 from mofa3d.morphable_model import MorphableModel, read_model
 
-_SOURCES = {"makehuman": "mofa3d.models.makehuman"}
+_DEFAULT = "makehuman"
+_SOURCES = {
+    _DEFAULT: "mofa3d.models.makehuman",
+    "bfm2009": "mofa3d.models.bfm2009",
+    "bfm2017": "mofa3d.models.bfm2017",
+    "bfm2019": "mofa3d.models.bfm2019",
+    "deep3d": "mofa3d.models.deep3d",
+    "flame": "mofa3d.models.flame",
+    "ict": "mofa3d.models.ict",
+    "eos": "mofa3d.models.eos",
+}
 MODEL_NAMES = tuple(_SOURCES)
 
 
@@ -15,15 +25,19 @@ def load_model(name: str, *, path: str | Path | None = None, **options) -> Morph
     """Load a morphable model by name.
 
     Args:
-        name: ``"makehuman"``, the free default, which is built once from CC0 data and cached.
-        path: a ``.safetensors`` file written by `mofa3d.morphable_model.save_model`, read instead.
+        name: ``"makehuman"``, the free default, which is built once from CC0 data and cached; or the source of a file
+            that you have: ``"bfm2009"``, ``"bfm2017"``, ``"bfm2019"``, ``"deep3d"``, ``"flame"``, ``"ict"``, ``"eos"``.
+        path: the source's file or folder. A ``.safetensors`` file, as `mofa3d.morphable_model.save_model` writes it, is
+            read instead, whatever the name.
         options: go to the source's ``load``.
 
     Raises:
         ValueError: unknown name, or the source's files are missing or damaged.
     """
-    if path is not None:
+    if path is not None and (name == _DEFAULT or Path(path).suffix == ".safetensors"):
         return read_model(path)
     if name not in _SOURCES:
-        raise ValueError(f"unknown face model {name!r}: choose one of {', '.join(_SOURCES)}, or give path=")
-    return import_module(_SOURCES[name]).load(**options)
+        names = ", ".join(_SOURCES)
+        raise ValueError(f"unknown face model {name!r}: choose one of {names}, or give path= of a .safetensors file")
+    module = import_module(_SOURCES[name])
+    return module.load(**options) if name == _DEFAULT else module.load(path, **options)

@@ -17,6 +17,8 @@ import tyro
 from PIL import Image
 
 from conftest import make_tiny_model
+from mofa3d.checkpoints import open_run
+from mofa3d.code_sizes import CodeSizes
 from mofa3d.data.synthetic import SyntheticConfig
 from mofa3d.morphable_model import MorphableModel, save_model
 from programs import EXPERIMENTS, load
@@ -150,6 +152,52 @@ class TestTraining:
         assert "geometric" not in content["after"]["all"]  # nobody knows the true geometry
 
 
+OTHER_SIZES = (2, 3, 4)
+
+
+@pytest.fixture(scope="module")
+def trained_other(workplace):
+    """A finished training with ``--model ict --model-path FOLDER``, whose files a stand-in reads."""
+    source = workplace / "ict files"
+    source.mkdir()
+    asked = []
+
+    def load_source(path, **options) -> MorphableModel:
+        asked.append((path, options))
+        return make_tiny_model(sizes=OTHER_SIZES)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("mofa3d.models.ict.load", load_source)
+        out = workplace / "other"
+        train_mofa.main(config(workplace, model="ict", model_path=str(source), iterations=2, out=out))
+    assert asked == [(str(source), {})]
+    return out
+
+
+class TestOtherModel:
+    """A model of a named source, whose code has other sizes than the default's and the tiny one's."""
+
+    def test_code_sizes_follow_the_model(self, trained_other, monkeypatch):
+        monkeypatch.setattr("mofa3d.models.ict.load", lambda path: make_tiny_model(sizes=OTHER_SIZES))
+        encoder, decode = open_run(trained_other)
+        assert decode.model.sizes == CodeSizes(*OTHER_SIZES)
+        assert encoder(torch.rand(1, 3, 240, 240)).shape == (1, sum(OTHER_SIZES) + 33)
+        description = json.loads((trained_other / "config.json").read_text(encoding="utf-8"))["description"]
+        assert description["model"] == "ict"
+        assert Path(description["model_path"]).name == "ict files"
+        assert description["fingerprint"] == make_tiny_model(sizes=OTHER_SIZES).fingerprint()
+
+    def test_other_numbers_from_the_same_source_are_refused(self, workplace, trained_other, monkeypatch):
+        other = make_tiny_model(sizes=OTHER_SIZES)
+        other.shape_basis[0, 0, 0] += 0.01
+        monkeypatch.setattr("mofa3d.models.ict.load", lambda path: other)
+        with pytest.raises(ValueError, match="trained for another version of the face model 'ict'"):
+            open_run(trained_other)
+        settings = {"model": "ict", "model_path": str(workplace / "ict files"), "iterations": 3, "out": trained_other}
+        with pytest.raises(ValueError, match="fingerprint"):
+            train_mofa.main(config(workplace, resume=True, **settings))
+
+
 @pytest.mark.parametrize(
     ("options", "landmark", "background_cost", "regularizer"),
     [
@@ -254,10 +302,6 @@ class TestReconstruction:
         shape, expression = torch.tensor([content["shape"]]), torch.tensor([content["expression"]])
         mesh = trimesh.load_mesh(tmp_path / "grace_hopper" / "mesh.ply", process=False)
         np.testing.assert_allclose(mesh.vertices, model.geometry(shape, expression)[0], atol=1e-3)
-
-    def test_photographs_of_the_same_name_do_not_overwrite_each_other(self):
-        names = reconstruct.folder_names(tuple(map(Path, ("a/1.jpg", "b/1.jpg", "1-2.png", "1.png", "2.png"))))
-        assert names == ["1", "1-2", "1-2-2", "1-3", "2"]
 
     def test_missing_checkpoint(self, portrait, tmp_path):
         with pytest.raises(ValueError, match=r"there is no checkpoint at .*nowhere"):

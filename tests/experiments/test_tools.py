@@ -1,4 +1,4 @@
-"""The small programs: pictures of a face model, and constants of the crops."""
+"""The small programs: constants of the crops."""
 
 from __future__ import annotations
 
@@ -7,31 +7,14 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from conftest import make_tiny_model
 from mofa3d import Camera, Decoder, SemanticCode
 from mofa3d.data import crop, detect
 from mofa3d.data.landmarks import LANDMARKS_FILE, write_landmarks
 from mofa3d.data.photo import read_photo
-from mofa3d.morphable_model import save_model
 from programs import load
 
-show_model, calibrate_crops = load("show_model"), load("calibrate_crops")
-
-
-def test_model_is_shown_lit_as_clay_and_as_reflectance(tmp_path, capsys):
-    save_model(make_tiny_model(), tmp_path / "tiny.safetensors")
-    out = tmp_path / "pictures" / "model.png"
-    settings = {"model_path": str(tmp_path / "tiny.safetensors"), "count": 3, "image_size": 40}
-    show_model.main(show_model.Config(out=out, **settings))
-    assert capsys.readouterr().out == f"{out}\n"
-    picture = np.asarray(Image.open(out)).reshape(3, 40, 3, 40, 3).swapaxes(1, 2)  # row, face, y, x, colour
-    assert (picture[:, :, 0, 0] == 255).all()
-    grey = np.ptp(picture.astype(int), axis=-1).max(axis=(1, 2, 3))
-    assert grey[1] <= 1  # clay has no colour
-    assert min(grey[0], grey[2]) > 10
-    assert not np.array_equal(picture[0, 0], picture[0, 1])
+calibrate_crops = load("calibrate_crops")
 
 
 def test_crops_are_calibrated_so_that_the_average_face_lies_on_the_mean_face(

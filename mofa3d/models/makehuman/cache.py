@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import platformdirs
 
+from mofa3d.models.makehuman.learned import with_learned_reflectance
 from mofa3d.models.makehuman.source import package_version
 from mofa3d.morphable_model import MorphableModel, read_model, save_model
 
@@ -18,14 +20,24 @@ def cache_directory() -> Path:
     return Path(os.environ.get("MOFA3D_CACHE") or platformdirs.user_cache_dir("mofa3d"))
 
 
-def load() -> MorphableModel:
+def load(reflectance: Literal["learned", "pigment"] = "learned") -> MorphableModel:
     """The default model, from the cache or built (about half a minute).
 
-    Two processes that start at once both build and each puts its whole file in place; the numbers are the same.
+    Args:
+        reflectance: learned from photographs, or the pigment model of skin, lips, hair and eyes that learning started
+            from.
 
     Raises:
-        ValueError: the package ``anny`` is not installed.
+        ValueError: the package ``anny`` is not installed, or there is no such reflectance.
     """
+    if reflectance not in ("learned", "pigment"):
+        raise ValueError(f"unknown reflectance {reflectance!r}; choose learned or pigment")
+    model = _load_pigment()
+    return with_learned_reflectance(model) if reflectance == "learned" else model
+
+
+def _load_pigment() -> MorphableModel:
+    """Two processes that start at once both build and each puts its whole file in place; the numbers are the same."""
     path = cache_directory() / f"makehuman-{package_version()}-{BUILDER_VERSION}.safetensors"
     if path.exists():
         try:

@@ -1,0 +1,193 @@
+"""Fit the face model to photographs by Gauss-Newton steps, without or with an encoder to start from.
+
+    python experiments/fit.py portrait.jpg --method thies --out fits
+    python experiments/fit.py runs/corpus --source ytf --count 100 --out runs/garrido
+
+For a photograph, or each of a folder, writes code.json, overlay.png, panels.png, mesh.glb and mesh.ply. For a corpus of
+`mofa3d prepare`, fits held-out photographs and writes errors and times: results.md, results.json and faces.png.
+
+Reference: Garrido et al. 2016, "Reconstruction of Personalized 3D Face Rigs from Monocular Video" (the coarse layer);
+Thies et al. 2016, "Face2Face".
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+import tyro
+from PIL import Image
+from torch.utils.data import default_collate
+from tqdm import tqdm
+from tyro.conf import Positional
+
+from mofa3d import Camera, Decoder, SemanticCode, load_model, pictures
+from mofa3d.checkpoints import open_run
+from mofa3d.data.corpus import SUMMARY, Corpus
+from mofa3d.data.dlib_landmarks import detect_landmarks
+from mofa3d.data.photo import find_photos, read_photo
+from mofa3d.environment import commit, machine
+from mofa3d.evaluation import Encode, average_face, code_errors, group_means
+from mofa3d.gauss_newton import GaussNewton, GaussNewtonConfig, garrido, thies
+from mofa3d.inference import FaceCrop, folder_names, reconstruct_faces, write_reconstruction
+from mofa3d.report import Report
+from renderers import make_renderer
+
+Errors = dict[str, torch.Tensor]
+SHOWN = 8  # faces of a corpus in faces.png
+
+
+@dataclass(frozen=True)
+class Config:
+    data: Positional[Path]
+    """A photograph, a folder of photographs, or a corpus of `mofa3d prepare`."""
+    method: Literal["garrido", "thies"] = "garrido"
+    """50 steps, or 15."""
+    landmarks: bool = True
+    """Whether landmarks take part; of a photograph they are detected with dlib."""
+    checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
+    """A training whose encoder gives the start, and whose face model is fitted; else the average face is the start."""
+    model: str = "makehuman"
+    """Face model, where there is no checkpoint."""
+    model_path: str = ""
+    """File to read it from; empty for the model's own place."""
+    out: Path = Path("fits")
+    """Where to write; one folder per photograph."""
+    count: int = 100
+    """Held-out photographs of a corpus to fit."""
+    source: str = ""
+    """Only those of one source of the corpus, as ytf."""
+    displaced: float = 0.0
+    """Start so many millimetres to the side, above or below, in a direction of chance: a test of a corpus's fits."""
+    seed: int = 0
+
+
+def settings(config: Config) -> GaussNewtonConfig:
+    """The method, with or without landmarks."""
+    chosen = {"garrido": garrido, "thies": thies}[config.method]()
+    return chosen if config.landmarks else replace(chosen, loss=replace(chosen.loss, landmark=0.0))
+
+
+def start(config: Config) -> tuple[Encode, Decoder]:
+    """What says where fits start, and the face model."""
+    if config.checkpoint is not None:
+        return open_run(config.checkpoint)
+    decode = Decoder(load_model(config.model, path=config.model_path or None), Camera())
+    return average_face(decode), decode
+
+
+def fit_photographs(config: Config, photos: list[Path]) -> int:
+    """Fit the most prominent face of each photograph; returns how many have none that can be fitted."""
+    encode, decode = start(config)
+    fit, render = GaussNewton(decode, settings(config)), make_renderer("cpu")
+
+    def estimate(crop: FaceCrop) -> SemanticCode:
+        batch = {"image": crop.pixels[None]}
+        if config.landmarks:
+            found = detect_landmarks(crop.photo, crop.box)
+            batch["landmarks"] = torch.from_numpy(crop.transform.to_crop(found.points)[None]).float()
+            batch["confidence"] = torch.from_numpy(found.confidence[None]).float()
+        return fit(SemanticCode.from_vector(encode(batch["image"]), decode.model.sizes), batch).codes
+
+    failed = 0
+    for path, name in zip(photos, folder_names(photos), strict=True):
+        try:
+            photo = read_photo(path)
+            [found] = reconstruct_faces(photo, decode, estimate)
+        except ValueError as error:
+            failed += 1  # the other photographs are still worth doing
+            print(f"error: {error}" if str(path) in str(error) else f"error: {path}: {error}", file=sys.stderr)
+            continue
+        write_reconstruction(config.out / name, path, photo, found, decode.model, render)
+        print(f"{path} -> {config.out / name}")
+    return failed
+
+
+def choose(corpus: Corpus, config: Config) -> list[int]:
+    """Held-out photographs with all landmarks, evenly from all there are."""
+    usable = [
+        int(i)
+        for i in np.flatnonzero(corpus.held_out)
+        if config.source in ("", corpus.sources[i]) and (corpus.confidence[i] > 0).all()
+    ]
+    if not usable or config.count < 1:
+        raise ValueError(
+            f"{config.data} has {len(usable)} held-out photographs with landmarks from "
+            f"{config.source or 'any source'} (it has {', '.join(sorted(set(corpus.sources)))}), and --count is "
+            f"{config.count}; choose another --source, or prepare the corpus with landmarks"
+        )
+    wanted = min(config.count, len(usable))
+    return [usable[i * len(usable) // wanted] for i in range(wanted)]
+
+
+@torch.no_grad()
+def fit_corpus(config: Config) -> None:
+    """Fit held-out photographs of a corpus, and write errors before and after by source."""
+    corpus = Corpus(config.data)
+    indices = choose(corpus, config)
+    encode, decode = start(config)
+    fit, render = GaussNewton(decode, settings(config)), make_renderer("vertex")
+    sizes, generator = decode.model.sizes, torch.Generator().manual_seed(config.seed)
+    before, after, shown = [], [], []
+    # The first fit loads the compiled kernels, which is no part of any photograph's time.
+    first = default_collate([corpus[indices[0]]])
+    fit(SemanticCode.from_vector(encode(first["image"]), sizes), first)
+    for index in tqdm(indices, desc="fitting", dynamic_ncols=True):
+        batch = default_collate([corpus[index]])
+        angle = 2 * torch.pi * torch.rand((), generator=generator)
+        code = SemanticCode.from_vector(encode(batch["image"]), sizes)
+        move = config.displaced * torch.stack([angle.cos(), angle.sin(), torch.zeros(())])
+        code = code.replace(translation=code.translation + move)
+        began = time.perf_counter()
+        fitted = fit(code, batch).codes
+        seconds = torch.tensor([time.perf_counter() - began])
+        before.append({**code_errors(code, decode, render, batch), "seconds": torch.full((1,), torch.nan)})
+        after.append({**code_errors(fitted, decode, render, batch), "seconds": seconds})
+        if len(shown) < SHOWN:
+            shown.append(pictures.panels(decode(fitted), make_renderer("cpu"), batch["image"])[0])
+    config.out.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.concatenate(shown)).save(config.out / "faces.png")
+    errors = [{name: torch.cat([row[name] for row in rows]) for name in rows[0]} for rows in (before, after)]
+    write_results(config, decode, [corpus.sources[i] for i in indices], *errors)
+
+
+def write_results(config: Config, decode: Decoder, sources: list[str], before: Errors, after: Errors) -> None:
+    """Print the table of errors by source, and write it with what it was made with."""
+    groups = {"all": [True] * len(sources)}
+    groups |= {source: [source == other for other in sources] for source in sorted(set(sources))}
+    facts = {
+        "method": f"{config.method}, {'with' if config.landmarks else 'without'} landmarks",
+        "start": str(config.checkpoint or "average face") + f", displaced by {config.displaced:g} mm",
+        "face model": decode.model.name,
+        "commit": commit(),
+        "machine": machine(),
+    }
+    report = Report("Fits, start → fit", facts, groups, before, after)
+    print(report.table())
+    lines = "\n".join(f"- {name}: {value}" for name, value in facts.items())
+    (config.out / "results.md").write_text(f"# {report.title}\n\n{lines}\n\n{report.table()}\n", encoding="utf-8")
+    start = {name: value for name, value in before.items() if name != "seconds"}
+    content = {"facts": facts, "start": group_means(start, groups), "fit": group_means(after, groups)}
+    (config.out / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def main(config: Config) -> int:
+    if (config.data / SUMMARY).is_file():
+        fit_corpus(config)
+        return 0
+    photos = find_photos(config.data) if config.data.is_dir() else [config.data]
+    return 2 if fit_photographs(config, photos) else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(tyro.cli(Config, description=__doc__)))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,108 @@
+"""Read Wavefront OBJ meshes with their vertices in the file's order.
+
+General readers split a vertex where texture coordinates have a seam, and then no mode fits the mesh any more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+
+@dataclass(frozen=True)
+class Wavefront:
+    """A mesh as its file says.
+
+    Attributes:
+        vertices: the file's unit.
+        faces: triangles; polygons are cut into fans.
+        texture: texture coordinates, origin at the bottom left; none if the file has none.
+        texture_faces: their indices for the corners of `faces`; none if a corner has none.
+    """
+
+    vertices: Float[np.ndarray, "N 3"]
+    faces: Int[np.ndarray, "F 3"]
+    texture: Float[np.ndarray, "T 2"]
+    texture_faces: Int[np.ndarray, "G 3"]
+
+    @property
+    def uv(self) -> Float[np.ndarray, "N 2"] | None:
+        """Texture coordinates for each vertex, or ``None`` without any; a vertex on a seam takes one of its own."""
+        if not len(self.texture_faces):
+            return None
+        uv = np.zeros((len(self.vertices), 2))
+        uv[self.faces.ravel()] = self.texture[self.texture_faces.ravel()]
+        return uv
+
+
+def read_vertices(path: Path) -> Float[np.ndarray, "N 3"]:
+    """The vertices of a mesh alone, in the file's order and unit.
+
+    Raises:
+        ValueError: the file is no OBJ file or is damaged.
+    """
+    return _numbers(path, _lines(path), "v", 3)
+
+
+def read_wavefront(path: Path) -> Wavefront:
+    """Read a whole mesh.
+
+    Raises:
+        ValueError: the file is no OBJ file or is damaged, or an index is out of range.
+    """
+    lines = _lines(path)
+    vertices, texture = _numbers(path, lines, "v", 3), _numbers(path, lines, "vt", 2)
+    corners, texture_corners = [], []
+    for line in lines:
+        if line.startswith("f "):
+            polygon = [corner.split("/") for corner in line.split()[1:]]
+            for i in range(1, len(polygon) - 1):
+                fan = (polygon[0], polygon[i], polygon[i + 1])
+                corners.append([corner[0] for corner in fan])
+                texture_corners.append([corner[1] if len(corner) > 1 else "" for corner in fan])
+    if not corners:
+        raise _damaged(path, "it has no face")
+    faces = _indices(path, corners, len(vertices))
+    without = any("" in triangle for triangle in texture_corners)
+    texture_faces = np.zeros((0, 3), np.int64) if without else _indices(path, texture_corners, len(texture))
+    return Wavefront(vertices, faces, texture, texture_faces)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise _damaged(path, "it is no text") from error
+
+
+def _numbers(path: Path, lines: list[str], key: str, width: int) -> np.ndarray:
+    rows = [line for line in lines if line.startswith(f"{key} ")]
+    if not rows:
+        if key == "v":
+            raise _damaged(path, "it has no vertex")
+        return np.zeros((0, width))
+    try:
+        numbers = np.loadtxt(rows, usecols=range(1, 1 + width), comments=None, ndmin=2)
+    except ValueError as error:
+        raise _damaged(path, f"a line of {key!r} does not hold {width} numbers") from error
+    if not np.isfinite(numbers).all():
+        raise _damaged(path, f"a number of {key!r} is not finite")
+    return numbers
+
+
+def _indices(path: Path, corners: list[list[str]], count: int) -> np.ndarray:
+    try:
+        indices = np.array(corners, dtype=np.int64) - 1
+    except ValueError as error:
+        raise _damaged(path, "a face holds something that is no index") from error
+    if not 0 <= indices.min() <= indices.max() < count:
+        low, high = indices.min() + 1, indices.max() + 1
+        raise _damaged(path, f"faces have indices from {low} to {high}, expected 1 to {count}")
+    return indices
+
+
+def _damaged(path: Path, problem: str) -> ValueError:
+    return ValueError(f"{path} is no usable OBJ mesh: {problem}; get it again from where it came")
