@@ -21,12 +21,12 @@ import torch
 import tyro
 
 from mofa3d import Camera, Decoder
-from mofa3d.checkpoints import CHECKPOINT_NAME, Description
+from mofa3d.checkpoints import Description, claim_folder
 from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches
 from mofa3d.data.corpus import FAILURES, Corpus, list_failures
 from mofa3d.data.folder import open_corpus
-from mofa3d.data.split import held_out
+from mofa3d.data.split import held_out, train_and_test
 from mofa3d.data.synthetic import SyntheticConfig, fingerprint_of, synthesize
 from mofa3d.data.yaw import YAW_BINS, estimate_yaw
 from mofa3d.encoders import Encoder, OutputScales
@@ -185,13 +185,7 @@ def split(config: Config, corpus: Corpus) -> tuple[list[int], list[int]]:
     out = corpus.held_out.tolist()
     if config.held_out is not None:
         out = held_out(corpus.identities, config.held_out, config.seed)
-    train_indices, test = ([i for i, is_out in enumerate(out) if is_out == wanted] for wanted in (False, True))
-    if not train_indices or not test:
-        raise ValueError(
-            f"of {len(set(corpus.identities))} identities in {config.data}, {len(train_indices)} images would be "
-            f"trained on and {len(test)} reported on; give more images or another share as --held-out"
-        )
-    return train_indices, test
+    return train_and_test(corpus.identities, out, config.data)
 
 
 def photo_groups(corpus: Corpus, test: list[int], model: MorphableModel) -> dict[str, list[bool]]:
@@ -228,10 +222,7 @@ def main(config: Config) -> None:
     about = replace(about, fingerprint=model.fingerprint())
     weights = None if config.encoder_weights == "none" else config.encoder_weights
     encoder = about.make_encoder(model, weights).to(config.device)
-    if config.resume != (config.out / CHECKPOINT_NAME).exists():
-        found = "holds no training; leave out --resume" if config.resume else "already holds a training; pass --resume"
-        raise ValueError(f"{config.out} {found}, or choose another --out")
-    config.out.mkdir(parents=True, exist_ok=True)
+    claim_folder(config.out, config.resume)
     whole = Decoder(model, Camera(about.image_size))
     images = load_images(config, whole)
     # Only frontal vertices enter the vertex loss, so only they (and what their normals need) are decoded for it.

@@ -41,7 +41,12 @@ class Description:
 
     @classmethod
     def from_dict(cls, values: dict) -> Description:
-        """Raises ValueError for fields this version does not know."""
+        """Raises ValueError for fields this version does not know, and for systems other than MoFA."""
+        if "system" in values:
+            raise ValueError(
+                f"this checkpoint holds the system {values['system']!r}, not an encoder of the whole code; give a run "
+                "of experiments/train_mofa.py"
+            )
         try:
             return cls(**{**values, "scales": OutputScales(**values["scales"])})
         except (TypeError, KeyError) as error:
@@ -65,6 +70,18 @@ class Description:
         return make_encoder(
             self.encoder, sizes=model.sizes, scales=self.scales, weights=weights, input_size=self.input_size
         )
+
+
+def claim_folder(out: Path, resume: bool) -> None:
+    """Make a training's output folder.
+
+    Raises:
+        ValueError: it holds a training that is not to be resumed, or none that could be.
+    """
+    if resume != (out / CHECKPOINT_NAME).exists():
+        found = "holds no training; leave out --resume" if resume else "already holds a training; pass --resume"
+        raise ValueError(f"{out} {found}, or choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
 
 
 def open_run(run: Path) -> tuple[Encoder, Decoder]:

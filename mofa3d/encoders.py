@@ -211,13 +211,22 @@ def make_encoder(
     Raises:
         ValueError: unknown name, missing or unreadable weights, or weights of another network.
     """
+    backbone, features, pretrained = make_backbone(name, weights)
+    return Encoder(backbone, features, sizes, scales, input_size, freeze_batch_norm=pretrained)
+
+
+def make_backbone(name: str, weights: str | Path | None = "auto") -> tuple[nn.Module, int, bool]:
+    """A network without its last layer, how many features it gives, and whether its weights are pretrained.
+
+    Args, Raises: see `make_encoder`.
+    """
     if name not in _BACKBONES:
         raise ValueError(f"unknown encoder {name!r}: choose one of {', '.join(_BACKBONES)}")
     backbone, features = _BACKBONES[name]()
     path = _packaged_weights(name) if weights == "auto" else weights
     if path is not None:
         load_backbone_weights(backbone, name, Path(path))
-    return Encoder(backbone, features, sizes, scales, input_size, freeze_batch_norm=path is not None)
+    return backbone, features, path is not None
 
 
 def _packaged_weights(name: str) -> Path | None:

@@ -115,21 +115,27 @@ def _without_nan(value):
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def draw_curves(log: Path, path: Path) -> None:
-    """Draw the learning curves of a ``metrics.jsonl``, smoothed, with the raw values behind."""
+def draw_curves(log: Path, path: Path, curves: dict[str, str] = CURVES) -> None:
+    """Draw the learning curves of a ``metrics.jsonl``, smoothed, with the raw values behind.
+
+    Args:
+        log: the file.
+        path: of the picture.
+        curves: which values, and the title of each.
+    """
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
     lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    names = [name for name in CURVES if any(name in line for line in lines)]
+    names = [name for name in curves if any(name in line for line in lines)]
     figure, axes = pyplot.subplots(1, max(len(names), 1), figsize=(5 * max(len(names), 1), 3.5), squeeze=False)
     for axis, name in zip(axes[0], names, strict=False):
         points = np.array([(line["iteration"], line[name]) for line in lines if name in line])
         axis.plot(points[:, 0], points[:, 1], color="tab:blue", alpha=0.25, linewidth=0.8)
         axis.plot(points[:, 0], _smoothed(points[:, 1]), color="tab:blue")
-        axis.set(title=CURVES[name], xlabel="iteration")
+        axis.set(title=curves[name], xlabel="iteration")
         axis.grid(alpha=0.3)
     figure.tight_layout()
     figure.savefig(path, dpi=110)

@@ -8,11 +8,12 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -42,6 +43,17 @@ class LossWeights:
     landmark: float = 0.0
     coloured_light: float = 0.0
     background_cost: float = 0.0
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """When a training ends, logs and saves; see `TrainingConfig` for what the values mean."""
+
+    iterations: int
+    minutes: float
+    decay: bool
+    log_every: int
+    checkpoint_every: int
 
 
 @dataclass(frozen=True)
@@ -143,9 +155,24 @@ class Progress:
     iteration: int = 0
     seconds: float = 0.0
 
-    def fraction(self, config: TrainingConfig) -> float:
+    def fraction(self, config: Schedule) -> float:
         by_time = self.seconds / (60 * config.minutes) if config.minutes else 0.0
         return max(self.iteration / config.iterations, by_time)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one batch came to.
+
+    Attributes:
+        terms: unweighted losses, for the log.
+        total: their weighted sum, which is lowered.
+        watch: gives the errors that are logged beside them; called only when a line is written.
+    """
+
+    terms: dict[str, Tensor]
+    total: Tensor
+    watch: Callable[[], dict[str, Tensor]] = dict
 
 
 def train(
@@ -172,13 +199,46 @@ def train(
         DivergenceError: a loss that is not finite; the last good checkpoint stays.
         ValueError: nothing to resume from, or a training of another encoder, face model or optimiser.
     """
-    optimizer = make_optimizer(encoder, config)
+
+    def step(batch: Batch, iteration: int) -> Step:
+        code = SemanticCode.from_vector(encoder(batch["image"]), decode.model.sizes)
+        if iteration < config.freeze_geometry:
+            code = without_geometry(code)
+        scene = decode(code)
+        rendering = render(scene)
+        terms = compute_losses(code, scene, rendering, batch, config.loss)
+        total = sum(getattr(config.loss, name) * term.mean() for name, term in terms.items())
+        return Step(terms, total, partial(compute_errors, scene, rendering, batch))
+
+    return optimize(encoder, make_optimizer(encoder, config), step, batches, config, out, description, resume)
+
+
+def optimize(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    step: Callable[[Batch, int], Step],
+    batches: Callable[[int], Iterator[Batch]],
+    config: Schedule,
+    out: Path,
+    description: dict,
+    resume: bool = False,
+) -> Progress:
+    """The loop of every training: step after step until `config` says enough, with log and checkpoints.
+
+    Args:
+        network, optimizer: what is trained, and how it moves.
+        step: the losses of one batch, given the iteration.
+        batches, config, out, description, resume: see `train`.
+
+    Raises:
+        DivergenceError, ValueError: see `train`.
+    """
     rates = [group["lr"] for group in optimizer.param_groups]
     progress = Progress()
     if resume:
-        progress = restore(out / "checkpoint.pt", encoder, optimizer, description)
+        progress = restore(out / "checkpoint.pt", network, optimizer, description)
         _forget_after(progress.iteration, out / "metrics.jsonl")
-    encoder.train()
+    network.train()
     stream = batches(progress.iteration)
     # TensorBoard and the bar only repeat what metrics.jsonl keeps.
     with (
@@ -191,36 +251,28 @@ def train(
             if config.decay:
                 for group, rate in zip(optimizer.param_groups, rates, strict=True):
                     group["lr"] = rate * rate_factor(progress.fraction(config))
-            batch = next(stream)
-            code = SemanticCode.from_vector(encoder(batch["image"]), decode.model.sizes)
-            if progress.iteration < config.freeze_geometry:
-                code = without_geometry(code)
-            scene = decode(code)
-            rendering = render(scene)
-            terms = compute_losses(code, scene, rendering, batch, config.loss)
-            total = sum(getattr(config.loss, name) * term.mean() for name, term in terms.items())
-            if not torch.isfinite(total):
-                values = {name: float(term.detach().mean()) for name, term in terms.items()}
+            found = step(next(stream), progress.iteration)
+            if not torch.isfinite(found.total):
+                values = {name: float(term.detach().mean()) for name, term in found.terms.items()}
                 raise DivergenceError(
                     f"the loss is not finite at iteration {progress.iteration} ({values}); the last good checkpoint, "
                     f"if any, is {out / 'checkpoint.pt'}. Lower the learning rate and --resume"
                 )
             optimizer.zero_grad(set_to_none=True)
-            total.backward()
+            found.total.backward()
             optimizer.step()
             progress.iteration += 1
             progress.seconds = time.monotonic() - started
             bar.update(min(progress.seconds, bar.total) - bar.n if config.minutes else 1)
             if progress.iteration % config.log_every == 0:
-                errors = compute_errors(scene, rendering, batch)
-                record(progress, {**terms, **errors, "loss": total[None]}, board, log, bar)
+                record(progress, {**found.terms, **found.watch(), "loss": found.total[None]}, board, log, bar)
             if progress.iteration % config.checkpoint_every == 0:
-                save_checkpoint(out / "checkpoint.pt", encoder, optimizer, progress, description)
-    save_checkpoint(out / "checkpoint.pt", encoder, optimizer, progress, description)
+                save_checkpoint(out / "checkpoint.pt", network, optimizer, progress, description)
+    save_checkpoint(out / "checkpoint.pt", network, optimizer, progress, description)
     return progress
 
 
-def _bar(config: TrainingConfig, progress: Progress) -> tqdm:
+def _bar(config: Schedule, progress: Progress) -> tqdm:
     """A progress bar of seconds if the training is limited in time, else of iterations."""
     if config.minutes:
         total, form = 60 * config.minutes, "{l_bar}{bar}| {n:.0f}/{total:.0f} s{postfix}"
@@ -251,7 +303,7 @@ def _forget_after(iteration: int, log: Path) -> None:
 
 
 def save_checkpoint(
-    path: Path, encoder: Encoder, optimizer: torch.optim.Optimizer, progress: Progress, description: dict
+    path: Path, encoder: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, description: dict
 ) -> None:
     """Write a checkpoint atomically: a crash leaves the previous one whole.
 
@@ -275,7 +327,7 @@ def save_checkpoint(
     os.replace(temporary, path)
 
 
-def restore(path: Path, encoder: Encoder, optimizer: torch.optim.Optimizer, description: dict) -> Progress:
+def restore(path: Path, encoder: nn.Module, optimizer: torch.optim.Optimizer, description: dict) -> Progress:
     """Load encoder, optimiser and progress from a checkpoint of the same training.
 
     Raises:
@@ -295,7 +347,7 @@ def restore(path: Path, encoder: Encoder, optimizer: torch.optim.Optimizer, desc
     return Progress(**content["progress"])
 
 
-def load_weights(encoder: Encoder, content: dict, path: Path) -> None:
+def load_weights(encoder: nn.Module, content: dict, path: Path) -> None:
     """Fill an encoder from what `read_checkpoint` gave.
 
     Raises:

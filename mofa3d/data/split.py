@@ -41,5 +41,25 @@ def held_out(identities: Sequence[str], fraction: float, seed: int) -> list[bool
     return [_uniform(f"{seed}:{identity}") < fraction for identity in identities]
 
 
+def train_and_test(identities: Sequence[str], out: Sequence[bool], name: str) -> tuple[list[int], list[int]]:
+    """Indices of the images to train on, and of those held out.
+
+    Args:
+        identities: of all images, for the message.
+        out: which are held out.
+        name: of the data, for the message.
+
+    Raises:
+        ValueError: one of the two is empty.
+    """
+    train, test = ([i for i, is_out in enumerate(out) if is_out == wanted] for wanted in (False, True))
+    if not train or not test:
+        raise ValueError(
+            f"of {len(set(identities))} identities in {name}, {len(train)} images would be trained on and {len(test)} "
+            "reported on; give more images or another share as --held-out"
+        )
+    return train, test
+
+
 def _uniform(text: str) -> float:
     return int.from_bytes(hashlib.sha256(os.fsencode(text)).digest()[:8], "big") / 2**64

@@ -1,0 +1,101 @@
+"""Train the convolutional autoencoder that the paper compares with (Fig. 13): no face model, only pixels.
+
+    python experiments/train_autoencoder.py --data CORPUS --out runs/autoencoder          # 240 px, as in the paper
+    python experiments/train_autoencoder.py --data CORPUS --image-size 112 --region crop  # faster; the whole crop
+
+Writes checkpoint.pt, config.json, metrics.jsonl, TensorBoard's files, report.md and its pictures into --out.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import torch
+import tyro
+
+from mofa3d import Camera, Decoder, SemanticCode
+from mofa3d.baselines.conv_autoencoder import ConvAutoencoder, ConvDescription
+from mofa3d.baselines.pixel_errors import color_distance
+from mofa3d.baselines.pixel_evaluation import Batch, PixelView, average_image, draw_pixels, evaluate_pixels
+from mofa3d.baselines.pixel_report import CURVES, PixelReport
+from mofa3d.baselines.recipe import RunConfig, make_adam, open_faces, write_record
+from mofa3d.checkpoints import claim_folder
+from mofa3d.data.augment import AugmentConfig
+from mofa3d.data.batches import batches
+from mofa3d.environment import check_device, commit
+from mofa3d.models.makehuman.cache import cache_directory
+from mofa3d.report import draw_curves
+from mofa3d.training import DivergenceError, Step, optimize
+from renderers import make_renderer
+
+SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Config(RunConfig):
+    out: Path = Path("runs/autoencoder")
+    image_size: int = 240
+    """Side of the network's images, a multiple of 16."""
+    region: Literal["face", "crop"] = "face"
+    """Where the loss counts."""
+
+
+def main(config: Config) -> None:
+    check_device(config.device)
+    torch.manual_seed(config.seed)
+    about = ConvDescription("autoencoder", config.image_size)
+    network = ConvAutoencoder(about.image_size, about.code_size).to(config.device)
+    claim_folder(config.out, config.resume)
+    model = config.load_model()
+    faces = open_faces(config, model, make_renderer("cpu", antialias=False), cache_directory())
+    camera = Camera()
+    average = Decoder(model, camera)(SemanticCode.zeros(sizes=model.sizes)).landmarks[0]
+    view = PixelView(about.image_size, average, camera.image_size)
+    version = commit()
+    write_record(config.out, config, about.to_dict(), version)
+
+    def step(batch: Batch, _iteration: int) -> Step:
+        seen = view(batch)
+        photo, region = seen["image"], seen["region"]
+        counted = region if config.region == "face" else torch.ones_like(region)
+        loss = color_distance(network(photo), photo, counted)
+        return Step({"photometric": loss}, loss.mean())
+
+    options = {"changes": AugmentConfig(), "shards": faces.dataset.shards_of(faces.train), "device": config.device}
+    stream = partial(batches, faces.dataset, faces.train, config.batch_size, config.seed, **options)
+    optimizer = make_adam(network, config)
+    progress = optimize(network, optimizer, step, stream, config, config.out, about.to_dict(), config.resume)
+
+    network = network.cpu().eval()
+    blank = average_image(faces.dataset, faces.train, view)
+    rows = {
+        "average image": lambda batch: blank.expand_as(batch["image"]),
+        "autoencoder": lambda batch: network(batch["image"]),
+    }
+    measured = {name: evaluate_pixels(row, faces.dataset, faces.test, view) for name, row in rows.items()}
+    facts = {
+        "data": faces.fact,
+        "training": f"{progress.iteration} iterations of {config.batch_size} in {progress.seconds / 60:.1f} min",
+        "network": f"{about.image_size} px, code of {about.code_size}, loss on the {config.region}",
+        "commit": version,
+    }
+    report = PixelReport("Convolutional autoencoder", facts, faces.groups, measured)
+    draw_curves(config.out / "metrics.jsonl", config.out / "curves.png", CURVES)
+    shown = faces.test[:: max(1, len(faces.test) // SHOWN)][:SHOWN]
+    draw_pixels(rows["autoencoder"], faces.dataset, shown, view, config.out / "faces.png")
+    print(report.table(), f"\nThe report is {report.write(config.out)}")
+
+
+if __name__ == "__main__":
+    try:
+        main(tyro.cli(Config, description=__doc__))
+    except (ValueError, OSError, DivergenceError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; --resume goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)

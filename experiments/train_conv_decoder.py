@@ -1,0 +1,103 @@
+"""Train a convolutional decoder to do what the parametric one does, on synthetic faces: code to pixels (Fig. 14).
+
+    python experiments/train_conv_decoder.py --out runs/conv_decoder
+    python experiments/train_conv_decoder.py --data SYNTHETIC --image-size 112   # of `mofa3d synthesize`
+
+Only the face counts, because the backgrounds of synthetic faces are random. Writes checkpoint.pt, config.json,
+metrics.jsonl, TensorBoard's files, report.md and its pictures into --out.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+import tyro
+
+from mofa3d import Camera, Decoder, SemanticCode
+from mofa3d.baselines.conv_autoencoder import ConvDescription
+from mofa3d.baselines.learned_decoder import LearnedDecoder
+from mofa3d.baselines.pixel_errors import color_distance
+from mofa3d.baselines.pixel_evaluation import Batch, PixelView, average_image, draw_pixels, evaluate_pixels
+from mofa3d.baselines.pixel_report import CURVES, PixelReport
+from mofa3d.baselines.recipe import RunConfig, make_adam, open_faces, require_codes, write_record
+from mofa3d.checkpoints import claim_folder
+from mofa3d.data.augment import AugmentConfig
+from mofa3d.data.batches import batches
+from mofa3d.environment import check_device, commit
+from mofa3d.models.makehuman.cache import cache_directory
+from mofa3d.report import draw_curves
+from mofa3d.training import DivergenceError, Step, optimize
+from renderers import make_renderer
+
+SHOWN = 8
+
+
+@dataclass(frozen=True)
+class Config(RunConfig):
+    out: Path = Path("runs/conv_decoder")
+    image_size: int = 240
+    """Side of the network's images, a multiple of 16."""
+
+
+def main(config: Config) -> None:
+    check_device(config.device)
+    torch.manual_seed(config.seed)
+    model = config.load_model()
+    about = ConvDescription("conv_decoder", config.image_size, model.sizes.total)
+    network = LearnedDecoder(about.image_size, about.code_size).to(config.device)
+    claim_folder(config.out, config.resume)
+    faces = open_faces(config, model, make_renderer("cpu", antialias=False), cache_directory())
+    require_codes(faces.dataset, model, config.data)
+    network.normalize_for(faces.dataset.codes[faces.train])
+    camera = Camera()
+    average = Decoder(model, camera)(SemanticCode.zeros(sizes=model.sizes)).landmarks[0]
+    view = PixelView(about.image_size, average, camera.image_size)
+    version = commit()
+    write_record(config.out, config, about.to_dict(), version)
+
+    def step(batch: Batch, _iteration: int) -> Step:
+        seen = view(batch)
+        loss = color_distance(network(seen["code"]), seen["image"], seen["region"])
+        return Step({"photometric": loss}, loss.mean())
+
+    # A mirrored face has another code than its original.
+    options = {"changes": AugmentConfig(mirror=0.0), "shards": faces.dataset.shards_of(faces.train)}
+    stream = partial(
+        batches, faces.dataset, faces.train, config.batch_size, config.seed, device=config.device, **options
+    )
+    optimizer = make_adam(network, config)
+    progress = optimize(network, optimizer, step, stream, config, config.out, about.to_dict(), config.resume)
+
+    network = network.cpu().eval()
+    blank = average_image(faces.dataset, faces.train, view)
+    rows = {
+        "average image": lambda batch: blank.expand_as(batch["image"]),
+        "learned decoder": lambda batch: network(batch["code"]),
+    }
+    measured = {name: evaluate_pixels(row, faces.dataset, faces.test, view) for name, row in rows.items()}
+    facts = {
+        "data": faces.fact,
+        "training": f"{progress.iteration} iterations of {config.batch_size} in {progress.seconds / 60:.1f} min",
+        "network": f"codes of {about.code_size} to {about.image_size} px; the loss and the first error are the face's",
+        "commit": version,
+    }
+    report = PixelReport("Learned convolutional decoder", facts, faces.groups, measured)
+    draw_curves(config.out / "metrics.jsonl", config.out / "curves.png", CURVES)
+    shown = faces.test[:: max(1, len(faces.test) // SHOWN)][:SHOWN]
+    draw_pixels(rows["learned decoder"], faces.dataset, shown, view, config.out / "faces.png")
+    print(report.table(), f"\nThe report is {report.write(config.out)}")
+
+
+if __name__ == "__main__":
+    try:
+        main(tyro.cli(Config, description=__doc__))
+    except (ValueError, OSError, DivergenceError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; --resume goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,219 @@
+"""Train the regression of Tran et al. 2017: shape and reflectance of a person, the same from every photograph.
+
+    python experiments/train_mofa.py --data CORPUS --landmarks --minutes 30 --out runs/start
+    python experiments/train_pooled.py --data CORPUS --checkpoint runs/start --out runs/pooled
+
+People with several photographs are fitted, photograph by photograph, from the checkpoint's encoder; shape and
+reflectance are pooled for each person and written to targets.safetensors. A network that starts as the checkpoint's
+learns to say them from one photograph; expression, pose and light it learns from that photograph's own fit. Writes a
+checkpoint that every program takes which takes one of train_mofa.py, config.json, metrics.jsonl, TensorBoard's files,
+report.md, pictures and meshes into --out.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from pathlib import Path
+
+import torch
+import tyro
+from torch.utils.data import default_collate
+from tqdm import tqdm
+
+from mofa3d import Decoder, SemanticCode, metrics
+from mofa3d.baselines.pooling import (
+    IDENTITY_BLOCKS,
+    PooledFaces,
+    PooledTargets,
+    asymmetric_distance,
+    pool,
+    within_person_share,
+)
+from mofa3d.checkpoints import CHECKPOINT_NAME, claim_folder, open_run
+from mofa3d.data.augment import AugmentConfig
+from mofa3d.data.batches import batches
+from mofa3d.data.corpus import Corpus
+from mofa3d.data.split import train_and_test
+from mofa3d.encoders import Encoder, OutputScales
+from mofa3d.environment import commit
+from mofa3d.evaluation import evaluate
+from mofa3d.fitting import FitConfig, fit_codes
+from mofa3d.report import Report, draw_curves, draw_faces, write_meshes
+from mofa3d.training import Batch, DivergenceError, Step, TrainingConfig, make_optimizer, optimize, read_checkpoint
+from renderers import make_renderer
+
+TARGETS = "targets.safetensors"
+CURVES = {"identity": "shape and reflectance (σ²)", "rest": "expression, pose and light (units²)"}
+SHOWN, MESHES = 16, 3
+
+
+@dataclass(frozen=True)
+class Config:
+    data: Path
+    """A corpus of `mofa3d prepare` with landmarks, and several photographs of many people."""
+    checkpoint: Path
+    """Folder of a training on it, whose encoder starts the fits and the regression."""
+    out: Path = Path("runs/pooled")
+    fewest: int = 4
+    """Photographs that a person must have."""
+    most: int = 12
+    """Photographs that are fitted of a person."""
+    people: int = 0
+    """How many people to learn from; 0 means all."""
+    landmark_limit: float = 6.0
+    """Fits whose landmarks are further off, px, are left out."""
+    rest: float = 0.3
+    """Weight of expression, pose and light against shape and reflectance."""
+    iterations: int = 1_000_000
+    minutes: float = 10.0
+    """End the training after this time or after the iterations, whichever comes first; 0 means no limit in time."""
+    batch_size: int = 24
+    learning_rate: float = 1e-4
+    fit: FitConfig = field(default_factory=FitConfig)
+    resume: bool = False
+    """Go on from the targets and, if there is one, the checkpoint in --out."""
+    seed: int = 0
+
+
+def choose(corpus: Corpus, config: Config) -> list[int]:
+    """Photographs to learn from: of people who have enough of them, with all landmarks."""
+    usable = torch.from_numpy(~corpus.held_out) & corpus.confidence.bool().all(dim=1)
+    candidates = usable.nonzero().flatten().tolist()
+    number = Counter(corpus.identities[i] for i in candidates)
+    names = sorted(name for name, count in number.items() if count >= config.fewest)
+    if len(names) < 2:
+        raise ValueError(
+            f"{config.data} has {len(names)} people to learn from with {config.fewest} photographs or more; give "
+            "photographs named Name_Surname_0001.jpg, or a smaller --fewest"
+        )
+    wanted, taken = set(names[: config.people or None]), Counter()
+    chosen = []
+    for i in candidates:
+        name = corpus.identities[i]
+        if name in wanted and taken[name] < config.most:
+            taken[name] += 1
+            chosen.append(i)
+    return chosen
+
+
+def loaded(corpus: Corpus, indices: list[int], size: int, label: str) -> Iterator[Batch]:
+    for start in tqdm(range(0, len(indices), size), desc=label, dynamic_ncols=True):
+        yield default_collate([corpus[i] for i in indices[start : start + size]])
+
+
+def fit(corpus: Corpus, indices: list[int], encoder: Encoder, whole: Decoder, config: Config) -> PooledTargets:
+    """Fit every photograph from what the encoder says about it, and pool what is good enough by person."""
+    frontal = Decoder(whole.model.restrict(whole.model.frontal), whole.camera)
+    render, sizes, found = make_renderer("vertex"), whole.model.sizes, []
+    for batch in loaded(corpus, indices, config.batch_size, "fitting"):
+        with torch.no_grad():
+            start = SemanticCode.from_vector(encoder(batch["image"]), sizes)
+        code = fit_codes(start, batch, frontal, render, config.fit)
+        with torch.no_grad():
+            off = metrics.landmark_error(frontal(code).landmarks, batch["landmarks"], batch["confidence"])
+        found.append((code.to_vector(), off, batch["confidence"].mean(dim=1)))
+    codes, off, confidence = (torch.cat(column) for column in zip(*found, strict=True))
+    good = (off < config.landmark_limit).nonzero().flatten().tolist()
+    if not good:
+        raise ValueError(
+            f"none of {len(indices)} fits comes within {config.landmark_limit:g} px of its landmarks; train the "
+            "encoder longer, or raise --landmark-limit"
+        )
+    rows = [indices[i] for i in good]
+    names = [corpus.identities[i] for i in rows]
+    kept = SemanticCode.from_vector(codes[good], sizes)
+    # As in the paper, a photograph counts as much as its landmarks are certain.
+    return pool(kept, rows, names, confidence[good], whole.model.fingerprint())
+
+
+def shares(encoder: Encoder, corpus: Corpus, indices: list[int], decode: Decoder) -> dict[str, float]:
+    """Share of the variance of shape and of reflectance between photographs of the same held-out person."""
+    with torch.no_grad():
+        codes = torch.cat([encoder(batch["image"]) for batch in loaded(corpus, indices, 32, "comparing people")])
+    code, names = SemanticCode.from_vector(codes, decode.model.sizes), [corpus.identities[i] for i in indices]
+    return {block: within_person_share(getattr(code, block), names) for block in IDENTITY_BLOCKS}
+
+
+def main(config: Config) -> None:
+    torch.manual_seed(config.seed)
+    corpus = Corpus(config.data)
+    encoder, whole = open_run(config.checkpoint)
+    start, _ = open_run(config.checkpoint)  # stays as it is, to be compared with
+    frontal = Decoder(whole.model.restrict(whole.model.frontal), whole.camera)
+    _, test = train_and_test(corpus.identities, corpus.held_out.tolist(), str(config.data))
+    path, going_on = config.out / TARGETS, (config.out / CHECKPOINT_NAME).exists()
+    claim_folder(config.out, config.resume and going_on)
+    version = commit()
+    (config.out / "config.json").write_text(
+        json.dumps({"config": asdict(config), "commit": version}, indent=1, default=str) + "\n", encoding="utf-8"
+    )
+    if config.resume and path.exists():
+        targets = PooledTargets.read(path)
+        if targets.fingerprint != whole.model.fingerprint():
+            raise ValueError(f"{path} was fitted with another face model; choose another --out")
+    else:
+        targets = fit(corpus, choose(corpus, config), encoder, whole, config)
+        targets.save(path)
+
+    sizes = whole.model.sizes
+    where = sizes.slices
+    identity = torch.cat([torch.arange(sizes.total)[where[block]] for block in IDENTITY_BLOCKS])
+    rest = torch.tensor(sorted(set(range(sizes.total)) - set(identity.tolist())))
+    units = OutputScales().vector(sizes)[rest]
+    people = PooledFaces(corpus, targets, sizes)
+
+    def step(batch: Batch, _iteration: int) -> Step:
+        said, target = encoder(batch["image"]), batch["code"]
+        terms = {
+            "identity": asymmetric_distance(said[:, identity], target[:, identity]),
+            "rest": ((said[:, rest] - target[:, rest]) / units).square().sum(dim=1),
+        }
+        return Step(terms, terms["identity"].mean() + config.rest * terms["rest"].mean())
+
+    settings = TrainingConfig(
+        config.iterations, config.minutes, config.batch_size, "adam", config.learning_rate, config.learning_rate, True
+    )
+    # A mirrored face has another code than its original.
+    changes = AugmentConfig(mirror=0.0, color=0.1)
+    stream = partial(batches, people, range(len(people)), config.batch_size, config.seed, changes=changes)
+    about = read_checkpoint(
+        config.checkpoint / CHECKPOINT_NAME if config.checkpoint.is_dir() else config.checkpoint
+    )["description"]
+    optimizer = make_optimizer(encoder, settings)
+    progress = optimize(encoder, optimizer, step, stream, settings, config.out, about, config.resume and going_on)
+
+    encoder.eval()
+    measure = partial(evaluate, decode=frontal, render=make_renderer("vertex"), dataset=corpus, indices=test)
+    share = [shares(network, corpus, test, whole) for network in (start, encoder)]
+    sources = [corpus.sources[i] for i in test]
+    groups = {"all": [True] * len(test), **{name: [s == name for s in sources] for name in sorted(set(sources))}}
+    facts = {
+        "data": f"{config.data}: {len(targets.fits)} photographs of {len(targets.people)} people fitted and pooled",
+        "training": f"{progress.iteration} iterations of {config.batch_size} in {progress.seconds / 60:.1f} min, from "
+        f"{config.checkpoint}; before: that encoder",
+        "variance within people": ", ".join(f"{b} {share[0][b]:.2f} → {share[1][b]:.2f}" for b in IDENTITY_BLOCKS)
+        + " of the total, over held-out people with several photographs; less is steadier",
+        "commit": version,
+    }
+    report = Report("Pooled regression of shape and reflectance", facts, groups, measure(start), measure(encoder))
+    draw_curves(config.out / "metrics.jsonl", config.out / "curves.png", CURVES)
+    shown = [test[:: max(1, len(test) // count)][:count] for count in (SHOWN, MESHES)]
+    draw_faces(encoder, whole, make_renderer("cpu"), corpus, shown[0], config.out / "faces.png")
+    written = report.write(config.out, write_meshes(encoder, whole, corpus, shown[1], config.out))
+    print(report.table(), f"\nvariance within people: {facts['variance within people']}\nThe report is {written}")
+
+
+if __name__ == "__main__":
+    try:
+        main(tyro.cli(Config, description=__doc__))
+    except (ValueError, OSError, DivergenceError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; --resume goes on from what is in --out", file=sys.stderr)
+        sys.exit(130)

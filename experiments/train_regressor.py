@@ -1,0 +1,138 @@
+"""Train the iterative regressor of Richardson et al. 2016/17 (coarse network): supervised, on synthetic faces only.
+
+    python experiments/train_regressor.py --out runs/richardson
+    python experiments/train_regressor.py --photographs CORPUS --feedback depth   # report on photographs too
+
+It estimates pose, shape and expression. For the photometric error it gets the average reflectance and the light that
+fits each photograph best, and so does the average face that it is compared with. Writes checkpoint.pt, config.json,
+metrics.jsonl, TensorBoard's files, report.md, pictures and meshes into --out.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import torch
+import tyro
+
+from mofa3d import Camera, Decoder, SemanticCode
+from mofa3d.baselines.feedback import draw_feedback
+from mofa3d.baselines.light import with_light
+from mofa3d.baselines.recipe import RunConfig, make_adam, open_faces, require_codes, write_record
+from mofa3d.baselines.richardson import IterativeRegressor, RegressorDescription, geometry_gram, regression_losses
+from mofa3d.checkpoints import claim_folder
+from mofa3d.data.augment import AugmentConfig
+from mofa3d.data.batches import batches
+from mofa3d.data.folder import open_corpus
+from mofa3d.data.split import train_and_test
+from mofa3d.encoders import OutputScales
+from mofa3d.environment import check_device, commit
+from mofa3d.evaluation import average_face, evaluate
+from mofa3d.models.makehuman.cache import cache_directory
+from mofa3d.report import Report, draw_curves, draw_faces, write_meshes
+from mofa3d.training import Batch, DivergenceError, Step, optimize
+from renderers import make_renderer
+
+CURVES = {"geometry": "geometry, all iterations (mm²)", "pose": "pose, all iterations", "last": "geometry, last (mm²)"}
+SHOWN, MESHES = 16, 3
+
+
+@dataclass(frozen=True)
+class Config(RunConfig):
+    out: Path = Path("runs/richardson")
+    learning_rate: float = 3e-4
+    geometry: float = 0.02
+    """Weight of the mean squared vertex distance, mm²."""
+    pose: float = 1.0
+    """Weight of the pose's squared error, in units of `scales`."""
+    refinements: int = 3
+    """How often the network looks at its own answer; the first time, at the average face."""
+    feedback: Literal["normals", "depth"] = "normals"
+    """What is drawn of its answer."""
+    encoder: str = "mobilenet_v2"
+    encoder_weights: str = "auto"
+    """File of pretrained weights, "auto" (ImageNet for mobilenet_v2) or "none"."""
+    input_size: int = 112
+    scales: OutputScales = field(default_factory=OutputScales)
+    photographs: str = ""
+    """A folder or corpus of photographs to report on as well; nothing is learned from them."""
+
+
+def main(config: Config) -> None:
+    check_device(config.device)
+    torch.manual_seed(config.seed)
+    model = config.load_model()
+    path = str(Path(config.model_path).resolve()) if config.model_path else ""
+    about = RegressorDescription(
+        config.model, path, model.fingerprint(), config.encoder, config.input_size, config.refinements,
+        config.feedback, config.scales,
+    )  # fmt: skip
+    raster = make_renderer("cpu", antialias=False)
+    face = model.restrict(model.frontal)
+    draw = draw_feedback(config.feedback, Decoder(face, Camera(config.input_size)), raster)
+    weights = None if config.encoder_weights == "none" else config.encoder_weights
+    network = IterativeRegressor(about, model.sizes, draw, weights).to(config.device)
+    claim_folder(config.out, config.resume)
+    faces = open_faces(config, model, raster, cache_directory())
+    require_codes(faces.dataset, model, config.data)
+    version = commit()
+    write_record(config.out, config, about.to_dict(), version)
+    gram = geometry_gram(model).to(config.device)
+
+    def step(batch: Batch, _iteration: int) -> Step:
+        true = SemanticCode.from_vector(batch["code"], model.sizes)
+        answers = [SemanticCode.from_vector(code, model.sizes) for code in network.estimates(batch["image"])]
+        losses = [regression_losses(code, true, gram, config.scales) for code in answers]
+        terms = {name: sum(loss[name] for loss in losses) / len(losses) for name in losses[0]}
+        total = config.geometry * terms["geometry"].mean() + config.pose * terms["pose"].mean()
+        return Step(terms, total, lambda: {"last": losses[-1]["geometry"]})
+
+    # A mirrored face has another code than its original.
+    options = {"changes": AugmentConfig(mirror=0.0), "shards": faces.dataset.shards_of(faces.train)}
+    stream = partial(
+        batches, faces.dataset, faces.train, config.batch_size, config.seed, device=config.device, **options
+    )
+    optimizer = make_adam(network, config)
+    progress = optimize(network, optimizer, step, stream, config, config.out, about.to_dict(), config.resume)
+
+    frontal, whole = Decoder(face, Camera()), Decoder(model, Camera())
+    start, encode = (with_light(e, frontal) for e in (average_face(frontal), network.cpu().eval()))
+    measure = partial(evaluate, decode=frontal, render=make_renderer("vertex"))
+    facts = {
+        "data": faces.fact,
+        "training": f"{progress.iteration} iterations of {config.batch_size} in {progress.seconds / 60:.1f} min, "
+        "supervised by the true codes",
+        "network": f"{about.encoder} at {about.input_size} px, {about.iterations} times, feedback: {about.feedback}",
+        "colours": "average reflectance, light by least squares on each photograph, before and after",
+        "commit": version,
+    }
+    tests = {"synthetic": (faces.dataset, faces.test)}
+    if config.photographs:
+        corpus = open_corpus(Path(config.photographs), cache_directory())
+        _, held = train_and_test(corpus.identities, corpus.held_out.tolist(), config.photographs)
+        tests["photographs"] = (corpus, held)
+    for name, (dataset, indices) in tests.items():
+        out = config.out if name == "synthetic" else config.out / name
+        out.mkdir(exist_ok=True)
+        before, after = (measure(e, dataset=dataset, indices=indices) for e in (start, encode))
+        found = Report(f"Iterative regressor, {name}", facts, {"all": [True] * len(indices)}, before, after)
+        draw_curves(config.out / "metrics.jsonl", out / "curves.png", CURVES)
+        shown = [indices[:: max(1, len(indices) // count)][:count] for count in (SHOWN, MESHES)]
+        draw_faces(encode, whole, make_renderer("cpu"), dataset, shown[0], out / "faces.png")
+        report = found.write(out, write_meshes(encode, whole, dataset, shown[1], out))
+        print(found.table(), f"\nThe report is {report}")
+
+
+if __name__ == "__main__":
+    try:
+        main(tyro.cli(Config, description=__doc__))
+    except (ValueError, OSError, DivergenceError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("stopped; --resume goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,71 @@
+"""Open what the programs of the compared systems trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from mofa3d.baselines.conv_autoencoder import ConvAutoencoder
+from mofa3d.baselines.feedback import draw_feedback
+from mofa3d.baselines.learned_decoder import LearnedDecoder
+from mofa3d.baselines.richardson import SYSTEM, IterativeRegressor, RegressorDescription
+from mofa3d.camera import Camera
+from mofa3d.checkpoints import CHECKPOINT_NAME, Description
+from mofa3d.decoder import Decoder
+from mofa3d.scene import Renderer
+from mofa3d.training import load_weights, read_checkpoint
+
+
+def open_autoencoder(run: Path) -> ConvAutoencoder:
+    """The network of `experiments/train_autoencoder.py`, ready to use.
+
+    Raises:
+        ValueError: no readable checkpoint, or one of another system.
+    """
+    content, path = _read(run, "autoencoder")
+    about = content["description"]
+    return _filled(ConvAutoencoder(about["image_size"], about["code_size"]), content, path)
+
+
+def open_learned_decoder(run: Path) -> LearnedDecoder:
+    """The network of `experiments/train_conv_decoder.py`, ready to use.
+
+    Raises:
+        ValueError: no readable checkpoint, or one of another system.
+    """
+    content, path = _read(run, "conv_decoder")
+    about = content["description"]
+    return _filled(LearnedDecoder(about["image_size"], about["code_size"]), content, path)
+
+
+def open_regressor(run: Path, render: Renderer) -> tuple[IterativeRegressor, Decoder]:
+    """The network of `experiments/train_regressor.py`, ready to use, and the decoder of its codes.
+
+    Args:
+        run: the training's folder, or its checkpoint.
+        render: a raster backend with a black background, which draws the network's answers for it.
+
+    Raises:
+        ValueError: no readable checkpoint, one of another system, or of another version of the face model.
+    """
+    content, path = _read(run, SYSTEM)
+    about = RegressorDescription.from_dict(content["description"])
+    model = Description(about.model, about.model_path, about.fingerprint).load_model()
+    small = Decoder(model.restrict(model.frontal), Camera(about.input_size))
+    network = IterativeRegressor(about, model.sizes, draw_feedback(about.feedback, small, render))
+    return _filled(network, content, path), Decoder(model, Camera())
+
+
+def _read(run: Path, system: str) -> tuple[dict, Path]:
+    path = run / CHECKPOINT_NAME if run.is_dir() else run
+    content = read_checkpoint(path)
+    found = content["description"].get("system", "mofa")
+    if found != system:
+        raise ValueError(f"{path} holds the system {found!r}, not {system!r}; give a run of that one")
+    return content, path
+
+
+def _filled(network: nn.Module, content: dict, path: Path) -> nn.Module:
+    load_weights(network, content, path)
+    return network.eval()
