@@ -19,6 +19,7 @@ from tqdm import tqdm
 from mofa3d import losses, metrics
 from mofa3d.decoder import Decoder
 from mofa3d.encoders import Encoder
+from mofa3d.optimizers import Adadelta
 from mofa3d.scene import Renderer, Rendering, Scene
 from mofa3d.semantic_code import SemanticCode
 
@@ -82,7 +83,7 @@ class TrainingConfig:
 
 def make_optimizer(encoder: Encoder, config: TrainingConfig) -> torch.optim.Optimizer:
     groups = encoder.parameter_groups(config.learning_rate, config.depth_learning_rate)
-    return torch.optim.Adam(groups, fused=True) if config.optimizer == "adam" else torch.optim.Adadelta(groups)
+    return torch.optim.Adam(groups, fused=True) if config.optimizer == "adam" else Adadelta(groups)
 
 
 def compute_losses(
