@@ -4,303 +4,312 @@ Images lie side by side: every number is a row of `LANES` numbers, one per image
 The triangles around a vertex are then found once for all images, and gathering from them moves whole rows.
 
 Triangles come by vertex: vertex i has (i, corners[k, 0], corners[k, 1]) with k from starts[i] to starts[i + 1].
+
+Vertices are done in blocks of `BLOCK`, so that a block's part of a basis stays in the cache between the way there and
+the way back. Runs start at multiples of it, and bases have rows of zeros up to the next multiple.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numba import njit
 
-from mofa3d.harmonics import AMBIENT
-from mofa3d.simd import LANES, above, at_least, load, root, store
+from mofa3d.simd import LANES, above, at_least, fill, load, root, store
+from mofa3d.vertex_kernels import (
+    HALF,
+    ONE,
+    OPTIONS,
+    SIX,
+    add,
+    from_origin,
+    irradiance,
+    irradiance_back,
+    load_vector,
+    move_back,
+    to_camera,
+    turn_back,
+)
 
-# Not "nnan" and "ninf": a NaN must come through, or a diverged training would go unnoticed.
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "arcp", "nsz"}}
+BLOCK = 8  # vertices
+ROWS = 3 * BLOCK
 
-_F = np.float32
-ZERO, ONE, HALF, TWO, THREE, SIX = _F(0), _F(1), _F(0.5), _F(2), _F(3), _F(6)
-SHORTEST = _F(1e-12)  # length of a sum of face normals below which there is no normal
-LEAST_SQUARE = _F(1e-12)  # of a colour distance, as in `mofa3d.losses.residuals`
-EVEN = _F(AMBIENT)
-# Factors of the nine functions of `mofa3d.harmonics`.
-LINEAR, PRODUCT, ZONAL = _F(2 / math.sqrt(3)), _F(math.sqrt(15) / 4), _F(math.sqrt(5) / 8)
-
-# Rows of what is given for each image.
-ROTATION, TRANSLATION, LIGHT, WEIGHT, GIVEN = 0, 9, 12, 39, 40
-# Rows of the sums over vertices: gradients of the first three, weights times errors, weights.
+# Rows of `given` after pose and light, and of `sums` after their gradients.
+WEIGHT, GIVEN = 39, 40
 ERROR, COUNTED, SUMS = 39, 40, 41
 
-
-@njit(**_OPTIONS)
-def spread(start, stop, columns, means, rows):
-    """rows[row, image] = columns[image, row] + means[row]."""
-    for row in range(start, stop):
-        for lane in range(columns.shape[0]):
-            rows[row, lane] = columns[lane, row] + means[row]
+ZERO = np.float32(0)
+SHORTEST = np.float32(1e-12)  # length of a sum of face normals below which there is no normal
+LEAST_SQUARE = np.float32(1e-12)  # of a colour distance, as in `mofa3d.losses.residuals`
 
 
-@njit(**_OPTIONS)
-def project(start, stop, given, vertices, focal, rest_distance, half, pixels):
-    """Fill the pixels (two rows each) of vertices."""
-    for i in range(start, stop):
-        px, py, pz = _to_camera(*_offset(vertices, i, given), given)
-        scale = focal / (rest_distance - pz)
-        store(pixels, 2 * i, half + scale * px)
-        store(pixels, 2 * i + 1, half - scale * py)
+@njit(**OPTIONS)
+def decode(start, stop, means, basis, code, given, focal, rest_distance, half, vertices, pixels):
+    """Fill the vertices (model space) and, unless it has no rows, their projected pixels, two rows each."""
+    for i in range(start, stop, BLOCK):
+        combine(means, basis, code, 3 * i, vertices, 3 * i)
+    if len(pixels):
+        for i in range(start, stop):
+            x, y, z = to_camera(from_origin(load_vector(vertices, 3 * i), given), given)
+            scale = focal / (rest_distance - z)
+            store(pixels, 2 * i, half + scale * x)
+            store(pixels, 2 * i + 1, half - scale * y)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
+def combine(means, basis, code, first, rows, at):
+    """rows[at:] = means + basis · code for the `ROWS` rows of a block from `first` on."""
+    for part in range(0, ROWS, 8):
+        i = first + part
+        # Eight sums at a time hide the time that each addition takes. The means come last: they are far larger than the
+        # rest, and every sum is rounded.
+        a, b, c, d, e, f, g, h = (fill(ZERO),) * 8
+        for k in range(basis.shape[1]):
+            number = load(code, k)
+            a += basis[i, k] * number
+            b += basis[i + 1, k] * number
+            c += basis[i + 2, k] * number
+            d += basis[i + 3, k] * number
+            e += basis[i + 4, k] * number
+            f += basis[i + 5, k] * number
+            g += basis[i + 6, k] * number
+            h += basis[i + 7, k] * number
+        j = at + part
+        store(rows, j, a + means[i])
+        store(rows, j + 1, b + means[i + 1])
+        store(rows, j + 2, c + means[i + 2])
+        store(rows, j + 3, d + means[i + 3])
+        store(rows, j + 4, e + means[i + 4])
+        store(rows, j + 5, f + means[i + 5])
+        store(rows, j + 6, g + means[i + 6])
+        store(rows, j + 7, h + means[i + 7])
+
+
+@njit(**OPTIONS)
+def combine_back(basis, gradients, first, grad_code):
+    """Add to the code's gradient, given that of the `ROWS` rows of a block from `first` on."""
+    for part in range(0, ROWS, 8):
+        i = first + part
+        (a, b, c), (d, e, f) = load_vector(gradients, part), load_vector(gradients, part + 3)
+        g, h = load(gradients, part + 6), load(gradients, part + 7)
+        for k in range(basis.shape[1]):
+            even = basis[i, k] * a + basis[i + 2, k] * c + basis[i + 4, k] * e + basis[i + 6, k] * g
+            odd = basis[i + 1, k] * b + basis[i + 3, k] * d + basis[i + 5, k] * f + basis[i + 7, k] * h
+            add(grad_code, k, even + odd)
+
+
+@njit(**OPTIONS)
 def compare(
-    start, stop, given, starts, corners, vertices, reflectance, pixels, images,
+    start, stop, given, starts, corners, vertices, pixels, means, basis, code, images,
     focal, rest_distance, background_cost,
-    sums, grad_vertices, grad_normals, grad_reflectance, grad_areas,
+    sums, grad_code, grad_vertices, grad_normals, grad_areas,
 ):  # fmt: skip
-    """The loss of vertices and its gradients, but for what passes through the positions of neighbours.
+    """The errors of vertices and their gradients, but for what passes through the positions of neighbours.
 
     Args:
         given: pose, light and weight of each image, `GIVEN` rows.
-        vertices: model space.
-        pixels: from `project`, or no rows if samples are not weighted with their areas.
+        vertices, pixels: from `decode`.
+        means, basis, code: of the reflectance.
         images: (B, 3, H, W), at most `LANES`.
-        sums: `SUMS` rows of zeros to add to.
-        grad_vertices, grad_normals, grad_reflectance: to fill; `grad_normals` are with respect to the sums of the face
-            normals around each vertex.
+        sums: `SUMS` rows to add to.
+        grad_code: of the reflectance, to add to.
+        grad_vertices, grad_normals: to fill; the latter with respect to the sum of the face normals around each vertex.
         grad_areas: to fill if there are `pixels`.
     """
-    size, half = _F(images.shape[3]), HALF * _F(images.shape[3])
-    sampled = np.zeros((11, LANES), np.float32)
-    for i in range(start, stop):
-        ox, oy, oz = _offset(vertices, i, given)
-        px, py, pz = _to_camera(ox, oy, oz, given)
-        sx, sy, sz = _normal_sum(i, starts, corners, vertices)
-        mx, my, mz = _to_camera(sx, sy, sz, given)
-        length = at_least(root(mx * mx + my * my + mz * mz), SHORTEST)
-        nx, ny, nz = mx / length, my / length, mz / length
-        depth = rest_distance - pz
-        scale = focal / depth
-        u, w = half + scale * px, half - scale * py
-        store(sampled, 0, u)
-        store(sampled, 1, w)
-        for lane in range(images.shape[0]):
-            _sample(images, lane, sampled)
+    block, sampled = np.zeros((ROWS, LANES), np.float32), np.zeros((11, LANES), np.float32)
+    height, width = np.float32(images.shape[2]), np.float32(images.shape[3])
+    for first in range(start, stop, BLOCK):
+        combine(means, basis, code, 3 * first, block, 0)
+        for i in range(first, min(first + BLOCK, stop)):
+            vertex = from_origin(load_vector(vertices, 3 * i), given)
+            px, py, pz = to_camera(vertex, given)
+            total = _normal_sum(i, starts, corners, vertices)
+            nx, ny, nz = to_camera(total, given)
+            length = at_least(root(nx * nx + ny * ny + nz * nz), SHORTEST)
+            nx, ny, nz = nx / length, ny / length, nz / length
+            normal = nx, ny, nz
+            depth = rest_distance - pz
+            scale = focal / depth
+            u, v = HALF * width + scale * px, HALF * height - scale * py
+            store(sampled, 0, u)
+            store(sampled, 1, v)
+            for lane in range(len(images)):
+                _sample(images, lane, sampled)
 
-        # 𝒱 of Eq. 8, inside the image.
-        seen = above(nz * depth - nx * px - ny * py, ZERO) * _within(u, size) * _within(w, size) * load(given, WEIGHT)
-        weight = seen * _area(i, starts, corners, pixels) if len(pixels) else seen
-        light_0, light_1, light_2 = (
-            _irradiance(nx, ny, nz, given, LIGHT),
-            _irradiance(nx, ny, nz, given, LIGHT + 1),
-            _irradiance(nx, ny, nz, given, LIGHT + 2),
-        )
-        r0, r1, r2 = load(reflectance, 3 * i), load(reflectance, 3 * i + 1), load(reflectance, 3 * i + 2)
-        d0, d1, d2 = load(sampled, 2) - r0 * light_0, load(sampled, 3) - r1 * light_1, load(sampled, 4) - r2 * light_2
-        square = d0 * d0 + d1 * d1 + d2 * d2
-        distance = root(at_least(square, LEAST_SQUARE))
-        _add(sums, ERROR, weight * distance)
-        _add(sums, COUNTED, weight)
-        if len(pixels):
-            store(grad_areas, i, seen * (distance - background_cost))
+            # 𝒱 of Eq. 8, inside the image.
+            seen = above(nz * depth - nx * px - ny * py, ZERO) * _within(u, width) * _within(v, height)
+            seen = seen * load(given, WEIGHT)
+            weight = seen * _area(i, starts, corners, pixels) if len(pixels) else seen
+            at = 3 * (i - first)
+            (r, g, b), light_r = load_vector(block, at), irradiance(normal, given, 0)
+            light_g, light_b = irradiance(normal, given, 1), irradiance(normal, given, 2)
+            image_r, image_g, image_b = load_vector(sampled, 2)
+            dr, dg, db = image_r - r * light_r, image_g - g * light_g, image_b - b * light_b
+            square = dr * dr + dg * dg + db * db
+            distance = root(at_least(square, LEAST_SQUARE))
+            add(sums, ERROR, weight * distance)
+            add(sums, COUNTED, weight)
+            if len(pixels):
+                store(grad_areas, i, seen * (distance - background_cost))
 
-        slope = above(square, LEAST_SQUARE) * weight / distance
-        d0, d1, d2 = slope * d0, slope * d1, slope * d2
-        store(grad_reflectance, 3 * i, -d0 * light_0)
-        store(grad_reflectance, 3 * i + 1, -d1 * light_1)
-        store(grad_reflectance, 3 * i + 2, -d2 * light_2)
-        ax, ay, az = _light_back(nx, ny, nz, given, sums, LIGHT, -d0 * r0)
-        bx, by, bz = _light_back(nx, ny, nz, given, sums, LIGHT + 1, -d1 * r1)
-        cx, cy, cz = _light_back(nx, ny, nz, given, sums, LIGHT + 2, -d2 * r2)
-        gx, gy, gz = ax + bx + cx, ay + by + cy, az + bz + cz
-        # Where there is no normal, its length is a constant.
-        along = (gx * nx + gy * ny + gz * nz) * above(length, SHORTEST)
-        gx, gy, gz = (gx - along * nx) / length, (gy - along * ny) / length, (gz - along * nz) / length
-        hx = scale * (d0 * load(sampled, 5) + d1 * load(sampled, 6) + d2 * load(sampled, 7))
-        hy = -scale * (d0 * load(sampled, 8) + d1 * load(sampled, 9) + d2 * load(sampled, 10))
-        hz = (hx * px + hy * py) / depth
-        _move_back(i, ox, oy, oz, hx, hy, hz, given, sums, grad_vertices)
-        _turn_back(sx, sy, sz, gx, gy, gz, sums)
-        _store_turned(gx, gy, gz, given, grad_normals, i)
+            slope = above(square, LEAST_SQUARE) * weight / distance
+            dr, dg, db = slope * dr, slope * dg, slope * db
+            store(block, at, -dr * light_r)
+            store(block, at + 1, -dg * light_g)
+            store(block, at + 2, -db * light_b)
+            rx, ry, rz = irradiance_back(normal, -dr * r, given, sums, 0)
+            gx, gy, gz = irradiance_back(normal, -dg * g, given, sums, 1)
+            bx, by, bz = irradiance_back(normal, -db * b, given, sums, 2)
+            gx, gy, gz = rx + gx + bx, ry + gy + by, rz + gz + bz
+            # Where there is no normal, its length is a constant.
+            along = (gx * nx + gy * ny + gz * nz) * above(length, SHORTEST)
+            along_normal = (gx - along * nx) / length, (gy - along * ny) / length, (gz - along * nz) / length
+            _store_vector(grad_normals, 3 * i, turn_back(total, along_normal, given, sums))
 
-
-@njit(**_OPTIONS)
-def _offset(vertices, i, given):
-    """From the camera-space origin to a vertex, in model space."""
-    return (
-        load(vertices, 3 * i) - load(given, TRANSLATION),
-        load(vertices, 3 * i + 1) - load(given, TRANSLATION + 1),
-        load(vertices, 3 * i + 2) - load(given, TRANSLATION + 2),
-    )
+            xr, xg, xb = load_vector(sampled, 5)
+            yr, yg, yb = load_vector(sampled, 8)
+            moved = _unproject(dr * xr + dg * xg + db * xb, dr * yr + dg * yg + db * yb, px, py, depth, scale)
+            _store_vector(grad_vertices, 3 * i, move_back(vertex, moved, given, sums))
+        combine_back(basis, block, 3 * first, grad_code)
 
 
-@njit(**_OPTIONS)
-def _to_camera(x, y, z, given):
-    # Points are rows: times R is R⁻¹.
-    return (
-        x * load(given, ROTATION) + y * load(given, ROTATION + 3) + z * load(given, ROTATION + 6),
-        x * load(given, ROTATION + 1) + y * load(given, ROTATION + 4) + z * load(given, ROTATION + 7),
-        x * load(given, ROTATION + 2) + y * load(given, ROTATION + 5) + z * load(given, ROTATION + 8),
-    )
+@njit(**OPTIONS)
+def compare_back(
+    start, stop, given, starts, corners, vertices, pixels, basis, focal, rest_distance,
+    grad_normals, grad_areas, grad_vertices, sums, grad_code,
+):  # fmt: skip
+    """Add to the gradients of pose and of the geometry's code.
+
+    Args:
+        given, vertices, pixels, grad_normals, grad_areas: as in `compare`; they are 0 at vertices that do not count.
+        basis: of the geometry.
+        grad_vertices: what does not pass through neighbours.
+        sums, grad_code: to add to.
+    """
+    block = np.zeros((ROWS, LANES), np.float32)
+    for first in range(start, stop, BLOCK):
+        for i in range(first, min(first + BLOCK, stop)):
+            x, y, z = load_vector(grad_vertices, 3 * i)
+            ax, ay, az = _through_normals(i, starts, corners, vertices, grad_normals)
+            x, y, z = x + ax, y + ay, z + az
+            if len(pixels):
+                vertex = from_origin(load_vector(vertices, 3 * i), given)
+                px, py, pz = to_camera(vertex, given)
+                gu, gv = _through_areas(i, starts, corners, pixels, grad_areas)
+                depth = rest_distance - pz
+                ax, ay, az = move_back(vertex, _unproject(gu, gv, px, py, depth, focal / depth), given, sums)
+                x, y, z = x + ax, y + ay, z + az
+            _store_vector(block, 3 * (i - first), (x, y, z))
+        for row in range(3 * (stop - first), ROWS):
+            store(block, row, fill(ZERO))
+        combine_back(basis, block, 3 * first, grad_code)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
+def _store_vector(rows, at, vector):
+    store(rows, at, vector[0])
+    store(rows, at + 1, vector[1])
+    store(rows, at + 2, vector[2])
+
+
+@njit(**OPTIONS)
 def _normal_sum(i, starts, corners, vertices):
-    x, y, z = load(vertices, 3 * i), load(vertices, 3 * i + 1), load(vertices, 3 * i + 2)
-    sx, sy, sz = x * ZERO, y * ZERO, z * ZERO
+    x, y, z = load_vector(vertices, 3 * i)
+    sx, sy, sz = fill(ZERO), fill(ZERO), fill(ZERO)
     for k in range(starts[i], starts[i + 1]):
-        b, c = 3 * corners[k, 0], 3 * corners[k, 1]
-        ux, uy, uz = load(vertices, b) - x, load(vertices, b + 1) - y, load(vertices, b + 2) - z
-        vx, vy, vz = load(vertices, c) - x, load(vertices, c + 1) - y, load(vertices, c + 2) - z
-        sx += uy * vz - uz * vy
-        sy += uz * vx - ux * vz
-        sz += ux * vy - uy * vx
+        bx, by, bz = load_vector(vertices, 3 * corners[k, 0])
+        cx, cy, cz = load_vector(vertices, 3 * corners[k, 1])
+        bx, by, bz, cx, cy, cz = bx - x, by - y, bz - z, cx - x, cy - y, cz - z
+        sx, sy, sz = sx + (by * cz - bz * cy), sy + (bz * cx - bx * cz), sz + (bx * cy - by * cx)
     return sx, sy, sz
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
+def _through_normals(i, starts, corners, vertices, grad_normals):
+    """The gradient of a vertex's position from the normals around it.
+
+    A triangle's sum is (b − a) × (c − a) = a × b + b × c + c × a. Its gradient with respect to a is (b − c) × g with
+    the g of its three corners.
+    """
+    x, y, z = fill(ZERO), fill(ZERO), fill(ZERO)
+    ax, ay, az = load_vector(grad_normals, 3 * i)
+    for k in range(starts[i], starts[i + 1]):
+        b, c = 3 * corners[k, 0], 3 * corners[k, 1]
+        (bx, by, bz), (cx, cy, cz) = load_vector(vertices, b), load_vector(vertices, c)
+        ux, uy, uz = bx - cx, by - cy, bz - cz
+        (bx, by, bz), (cx, cy, cz) = load_vector(grad_normals, b), load_vector(grad_normals, c)
+        gx, gy, gz = ax + bx + cx, ay + by + cy, az + bz + cz
+        x, y, z = x + (uy * gz - uz * gy), y + (uz * gx - ux * gz), z + (ux * gy - uy * gx)
+    return x, y, z
+
+
+@njit(**OPTIONS)
 def _area(i, starts, corners, pixels):
     """A third of the areas of the triangles around a vertex that are turned to the camera."""
-    x, y = load(pixels, 2 * i), load(pixels, 2 * i + 1)
-    total = x * ZERO
+    total = fill(ZERO)
     for k in range(starts[i], starts[i + 1]):
-        b, c = 2 * corners[k, 0], 2 * corners[k, 1]
-        total += at_least(_doubled(x, y, pixels, b, c), ZERO)
+        total += at_least(_doubled_area(pixels, 2 * i, 2 * corners[k, 0], 2 * corners[k, 1]), ZERO)
     return total / SIX
 
 
-@njit(**_OPTIONS)
-def _doubled(x, y, pixels, b, c):
+@njit(**OPTIONS)
+def _through_areas(i, starts, corners, pixels, grad_areas):
+    """The gradient of a vertex's pixel from the areas around it."""
+    gu, gv = fill(ZERO), fill(ZERO)
+    own = load(grad_areas, i)
+    for k in range(starts[i], starts[i + 1]):
+        b, c = corners[k, 0], corners[k, 1]
+        turned = above(_doubled_area(pixels, 2 * i, 2 * b, 2 * c), ZERO)
+        gradient = turned * (own + load(grad_areas, b) + load(grad_areas, c)) / SIX
+        gu += gradient * (load(pixels, 2 * c + 1) - load(pixels, 2 * b + 1))
+        gv += gradient * (load(pixels, 2 * b) - load(pixels, 2 * c))
+    return gu, gv
+
+
+@njit(**OPTIONS)
+def _doubled_area(pixels, a, b, c):
     """Twice the area of a triangle; counter-clockwise faces turn clockwise in pixels, where y points down."""
-    ux, uy = load(pixels, b) - x, load(pixels, b + 1) - y
-    vx, vy = load(pixels, c) - x, load(pixels, c + 1) - y
-    return vx * uy - ux * vy
+    x, y = load(pixels, a), load(pixels, a + 1)
+    bx, by = load(pixels, b) - x, load(pixels, b + 1) - y
+    cx, cy = load(pixels, c) - x, load(pixels, c + 1) - y
+    return cx * by - bx * cy
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
+def _unproject(gu, gv, px, py, depth, scale):
+    """The gradient of a camera-space position, given that of its pixel."""
+    x, y = scale * gu, -scale * gv
+    return x, y, (x * px + y * py) / depth
+
+
+@njit(**OPTIONS)
 def _within(at, size):
-    return (ONE - above(ZERO, at)) * (ONE - above(at, size))
+    return (ONE - above(fill(ZERO), at)) * (ONE - above(at, size))
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _sample(images, lane, sampled):
-    """Fill colour and its derivatives along x and y (rows 2, 5, 8) at the pixel in rows 0 and 1, bilinearly.
+    """Colour and its derivatives along x and y (rows 2, 5, 8) at the pixel in rows 0 and 1, bilinearly.
 
     Border pixels extend outwards.
     """
     x, left, right, moves_x = _between(sampled[0, lane], images.shape[3])
     y, top, bottom, moves_y = _between(sampled[1, lane], images.shape[2])
     for channel in range(3):
-        a, b = images[lane, channel, top, left], images[lane, channel, top, right]
-        c, d = images[lane, channel, bottom, left], images[lane, channel, bottom, right]
-        upper, lower = a + x * (b - a), c + x * (d - c)
-        sampled[2 + channel, lane] = upper + y * (lower - upper)
+        upper, lower = images[lane, channel, top], images[lane, channel, bottom]
+        a, b, c, d = upper[left], upper[right], lower[left], lower[right]
+        over, under = a + x * (b - a), c + x * (d - c)
+        sampled[2 + channel, lane] = over + y * (under - over)
         sampled[5 + channel, lane] = moves_x * (b - a + y * (d - c - b + a))
-        sampled[8 + channel, lane] = moves_y * (lower - upper)
+        sampled[8 + channel, lane] = moves_y * (under - over)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def _between(pixel, count):
     """Fraction and indices of the two pixels around a coordinate, and 0 where it is held at the border, else 1."""
-    last = _F(count - 1)
+    last = np.float32(count - 1)
     at = pixel - HALF
     moves = ONE if ZERO < at < last else ZERO
     at = at if at > ZERO else ZERO  # NaN too: it must not become an index
     at = at if at < last else last
     first = min(int(at), max(count - 2, 0))
-    return at - _F(first), first, min(first + 1, count - 1), moves
-
-
-@njit(**_OPTIONS)
-def _irradiance(x, y, z, given, at):
-    return (
-        EVEN + load(given, at)
-        + LINEAR * (load(given, at + 3) * y + load(given, at + 6) * z + load(given, at + 9) * x)
-        + PRODUCT * (load(given, at + 12) * x * y + load(given, at + 15) * y * z)
-        + ZONAL * load(given, at + 18) * (THREE * z * z - ONE)
-        + PRODUCT * (load(given, at + 21) * x * z + HALF * load(given, at + 24) * (x * x - y * y))
-    )  # fmt: skip
-
-
-@njit(**_OPTIONS)
-def _light_back(x, y, z, given, sums, at, g):
-    """Add g, the gradient of a channel's irradiance, to those of its light; return that of the normal."""
-    _add(sums, at, g)
-    _add(sums, at + 3, g * LINEAR * y)
-    _add(sums, at + 6, g * LINEAR * z)
-    _add(sums, at + 9, g * LINEAR * x)
-    _add(sums, at + 12, g * PRODUCT * (x * y))
-    _add(sums, at + 15, g * PRODUCT * (y * z))
-    _add(sums, at + 18, g * ZONAL * (THREE * z * z - ONE))
-    _add(sums, at + 21, g * PRODUCT * (x * z))
-    _add(sums, at + 24, g * (HALF * PRODUCT) * (x * x - y * y))
-    along_y, along_z, along_x = load(given, at + 3), load(given, at + 6), load(given, at + 9)
-    xy, yz, zz = load(given, at + 12), load(given, at + 15), load(given, at + 18)
-    xz, xx = load(given, at + 21), load(given, at + 24)
-    return (
-        g * (LINEAR * along_x + PRODUCT * (xy * y + xz * z + xx * x)),
-        g * (LINEAR * along_y + PRODUCT * (xy * x + yz * z - xx * y)),
-        g * (LINEAR * along_z + PRODUCT * (yz * y + xz * x) + (ZONAL * SIX) * zz * z),
-    )
-
-
-@njit(**_OPTIONS)
-def _move_back(i, ox, oy, oz, hx, hy, hz, given, sums, grad_vertices):
-    """Take the gradient of a camera-space position back to its vertex, rotation and translation."""
-    _turn_back(ox, oy, oz, hx, hy, hz, sums)
-    _store_turned(hx, hy, hz, given, grad_vertices, i)
-    for axis in range(3):
-        _add(sums, TRANSLATION + axis, -load(grad_vertices, 3 * i + axis))
-
-
-@njit(**_OPTIONS)
-def _turn_back(x, y, z, gx, gy, gz, sums):
-    """Add the gradient of the rotation that turned (x, y, z)."""
-    _add(sums, ROTATION, x * gx)
-    _add(sums, ROTATION + 1, x * gy)
-    _add(sums, ROTATION + 2, x * gz)
-    _add(sums, ROTATION + 3, y * gx)
-    _add(sums, ROTATION + 4, y * gy)
-    _add(sums, ROTATION + 5, y * gz)
-    _add(sums, ROTATION + 6, z * gx)
-    _add(sums, ROTATION + 7, z * gy)
-    _add(sums, ROTATION + 8, z * gz)
-
-
-@njit(**_OPTIONS)
-def _store_turned(gx, gy, gz, given, rows, i):
-    for axis in range(3):
-        at = ROTATION + 3 * axis
-        store(rows, 3 * i + axis, load(given, at) * gx + load(given, at + 1) * gy + load(given, at + 2) * gz)
-
-
-@njit(**_OPTIONS)
-def _add(rows, at, value):
-    store(rows, at, load(rows, at) + value)
-
-
-@njit(**_OPTIONS)
-def pass_to_neighbours(start, stop, starts, corners, vertices, grad_normals, grad_vertices):
-    """Add to the gradients of vertices what comes from the normals around them.
-
-    A triangle's sum is (b − a) × (c − a) = a × b + b × c + c × a, and its gradient with respect to a is (b − c) × g
-    with the g of its three corners.
-    """
-    for i in range(start, stop):
-        x, y, z = load(grad_vertices, 3 * i), load(grad_vertices, 3 * i + 1), load(grad_vertices, 3 * i + 2)
-        ax, ay, az = load(grad_normals, 3 * i), load(grad_normals, 3 * i + 1), load(grad_normals, 3 * i + 2)
-        for k in range(starts[i], starts[i + 1]):
-            b, c = 3 * corners[k, 0], 3 * corners[k, 1]
-            ux, uy, uz = (
-                load(vertices, b) - load(vertices, c),
-                load(vertices, b + 1) - load(vertices, c + 1),
-                load(vertices, b + 2) - load(vertices, c + 2),
-            )
-            gx = ax + load(grad_normals, b) + load(grad_normals, c)
-            gy = ay + load(grad_normals, b + 1) + load(grad_normals, c + 1)
-            gz = az + load(grad_normals, b + 2) + load(grad_normals, c + 2)
-            x += uy * gz - uz * gy
-            y += uz * gx - ux * gz
-            z += ux * gy - uy * gx
-        store(grad_vertices, 3 * i, x)
-        store(grad_vertices, 3 * i + 1, y)
-        store(grad_vertices, 3 * i + 2, z)
+    return at - np.float32(first), np.uint64(first), np.uint64(min(first + 1, count - 1)), moves

@@ -1,7 +1,7 @@
 """Eight float32 numbers that a processor treats as one, as a type for numba kernels.
 
-Whether a compiler turns a loop into such instructions depends on what it can prove about the arrays in it, and mostly it
-cannot. With a type for them there is nothing to prove.
+Whether a compiler turns a loop into such instructions depends on what it can prove about the arrays in it, which is
+mostly too little. With a type for them there is nothing to prove.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def _spread(builder, value):
     """One number in all lanes; lanes as they are."""
     if value.type == ROW:
         return value
-    first = builder.insert_element(ir.Constant(ROW, ir.Undefined), value, ir.IntType(32)(0))
-    return builder.shuffle_vector(first, ir.Constant(ROW, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+    nothing, firsts = ir.Constant(ROW, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(builder.insert_element(nothing, value, ir.IntType(32)(0)), nothing, firsts)
 
 
 def _define(function, name: str) -> None:
@@ -78,6 +78,16 @@ def _type_negation(context):
 @lower_builtin(operator.neg, lanes)
 def _negate(context, builder, signature, arguments):
     return builder.fneg(arguments[0])
+
+
+@intrinsic
+def fill(typing_context, number):
+    """A float32 number in all lanes."""
+
+    def generate(context, builder, signature, arguments):
+        return _spread(builder, arguments[0])
+
+    return lanes(number), generate
 
 
 @intrinsic
