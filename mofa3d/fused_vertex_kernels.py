@@ -6,7 +6,8 @@ The triangles around a vertex are then found once for all images, and gathering 
 Triangles come by vertex: vertex i has (i, corners[k, 0], corners[k, 1]) with k from starts[i] to starts[i + 1].
 
 Vertices are done in blocks of `BLOCK`, so that a block's part of a basis stays in the cache between the way there and
-the way back. Runs start at multiples of it, and bases have rows of zeros up to the next multiple.
+the way back. Runs start at multiples of it, and bases have rows of zeros up to the next multiple. A basis has the
+number of row i for coefficient k at [i // GROUP, k, i % GROUP].
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from mofa3d.vertex_kernels import (
 
 BLOCK = 8  # vertices
 ROWS = 3 * BLOCK
+GROUP = 8  # rows of a basis whose numbers stand side by side: it is then read from one end to the other
 
 # Rows of `given` after pose and light, and of `sums` after their gradients.
 WEIGHT, GIVEN = 39, 40
@@ -58,21 +60,21 @@ def decode(start, stop, means, basis, code, given, focal, rest_distance, half, v
 @njit(**OPTIONS)
 def combine(means, basis, code, first, rows, at):
     """rows[at:] = means + basis · code for the `ROWS` rows of a block from `first` on."""
-    for part in range(0, ROWS, 8):
-        i = first + part
+    for part in range(0, ROWS, GROUP):
+        group, i = basis[(first + part) // GROUP], first + part
         # Eight sums at a time hide the time that each addition takes. The means come last: they are far larger than the
         # rest, and every sum is rounded.
-        a, b, c, d, e, f, g, h = (fill(ZERO),) * 8
-        for k in range(basis.shape[1]):
+        a = b = c = d = e = f = g = h = fill(ZERO)
+        for k in range(group.shape[0]):
             number = load(code, k)
-            a += basis[i, k] * number
-            b += basis[i + 1, k] * number
-            c += basis[i + 2, k] * number
-            d += basis[i + 3, k] * number
-            e += basis[i + 4, k] * number
-            f += basis[i + 5, k] * number
-            g += basis[i + 6, k] * number
-            h += basis[i + 7, k] * number
+            a += group[k, 0] * number
+            b += group[k, 1] * number
+            c += group[k, 2] * number
+            d += group[k, 3] * number
+            e += group[k, 4] * number
+            f += group[k, 5] * number
+            g += group[k, 6] * number
+            h += group[k, 7] * number
         j = at + part
         store(rows, j, a + means[i])
         store(rows, j + 1, b + means[i + 1])
@@ -87,13 +89,13 @@ def combine(means, basis, code, first, rows, at):
 @njit(**OPTIONS)
 def combine_back(basis, gradients, first, grad_code):
     """Add to the code's gradient, given that of the `ROWS` rows of a block from `first` on."""
-    for part in range(0, ROWS, 8):
-        i = first + part
+    for part in range(0, ROWS, GROUP):
+        group = basis[(first + part) // GROUP]
         (a, b, c), (d, e, f) = load_vector(gradients, part), load_vector(gradients, part + 3)
         g, h = load(gradients, part + 6), load(gradients, part + 7)
-        for k in range(basis.shape[1]):
-            even = basis[i, k] * a + basis[i + 2, k] * c + basis[i + 4, k] * e + basis[i + 6, k] * g
-            odd = basis[i + 1, k] * b + basis[i + 3, k] * d + basis[i + 5, k] * f + basis[i + 7, k] * h
+        for k in range(group.shape[0]):
+            even = group[k, 0] * a + group[k, 2] * c + group[k, 4] * e + group[k, 6] * g
+            odd = group[k, 1] * b + group[k, 3] * d + group[k, 5] * f + group[k, 7] * h
             add(grad_code, k, even + odd)
 
 

@@ -106,7 +106,7 @@ class _Tables:
     Attributes:
         frontal_count, count: the number of the former, and of all.
         starts, corners: the triangles around each vertex.
-        geometry_means, geometry_basis: (3 vertices, and rows of zeros up to whole blocks; coefficients).
+        geometry_means, geometry_basis: three rows for each vertex, and rows of zeros up to whole blocks.
         reflectance_means, reflectance_basis: of the frontal vertices only.
     """
 
@@ -115,9 +115,9 @@ class _Tables:
     starts: Int[np.ndarray, "V1"]
     corners: Int[np.ndarray, "C 2"]
     geometry_means: Float[np.ndarray, "R"]
-    geometry_basis: Float[np.ndarray, "R G"]
+    geometry_basis: Float[np.ndarray, "R8 G 8"]
     reflectance_means: Float[np.ndarray, "Q"]
-    reflectance_basis: Float[np.ndarray, "Q A"]
+    reflectance_basis: Float[np.ndarray, "Q8 A 8"]
 
     def runs(self, count: int) -> list[tuple[int, int]]:
         """`RUNS` parts of the first vertices that start at whole blocks."""
@@ -147,9 +147,9 @@ def _make_tables(model: MorphableModel) -> _Tables:
         starts,
         np.ascontiguousarray(others.numpy().astype(np.uint32)),
         _whole_blocks(model.mean_shape[order].flatten()),
-        _whole_blocks(geometry_basis[order].flatten(0, 1)),
+        _grouped(geometry_basis[order].flatten(0, 1)),
         _whole_blocks(model.mean_reflectance[order[:frontal_count]].flatten()),
-        _whole_blocks(model.reflectance_basis[order[:frontal_count]].flatten(0, 1)),
+        _grouped(model.reflectance_basis[order[:frontal_count]].flatten(0, 1)),
     )
 
 
@@ -171,6 +171,14 @@ def _whole_blocks(rows: Float[Tensor, "R *K"]) -> Float[np.ndarray, "Q *K"]:
     padded = rows.new_zeros(-(-len(rows) // ROWS) * ROWS, *rows.shape[1:])
     padded[: len(rows)] = rows
     return padded.numpy()
+
+
+def _grouped(basis: Float[Tensor, "R K"]) -> Float[np.ndarray, "Q K G"]:
+    """A basis in the order in which the kernels read it."""
+    from mofa3d.fused_vertex_kernels import GROUP
+
+    rows = _whole_blocks(basis)
+    return np.ascontiguousarray(rows.reshape(-1, GROUP, rows.shape[1]).transpose(0, 2, 1))
 
 
 class _Compare(torch.autograd.Function):
@@ -215,7 +223,7 @@ def _evaluate(
     grad_geometry, grad_reflectance, grad_around = np.split(sums, parts, axis=1)
 
     vertices, grad_vertices, grad_normals = (
-        np.empty((len(tables.geometry_basis), kernels.LANES), dtype=np.float32) for _ in range(3)
+        np.empty((len(tables.geometry_means), kernels.LANES), dtype=np.float32) for _ in range(3)
     )
     pixels = np.empty((2 * tables.count if loss.area_weights else 0, kernels.LANES), dtype=np.float32)
     grad_areas = np.zeros((len(pixels) // 2, kernels.LANES), dtype=np.float32)
