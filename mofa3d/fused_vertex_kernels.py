@@ -31,7 +31,7 @@ from mofa3d.vertex_kernels import (
     turn_back,
 )
 
-BLOCK = 8  # vertices
+BLOCK = 32  # vertices
 ROWS = 3 * BLOCK
 GROUP = 8  # rows of a basis whose numbers stand side by side: it is then read from one end to the other
 
