@@ -19,6 +19,7 @@ from tqdm import tqdm
 from mofa3d import losses, metrics
 from mofa3d.decoder import Decoder
 from mofa3d.encoders import Encoder
+from mofa3d.fused_vertex_loss import FusedVertexLoss
 from mofa3d.optimizers import Adadelta
 from mofa3d.scene import Renderer, Rendering, Scene
 from mofa3d.semantic_code import SemanticCode
@@ -58,6 +59,7 @@ class TrainingConfig:
         depth_learning_rate: of the row that predicts t_z.
         decay: let the rates fall along a half cosine to a twentieth over the training (with a short warm-up).
         freeze_geometry: steps at the start in which only reflectance and light move.
+        bfloat16: let the encoder's layers but the last compute in it; its weights and their steps stay float32.
         log_every, checkpoint_every: steps.
         loss: weights of the loss.
     """
@@ -70,6 +72,7 @@ class TrainingConfig:
     depth_learning_rate: float = 0.0005
     decay: bool = False
     freeze_geometry: int = 0
+    bfloat16: bool = False
     log_every: int = 10
     checkpoint_every: int = 500
     loss: LossWeights = field(default_factory=LossWeights)
@@ -97,27 +100,58 @@ def compute_losses(
         batch: ``image`` (B, 3, H, W) in 0 to 1, ``landmarks`` (B, 68, 2) px, ``confidence`` (B, 68).
         weights: which losses are on.
     """
-    terms = {
-        "photometric": losses.photometric(rendering, batch["image"], weights.background_cost),
-        "regularizer": losses.regularizer(code),
-    }
+    photometric = losses.photometric(rendering, batch["image"], weights.background_cost)
+    return _collect_losses(code, photometric, scene.landmarks, batch, weights)
+
+
+def _collect_losses(
+    code: SemanticCode, photometric: Tensor, landmarks: Tensor, batch: Batch, weights: LossWeights
+) -> dict[str, Tensor]:
+    terms = {"photometric": photometric, "regularizer": losses.regularizer(code)}
     if weights.landmark:
-        size = scene.camera.image_size
-        terms["landmark"] = losses.landmark(scene.landmarks, batch["landmarks"], batch["confidence"], size)
+        size = batch["image"].shape[-1]
+        terms["landmark"] = losses.landmark(landmarks, batch["landmarks"], batch["confidence"], size)
     if weights.coloured_light:
         terms["coloured_light"] = losses.coloured_light(code)
     return terms
 
 
-@torch.no_grad()
 def compute_errors(scene: Scene, rendering: Rendering, batch: Batch) -> dict[str, Tensor]:
     """The errors that are watched beside the losses, each (B,)."""
-    points = (scene.landmarks, batch["landmarks"], batch["confidence"])
+    with torch.no_grad():
+        return _collect_errors(metrics.photometric_error(rendering, batch["image"]), scene.landmarks, batch)
+
+
+@torch.no_grad()
+def _collect_errors(photometric_error: Tensor, landmarks: Tensor, batch: Batch) -> dict[str, Tensor]:
+    points = (landmarks, batch["landmarks"], batch["confidence"])
     return {
-        "photometric_error": metrics.photometric_error(rendering, batch["image"]),
+        "photometric_error": photometric_error,
         "landmark_error": metrics.landmark_error(*points),
         "area_ratio": metrics.area_ratio(*points),
     }
+
+
+def evaluate_batch(
+    code: SemanticCode,
+    batch: Batch,
+    weights: LossWeights,
+    decode: Decoder,
+    render: Renderer,
+    fused: FusedVertexLoss | None = None,
+) -> tuple[dict[str, Tensor], Callable[[], dict[str, Tensor]]]:
+    """`compute_losses` of a batch, and a function that gives its `compute_errors`.
+
+    Args:
+        fused: does the work of `decode` and `render` where it is given, as far as first derivatives need it.
+    """
+    if fused is not None:
+        seen = fused(code, batch["image"], weights.background_cost)
+        terms = _collect_losses(code, seen.photometric, seen.landmarks, batch, weights)
+        return terms, lambda: _collect_errors(seen.photometric_error, seen.landmarks, batch)
+    scene = decode(code)
+    rendering = render(scene)
+    return compute_losses(code, scene, rendering, batch, weights), lambda: compute_errors(scene, rendering, batch)
 
 
 def without_geometry(code: SemanticCode) -> SemanticCode:
@@ -158,6 +192,7 @@ def train(
     out: Path,
     description: dict,
     resume: bool = False,
+    fused: FusedVertexLoss | None = None,
 ) -> Progress:
     """Train the encoder until `config` says enough.
 
@@ -168,6 +203,7 @@ def train(
         out: folder for ``checkpoint.pt``, ``metrics.jsonl`` and TensorBoard's files.
         description: stored in the checkpoint, so that the encoder can be built again (see `mofa3d.checkpoints`).
         resume: go on from the checkpoint in `out`.
+        fused: see `evaluate_batch`; its numbers must be those of `decode` and `render`.
 
     Raises:
         DivergenceError: a loss that is not finite; the last good checkpoint stays.
@@ -193,12 +229,12 @@ def train(
                 for group, rate in zip(optimizer.param_groups, rates, strict=True):
                     group["lr"] = rate * rate_factor(progress.fraction(config))
             batch = next(stream)
-            code = SemanticCode.from_vector(encoder(batch["image"]), decode.model.sizes)
+            with torch.autocast(batch["image"].device.type, torch.bfloat16, enabled=config.bfloat16):
+                vector = encoder(batch["image"])
+            code = SemanticCode.from_vector(vector, decode.model.sizes)
             if progress.iteration < config.freeze_geometry:
                 code = without_geometry(code)
-            scene = decode(code)
-            rendering = render(scene)
-            terms = compute_losses(code, scene, rendering, batch, config.loss)
+            terms, watched = evaluate_batch(code, batch, config.loss, decode, render, fused)
             total = sum(getattr(config.loss, name) * term.mean() for name, term in terms.items())
             if not torch.isfinite(total):
                 values = {name: float(term.detach().mean()) for name, term in terms.items()}
@@ -213,8 +249,7 @@ def train(
             progress.seconds = time.monotonic() - started
             bar.update(min(progress.seconds, bar.total) - bar.n if config.minutes else 1)
             if progress.iteration % config.log_every == 0:
-                errors = compute_errors(scene, rendering, batch)
-                record(progress, {**terms, **errors, "loss": total[None]}, board, log, bar)
+                record(progress, {**terms, **watched(), "loss": total[None]}, board, log, bar)
             if progress.iteration % config.checkpoint_every == 0:
                 save_checkpoint(out / "checkpoint.pt", encoder, optimizer, progress, description)
     save_checkpoint(out / "checkpoint.pt", encoder, optimizer, progress, description)
