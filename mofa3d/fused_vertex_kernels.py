@@ -146,7 +146,8 @@ def compare(
             light_g, light_b = irradiance(normal, given, 1), irradiance(normal, given, 2)
             image_r, image_g, image_b = load_vector(sampled, 2)
             dr, dg, db = image_r - r * light_r, image_g - g * light_g, image_b - b * light_b
-            square = dr * dr + dg * dg + db * db
+            # No NaN of the pose may be lost because it makes a vertex not count.
+            square = dr * dr + dg * dg + db * db + ZERO * depth
             distance = root(at_least(square, LEAST_SQUARE))
             add(sums, ERROR, weight * distance)
             add(sums, COUNTED, weight)

@@ -16,12 +16,11 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, UInt
 from pytorch3d.transforms import axis_angle_to_matrix
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
 
 from mofa3d import parallel
 from mofa3d.camera import FACE_FRACTION, Camera
@@ -112,8 +111,8 @@ class _Tables:
 
     frontal_count: int
     count: int
-    starts: Int[np.ndarray, "V1"]
-    corners: Int[np.ndarray, "C 2"]
+    starts: UInt[np.ndarray, "V1"]
+    corners: UInt[np.ndarray, "C 2"]
     geometry_means: Float[np.ndarray, "R"]
     geometry_basis: Float[np.ndarray, "R8 G 8"]
     reflectance_means: Float[np.ndarray, "Q"]
@@ -195,8 +194,13 @@ class _Compare(torch.autograd.Function):
         return photometric, error
 
     @staticmethod
-    @once_differentiable
     def backward(ctx, grad_photometric, _):
+        # Not `once_differentiable`, which lets second derivatives pass where the first is a constant factor.
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "the fused loss is differentiable once; for higher derivatives (create_graph=True) use "
+                "Decoder(..., fused=False) and VertexRenderer"
+            )
         (gradient,) = ctx.saved_tensors
         return grad_photometric[:, None] * gradient, None, None, None
 
