@@ -57,7 +57,9 @@ QUICK = TrainingConfig(
     # landmark error of frontal faces ends above its start.
     loss=LossWeights(regularizer=3e-4, coloured_light=0.5, background_cost=0.14),
 )
-QUICK_LANDMARKS = replace(QUICK, freeze_geometry=150, loss=LossWeights(regularizer=1e-4, coloured_light=0.5, landmark=1.0))
+QUICK_LANDMARKS = replace(
+    QUICK, freeze_geometry=150, loss=LossWeights(regularizer=1e-4, coloured_light=0.5, landmark=1.0)
+)
 
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
