@@ -43,8 +43,9 @@ from mofa3d.encoders import Encoder, OutputScales
 from mofa3d.environment import commit
 from mofa3d.evaluation import evaluate
 from mofa3d.fitting import FitConfig, fit_codes
+from mofa3d.objective import Batch
 from mofa3d.report import Report, draw_curves, draw_faces, write_meshes
-from mofa3d.training import Batch, DivergenceError, Step, TrainingConfig, make_optimizer, optimize, read_checkpoint
+from mofa3d.training import DivergenceError, Step, TrainingConfig, make_optimizer, optimize, read_checkpoint
 from renderers import make_renderer
 
 TARGETS = "targets.safetensors"

@@ -33,8 +33,9 @@ from mofa3d.encoders import OutputScales
 from mofa3d.environment import check_device, commit
 from mofa3d.evaluation import average_face, evaluate
 from mofa3d.models.makehuman.cache import cache_directory
+from mofa3d.objective import Batch
 from mofa3d.report import Report, draw_curves, draw_faces, write_meshes
-from mofa3d.training import Batch, DivergenceError, Step, optimize
+from mofa3d.training import DivergenceError, Step, optimize
 from renderers import make_renderer
 
 CURVES = {"geometry": "geometry, all iterations (mm²)", "pose": "pose, all iterations", "last": "geometry, last (mm²)"}

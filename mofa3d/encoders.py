@@ -135,7 +135,10 @@ class Encoder(nn.Module):
             image = nn.functional.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
         normalized = ((image - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         features = self.backbone(normalized)
-        rest, depth = self.head(features), self.depth_head(features)
+        # Codes keep all their digits when a training lets the backbone compute in bfloat16.
+        with torch.autocast(image.device.type, enabled=False):
+            features = features.to(self.head.weight.dtype)
+            rest, depth = self.head(features), self.depth_head(features)
         at = self.depth_index
         return torch.cat([rest[:, :at], depth, rest[:, at:]], dim=1) * self.scales
 

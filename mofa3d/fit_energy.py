@@ -19,9 +19,9 @@ from torch import Tensor
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.jacobian import SampledFace, Samples, landmark_rows, photometric_rows, sample, vertex_derivatives
 from mofa3d.losses import LANDMARKS_46, WEIGHT_EXPRESSION, WEIGHT_REFLECTANCE
+from mofa3d.objective import LossWeights
 from mofa3d.scene import Scene
 from mofa3d.semantic_code import SemanticCode
-from mofa3d.training import LossWeights
 
 SMALLEST = 0.01  # colour distance: a vertex that fits better than this weighs no more than one that fits so
 WORST = math.sqrt(3)  # colour distance of black and white: the error of a face of which nothing is seen

@@ -8,9 +8,9 @@ import torch
 
 from mofa3d.decoder import Decoder
 from mofa3d.encoders import OutputScales
+from mofa3d.objective import Batch, LossWeights, compute_losses
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
-from mofa3d.training import Batch, LossWeights, compute_losses
 
 LEAST_RATE = 0.05  # of the learning rate, in the last step
 
@@ -51,7 +51,7 @@ def fit_codes(
 
     Args:
         codes: where to start.
-        batch: the photographs, see `mofa3d.training.compute_losses`.
+        batch: the photographs, see `mofa3d.objective.compute_losses`.
         decode, render: how an image is formed.
         config: how to fit.
 

@@ -22,8 +22,8 @@ from torch import Tensor
 from mofa3d.decoder import Decoder
 from mofa3d.fit_energy import FitEnergy, NormalEquations, Points
 from mofa3d.jacobian import SampledFace
+from mofa3d.objective import Batch, LossWeights
 from mofa3d.semantic_code import SemanticCode
-from mofa3d.training import Batch, LossWeights
 
 LEAST_DAMPING, MOST_DAMPING = 1e-6, 1e6
 EASE, BRAKE = 4.0, 8.0  # factors on the damping after a step that was taken, and after one that was not

@@ -27,12 +27,19 @@ def split_rows(height: int, images: int) -> list[tuple[int, int]]:
 
 def run(task: Callable[..., object], arguments: Iterable[tuple]) -> None:
     """Call `task(*args)` for every tuple of arguments, on several threads; the first exception is raised."""
-    arguments = list(arguments)
-    threads = min(torch.get_num_threads(), len(arguments))
+    run_in_turn((task, arguments))
+
+
+def run_in_turn(*phases: tuple[Callable[..., object], Iterable[tuple]]) -> None:
+    """`run` several tasks, each when the one before is done, on the same threads."""
+    calls = [(task, list(arguments)) for task, arguments in phases]
+    threads = min(torch.get_num_threads(), max(len(arguments) for _, arguments in calls))
     if threads <= 1:
-        for args in arguments:
-            task(*args)
+        for task, arguments in calls:
+            for args in arguments:
+                task(*args)
         return
     with ThreadPoolExecutor(threads) as pool:
-        for future in [pool.submit(task, *args) for args in arguments]:
-            future.result()
+        for task, arguments in calls:
+            for future in [pool.submit(task, *args) for args in arguments]:
+                future.result()

@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -17,32 +16,13 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from mofa3d import losses, metrics
 from mofa3d.decoder import Decoder
 from mofa3d.encoders import Encoder
-from mofa3d.scene import Renderer, Rendering, Scene
+from mofa3d.fused_vertex_loss import FusedVertexLoss
+from mofa3d.objective import Batch, LossWeights, evaluate_batch
+from mofa3d.optimizers import Adadelta
+from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
-
-Batch = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """Weights of the terms of the loss (Eq. 7).
-
-    Attributes:
-        photometric: w_photo.
-        regularizer: w_reg.
-        landmark: w_land of the surrogate; 0 trains without landmarks.
-        coloured_light: of `mofa3d.losses.coloured_light`; the paper has none.
-        background_cost: see `mofa3d.losses.photometric`; 0 is Eq. 8 as printed.
-    """
-
-    photometric: float = 1.92
-    regularizer: float = 2.9e-5
-    landmark: float = 0.0
-    coloured_light: float = 0.0
-    background_cost: float = 0.0
 
 
 @runtime_checkable
@@ -69,6 +49,7 @@ class TrainingConfig:
         depth_learning_rate: of the row that predicts t_z.
         decay: let the rates fall along a half cosine to a twentieth over the training (with a short warm-up).
         freeze_geometry: steps at the start in which only reflectance and light move.
+        bfloat16: let the encoder's layers but the last compute in it; its weights and their steps stay float32.
         log_every, checkpoint_every: steps.
         loss: weights of the loss.
     """
@@ -81,6 +62,7 @@ class TrainingConfig:
     depth_learning_rate: float = 0.0005
     decay: bool = False
     freeze_geometry: int = 0
+    bfloat16: bool = False
     log_every: int = 10
     checkpoint_every: int = 500
     loss: LossWeights = field(default_factory=LossWeights)
@@ -94,41 +76,7 @@ class TrainingConfig:
 
 def make_optimizer(encoder: Encoder, config: TrainingConfig) -> torch.optim.Optimizer:
     groups = encoder.parameter_groups(config.learning_rate, config.depth_learning_rate)
-    return torch.optim.Adam(groups, fused=True) if config.optimizer == "adam" else torch.optim.Adadelta(groups)
-
-
-def compute_losses(
-    code: SemanticCode, scene: Scene, rendering: Rendering, batch: Batch, weights: LossWeights
-) -> dict[str, Tensor]:
-    """Unweighted losses, each (B,); a loss that is off is absent.
-
-    Args:
-        code: what the encoder said about the batch.
-        scene, rendering: what was made of it.
-        batch: ``image`` (B, 3, H, W) in 0 to 1, ``landmarks`` (B, 68, 2) px, ``confidence`` (B, 68).
-        weights: which losses are on.
-    """
-    terms = {
-        "photometric": losses.photometric(rendering, batch["image"], weights.background_cost),
-        "regularizer": losses.regularizer(code),
-    }
-    if weights.landmark:
-        size = scene.camera.image_size
-        terms["landmark"] = losses.landmark(scene.landmarks, batch["landmarks"], batch["confidence"], size)
-    if weights.coloured_light:
-        terms["coloured_light"] = losses.coloured_light(code)
-    return terms
-
-
-@torch.no_grad()
-def compute_errors(scene: Scene, rendering: Rendering, batch: Batch) -> dict[str, Tensor]:
-    """The errors that are watched beside the losses, each (B,)."""
-    points = (scene.landmarks, batch["landmarks"], batch["confidence"])
-    return {
-        "photometric_error": metrics.photometric_error(rendering, batch["image"]),
-        "landmark_error": metrics.landmark_error(*points),
-        "area_ratio": metrics.area_ratio(*points),
-    }
+    return torch.optim.Adam(groups, fused=True) if config.optimizer == "adam" else Adadelta(groups)
 
 
 def without_geometry(code: SemanticCode) -> SemanticCode:
@@ -184,6 +132,7 @@ def train(
     out: Path,
     description: dict,
     resume: bool = False,
+    fused: FusedVertexLoss | None = None,
 ) -> Progress:
     """Train the encoder until `config` says enough.
 
@@ -194,6 +143,7 @@ def train(
         out: folder for ``checkpoint.pt``, ``metrics.jsonl`` and TensorBoard's files.
         description: stored in the checkpoint, so that the encoder can be built again (see `mofa3d.checkpoints`).
         resume: go on from the checkpoint in `out`.
+        fused: see `mofa3d.objective.evaluate_batch`; its numbers must be those of `decode` and `render`.
 
     Raises:
         DivergenceError: a loss that is not finite; the last good checkpoint stays.
@@ -201,14 +151,14 @@ def train(
     """
 
     def step(batch: Batch, iteration: int) -> Step:
-        code = SemanticCode.from_vector(encoder(batch["image"]), decode.model.sizes)
+        with torch.autocast(batch["image"].device.type, torch.bfloat16, enabled=config.bfloat16):
+            vector = encoder(batch["image"])
+        code = SemanticCode.from_vector(vector, decode.model.sizes)
         if iteration < config.freeze_geometry:
             code = without_geometry(code)
-        scene = decode(code)
-        rendering = render(scene)
-        terms = compute_losses(code, scene, rendering, batch, config.loss)
+        terms, watch = evaluate_batch(code, batch, config.loss, decode, render, fused)
         total = sum(getattr(config.loss, name) * term.mean() for name, term in terms.items())
-        return Step(terms, total, partial(compute_errors, scene, rendering, batch))
+        return Step(terms, total, watch)
 
     return optimize(encoder, make_optimizer(encoder, config), step, batches, config, out, description, resume)
 

@@ -8,10 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mofa3d.camera import FACE_FRACTION
 from mofa3d.scene import Rendering, Scene
-
-# The average frontal face covers about this part of the image, so that area weights sum to about 1 on it, as 1/N does.
-FACE_FRACTION = 0.44
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from conftest import make_code, make_tiny_model
 from mofa3d import Camera, Decoder, SemanticCode, fit_energy, losses, metrics
 from mofa3d.fit_energy import SMALLEST, WORST, FitEnergy, Points, prior_matrix
 from mofa3d.jacobian import SampledFace
-from mofa3d.training import LossWeights
+from mofa3d.objective import LossWeights
 from renderers import make_renderer
 
 CAMERA = Camera(64)

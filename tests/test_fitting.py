@@ -10,7 +10,7 @@ import torch
 from conftest import make_code, make_tiny_model
 from mofa3d import Camera, Decoder, SemanticCode, losses
 from mofa3d.fitting import FitConfig, fit_codes
-from mofa3d.training import LossWeights
+from mofa3d.objective import LossWeights
 from renderers import make_renderer
 
 SIZE = 64

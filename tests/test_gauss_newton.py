@@ -14,7 +14,7 @@ from mofa3d import Camera, Decoder, SemanticCode, metrics
 from mofa3d.fit_energy import FitEnergy, NormalEquations, Points
 from mofa3d.gauss_newton import Fit, GaussNewton, Level, damped_step, garrido, minimize, shrunk, thies
 from mofa3d.jacobian import SampledFace
-from mofa3d.training import LossWeights
+from mofa3d.objective import LossWeights
 from renderers import make_renderer
 
 SIZE = 96

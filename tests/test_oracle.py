@@ -13,9 +13,9 @@ from mofa3d.camera import Camera
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.decoder import Decoder
 from mofa3d.morphable_model import MorphableModel
+from mofa3d.objective import LossWeights, compute_losses
 from mofa3d.scene import Scene
 from mofa3d.semantic_code import SemanticCode
-from mofa3d.training import LossWeights, compute_losses
 from renderers.vertex import VertexRenderer
 
 SIZE = 96

@@ -13,11 +13,12 @@ import torch
 from torch import nn
 
 from conftest import make_code
-from mofa3d import losses, metrics, training
+from mofa3d import losses, metrics, objective, training
 from mofa3d.camera import Camera
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.decoder import Decoder
 from mofa3d.encoders import Encoder
+from mofa3d.fused_vertex_loss import FusedVertexLoss
 from mofa3d.semantic_code import SemanticCode
 from mofa3d.training import DivergenceError, LossWeights, Progress, TrainingConfig
 from renderers.vertex import VertexRenderer
@@ -93,8 +94,8 @@ class TestComputeLosses:
         weights = LossWeights(landmark=1.0, background_cost=0.1)
         scene = decode(code)
         rendering = VertexRenderer()(scene)
-        terms = training.compute_losses(code, scene, rendering, batch, weights)
-        watched = training.compute_errors(scene, rendering, batch)
+        terms = objective.compute_losses(code, scene, rendering, batch, weights)
+        watched = objective.compute_errors(scene, rendering, batch)
         points = (scene.landmarks, batch["landmarks"], batch["confidence"])
         expected = {
             "photometric": losses.photometric(rendering, batch["image"], 0.1),
@@ -112,7 +113,7 @@ class TestComputeLosses:
     def test_a_loss_that_is_off_is_absent(self, decode):
         code = SemanticCode.zeros(4, SIZES)
         scene = decode(code)
-        terms = training.compute_losses(code, scene, VertexRenderer()(scene), make_batch(decode), LossWeights())
+        terms = objective.compute_losses(code, scene, VertexRenderer()(scene), make_batch(decode), LossWeights())
         assert set(terms) == {"photometric", "regularizer"}
 
     def test_watched_errors_carry_no_gradient(self, decode):
@@ -120,8 +121,8 @@ class TestComputeLosses:
         code = code.replace(shape=code.shape.requires_grad_())
         scene, batch = decode(code), make_batch(decode)
         rendering = VertexRenderer()(scene)
-        assert training.compute_losses(code, scene, rendering, batch, LossWeights())["photometric"].requires_grad
-        watched = training.compute_errors(scene, rendering, batch)
+        assert objective.compute_losses(code, scene, rendering, batch, LossWeights())["photometric"].requires_grad
+        watched = objective.compute_errors(scene, rendering, batch)
         assert not any(value.requires_grad for value in watched.values())
 
 
@@ -140,6 +141,31 @@ class TestTrain:
         assert log[-1]["loss"] < 0.5 * log[0]["loss"]
         assert log[-1]["photometric"] < 0.9 * log[0]["photometric"]
         assert log[-1]["landmark_error"] < 0.6 * log[0]["landmark_error"]
+
+    def test_fused_loss_trains_as_decoder_and_renderer_do(self, tiny_model, tmp_path):
+        plain = Decoder(tiny_model, Camera(SIZE), fused=False)
+        fused = FusedVertexLoss(tiny_model, plain.camera, area_weights=True)
+        render, weights = VertexRenderer(area_weights=True), LossWeights(landmark=1.0, background_cost=0.1)
+        settings, encoders = config(iterations=4, loss=weights), []
+        for name, option in {"plain": None, "fused": fused}.items():
+            (tmp_path / name).mkdir()
+            encoders.append(make_encoder())
+            training.train(
+                encoders[-1], plain, render, stream_of(plain), settings, tmp_path / name, {}, fused=option
+            )
+        for ours, theirs in zip(lines(tmp_path / "fused"), lines(tmp_path / "plain"), strict=True):
+            del ours["seconds"], theirs["seconds"]
+            assert ours == pytest.approx(theirs, rel=1e-3)
+        for ours, theirs in zip(encoders[1].parameters(), encoders[0].parameters(), strict=True):
+            torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=0)
+
+    def test_bfloat16_leaves_weights_and_codes_in_float32(self, decode, tmp_path):
+        encoder, _ = run(decode, tmp_path / "a", iterations=3, bfloat16=True)
+        other, _ = run(decode, tmp_path / "b", iterations=3)
+        assert {parameter.dtype for parameter in encoder.parameters()} == {torch.float32}
+        assert lines(tmp_path / "a")[0]["loss"] == lines(tmp_path / "b")[0]["loss"]  # zero outputs
+        assert lines(tmp_path / "a")[2]["loss"] == pytest.approx(lines(tmp_path / "b")[2]["loss"], rel=0.02)
+        assert not torch.equal(encoder.backbone[2].weight, other.backbone[2].weight)
 
     def test_logged_loss_is_the_weighted_sum_of_the_mean_terms(self, decode, tmp_path):
         run(decode, tmp_path, iterations=3, loss=LossWeights(2.0, 0.5, 3.0))

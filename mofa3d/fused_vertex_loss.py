@@ -1,0 +1,270 @@
+"""Decoder, vertex renderer and photometric loss as one operation on the CPU (the paper's single layer).
+
+It gives the numbers and first derivatives of ::
+
+    losses.photometric(VertexRenderer(area_weights)(Decoder(model, camera)(code)), image, background_cost)
+
+many times as fast. A loss is one number per image, so its gradient can be worked out along with it, while a vertex's
+numbers are still in the processor: the backward pass only scales. Nothing of the size of the model stays in between.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt
+from pytorch3d.transforms import axis_angle_to_matrix
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import reverse_cuthill_mckee
+from torch import Tensor, nn
+
+from mofa3d import parallel
+from mofa3d.camera import FACE_FRACTION, Camera
+from mofa3d.morphable_model import MorphableModel
+from mofa3d.semantic_code import SemanticCode
+
+RUNS = 8  # parts that threads share; fixed, so that sums do not depend on the number of threads
+
+
+class VertexLoss(NamedTuple):
+    """What training and its log need of a decoded batch.
+
+    Attributes:
+        photometric: see `mofa3d.losses.photometric`.
+        photometric_error: see `mofa3d.metrics.photometric_error`; not differentiable.
+        landmarks: the 68 iBUG points, pixels.
+    """
+
+    photometric: Float[Tensor, "B"]
+    photometric_error: Float[Tensor, "B"]
+    landmarks: Float[Tensor, "B 68 2"]
+
+
+class FusedVertexLoss:
+    """The photometric loss of a batch of codes, differentiable once with respect to the code.
+
+    Args:
+        model: float32 on the CPU; the parts that matter for the loss are copied.
+        camera: the camera that sees the face.
+        area_weights: as `renderers.vertex.VertexRenderer` has it.
+
+    Raises:
+        ValueError: a model of another type or device.
+    """
+
+    def __init__(self, model: MorphableModel, camera: Camera, area_weights: bool = False) -> None:
+        if model.mean_shape.device.type != "cpu" or model.mean_shape.dtype != torch.float32:
+            raise ValueError(
+                f"the fused loss takes float32 models on the CPU, got {model.mean_shape.dtype} on "
+                f"{model.mean_shape.device}; use Decoder and VertexRenderer"
+            )
+        self.camera, self.area_weights, self.sizes = camera, area_weights, model.sizes
+        self.tables = _make_tables(model)
+        area = FACE_FRACTION * camera.image_size**2
+        self.weight = 1 / area if area_weights else 1 / max(self.tables.frontal_count, 1)
+        geometry = torch.cat([model.shape_basis, model.expression_basis], dim=2)
+        self.landmark_mean = model.landmarks(model.mean_shape[None])[0].flatten()
+        self.landmark_basis = model.landmarks(geometry.flatten(1)[None])[0].reshape(3 * 68, -1)
+
+    def __call__(
+        self, code: SemanticCode, image: Float[Tensor, "B 3 H W"], background_cost: float = 0.0
+    ) -> VertexLoss:
+        """Compare the faces that `code` means with photographs.
+
+        Args:
+            code: float32, of the model's sizes.
+            image: RGB in 0 to 1, of the camera's size; it gets no gradient.
+            background_cost: see `mofa3d.losses.photometric`.
+
+        Raises:
+            ValueError: sizes that do not fit.
+        """
+        if code.sizes != self.sizes:
+            raise ValueError(f"the fused loss was made for codes of {self.sizes}, got {code.sizes}")
+        expected = (len(code), 3, self.camera.image_size, self.camera.image_size)
+        if image.shape != expected:
+            raise ValueError(f"expected images of shape {expected}, as many as codes, got {tuple(image.shape)}")
+        geometry = torch.cat([code.shape, code.expression], dim=1)
+        rotation = axis_angle_to_matrix(code.rotation)
+        light = code.illumination.flatten(1)
+        given = torch.cat([geometry, code.reflectance, rotation.flatten(1), code.translation, light], dim=1)
+        photometric, error = _Compare.apply(given, image, background_cost, self)
+        landmarks = nn.functional.linear(geometry, self.landmark_basis, self.landmark_mean).unflatten(1, (68, 3))
+        landmarks = (landmarks - code.translation[:, None]) @ rotation
+        return VertexLoss(photometric, error, self.camera.project(landmarks))
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """What the kernels take of a model: frontal vertices, then those around them.
+
+    Attributes:
+        frontal_count, count: the number of the former, and of all.
+        starts, corners: the triangles around each vertex.
+        geometry_means, geometry_basis: three rows for each vertex, and rows of zeros up to whole blocks.
+        reflectance_means, reflectance_basis: of the frontal vertices only.
+    """
+
+    frontal_count: int
+    count: int
+    starts: UInt[np.ndarray, "V1"]
+    corners: UInt[np.ndarray, "C 2"]
+    geometry_means: Float[np.ndarray, "R"]
+    geometry_basis: Float[np.ndarray, "R8 G 8"]
+    reflectance_means: Float[np.ndarray, "Q"]
+    reflectance_basis: Float[np.ndarray, "Q8 A 8"]
+
+    def runs(self, count: int) -> list[tuple[int, int]]:
+        """`RUNS` parts of the first vertices that start at whole blocks."""
+        from mofa3d.fused_vertex_kernels import BLOCK
+
+        blocks = -(-count // BLOCK)
+        edges = [min(count, BLOCK * (blocks * i // RUNS)) for i in range(RUNS + 1)]
+        return list(pairwise(edges))
+
+
+def _make_tables(model: MorphableModel) -> _Tables:
+    frontal = model.frontal
+    faces = model.faces[frontal[model.faces].any(dim=1)]
+    order = _order(faces, frontal)
+    place = torch.empty(len(frontal), dtype=torch.long)
+    place[order] = torch.arange(len(order))
+    faces, frontal_count = place[faces], int(frontal.sum())
+    owners = faces.flatten()
+    by_owner = torch.argsort(owners, stable=True)
+    others = torch.stack([faces.roll(-1, 1).flatten(), faces.roll(-2, 1).flatten()], dim=1)[by_owner]
+    starts = np.zeros(len(order) + 1, dtype=np.uint32)
+    starts[1:] = torch.bincount(owners, minlength=len(order)).cumsum(0).numpy()
+    geometry_basis = torch.cat([model.shape_basis, model.expression_basis], dim=2)
+    return _Tables(
+        frontal_count,
+        len(order),
+        starts,
+        np.ascontiguousarray(others.numpy().astype(np.uint32)),
+        _whole_blocks(model.mean_shape[order].flatten()),
+        _grouped(geometry_basis[order].flatten(0, 1)),
+        _whole_blocks(model.mean_reflectance[order[:frontal_count]].flatten()),
+        _grouped(model.reflectance_basis[order[:frontal_count]].flatten(0, 1)),
+    )
+
+
+def _order(faces: Int[Tensor, "F 3"], frontal: Bool[Tensor, "N"]) -> Int[Tensor, "V"]:
+    """Frontal vertices, then the others that faces have; neighbours close together, so that they share the cache."""
+    pairs = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).numpy()
+    pairs = np.concatenate([pairs, pairs[:, ::-1]])
+    graph = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(frontal), len(frontal))).tocsr()
+    order = torch.from_numpy(reverse_cuthill_mckee(graph, symmetric_mode=True).astype(np.int64))
+    around = torch.zeros_like(frontal)
+    around[faces.flatten()] = True
+    return torch.cat([order[frontal[order]], order[(around & ~frontal)[order]]])
+
+
+def _whole_blocks(rows: Float[Tensor, "R *K"]) -> Float[np.ndarray, "Q *K"]:
+    """Rows of zeros added up to the kernels' whole blocks."""
+    from mofa3d.fused_vertex_kernels import ROWS
+
+    padded = rows.new_zeros(-(-len(rows) // ROWS) * ROWS, *rows.shape[1:])
+    padded[: len(rows)] = rows
+    return padded.numpy()
+
+
+def _grouped(basis: Float[Tensor, "R K"]) -> Float[np.ndarray, "Q K G"]:
+    """A basis in the order in which the kernels read it."""
+    from mofa3d.fused_vertex_kernels import GROUP
+
+    rows = _whole_blocks(basis)
+    return np.ascontiguousarray(rows.reshape(-1, GROUP, rows.shape[1]).transpose(0, 2, 1))
+
+
+class _Compare(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, given, image, background_cost, loss):
+        from mofa3d.simd import LANES
+
+        given, images, wanted = given.detach().numpy(), image.detach().contiguous().numpy(), ctx.needs_input_grad[0]
+        groups = [slice(first, first + LANES) for first in range(0, len(given), LANES)]
+        parts = [_evaluate(given[group], images[group], background_cost, loss, wanted) for group in groups]
+        photometric, error, gradient = (torch.cat(values) for values in zip(*parts, strict=True))
+        ctx.save_for_backward(gradient)
+        ctx.mark_non_differentiable(error)
+        return photometric, error
+
+    @staticmethod
+    def backward(ctx, grad_photometric, _):
+        # Not `once_differentiable`, which lets second derivatives pass where the first is a constant factor.
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "the fused loss is differentiable once; for higher derivatives (create_graph=True) use "
+                "Decoder(..., fused=False) and VertexRenderer"
+            )
+        (gradient,) = ctx.saved_tensors
+        return grad_photometric[:, None] * gradient, None, None, None
+
+
+def _evaluate(
+    given: Float[np.ndarray, "B K"],
+    images: Float[np.ndarray, "B 3 H W"],
+    background_cost: float,
+    loss: FusedVertexLoss,
+    with_gradient: bool,
+) -> tuple[Float[Tensor, "B"], Float[Tensor, "B"], Float[Tensor, "B K"]]:
+    """Loss, error and the loss's gradient of as many images as lie side by side."""
+    from mofa3d import fused_vertex_kernels as kernels
+
+    tables, camera = loss.tables, loss.camera
+    batch, size = given.shape
+    rows = np.zeros((size + 1, kernels.LANES), dtype=np.float32)
+    rows[:-1, :batch] = given.T
+    rows[-1] = loss.weight
+    geometry_size, reflectance_size = tables.geometry_basis.shape[1], tables.reflectance_basis.shape[1]
+    parts = geometry_size, geometry_size + reflectance_size
+    geometry, reflectance, around = np.split(rows, parts)
+    sums = np.zeros((RUNS, size + 2, kernels.LANES), dtype=np.float32)
+    grad_geometry, grad_reflectance, grad_around = np.split(sums, parts, axis=1)
+
+    vertices, grad_vertices, grad_normals = (
+        np.empty((len(tables.geometry_means), kernels.LANES), dtype=np.float32) for _ in range(3)
+    )
+    pixels = np.empty((2 * tables.count if loss.area_weights else 0, kernels.LANES), dtype=np.float32)
+    grad_areas = np.zeros((len(pixels) // 2, kernels.LANES), dtype=np.float32)
+    # What is not frontal does not count.
+    grad_vertices[3 * tables.frontal_count :] = 0
+    grad_normals[3 * tables.frontal_count :] = 0
+    focal, distance, half, cost = map(
+        np.float32, (camera.focal, camera.rest_distance, camera.image_size / 2, background_cost)
+    )
+    ring = tables.starts, tables.corners
+
+    def decode(start: int, stop: int) -> None:
+        base = tables.geometry_means, tables.geometry_basis, geometry
+        kernels.decode(start, stop, *base, around, focal, distance, half, vertices, pixels)
+
+    def compare(run: int, start: int, stop: int) -> None:
+        base = tables.reflectance_means, tables.reflectance_basis, reflectance
+        into = grad_around[run], grad_reflectance[run], grad_vertices, grad_normals, grad_areas
+        kernels.compare(
+            start, stop, around, *ring, vertices, pixels, *base, images, focal, distance, cost, *into
+        )
+
+    def compare_back(run: int, start: int, stop: int) -> None:
+        known = grad_normals, grad_areas, grad_vertices
+        into = grad_around[run], grad_geometry[run]
+        kernels.compare_back(
+            start, stop, around, *ring, vertices, pixels, tables.geometry_basis, focal, distance, *known, *into
+        )
+
+    everything = tables.runs(tables.count)
+    phases = [
+        (decode, everything),
+        (compare, [(run, *edges) for run, edges in enumerate(tables.runs(tables.frontal_count))]),
+    ]
+    if with_gradient:
+        phases.append((compare_back, [(run, *edges) for run, edges in enumerate(everything)]))
+    parallel.run_in_turn(*phases)
+    total = torch.from_numpy(sums.sum(axis=0))[:, :batch]
+    error, counted = total[-2], total[-1]
+    return error - background_cost * counted, error / counted, total[:-2].T

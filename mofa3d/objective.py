@@ -1,0 +1,101 @@
+"""What training lowers: the weighted losses of a batch (Eq. 7), and the errors that are watched beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from mofa3d import losses, metrics
+from mofa3d.decoder import Decoder
+from mofa3d.fused_vertex_loss import FusedVertexLoss
+from mofa3d.scene import Renderer, Rendering, Scene
+from mofa3d.semantic_code import SemanticCode
+
+Batch = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the terms of the loss (Eq. 7).
+
+    Attributes:
+        photometric: w_photo.
+        regularizer: w_reg.
+        landmark: w_land of the surrogate; 0 trains without landmarks.
+        coloured_light: of `mofa3d.losses.coloured_light`; the paper has none.
+        background_cost: see `mofa3d.losses.photometric`; 0 is Eq. 8 as printed.
+    """
+
+    photometric: float = 1.92
+    regularizer: float = 2.9e-5
+    landmark: float = 0.0
+    coloured_light: float = 0.0
+    background_cost: float = 0.0
+
+
+def compute_losses(
+    code: SemanticCode, scene: Scene, rendering: Rendering, batch: Batch, weights: LossWeights
+) -> dict[str, Tensor]:
+    """Unweighted losses, each (B,); a loss that is off is absent.
+
+    Args:
+        code: what the encoder said about the batch.
+        scene, rendering: what was made of it.
+        batch: ``image`` (B, 3, H, W) in 0 to 1, ``landmarks`` (B, 68, 2) px, ``confidence`` (B, 68).
+        weights: which losses are on.
+    """
+    photometric = losses.photometric(rendering, batch["image"], weights.background_cost)
+    return _collect_losses(code, photometric, scene.landmarks, batch, weights)
+
+
+def _collect_losses(
+    code: SemanticCode, photometric: Tensor, landmarks: Tensor, batch: Batch, weights: LossWeights
+) -> dict[str, Tensor]:
+    terms = {"photometric": photometric, "regularizer": losses.regularizer(code)}
+    if weights.landmark:
+        size = batch["image"].shape[-1]
+        terms["landmark"] = losses.landmark(landmarks, batch["landmarks"], batch["confidence"], size)
+    if weights.coloured_light:
+        terms["coloured_light"] = losses.coloured_light(code)
+    return terms
+
+
+def compute_errors(scene: Scene, rendering: Rendering, batch: Batch) -> dict[str, Tensor]:
+    """The errors that are watched beside the losses, each (B,)."""
+    with torch.no_grad():
+        return _collect_errors(metrics.photometric_error(rendering, batch["image"]), scene.landmarks, batch)
+
+
+@torch.no_grad()
+def _collect_errors(photometric_error: Tensor, landmarks: Tensor, batch: Batch) -> dict[str, Tensor]:
+    points = (landmarks, batch["landmarks"], batch["confidence"])
+    return {
+        "photometric_error": photometric_error,
+        "landmark_error": metrics.landmark_error(*points),
+        "area_ratio": metrics.area_ratio(*points),
+    }
+
+
+def evaluate_batch(
+    code: SemanticCode,
+    batch: Batch,
+    weights: LossWeights,
+    decode: Decoder,
+    render: Renderer,
+    fused: FusedVertexLoss | None = None,
+) -> tuple[dict[str, Tensor], Callable[[], dict[str, Tensor]]]:
+    """`compute_losses` of a batch, and a function that gives its `compute_errors`.
+
+    Args:
+        fused: does the work of `decode` and `render` where it is given, as far as first derivatives need it.
+    """
+    if fused is not None:
+        seen = fused(code, batch["image"], weights.background_cost)
+        terms = _collect_losses(code, seen.photometric, seen.landmarks, batch, weights)
+        return terms, lambda: _collect_errors(seen.photometric_error, seen.landmarks, batch)
+    scene = decode(code)
+    rendering = render(scene)
+    return compute_losses(code, scene, rendering, batch, weights), lambda: compute_errors(scene, rendering, batch)

@@ -1,0 +1,27 @@
+"""Numba kernels of `mofa3d.optimizers`: one call does one run of elements and releases the GIL."""
+
+from __future__ import annotations
+
+import math
+
+from numba import njit
+
+# Not "nnan" and "ninf": a NaN must come through, or a diverged training would go unnoticed.
+_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "arcp", "nsz"}}
+
+
+@njit(**_OPTIONS)
+def adadelta(values, gradients, square_means, change_means, rate, rho, one_minus_rho, epsilon, decay):
+    """One step of AdaDelta, in place on all but `gradients`; numbers of a wider type than the arrays' halve its speed.
+
+    Reference: Zeiler 2012, "ADADELTA: An Adaptive Learning Rate Method", Algorithm 1, with PyTorch's factor `rate`.
+    """
+    for i in range(values.shape[0]):
+        gradient = gradients[i] + decay * values[i]
+        square_mean = rho * square_means[i] + one_minus_rho * gradient * gradient
+        change_mean = change_means[i]
+        # A root of the quotient, because roots and divisions are what the arithmetic waits for.
+        change = math.sqrt((change_mean + epsilon) / (square_mean + epsilon)) * gradient
+        square_means[i] = square_mean
+        change_means[i] = rho * change_mean + one_minus_rho * change * change
+        values[i] -= rate * change

@@ -1,0 +1,153 @@
+"""Eight float32 numbers that a processor treats as one, as a type for numba kernels.
+
+Whether a compiler turns a loop into such instructions depends on what it can prove about the arrays in it, which is
+mostly too little. With a type for them there is nothing to prove.
+"""
+
+from __future__ import annotations
+
+import operator
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.extending import intrinsic, lower_builtin, models, register_model, type_callable
+
+LANES = 8
+ROW = ir.VectorType(ir.FloatType(), LANES)
+OPERATIONS = {
+    "fadd": (operator.add, operator.iadd),
+    "fsub": (operator.sub, operator.isub),
+    "fmul": (operator.mul, operator.imul),
+    "fdiv": (operator.truediv, operator.itruediv),
+}
+
+
+class LanesType(types.Type):
+    """Type of `LANES` numbers; + - * / and unary minus work lane by lane, also with one number for all lanes."""
+
+    def __init__(self) -> None:
+        super().__init__(name=f"float32x{LANES}")
+
+
+lanes = LanesType()
+
+
+@register_model(LanesType)
+class _LanesModel(models.PrimitiveModel):
+    def __init__(self, manager, frontend_type) -> None:
+        super().__init__(manager, frontend_type, ROW)
+
+
+def _spread(builder, value):
+    """One number in all lanes; lanes as they are."""
+    if value.type == ROW:
+        return value
+    nothing, firsts = ir.Constant(ROW, ir.Undefined), ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(builder.insert_element(nothing, value, ir.IntType(32)(0)), nothing, firsts)
+
+
+def _define(function, name: str) -> None:
+    @type_callable(function)
+    def type_operation(context):
+        def typer(a, b):
+            return lanes if lanes in (a, b) and {a, b} <= {lanes, types.float32} else None
+
+        return typer
+
+    def generate(context, builder, signature, arguments):
+        a, b = (_spread(builder, value) for value in arguments)
+        return getattr(builder, name)(a, b)
+
+    for pair in ((lanes, lanes), (lanes, types.float32), (types.float32, lanes)):
+        lower_builtin(function, *pair)(generate)
+
+
+for _name, _functions in OPERATIONS.items():
+    for _function in _functions:
+        _define(_function, _name)
+
+
+@type_callable(operator.neg)
+def _type_negation(context):
+    def typer(a):
+        return lanes if a == lanes else None
+
+    return typer
+
+
+@lower_builtin(operator.neg, lanes)
+def _negate(context, builder, signature, arguments):
+    return builder.fneg(arguments[0])
+
+
+@intrinsic
+def fill(typing_context, number):
+    """A float32 number in all lanes."""
+
+    def generate(context, builder, signature, arguments):
+        return _spread(builder, arguments[0])
+
+    return lanes(number), generate
+
+
+@intrinsic
+def load(typing_context, rows, index):
+    """rows[index] of an (R, `LANES`) array; an index out of range is not noticed."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.load(_address(context, builder, signature, arguments), align=4)
+
+    return lanes(rows, index), generate
+
+
+@intrinsic
+def store(typing_context, rows, index, value):
+    """rows[index] = value of an (R, `LANES`) array; an index out of range is not noticed."""
+
+    def generate(context, builder, signature, arguments):
+        builder.store(arguments[2], _address(context, builder, signature, arguments), align=4)
+        return context.get_dummy_value()
+
+    return types.void(rows, index, value), generate
+
+
+def _address(context, builder, signature, arguments):
+    array_type, index_type = signature.args[:2]
+    array = context.make_array(array_type)(context, builder, arguments[0])
+    index = context.cast(builder, arguments[1], index_type, types.intp)
+    number = builder.mul(index, ir.IntType(64)(LANES))
+    return builder.bitcast(builder.gep(array.data, [number]), ROW.as_pointer())
+
+
+@intrinsic
+def root(typing_context, value):
+    """Square roots."""
+
+    def generate(context, builder, signature, arguments):
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ROW, [ROW]), f"llvm.sqrt.v{LANES}f32")
+        return builder.call(function, arguments)
+
+    return lanes(value), generate
+
+
+@intrinsic
+def at_least(typing_context, value, bound):
+    """The larger of each number and `bound`; NaN stays."""
+
+    def generate(context, builder, signature, arguments):
+        value, bound = (_spread(builder, argument) for argument in arguments)
+        return builder.select(builder.fcmp_ordered("<", value, bound), bound, value)
+
+    return lanes(value, bound), generate
+
+
+@intrinsic
+def above(typing_context, value, bound):
+    """1 where a number is above `bound`, else, and for NaN, 0."""
+
+    def generate(context, builder, signature, arguments):
+        value, bound = (_spread(builder, argument) for argument in arguments)
+        one, zero = (ir.Constant(ROW, [number] * LANES) for number in (1.0, 0.0))
+        return builder.select(builder.fcmp_ordered(">", value, bound), one, zero)
+
+    return lanes(value, bound), generate

@@ -1,0 +1,31 @@
+"""Freed memory can be kept, in a process of its own because it cannot be undone."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import resource
+import torch
+from mofa3d.memory import keep_freed_memory
+
+def faults_of_a_second_allocation():
+    torch.ones(2**24)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(2**24)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(faults_of_a_second_allocation(), keep_freed_memory(), faults_of_a_second_allocation())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_freed_memory_serves_the_next_allocation():
+    result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=300, check=True)
+    before, could, after = result.stdout.split()
+    assert could == "True"
+    assert int(after) < 0.1 * int(before)

@@ -1,0 +1,54 @@
+"""Rows of numbers in kernels follow NumPy's arithmetic."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numba import njit
+
+from mofa3d.simd import LANES, above, at_least, fill, load, root, store
+
+
+@njit
+def compute(rows, results):
+    a, b, number = load(rows, 0), load(rows, 1), np.float32(3)
+    store(results, 0, a + b)
+    store(results, 1, a - number)
+    store(results, 2, number * b)
+    store(results, 3, number / b)
+    store(results, 4, -a)
+    store(results, 5, at_least(a, number))
+    store(results, 6, above(a, b))
+    store(results, 7, root(b))
+    total = fill(number)
+    for _ in range(4):
+        total += a
+    total -= b
+    total *= a
+    total /= b
+    store(results, 8, total)
+
+
+@pytest.fixture
+def rows() -> np.ndarray:
+    generator = np.random.default_rng(0)
+    rows = generator.uniform(1, 6, (2, LANES)).astype(np.float32)
+    rows[0, 2] = rows[1, 2]
+    return rows
+
+
+def test_operations(rows):
+    results = np.zeros((9, LANES), np.float32)
+    compute(rows, results)
+    a, b = rows
+    expected = [a + b, a - 3, 3 * b, 3 / b, -a, np.maximum(a, 3), a > b, np.sqrt(b), (3 + 4 * a - b) * a / b]
+    np.testing.assert_allclose(results, np.array(expected, np.float32), rtol=1e-6)
+
+
+def test_nan_stays_but_is_above_nothing(rows):
+    rows[0, 5] = np.nan
+    results = np.zeros((9, LANES), np.float32)
+    compute(rows, results)
+    assert np.isnan(results[[0, 1, 4, 5, 8], 5]).all()
+    assert results[6, 5] == 0
+    assert np.isfinite(np.delete(results, 5, axis=1)).all()
