@@ -19,6 +19,7 @@ from tyro.conf import Positional
 from mofa3d import export
 from mofa3d.data.photo import Photo, read_photo
 from mofa3d.decoder import Decoder
+from mofa3d.encoder_runtime import Runtime
 from mofa3d.inference import Reconstruction, Reconstructor, folder_names, write_reconstruction
 from mofa3d.scene import Renderer
 from renderers import make_renderer
@@ -50,6 +51,8 @@ class Config:
     turntable: bool = False
     """Write pictures and a film of the turning face."""
     device: str = "cpu"
+    runtime: Runtime = "auto"
+    """What computes the encoder: PyTorch; onnxruntime (extra `onnx`); or whichever is done first."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ class Writer:
 
 
 def main(config: Config) -> int:
-    reconstructor = Reconstructor.open(config.checkpoint, config.device)
+    reconstructor = Reconstructor.open(config.checkpoint, config.device, config.runtime)
     write = Writer(config, reconstructor.decode)
     failed = 0
     for path, name in zip(config.photos, folder_names(config.photos), strict=True):

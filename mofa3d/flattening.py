@@ -1,4 +1,4 @@
-"""An encoder as one graph of layers for inference: norms folded, a single linear layer at its end, a fixed image size."""
+"""An encoder as one graph of layers for inference: norms folded, one linear layer at its end, a fixed image size."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from mofa3d.data.crop import CropTransform, crop_face
 from mofa3d.data.detect import FaceBox, detect_faces
 from mofa3d.data.photo import Photo, to_tensor
 from mofa3d.decoder import Decoder
+from mofa3d.encoder_runtime import Runtime, choose_runtime
 from mofa3d.encoders import Encoder
 from mofa3d.export import write_code, write_mesh
 from mofa3d.morphable_model import MorphableModel
@@ -90,17 +91,19 @@ class Reconstructor:
     Args:
         encoder, decode: see `mofa3d.checkpoints.open_run`.
         device: where to run them.
+        runtime: see `mofa3d.encoder_runtime.choose_runtime`.
     """
 
-    def __init__(self, encoder: Encoder, decode: Decoder, device: str = "cpu") -> None:
+    def __init__(self, encoder: Encoder, decode: Decoder, device: str = "cpu", runtime: Runtime = "auto") -> None:
         self.encoder = encoder.eval().to(device)
         self.decode = decode.to(device)
         self.device = device
+        self.encode = choose_runtime(self.encoder, decode.camera.image_size, runtime)
 
     @classmethod
-    def open(cls, run: Path, device: str = "cpu") -> Reconstructor:
+    def open(cls, run: Path, device: str = "cpu", runtime: Runtime = "auto") -> Reconstructor:
         """From a training run's folder or checkpoint; see `open_run` for what can go wrong."""
-        return cls(*open_run(run), device=device)
+        return cls(*open_run(run), device=device, runtime=runtime)
 
     def __call__(self, photo: Photo, every_face: bool = False) -> list[Reconstruction]:
         """Reconstruct the most prominent face, or every face.
@@ -111,7 +114,7 @@ class Reconstructor:
         return reconstruct_faces(photo, self.decode, self._estimate, every_face)
 
     def _estimate(self, crop: FaceCrop) -> SemanticCode:
-        return SemanticCode.from_vector(self.encoder(crop.pixels[None]), self.decode.model.sizes)
+        return SemanticCode.from_vector(self.encode(crop.pixels[None]), self.decode.model.sizes)
 
 
 def lay_over(photo: Photo, reconstruction: Reconstruction, render: Renderer) -> UInt8[np.ndarray, "H W 3"]:

@@ -1,0 +1,79 @@
+"""Which program computes an encoder: PyTorch, or onnxruntime where that pays."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Literal, get_args
+
+from jaxtyping import Float
+from torch import Tensor
+
+from mofa3d.encoders import Encoder
+
+Runtime = Literal["auto", "torch", "onnx"]
+Encode = Callable[[Float[Tensor, "B 3 S S"]], Float[Tensor, "B D"]]
+
+# Onnxruntime needs about half a second to import, write and open MobileNetV2, and saves some 6 ms of each image on two
+# cores; AlexNet takes longer at both.
+PATIENCE = 64
+
+
+def choose_runtime(encoder: Encoder, image_size: int, runtime: Runtime = "auto") -> Encode:
+    """What computes an encoder's codes most quickly, with its numbers to rounding (float32 everywhere).
+
+    Args:
+        encoder: in evaluation mode afterwards; changes of its weights may go unnoticed later.
+        image_size: side of the images, pixels.
+        runtime: ``onnx`` from the first image on; ``torch`` always; ``auto`` begins with PyTorch and goes over to
+            onnxruntime, where it is installed and the encoder on the CPU, once there have been so many images that
+            starting it pays.
+
+    Raises:
+        ValueError: an unknown name, or ``onnx`` where its packages are missing.
+    """
+    if runtime not in get_args(Runtime):
+        raise ValueError(f"unknown runtime {runtime!r}: choose one of {', '.join(get_args(Runtime))}")
+    encoder.eval()
+    if runtime == "onnx":
+        return open_with_onnx(encoder, image_size)
+    if runtime == "torch" or encoder.scales.device.type != "cpu" or not has_onnx():
+        return encoder
+    return PatientEncoder(encoder, lambda: open_with_onnx(encoder, image_size))
+
+
+def has_onnx() -> bool:
+    """Whether the packages are installed; imports none."""
+    return all(importlib.util.find_spec(name) is not None for name in ("onnx", "onnxruntime"))
+
+
+def open_with_onnx(encoder: Encoder, image_size: int) -> Encode:
+    """Write an encoder as ONNX and open it in memory."""
+    from mofa3d.onnx_export import to_onnx
+    from mofa3d.onnx_inference import OnnxEncoder
+
+    return OnnxEncoder(to_onnx(encoder, image_size))
+
+
+class PatientEncoder:
+    """Computes the first images with one encoder and the others with a faster one, which is made when needed.
+
+    Args:
+        first: the encoder that is there.
+        prepare: makes the faster one; if it raises a ValueError, the first one stays.
+        patience: number of images after which it is made.
+    """
+
+    def __init__(self, first: Encode, prepare: Callable[[], Encode], patience: int = PATIENCE) -> None:
+        self.current, self.left = first, patience
+        self.prepare: Callable[[], Encode] | None = prepare
+
+    def __call__(self, image: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B D"]:
+        if self.prepare is not None and self.left <= 0:
+            prepare, self.prepare = self.prepare, None
+            # Damaged packages or a network of the user's own: slower, but as good.
+            with suppress(ValueError):
+                self.current = prepare()
+        self.left -= len(image)
+        return self.current(image)

@@ -1,0 +1,73 @@
+"""The choice of what computes an encoder."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+
+import pytest
+import torch
+
+from lively_encoders import close, images, lively
+from mofa3d.encoder_runtime import PatientEncoder, choose_runtime, has_onnx
+
+needs_onnx = pytest.mark.skipif(not has_onnx(), reason="the extra onnx is not installed")
+
+
+def constant(value: float):
+    return lambda image: torch.full((len(image), 1), value)
+
+
+class TestPatience:
+    def test_the_faster_one_is_made_once_and_only_after_enough_images(self):
+        made = []
+
+        def prepare():
+            made.append(1)
+            return constant(2.0)
+
+        encode = PatientEncoder(constant(1.0), prepare, patience=3)
+        values = [encode(images(4, count))[0, 0].item() for count in (1, 1, 1, 1, 5)]
+        assert values == [1, 1, 1, 2, 2]
+        assert made == [1]
+        assert PatientEncoder(constant(1.0), prepare, patience=0)(images(4))[0, 0] == 2
+
+    def test_the_first_one_stays_if_there_can_be_no_other(self):
+        tried = []
+
+        def prepare():
+            tried.append(1)
+            raise ValueError("no")
+
+        encode = PatientEncoder(constant(1.0), prepare, patience=1)
+        assert [encode(images(4, 1)).item() for _ in range(4)] == [1, 1, 1, 1]
+        assert tried == [1]
+
+
+class TestChoice:
+    @needs_onnx
+    def test_onnx_at_once_and_after_a_while(self):
+        encoder, image = lively("mobilenet_v2", 32), images(48)
+        with torch.no_grad():
+            expected = encoder(image)
+            close(choose_runtime(encoder, 48, "onnx")(image), expected)
+            patient = choose_runtime(encoder, 48)
+            assert torch.equal(patient(image), expected)
+            patient.left = 0
+            found = patient(image)
+        assert type(patient.current).__name__ == "OnnxEncoder"
+        close(found, expected)
+
+    def test_torch_is_the_encoder_itself(self):
+        encoder = copy.deepcopy(lively("mobilenet_v2")).train()
+        assert choose_runtime(encoder, 48, "torch") is encoder
+        assert not encoder.training
+
+    def test_without_the_packages(self, monkeypatch):
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+        encoder = lively("mobilenet_v2")
+        assert choose_runtime(encoder, 48) is encoder
+
+    def test_unknown_name(self, unchecked_types):
+        with pytest.raises(ValueError, match="unknown runtime 'tensorrt': choose one of auto, torch, onnx"):
+            choose_runtime(lively("mobilenet_v2"), 48, "tensorrt")
