@@ -98,7 +98,7 @@ def _joined_heads(encoder: Encoder) -> nn.Linear:
 def resizing_matrix(old: int, new: int) -> Float[Tensor, "T S"]:
     """What `Encoder` does to each column of an image when it resizes it."""
     size = (new, old)
-    columns = torch.eye(old)[None, None]
+    columns = torch.eye(old, dtype=torch.float64)[None, None]
     resized = nn.functional.interpolate(columns, size, mode="bilinear", antialias=True, align_corners=False)
     return resized[0, 0]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cache
 
 import torch
@@ -41,7 +42,13 @@ def images(size: int, count: int = 2) -> torch.Tensor:
     return torch.rand(count, 3, size, size, generator=torch.Generator().manual_seed(1))
 
 
-def close(found: torch.Tensor, expected: torch.Tensor) -> None:
-    """Codes that agree to float32's rounding, and depend on the image."""
-    assert float((expected[0] - expected[1]).abs().max()) > 1e-3 * float(expected.abs().max())
-    torch.testing.assert_close(found, expected, atol=2e-5 * float(expected.abs().max()), rtol=0)
+def is_as_good(found: torch.Tensor, encoder: Encoder, image: torch.Tensor) -> bool:
+    """Whether codes come as near to the encoder's in float64 as its own in float32 do, within a factor of three.
+
+    Random networks amplify rounding, each by another factor, so that no fixed tolerance would do.
+    """
+    exact = copy.deepcopy(encoder).double()(image.double()).detach()
+    size = float(exact.abs().max())
+    assert float((exact[0] - exact[1]).abs().max()) > 1e-3 * size  # the codes depend on the image
+    rounding = float((encoder(image).detach() - exact).abs().max())
+    return float((found - exact).abs().max()) < 3 * rounding + 1e-6 * size

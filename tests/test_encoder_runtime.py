@@ -8,7 +8,7 @@ import importlib.util
 import pytest
 import torch
 
-from lively_encoders import close, images, lively
+from lively_encoders import images, is_as_good, lively
 from mofa3d.encoder_runtime import PatientEncoder, choose_runtime, has_onnx
 
 needs_onnx = pytest.mark.skipif(not has_onnx(), reason="the extra onnx is not installed")
@@ -48,15 +48,13 @@ class TestChoice:
     @needs_onnx
     def test_onnx_at_once_and_after_a_while(self):
         encoder, image = lively("mobilenet_v2", 32), images(48)
-        with torch.no_grad():
-            expected = encoder(image)
-            close(choose_runtime(encoder, 48, "onnx")(image), expected)
-            patient = choose_runtime(encoder, 48)
-            assert torch.equal(patient(image), expected)
-            patient.left = 0
-            found = patient(image)
+        assert is_as_good(choose_runtime(encoder, 48, "onnx")(image), encoder, image)
+        patient = choose_runtime(encoder, 48)
+        assert torch.equal(patient(image), encoder(image))
+        patient.left = 0
+        found = patient(image)
         assert type(patient.current).__name__ == "OnnxEncoder"
-        close(found, expected)
+        assert is_as_good(found, encoder, image)
 
     def test_torch_is_the_encoder_itself(self):
         encoder = copy.deepcopy(lively("mobilenet_v2")).train()

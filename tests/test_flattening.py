@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from lively_encoders import close, images, lively, liven
+from lively_encoders import images, lively, liven
 from mofa3d.encoders import Encoder
 from mofa3d.flattening import flatten_encoder, resizing_matrix
 
@@ -20,10 +20,10 @@ NORMS = (nn.BatchNorm2d, nn.Dropout, nn.Identity)
     [("alexnet", None, 64), ("mobilenet_v2", 56, 120), ("resnet50", None, 64)],
 )
 def test_same_codes(name, input_size, size):
-    encoder, image = lively(name, input_size), images(size)
+    encoder, image = copy.deepcopy(lively(name, input_size)).double(), images(size).double()
     flat = flatten_encoder(encoder, size)
     with torch.no_grad():
-        close(flat(image), encoder(image))
+        torch.testing.assert_close(flat(image), encoder(image), atol=1e-9, rtol=1e-9)
     assert not any(isinstance(layer, NORMS) for layer in flat.modules())
 
 
@@ -51,7 +51,7 @@ def test_norm_without_a_convolution_before_it_stays():
     flat = flatten_encoder(encoder, 8)
     assert sum(isinstance(layer, nn.BatchNorm2d) for layer in flat.modules()) == 1
     with torch.no_grad():
-        close(flat(image), encoder(image))
+        torch.testing.assert_close(flat(image), encoder(image))
 
 
 def test_convolution_whose_result_is_used_twice_keeps_its_norm():
@@ -66,12 +66,12 @@ def test_convolution_whose_result_is_used_twice_keeps_its_norm():
 
     encoder, image = liven(Encoder(Branching(), 4)), images(8)
     with torch.no_grad():
-        close(flatten_encoder(encoder, 8)(image), encoder(image))
+        torch.testing.assert_close(flatten_encoder(encoder, 8)(image), encoder(image))
 
 
 @pytest.mark.parametrize(("old", "new"), [(240, 112), (60, 100), (7, 7)])
 def test_matrix_resizes_as_the_encoder_does(old, new):
-    image, matrix = images(old), resizing_matrix(old, new)
+    image, matrix = images(old).double(), resizing_matrix(old, new)
     expected = nn.functional.interpolate(image, (new, new), mode="bilinear", antialias=True, align_corners=False)
-    torch.testing.assert_close(matrix @ image @ matrix.T, expected, atol=1e-5, rtol=0)
-    torch.testing.assert_close(matrix.sum(dim=1), torch.ones(new))
+    torch.testing.assert_close(matrix @ image @ matrix.T, expected, atol=1e-9, rtol=0)
+    torch.testing.assert_close(matrix.sum(dim=1), torch.ones(new, dtype=torch.float64))
