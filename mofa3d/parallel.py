@@ -7,8 +7,10 @@ from several threads, follows `torch.set_num_threads`, and the kernels compile o
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
 from itertools import pairwise
 
 import torch
@@ -31,15 +33,44 @@ def run(task: Callable[..., object], arguments: Iterable[tuple]) -> None:
 
 
 def run_in_turn(*phases: tuple[Callable[..., object], Iterable[tuple]]) -> None:
-    """`run` several tasks, each when the one before is done, on the same threads."""
+    """`run` several tasks, each when the one before is done, on the same threads.
+
+    The calling thread works too, and the others stay from one call to the next: starting them takes longer than some
+    of the work.
+    """
     calls = [(task, list(arguments)) for task, arguments in phases]
     threads = min(torch.get_num_threads(), max(len(arguments) for _, arguments in calls))
-    if threads <= 1:
-        for task, arguments in calls:
+    for task, arguments in calls:
+        if threads <= 1:
             for args in arguments:
                 task(*args)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        for task, arguments in calls:
-            for future in [pool.submit(task, *args) for args in arguments]:
-                future.result()
+        else:
+            _share(task, arguments, threads)
+
+
+def _share(task: Callable[..., object], arguments: list[tuple], threads: int) -> None:
+    """Call the task for all arguments on this thread and up to `threads` - 1 others; whoever is free takes the next."""
+    left = iter(arguments)  # taking the next of a list's iterator cannot be interrupted by another thread
+
+    def work() -> None:
+        for args in left:
+            task(*args)
+
+    others = [_pool(threads - 1).submit(work) for _ in range(threads - 1)]
+    try:
+        work()
+    finally:
+        others = [other for other in others if not other.cancel()]  # who has not begun finds nothing left to do
+        wait(others)
+    for other in others:
+        other.result()
+
+
+@cache
+def _pool_of(process: int, threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="mofa3d")
+
+
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Threads of this very process: those of a parent do not survive a fork."""
+    return _pool_of(os.getpid(), threads)
