@@ -1,106 +1,64 @@
-"""Time the CPU rasterizer against PyTorch3D's on the default model, and check that they agree, in one run.
-
-    python benchmarks/rasterizer.py
-
-Also times the whole "cpu" renderer: rasterize, interpolate, shade and antialias, forward and backward.
-"""
+"""The CPU rasterizer beside PyTorch3D's, and the whole "cpu" renderer forward and backward."""
 
 from __future__ import annotations
 
-import statistics
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
-import tyro
 
-from mofa3d import Camera, Decoder, SemanticCode, load_model
+from benchmarks.measure import Row, Setup, Work, compare
+from mofa3d import Camera, Decoder, load_model
 from mofa3d.data.synthetic import SyntheticConfig, sample_codes
-from mofa3d.environment import commit, machine
 from mofa3d.scene import Renderer, Scene
 from renderers import make_renderer
 from renderers.cpu_rasterizer import rasterize_scene
 from renderers.pytorch3d_rasterizer import Pytorch3dRasterizer
 
-
-@dataclass(frozen=True)
-class Config:
-    image_size: int = 240
-    batch_size: int = 4
-    """Images per call of our rasterizer; PyTorch3D's gets one."""
-    repeats: int = 20
-    reference_repeats: int = 3
-    seed: int = 0
+SUBJECT = "rasterizer"
+FRAGMENT = 8 + 4 + 12 + 4  # bytes of a pixel's face, depth, barycentric coordinates and distance
+COLOUR = 16  # bytes of a pixel's RGBA
 
 
-def measure(label: str, work: Callable[[], object], repeats: int, images: int) -> float:
-    """Print and return the median time per image, ms."""
-    work()  # compiles and allocates
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        work()
-        times.append(1e3 * (time.perf_counter() - start) / images)
-    median = statistics.median(times)
-    print(f"{label:>44}: median {median:8.2f} ms per image, {min(times):.2f} to {max(times):.2f}")
-    return median
+def rows(setup: Setup) -> Iterator[Row]:
+    """One image of each size and few turns, because PyTorch3D's rasterizer takes seconds."""
+    model = load_model("makehuman")
+    for size in (32, 48) if setup.quick else (120, 240, 480):
+        decode = Decoder(model, Camera(size))
+        codes = sample_codes(SyntheticConfig(), 1, model.sizes, torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            scene = decode(codes)
+        repeats, mesh = 1 if setup.quick else 3, 12 * (len(model.mean_shape) + len(model.faces))
+        works = {
+            "pytorch3d": lambda scene=scene: Pytorch3dRasterizer()(scene),
+            "cpu": lambda scene=scene: rasterize_scene(scene),
+        }
+        floor = setup.ceilings.floor(0, mesh + size**2 * FRAGMENT)
+        yield from compare(SUBJECT, f"rasterize, {size} px", works, floor, repeats, {"cpu": agreement(scene)})
+        ways = {
+            "pytorch3d, hard": make_renderer("pytorch3d"),
+            "cpu, hard": make_renderer("cpu", antialias=False),
+            "cpu": make_renderer("cpu"),
+        }
+        floor = setup.ceilings.floor(0, 2 * mesh + size**2 * 2 * (FRAGMENT + COLOUR))
+        works = {way: forward_backward(scene, render) for way, render in ways.items()}
+        yield from compare(SUBJECT, f"whole renderer, forward and backward, {size} px", works, floor, repeats)
 
 
-def forward_backward(decode: Decoder, code: SemanticCode, render: Renderer) -> Callable[[], None]:
-    """One rendering of given scenes and the gradient of its mean square with respect to what it is made of."""
-    with torch.no_grad():
-        scene = decode(code)
+def forward_backward(scene: Scene, render: Renderer) -> Work:
+    """One rendering and the gradient of its mean square with respect to what the scene is made of."""
 
     def work() -> None:
         leaves = {name: getattr(scene, name).clone().requires_grad_() for name in ("pixels", "normals", "reflectance")}
-        image = render(replace(scene, **leaves)).image
-        image.square().mean().backward()
+        render(replace(scene, **leaves)).image.square().mean().backward()
 
     return work
 
 
-def agreement(scene: Scene) -> None:
-    """Print how many pixels see the same face, and how far the barycentric coordinates are apart there."""
+def agreement(scene: Scene) -> str:
+    """How many pixels see the same face, and how far the barycentric coordinates are apart there."""
     ours, theirs = rasterize_scene(scene), Pytorch3dRasterizer()(scene)
     covered = (ours.pix_to_face >= 0) | (theirs.pix_to_face >= 0)
     same = (ours.pix_to_face == theirs.pix_to_face) & covered
     apart = (ours.bary_coords - theirs.bary_coords).abs().amax(dim=-1)[same]
-    share, worst, mean = float(same.sum() / covered.sum()), float(apart.max()), float(apart.mean())
-    print(f"same face at {share:.4%} of {int(covered.sum())} covered pixels")
-    print(f"barycentric coordinates there differ by {worst:.1e} at most, {mean:.1e} on average")
-
-
-@torch.no_grad()
-def time_rasterizers(decode: Decoder, codes: SemanticCode, config: Config) -> None:
-    scenes, single = decode(codes), decode(codes[:1])
-    reference = Pytorch3dRasterizer()
-    ours = measure("our rasterizer", lambda: rasterize_scene(scenes), config.repeats, config.batch_size)
-    alone = measure("our rasterizer, one image", lambda: rasterize_scene(single), config.repeats, 1)
-    theirs = measure("PyTorch3D's rasterizer", lambda: reference(single), config.reference_repeats, 1)
-    print(f"{theirs / ours:.0f} times faster in batches, {theirs / alone:.0f} times for one image")
-    agreement(single)
-
-
-def time_renderer(label: str, render: Renderer, decode: Decoder, codes: SemanticCode, config: Config) -> None:
-    """The whole renderer, from a scene to its image and back."""
-    with torch.no_grad():
-        scene = decode(codes)
-        measure(f"cpu renderer, {label}, forward", lambda: render(scene), config.repeats, config.batch_size)
-    work = forward_backward(decode, codes, render)
-    measure(f"cpu renderer, {label}, forward+backward", work, config.repeats, config.batch_size)
-
-
-def main(config: Config) -> None:
-    decode = Decoder(load_model("makehuman"), Camera(config.image_size))
-    print(f"{config}\n{machine()}, commit {commit()}")
-    print(f"{len(decode.model.mean_shape)} vertices, {len(decode.model.faces)} faces")
-    generator = torch.Generator().manual_seed(config.seed)
-    codes = sample_codes(SyntheticConfig(), config.batch_size, decode.model.sizes, generator)
-    time_rasterizers(decode, codes, config)
-    time_renderer("antialiased", make_renderer("cpu"), decode, codes, config)
-    time_renderer("hard", make_renderer("cpu", antialias=False), decode, codes, config)
-
-
-if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    return f"same face at {float(same.sum() / covered.sum()):.2%} of the covered pixels, weights to {apart.mean():.0e}"

@@ -1,47 +1,45 @@
-"""Time one training step, split into encoder, decoder with loss, and optimiser, next to plain PyTorch in the same run.
-
-    python benchmarks/training_step.py --encoder alexnet --batch-size 5 --optimizer adadelta   # the paper's setting
-    python benchmarks/training_step.py --encoder mobilenet_v2 --batch-size 24 --input-size 112
-
-Plain and fast steps take turns, so that whatever else the machine does meets both.
-"""
+"""A whole training step, plain and as trainings do it, split into encoder, decoder with loss, and optimiser."""
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
-import tyro
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.measure import Row, Setup
+from benchmarks.optimizers import MOVED
 from mofa3d import Camera, Decoder, SemanticCode, load_model
 from mofa3d.encoders import Encoder, make_encoder
-from mofa3d.environment import commit, machine
 from mofa3d.fused_vertex_loss import FusedVertexLoss
 from mofa3d.memory import keep_freed_memory
 from mofa3d.objective import LossWeights, evaluate_batch
 from mofa3d.training import TrainingConfig, make_optimizer
 from renderers import make_renderer
 
+SUBJECT = "training_step"
 PARTS = ("encoder", "decoder and loss", "optimizer", "step")
 
 
 @dataclass(frozen=True)
-class Config:
-    encoder: str = "alexnet"
-    batch_size: int = 5
-    optimizer: Literal["adadelta", "adam"] = "adadelta"
-    input_size: int | None = None
-    """Side at which the encoder looks; None is the crop's own 240."""
-    steps: int = 10
-    bfloat16: bool = True
-    """Let the fast step's encoder compute in it."""
-    whole_model: bool = False
-    """Let the plain step decode every vertex, not only those the loss uses."""
+class Setting:
+    """What is trained, and how."""
+
+    encoder: str
+    batch_size: int
+    optimizer: str
+    input_size: int | None
+
+    def __str__(self) -> str:
+        return f"{self.encoder}, {self.input_size or 240} px, batch {self.batch_size}, {self.optimizer}"
+
+
+PAPER = Setting("alexnet", 5, "adadelta", None)
+QUICK = Setting("mobilenet_v2", 24, "adam", 112)
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ class Step:
     bfloat16: bool
 
     def __call__(self, image: Tensor) -> list[float]:
-        """Seconds of `PARTS`."""
+        """Milliseconds of `PARTS`."""
         self.optimizer.zero_grad(set_to_none=True)
         start = time.perf_counter()
         with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
@@ -68,15 +66,38 @@ class Step:
         returned = time.perf_counter()
         self.optimizer.step()
         end = time.perf_counter()
-        return [encoded - start + returned - decoded, decoded - encoded, end - returned, end - start]
+        return [
+            1e3 * seconds
+            for seconds in (encoded - start + returned - decoded, decoded - encoded, end - returned, end - start)
+        ]
 
 
-def make_steps(config: Config, batch: dict[str, Tensor]) -> dict[str, Step]:
-    """Plain PyTorch, and what trainings do."""
+def rows(setup: Setup) -> Iterator[Row]:
+    keep_freed_memory()
+    for setting in [Setting("mobilenet_v2", 2, "adam", 32)] if setup.quick else [PAPER, QUICK]:
+        torch.manual_seed(0)
+        image = torch.rand(setting.batch_size, 3, 240, 240)
+        steps = make_steps(setting, {"image": image})
+        floors = _floors(setup, setting, image)
+        times: dict[str, list[list[float]]] = {name: [] for name in steps}
+        for _ in range(max(setup.repeats // 2, 2) + 1):
+            for name, step in steps.items():
+                times[name].append(step(image))
+        for part, floor in zip(PARTS, floors, strict=True):
+            # The first step allocates and compiles.
+            column = {name: [step[PARTS.index(part)] for step in found[1:]] for name, found in times.items()}
+            plain = statistics.median(column["plain"])
+            for name, values in column.items():
+                median = statistics.median(values)
+                yield Row(SUBJECT, f"{setting}: {part}", name, median, min(values), max(values), floor, plain / median)
+
+
+def make_steps(setting: Setting, batch: dict[str, Tensor]) -> dict[str, Step]:
+    """Plain PyTorch, what trainings do, and the same with the encoder in bfloat16."""
     model, camera = load_model("makehuman"), Camera(240)
-    plain = Decoder(model if config.whole_model else model.restrict(model.frontal), camera, fused=False)
+    plain = Decoder(model.restrict(model.frontal), camera, fused=False)
     fused, render = FusedVertexLoss(model, camera), make_renderer("vertex")
-    training = TrainingConfig(optimizer=config.optimizer)
+    training = TrainingConfig(optimizer=setting.optimizer)
 
     def losses(fused: FusedVertexLoss | None) -> Callable[[Tensor], dict[str, Tensor]]:
         def evaluate(vector: Tensor) -> dict[str, Tensor]:
@@ -87,37 +108,30 @@ def make_steps(config: Config, batch: dict[str, Tensor]) -> dict[str, Step]:
 
     def encoder() -> Encoder:
         torch.manual_seed(0)
-        return make_encoder(config.encoder, sizes=model.sizes, weights=None, input_size=config.input_size).train()
+        return make_encoder(setting.encoder, sizes=model.sizes, weights=None, input_size=setting.input_size).train()
 
-    first, second = encoder(), encoder()
+    first, second, third = encoder(), encoder(), encoder()
     kinds = {"adadelta": torch.optim.Adadelta, "adam": torch.optim.Adam}
     groups = first.parameter_groups(training.learning_rate, training.depth_learning_rate)
     return {
-        "plain": Step(first, kinds[config.optimizer](groups), losses(None), bfloat16=False),
-        "fast": Step(second, make_optimizer(second, training), losses(fused), config.bfloat16),
+        "plain": Step(first, kinds[setting.optimizer](groups), losses(None), bfloat16=False),
+        "fast": Step(second, make_optimizer(second, training), losses(fused), bfloat16=False),
+        "fast, bfloat16": Step(third, make_optimizer(third, training), losses(fused), bfloat16=True),
     }
 
 
-def main(config: Config) -> None:
-    torch.manual_seed(0)
-    keep_freed_memory()
-    image = torch.rand(config.batch_size, 3, 240, 240)
-    steps = make_steps(config, {"image": image})
-    times: dict[str, list[list[float]]] = {name: [] for name in steps}
-    for _ in range(config.steps + 1):
-        for name, step in steps.items():
-            times[name].append(step(image))
-    print(f"{config}\n{machine()}, commit {commit()}")
-    # The first step allocates and compiles.
-    columns = {name: list(zip(*values[1:], strict=True)) for name, values in times.items()}
-    for part, *both in zip(PARTS, *columns.values(), strict=True):
-        medians = [1e3 * statistics.median(values) for values in both]
-        shown = [
-            f"{name} median {median:7.1f} ms, {1e3 * min(values):.1f} to {1e3 * max(values):.1f}"
-            for name, median, values in zip(steps, medians, both, strict=True)
-        ]
-        print(f"{part:>17}: {'; '.join(shown)}; {medians[0] / medians[1]:.1f} times as fast")
-
-
-if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+def _floors(setup: Setup, setting: Setting, image: Tensor) -> list[float]:
+    """Of `PARTS`; the encoder's is that of bfloat16, in which backward takes twice the operations of forward."""
+    model = load_model("makehuman")
+    encoder = make_encoder(setting.encoder, sizes=model.sizes, weights=None, input_size=setting.input_size).eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        encoder(image)
+    parameters = sum(value.numel() for value in encoder.parameters())
+    numbers = 3 * int(model.frontal.sum()) * (model.sizes.shape + model.sizes.expression + model.sizes.reflectance)
+    ceilings = setup.ceilings
+    floors = [
+        1e3 * max(3 * counter.get_total_flops() / ceilings.bfloat16, 3 * 4 * parameters / ceilings.bandwidth),
+        ceilings.floor(4 * setting.batch_size * numbers, 8 * numbers),
+        ceilings.floor(0, MOVED * parameters),
+    ]
+    return [*floors, sum(floors)]

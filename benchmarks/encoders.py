@@ -1,0 +1,108 @@
+"""Encoders' inference: one photograph at a time and in batches, in each way that is installed."""
+
+from __future__ import annotations
+
+import copy
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.measure import Row, Setup, compare
+from mofa3d import Camera, Decoder, SemanticCode, load_model
+from mofa3d.checkpoints import open_run
+from mofa3d.data.synthetic import SyntheticConfig, sample_codes
+from mofa3d.encoder_runtime import has_onnx
+from mofa3d.encoders import Encoder, make_encoder
+from mofa3d.flattening import flatten_encoder
+from renderers import make_renderer
+
+SUBJECT = "encoders"
+SIZE = 240
+NETWORKS = (("alexnet", None), ("mobilenet_v2", 112), ("mobilenet_v2", None), ("resnet50", None), ("vgg_face", None))
+BATCHES = (1, 4, 16, 64)
+Run = Callable[[Tensor], Tensor]
+
+
+def rows(setup: Setup, checkpoint: Path | None = None) -> Iterator[Row]:
+    """Every network with random weights, and a trained one, whose landmarks are compared too."""
+    for name, input_size in NETWORKS[1:2] if setup.quick else NETWORKS:
+        torch.manual_seed(0)
+        encoder = make_encoder(name, weights=None, input_size=input_size)
+        for head in (encoder.head, encoder.depth_head):
+            nn.init.normal_(head.weight, std=0.01)
+        setting = f"{name}, {input_size or SIZE} px"
+        many = BATCHES[:2] if setup.quick else (BATCHES if input_size else BATCHES[::2])
+        for batch in many:
+            yield from _rows(setup, setting, encoder, torch.rand(batch, 3, SIZE, SIZE))
+    if checkpoint is not None:
+        encoder, decode = open_run(checkpoint)
+        yield from _rows(setup, "trained", encoder, random_faces(decode), decode)
+
+
+@torch.inference_mode()
+def _rows(setup: Setup, setting: str, encoder: Encoder, image: Tensor, decode: Decoder | None = None) -> list[Row]:
+    encoder.eval()
+    runs = ways(encoder, image.shape[-1])
+    expected = encoder(image)
+    notes = {way: apart(run(image), expected, encoder, decode) for way, run in runs.items() if way != "torch"}
+    with FlopCounterMode(display=False) as counter:
+        encoder(image)
+    moved = 4 * sum(value.numel() for value in encoder.parameters())
+    floor = setup.ceilings.floor(counter.get_total_flops(), moved)
+    works = {way: (lambda run=run: run(image)) for way, run in runs.items()}
+    setting = f"{setting}, batch {len(image)}"
+    return compare(SUBJECT, setting, works, floor, max(setup.repeats // len(image), 3), notes, len(image))
+
+
+def ways(encoder: Encoder, size: int) -> dict[str, Run]:
+    """Ways to compute an encoder's codes; the first is the encoder itself."""
+    flat = flatten_encoder(encoder, size)
+    half = copy.deepcopy(flat).to(torch.bfloat16).to(memory_format=torch.channels_last)
+    found: dict[str, Run] = {
+        "torch": encoder,
+        "torch, norms folded": flat,
+        "torch, bfloat16": lambda image: half(image.bfloat16()).float(),
+    }
+    if has_onnx():
+        from mofa3d.onnx_export import to_onnx
+        from mofa3d.onnx_inference import OnnxEncoder
+
+        content = to_onnx(encoder, size)
+        found["onnxruntime"] = OnnxEncoder(content)
+        found["onnxruntime, int8 linear layers"] = OnnxEncoder(quantized(content))
+    return found
+
+
+def quantized(content: bytes) -> bytes:
+    """An exported encoder whose linear layers have int8 weights, and inputs that are quantised image by image."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with tempfile.TemporaryDirectory() as folder:
+        plain, small = Path(folder) / "plain.onnx", Path(folder) / "small.onnx"
+        plain.write_bytes(content)
+        quantize_dynamic(plain, small, ["Gemm"], per_channel=True, weight_type=QuantType.QInt8)
+        return small.read_bytes()
+
+
+def apart(found: Tensor, expected: Tensor, encoder: Encoder, decode: Decoder | None) -> str:
+    """How far codes are from float32's; of a trained encoder in units of its output, and its landmarks in pixels."""
+    units = ((found - expected) / encoder.scales).abs()
+    if decode is None:
+        return f"codes differ by {float(units.norm() / (expected / encoder.scales).norm()):.0e} of their size"
+    text = f"codes differ by {float(units.mean()):.1e}, at most {float(units.max()):.1e}"
+    points = [decode(SemanticCode.from_vector(code, decode.model.sizes)).landmarks for code in (found, expected)]
+    pixels = (points[0] - points[1]).norm(dim=-1)
+    return f"{text}; landmarks by {float(pixels.mean()):.3f} px, at most {float(pixels.max()):.3f}"
+
+
+@torch.no_grad()
+def random_faces(decode: Decoder, count: int = 16) -> Tensor:
+    """Photographs of random faces before grey."""
+    own = Decoder(load_model("makehuman"), Camera(decode.camera.image_size))
+    codes = sample_codes(SyntheticConfig(), count, own.model.sizes, torch.Generator().manual_seed(0))
+    rgba = make_renderer("cpu")(own(codes)).image
+    return (rgba[:, :3] + 0.5 * (1 - rgba[:, 3:])).clamp(0, 1)

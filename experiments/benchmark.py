@@ -1,0 +1,109 @@
+"""Time what mofa3d does, each piece beside a plain reference in the same run and the least time in theory.
+
+    python experiments/benchmark.py --out runs/benchmark
+    python experiments/benchmark.py --only encoders fits --checkpoint runs/default
+
+Floors come from the operations of matrix products and the bytes that have to move, and from what the machine does of
+both at best, which is measured first. Writes benchmark.json and benchmark.md.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Literal
+
+import torch
+import tyro
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the benchmarks are not installed
+
+from benchmarks import encoders, fits, optimizers, rasterizer, training_step, vertex_loss
+from benchmarks.measure import Ceilings, Row, Setup, measure_ceilings
+from mofa3d.environment import commit, machine
+
+Subject = Literal["encoders", "rasterizer", "vertex_loss", "optimizers", "training_step", "fits"]
+HEADER = ("setting", "way", "median ms", "least", "most", "floor", "times as fast", "")
+
+
+@dataclass(frozen=True)
+class Config:
+    only: tuple[Subject, ...] = ()
+    """Subjects to measure; all by default."""
+    out: Path = Path("runs/benchmark")
+    """Folder to write."""
+    repeats: int = 20
+    """Times that each piece of work is done; long ones less often."""
+    checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
+    """A training, whose encoder's landmarks are compared too."""
+    quick: bool = False
+    """Small sizes and few turns, to see that everything runs."""
+
+
+def subjects(config: Config) -> dict[str, Callable[[Setup], Iterator[Row]]]:
+    every = {
+        "encoders": partial(encoders.rows, checkpoint=config.checkpoint),
+        "rasterizer": rasterizer.rows,
+        "vertex_loss": vertex_loss.rows,
+        "optimizers": optimizers.rows,
+        "training_step": training_step.rows,
+        "fits": fits.rows,
+    }
+    return {name: measure for name, measure in every.items() if name in (config.only or every)}
+
+
+def line(row: Row) -> str:
+    """A row of the Markdown table."""
+    times = [f"{value:.3g}" for value in (row.median, row.least, row.most, row.floor)]
+    return "| " + " | ".join([row.setting, row.way, *times, f"{row.speed:.1f}", row.note]) + " |"
+
+
+def describe(ceilings: Ceilings) -> str:
+    return (
+        f"{machine()}, commit {commit()}; at best {ceilings.float32 / 1e9:.0f} GFLOP/s in float32, "
+        f"{ceilings.bfloat16 / 1e9:.0f} in bfloat16, {ceilings.bandwidth / 1e9:.0f} GB/s"
+    )
+
+
+def write(folder: Path, ceilings: Ceilings, rows: list[Row]) -> None:
+    """Both files; whatever has been measured so far."""
+    folder.mkdir(parents=True, exist_ok=True)
+    content = {
+        "machine": machine(),
+        "threads": torch.get_num_threads(),
+        "commit": commit(),
+        "ceilings": asdict(ceilings),
+        "rows": [asdict(row) for row in rows],
+    }
+    (folder / "benchmark.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    lines = ["# Benchmark", "", describe(ceilings)]
+    for subject in dict.fromkeys(row.subject for row in rows):
+        lines += ["", f"## {subject}", "", "| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
+        lines += [line(row) for row in rows if row.subject == subject]
+    (folder / "benchmark.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def main(config: Config) -> list[Row]:
+    ceilings = measure_ceilings(256, 4) if config.quick else measure_ceilings()
+    setup = Setup(ceilings, 2 if config.quick else config.repeats, config.quick)
+    print(describe(ceilings))
+    found: list[Row] = []
+    for name, measure in subjects(config).items():
+        print(f"{name}: {', '.join(HEADER[:-1])}")
+        for row in measure(setup):
+            found.append(row)
+            print(line(row), flush=True)
+            write(config.out, ceilings, found)
+    return found
+
+
+if __name__ == "__main__":
+    try:
+        main(tyro.cli(Config, description=__doc__))
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)

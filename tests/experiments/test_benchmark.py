@@ -1,0 +1,123 @@
+"""The benchmark as its users run it, in its quick form, and the pieces that its figures depend on."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+import torch
+
+from conftest import make_tiny_model
+from programs import load
+
+benchmark = load("benchmark")
+
+from benchmarks import encoders  # noqa: E402 (the program makes the package known)
+from benchmarks.encoders import ways  # noqa: E402
+from benchmarks.measure import Ceilings, Setup, compare, measure_ceilings, take_turns  # noqa: E402
+from benchmarks.model_sizes import subdivide, with_vertices  # noqa: E402
+from lively_encoders import images, is_as_good, lively  # noqa: E402
+
+
+class TestMeasure:
+    def test_floor_is_the_slower_of_operations_and_memory(self):
+        ceilings = Ceilings(float32=1e9, bfloat16=2e9, bandwidth=1e8)
+        assert ceilings.floor(operations=5e6, moved=1e5) == pytest.approx(5)
+        assert ceilings.floor(operations=5e6, moved=1e6) == pytest.approx(10)
+
+    def test_work_takes_turns_after_a_first_time_that_does_not_count(self):
+        done = []
+        times = take_turns({"a": lambda: done.append("a"), "b": lambda: done.append("b")}, 2)
+        assert "".join(done) == "ababab"
+        assert {way: len(values) for way, values in times.items()} == {"a": 2, "b": 2}
+
+    def test_rows_compare_with_the_first_way(self):
+        works = {"slow": lambda: time.sleep(0.02), "fast": lambda: time.sleep(0.005)}
+        slow, fast = compare("subject", "setting", works, 4.0, 3, {"fast": "near"}, images=2)
+        assert (slow.way, fast.way, slow.note, fast.note) == ("slow", "fast", "", "near")
+        assert slow.speed == 1
+        assert 2 < fast.speed < 5
+        assert fast.floor == 2
+        assert slow.least <= slow.median <= slow.most
+        assert 10 <= slow.median < 20
+
+    def test_ceilings_are_those_of_a_computer(self):
+        found = measure_ceilings(256, 4)
+        assert 1e8 < found.float32 < 1e14
+        assert 1e8 < found.bandwidth < 1e13
+
+
+class TestModelSizes:
+    def test_subdivision_keeps_the_surface(self):
+        model = make_tiny_model()
+        fine = subdivide(model)
+        assert len(fine.faces) == 4 * len(model.faces)
+        assert torch.equal(fine.mean_shape[: len(model.mean_shape)], model.mean_shape)
+
+        def area(which):
+            a, b, c = which.mean_shape[which.faces].unbind(1)
+            return torch.linalg.cross(b - a, c - a)
+
+        torch.testing.assert_close(area(fine).view(-1, 4, 3).sum(dim=1), area(model), rtol=1e-3, atol=1e-2)
+        size = (model.mean_shape[model.faces[0, 0]] - model.mean_shape[model.faces[0, 1]]).norm()
+        moved = fine.landmarks(fine.mean_shape[None]) - model.landmarks(model.mean_shape[None])
+        assert float(moved.norm(dim=-1).max()) < 2 * size
+
+    @pytest.mark.parametrize("count", [60, 500])
+    def test_number_of_vertices(self, count):
+        model = make_tiny_model()
+        frontal = model.frontal.clone()
+        found = with_vertices(model, count)
+        assert int(found.frontal.sum()) == count
+        assert count <= len(found.mean_shape) < 3 * count + 210  # their neighbours, and the landmarks' triangles
+        assert torch.equal(model.frontal, frontal)
+
+
+def test_ways_to_encode_agree_as_their_precision_allows(monkeypatch):
+    monkeypatch.setattr(encoders, "has_onnx", lambda: False)  # tests/test_onnx_export.py has that
+    encoder, image = lively("alexnet"), images(64)
+    found = ways(encoder, 64)
+    assert list(found) == ["torch", "torch, norms folded", "torch, bfloat16"]
+    with torch.no_grad():
+        assert is_as_good(found["torch, norms folded"](image), encoder, image)
+        expected, rough = encoder(image), found["torch, bfloat16"](image)
+    assert 1e-4 < float((rough - expected).norm() / expected.norm()) < 0.02
+
+
+class TestProgram:
+    @pytest.fixture(autouse=True)
+    def _small(self, monkeypatch):
+        """The tiny face in place of the default one."""
+        from benchmarks import fits, rasterizer, training_step, vertex_loss
+
+        for module in (fits, rasterizer, training_step, vertex_loss):
+            monkeypatch.setattr(module, "load_model", lambda name: make_tiny_model(24))
+
+    @pytest.mark.parametrize("subject", ["optimizers", "vertex_loss", "fits", "rasterizer"])
+    def test_subjects(self, subject, tmp_path, capsys):
+        rows = benchmark.main(benchmark.Config(only=(subject,), out=tmp_path, quick=True))
+        content = json.loads((tmp_path / "benchmark.json").read_text())
+        assert [row["way"] for row in content["rows"]] == [row.way for row in rows]
+        assert {"machine", "threads", "commit", "ceilings"} < content.keys()
+        assert {row.subject for row in rows} == {subject}
+        assert all(row.least <= row.median <= row.most for row in rows)
+        assert all(row.floor > 0 for row in rows)
+        text = (tmp_path / "benchmark.md").read_text()
+        assert text.count("\n| ") == len(rows) + 1
+        assert rows[0].setting in capsys.readouterr().out
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("subject", ["encoders", "training_step"])
+    def test_subjects_with_networks(self, subject, tmp_path):
+        rows = benchmark.main(benchmark.Config(only=(subject,), out=tmp_path, quick=True))
+        assert len(rows) > 5
+
+    def test_fused_loss_has_the_plain_gradient(self):
+        from benchmarks import vertex_loss
+
+        rows = list(vertex_loss.rows(Setup(Ceilings(1e11, 1e11, 1e10), 1, quick=True)))
+        assert {row.way for row in rows} == {"plain", "fused surface", "fused"}
+        notes = [float(row.note.split()[-1]) for row in rows if row.note]
+        assert len(notes) == 4
+        assert max(notes) < 1e-3
