@@ -13,9 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
-import tyro
 
-from mofa3d import Camera, Decoder, SemanticCode, load_model
+from mofa3d import Camera, Decoder, SemanticCode, load_model, program
 from mofa3d.data.synthetic import SyntheticConfig, sample_codes
 from mofa3d.environment import commit, machine
 from mofa3d.scene import Renderer, Scene
@@ -103,4 +102,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    program.run(main, Config, __doc__)

@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import tyro
 from torch import Tensor
 
-from mofa3d import Camera, Decoder, SemanticCode, load_model
+from mofa3d import Camera, Decoder, SemanticCode, load_model, program
 from mofa3d.encoders import Encoder, make_encoder
 from mofa3d.environment import commit, machine
 from mofa3d.fused_vertex_loss import FusedVertexLoss
@@ -120,4 +119,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))
+    program.run(main, Config, __doc__)
