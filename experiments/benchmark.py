@@ -53,7 +53,7 @@ def subjects(config: Config) -> dict[str, Callable[[Setup], Iterator[Row]]]:
         "training_step": training_step.rows,
         "fits": fits.rows,
     }
-    return {name: measure for name, measure in every.items() if name in (config.only or every)}
+    return {name: rows for name, rows in every.items() if name in (config.only or every)}
 
 
 def line(row: Row) -> str:
@@ -87,23 +87,24 @@ def write(folder: Path, ceilings: Ceilings, rows: list[Row]) -> None:
     (folder / "benchmark.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def main(config: Config) -> list[Row]:
+def measure(config: Config) -> list[Row]:
+    """Measure, print and write; returns what was found."""
     ceilings = measure_ceilings(256, 4) if config.quick else measure_ceilings()
     setup = Setup(ceilings, 2 if config.quick else config.repeats, config.quick)
     print(describe(ceilings))
     found: list[Row] = []
-    for name, measure in subjects(config).items():
+    for name, subject in subjects(config).items():
         print(f"{name}: {', '.join(HEADER[:-1])}")
-        for row in measure(setup):
+        for row in subject(setup):
             found.append(row)
             print(line(row), flush=True)
             write(config.out, ceilings, found)
     return found
 
 
+def main(config: Config) -> None:
+    measure(config)
+
+
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Config, description=__doc__))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    program.run(main, Config, __doc__)

@@ -8,14 +8,13 @@ sources with equal weight, and how far the average landmarks then lie from the p
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tyro
 
-from mofa3d import Camera, Decoder, SemanticCode, load_model
+from mofa3d import Camera, Decoder, SemanticCode, load_model, program
 from mofa3d.data.crop import CROP_SCALE, CROP_SHIFT, IMAGE_SIZE, calibrate
 from mofa3d.data.detect import FaceBox
 from mofa3d.data.folder import open_corpus
@@ -53,8 +52,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Config, description=__doc__))
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    program.run(main, Config, __doc__)

@@ -7,17 +7,16 @@ Distances are over 46 points, as shares of the distance between the outer corner
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import tyro
 from scipy.stats import spearmanr
 from tqdm import tqdm
 from tyro.conf import Positional
 
+from mofa3d import program
 from mofa3d.data.detect import detect_faces
 from mofa3d.data.dlib_landmarks import detect_landmarks
 from mofa3d.data.examine import holds
@@ -65,8 +64,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Config, description=__doc__))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    program.run(main, Config, __doc__)

@@ -10,19 +10,17 @@ Writes comparison.md, comparison.json and comparison.png into --out.
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from PIL import Image, ImageDraw
 from torchvision.transforms.functional import gaussian_blur
 from tqdm import tqdm
 
-from mofa3d import Camera, Decoder, SemanticCode, load_model
+from mofa3d import Camera, Decoder, SemanticCode, load_model, program
 from mofa3d.agreement import (
     Faces,
     Formed,
@@ -215,8 +213,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Config, description=__doc__))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    program.run(main, Config, __doc__)

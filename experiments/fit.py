@@ -27,7 +27,7 @@ from torch.utils.data import default_collate
 from tqdm import tqdm
 from tyro.conf import Positional
 
-from mofa3d import Camera, Decoder, SemanticCode, load_model, pictures
+from mofa3d import Camera, Decoder, SemanticCode, load_model, pictures, program
 from mofa3d.checkpoints import open_run
 from mofa3d.data.corpus import SUMMARY, Corpus
 from mofa3d.data.dlib_landmarks import detect_landmarks
@@ -189,8 +189,4 @@ if __name__ == "__main__":
     # Its matrices are small, and threads that wait for each other cost more than they do: a fit in 50 steps takes 0.9 s
     # on one thread, 1.2 to 3 s on two.
     torch.set_num_threads(1)
-    try:
-        sys.exit(main(tyro.cli(Config, description=__doc__)))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    program.run(main, Config, __doc__)

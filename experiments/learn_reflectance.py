@@ -12,18 +12,16 @@ Reference: Tewari et al. 2018, "Self-supervised Multi-level Face Model Learning 
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-import tyro
 from torch import Tensor
 from torch.utils.data import default_collate
 from tqdm import tqdm
 
-from mofa3d import Decoder, SemanticCode, metrics
+from mofa3d import Decoder, SemanticCode, metrics, program
 from mofa3d.checkpoints import open_run
 from mofa3d.data.balance import balanced, group_of
 from mofa3d.data.corpus import Corpus
@@ -152,8 +150,4 @@ def restart(codes: Tensor, reflectance: Tensor, factor: Tensor, model: Morphable
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Config, description=__doc__))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    program.run(main, Config, __doc__)

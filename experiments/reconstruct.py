@@ -16,7 +16,7 @@ import tyro
 from PIL import Image
 from tyro.conf import Positional
 
-from mofa3d import export
+from mofa3d import export, program
 from mofa3d.data.photo import Photo, read_photo
 from mofa3d.decoder import Decoder
 from mofa3d.encoder_runtime import Runtime
@@ -129,8 +129,4 @@ def main(config: Config) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(tyro.cli(Config, description=__doc__)))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    program.run(main, Config, __doc__)

@@ -8,16 +8,14 @@ Writes checkpoint.pt, config.json, metrics.jsonl, TensorBoard's files, report.md
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
-import tyro
 
-from mofa3d import Camera, Decoder, SemanticCode
+from mofa3d import Camera, Decoder, SemanticCode, program
 from mofa3d.baselines.conv_autoencoder import ConvAutoencoder, ConvDescription
 from mofa3d.baselines.pixel_errors import color_distance
 from mofa3d.baselines.pixel_evaluation import Batch, PixelView, average_image, draw_pixels, evaluate_pixels
@@ -91,11 +89,6 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Config, description=__doc__))
-    except (ValueError, OSError, DivergenceError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("stopped; --resume goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
+    program.run(
+        main, Config, __doc__, errors=(DivergenceError,), stopped="stopped; --resume goes on from the last checkpoint"
+    )

@@ -9,15 +9,13 @@ metrics.jsonl, TensorBoard's files, report.md and its pictures into --out.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import torch
-import tyro
 
-from mofa3d import Camera, Decoder, SemanticCode
+from mofa3d import Camera, Decoder, SemanticCode, program
 from mofa3d.baselines.conv_autoencoder import ConvDescription
 from mofa3d.baselines.learned_decoder import LearnedDecoder
 from mofa3d.baselines.pixel_errors import color_distance
@@ -93,11 +91,6 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Config, description=__doc__))
-    except (ValueError, OSError, DivergenceError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("stopped; --resume goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
+    program.run(
+        main, Config, __doc__, errors=(DivergenceError,), stopped="stopped; --resume goes on from the last checkpoint"
+    )

@@ -11,7 +11,6 @@ Writes checkpoint.pt, config.json, metrics.jsonl, TensorBoard's files and report
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from typing import Annotated, Literal
 import torch
 import tyro
 
-from mofa3d import Camera, Decoder
+from mofa3d import Camera, Decoder, program
 from mofa3d.checkpoints import Description, claim_folder
 from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches
@@ -282,11 +281,6 @@ def report(
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Config, description=__doc__))
-    except (ValueError, OSError, DivergenceError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("stopped; --resume goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
+    program.run(
+        main, Config, __doc__, errors=(DivergenceError,), stopped="stopped; --resume goes on from the last checkpoint"
+    )

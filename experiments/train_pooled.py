@@ -13,7 +13,6 @@ report.md, pictures and meshes into --out.
 from __future__ import annotations
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
@@ -21,11 +20,10 @@ from functools import partial
 from pathlib import Path
 
 import torch
-import tyro
 from torch.utils.data import default_collate
 from tqdm import tqdm
 
-from mofa3d import Decoder, SemanticCode, metrics
+from mofa3d import Decoder, SemanticCode, metrics, program
 from mofa3d.baselines.pooling import (
     IDENTITY_BLOCKS,
     PooledFaces,
@@ -210,11 +208,6 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Config, description=__doc__))
-    except (ValueError, OSError, DivergenceError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("stopped; --resume goes on from what is in --out", file=sys.stderr)
-        sys.exit(130)
+    program.run(
+        main, Config, __doc__, errors=(DivergenceError,), stopped="stopped; --resume goes on from what is in --out"
+    )

@@ -10,16 +10,14 @@ metrics.jsonl, TensorBoard's files, report.md, pictures and meshes into --out.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
-import tyro
 
-from mofa3d import Camera, Decoder, SemanticCode
+from mofa3d import Camera, Decoder, SemanticCode, program
 from mofa3d.baselines.feedback import draw_feedback
 from mofa3d.baselines.light import with_light
 from mofa3d.baselines.recipe import RunConfig, make_adam, open_faces, require_codes, write_record
@@ -129,11 +127,6 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Config, description=__doc__))
-    except (ValueError, OSError, DivergenceError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("stopped; --resume goes on from the last checkpoint", file=sys.stderr)
-        sys.exit(130)
+    program.run(
+        main, Config, __doc__, errors=(DivergenceError,), stopped="stopped; --resume goes on from the last checkpoint"
+    )

@@ -10,7 +10,6 @@ roc.png into --out.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -20,7 +19,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from mofa3d import SemanticCode
+from mofa3d import SemanticCode, program
 from mofa3d.baselines.pairs import check_photos, make_pairs, read_pairs
 from mofa3d.baselines.verification import verify
 from mofa3d.baselines.verification_report import table, write_report
@@ -113,8 +112,4 @@ def main(config: Config) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Config, description=__doc__))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
+    program.run(main, Config, __doc__)

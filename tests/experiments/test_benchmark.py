@@ -96,7 +96,7 @@ class TestProgram:
 
     @pytest.mark.parametrize("subject", ["optimizers", "vertex_loss", "fits", "rasterizer"])
     def test_subjects(self, subject, tmp_path, capsys):
-        rows = benchmark.main(benchmark.Config(only=(subject,), out=tmp_path, quick=True))
+        rows = benchmark.measure(benchmark.Config(only=(subject,), out=tmp_path, quick=True))
         content = json.loads((tmp_path / "benchmark.json").read_text())
         assert [row["way"] for row in content["rows"]] == [row.way for row in rows]
         assert {"machine", "threads", "commit", "ceilings"} < content.keys()
@@ -110,7 +110,7 @@ class TestProgram:
     @pytest.mark.slow
     @pytest.mark.parametrize("subject", ["encoders", "training_step"])
     def test_subjects_with_networks(self, subject, tmp_path):
-        rows = benchmark.main(benchmark.Config(only=(subject,), out=tmp_path, quick=True))
+        rows = benchmark.measure(benchmark.Config(only=(subject,), out=tmp_path, quick=True))
         assert len(rows) > 5
 
     def test_fused_loss_has_the_plain_gradient(self):

@@ -1,0 +1,40 @@
+"""How programs begin and end: options from the command line, and one line about a mistake instead of a traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import NoReturn, TypeVar
+
+import tyro
+
+Config = TypeVar("Config")
+MISTAKE, INTERRUPTED = 2, 130  # exit status
+
+
+def run(
+    main: Callable[[Config], int | None],
+    config: type[Config],
+    description: str | None,
+    errors: tuple[type[Exception], ...] = (),
+    stopped: str = "stopped",
+) -> NoReturn:
+    """Run a program and leave the process with its status.
+
+    Args:
+        main: takes the options; returns the exit status, or ``None`` for 0.
+        config: dataclass of the options.
+        description: what ``--help`` says about the program.
+        errors: that are the user's to mend, besides ValueError and OSError.
+        stopped: what to say when the user interrupts it.
+    """
+    options = tyro.cli(config, description=description)
+    try:
+        status = main(options)
+    except (ValueError, OSError, *errors) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(MISTAKE)
+    except KeyboardInterrupt:
+        print(stopped, file=sys.stderr)
+        sys.exit(INTERRUPTED)
+    sys.exit(status or 0)
