@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the benchmark
 
 from benchmarks import encoders, fits, optimizers, rasterizer, training_step, vertex_loss
 from benchmarks.measure import Ceilings, Row, Setup, measure_ceilings
+from mofa3d import program
 from mofa3d.environment import commit, machine
 
 Subject = Literal["encoders", "rasterizer", "vertex_loss", "optimizers", "training_step", "fits"]
