@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(command())
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1 if about_model else 2
+        return 2
     except KeyboardInterrupt:
         print("stopped" if about_model else "stopped; the same command goes on from here", file=sys.stderr)
         return 130

@@ -119,7 +119,7 @@ class TestModels:
     def test_model_that_is_no_face(self, tmp_path, capsys):
         save_model(make_tiny_model(), tmp_path / "tiny.safetensors")
         out = tmp_path / "out.safetensors"
-        assert cli.main(["model", "landmarks", str(tmp_path / "tiny.safetensors"), "--out", str(out)]) == 1
+        assert cli.main(["model", "landmarks", str(tmp_path / "tiny.safetensors"), "--out", str(out)]) == 2
         [line] = capsys.readouterr().err.splitlines()
         assert line.startswith("error: no face is found in pictures of the mean face of 'tiny'; look at it with")
         assert not out.exists()

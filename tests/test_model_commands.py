@@ -42,7 +42,7 @@ def refused(run):
 
     def refused(*arguments: str | Path) -> str:
         status, out, errors = run(*arguments)
-        assert (status, out) == (1, "")
+        assert (status, out) == (2, "")
         [line] = errors.splitlines()
         assert line.startswith("error: ")
         return line.removeprefix("error: ")
@@ -207,7 +207,7 @@ class TestWhichModel:
     def test_mistakes_of_a_fresh_process(self, tmp_path):
         command = [sys.executable, "-m", "mofa3d", "model", "info", str(tmp_path / "nowhere.safetensors")]
         result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        assert (result.returncode, result.stdout) == (1, "")
+        assert (result.returncode, result.stdout) == (2, "")
         assert result.stderr == f"error: there is no file {tmp_path / 'nowhere.safetensors'}; check the path\n"
 
 

@@ -17,7 +17,8 @@ from benchmarks import encoders  # noqa: E402 (the program makes the package kno
 from benchmarks.encoders import ways  # noqa: E402
 from benchmarks.measure import Ceilings, Setup, compare, measure_ceilings, take_turns  # noqa: E402
 from benchmarks.model_sizes import subdivide, with_vertices  # noqa: E402
-from lively_encoders import images, is_as_good, lively  # noqa: E402
+from lively_encoders import images, is_as_good, lively
+from mofa3d.onnx_export import to_onnx  # noqa: E402
 
 
 class TestMeasure:
@@ -83,6 +84,14 @@ def test_ways_to_encode_agree_as_their_precision_allows(monkeypatch):
         assert is_as_good(found["torch, norms folded"](image), encoder, image)
         expected, rough = encoder(image), found["torch, bfloat16"](image)
     assert 1e-4 < float((rough - expected).norm() / expected.norm()) < 0.02
+
+
+def test_int8_is_for_linear_layers_only():
+    onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
+    content = encoders.quantized(to_onnx(lively("mobilenet_v2", 32), 48))
+    kinds = [node.op_type for node in onnx.load_from_string(content).graph.node]
+    # The head is quantised; the two products that resize the image and the convolutions are not.
+    assert [kinds.count(kind) for kind in ("MatMulInteger", "MatMul", "Conv")] == [1, 2, 52]
 
 
 class TestProgram:
