@@ -17,7 +17,7 @@ from benchmarks import encoders  # noqa: E402 (the program makes the package kno
 from benchmarks.encoders import ways  # noqa: E402
 from benchmarks.measure import Ceilings, Setup, compare, measure_ceilings, take_turns  # noqa: E402
 from benchmarks.model_sizes import subdivide, with_vertices  # noqa: E402
-from lively_encoders import images, is_as_good, lively
+from lively_encoders import images, is_as_good, lively  # noqa: E402
 from mofa3d.onnx_export import to_onnx  # noqa: E402
 
 
