@@ -17,7 +17,7 @@ from mofa3d import pictures
 from mofa3d.camera import Camera
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.decoder import Decoder
-from mofa3d.report import EXPLANATION, Report, smoothed, draw_curves, draw_faces, write_meshes
+from mofa3d.report import EXPLANATION, Report, draw_curves, draw_faces, smoothed, write_meshes
 from mofa3d.semantic_code import SemanticCode
 from renderers import make_renderer
 

@@ -10,13 +10,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
+from tqdm import tqdm
 
-from mofa3d import pictures
-from mofa3d.baselines.pixel_evaluation import Batch, PixelView, Predict, evaluate_pixels
+from mofa3d.baselines.tables import Row, row_of
 from mofa3d.data.corpus import Corpus
 from mofa3d.decoder import Decoder
 from mofa3d.evaluation import Encode, code_errors
 from mofa3d.gauss_newton import GaussNewton, GaussNewtonConfig
+from mofa3d.objective import Batch
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
 
@@ -88,47 +89,34 @@ def measure(
     return Measured({name: torch.cat([part[name] for part in parts]) for name in parts[0]}, torch.cat(codes))
 
 
-@torch.no_grad()
-def measure_pixels(
-    predict: Predict, dataset: Dataset, indices: Sequence[int], view: PixelView
-) -> dict[str, Float[Tensor, "K"]]:
-    """Errors and sharpness of the images that a system makes, and the seconds of each; see `evaluate_pixels`."""
-    seconds = []
-
-    def timed(batch: Batch) -> Tensor:
-        made = []
-        for row in range(len(batch["image"])):
-            one = {name: value[row : row + 1] for name, value in batch.items()}
-            began = time.perf_counter()
-            made.append(predict(one))
-            seconds.append(time.perf_counter() - began)
-        return torch.cat(made)
-
-    return {**evaluate_pixels(timed, dataset, indices, view), "seconds": torch.tensor(seconds)}
-
-
-def rendered(
-    estimate: Estimate, decode: Decoder, render: Renderer, dataset: Dataset, background: Float[Tensor, "3 S S"]
-) -> Predict:
-    """Images that a face model makes, as a network of pixels would have made them.
-
-    What lies behind the face is given, so that nothing is copied from the photograph that is compared with.
+def compare_codes(
+    starts: dict[str, Callable[[], Estimate]],
+    decode: Decoder,
+    render: Renderer,
+    sets: Sequence[tuple[Dataset, Sequence[int]]],
+) -> tuple[list[list[Row]], list[dict[str, Measured]], dict[str, Estimate]]:
+    """Measure all systems on all sets of images; one that fails gets a row with its reason.
 
     Args:
-        estimate: gives the codes, from the crop as the corpus has it.
-        decode: with the whole model.
-        render: a raster backend.
-        dataset: which the batches are from; they have the photographs only at the network's size.
-        background: which the face covers.
+        starts: name of each system, and what opens it.
+        decode, render: the scene in which errors are measured.
+        sets: images, and which of them.
+
+    Returns:
+        For each set the rows of its table, and what was measured; and the systems that could be opened.
     """
-
-    def predict(batch: Batch) -> Tensor:
-        whole = default_collate([dataset[int(i)] for i in batch["index"]])
-        size = whole["image"].shape[-2:]
-        behind = torch.nn.functional.interpolate(background[None], size, mode="bilinear", align_corners=False)
-        made = pictures.overlay(decode(estimate(whole)), render, behind.expand_as(whole["image"]))
-        return torch.nn.functional.interpolate(
-            made, batch["image"].shape[-2:], mode="bilinear", antialias=True, align_corners=False
-        )
-
-    return predict
+    rows: list[list[Row]] = [[] for _ in sets]
+    measured: list[dict[str, Measured]] = [{} for _ in sets]
+    ready: dict[str, Estimate] = {}
+    for system, start in tqdm(starts.items(), desc="measuring codes", dynamic_ncols=True):
+        for number, (dataset, indices) in enumerate(sets):
+            try:
+                if system not in ready:
+                    ready[system] = start()
+                found = measure(ready[system], decode, render, dataset, indices)
+            except (ValueError, OSError) as error:  # the other systems are still worth comparing
+                rows[number].append(Row(system, reason=str(error)))
+                continue
+            measured[number][system] = found
+            rows[number].append(row_of(system, found.errors))
+    return rows, measured, ready

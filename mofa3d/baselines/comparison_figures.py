@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from mofa3d import pictures
+from mofa3d.baselines.pixel_comparison import resized
 from mofa3d.decoder import Decoder
 from mofa3d.report import COLUMNS, CURVES, smoothed
 from mofa3d.scene import Renderer
@@ -95,9 +96,7 @@ def draw_systems(
     columns = [photos]
     for vectors in codes.values():
         columns.append(pictures.overlay(decode(SemanticCode.from_vector(vectors, decode.model.sizes)), render, photos))
-    size = photos.shape[-2:]
-    for made in images.values():
-        columns.append(torch.nn.functional.interpolate(made, size, mode="bilinear", align_corners=False))
+    columns += [resized(made, photos.shape[-1]) for made in images.values()]
     faces = np.stack([pictures.to_bytes(column) for column in columns], axis=1)  # (K, columns, H, W, 3)
     Image.fromarray(sheet_of(["photograph", *codes, *images], faces)).save(path)
 

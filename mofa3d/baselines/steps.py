@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -96,6 +98,29 @@ def carry_out(step: Step, run: Run) -> Outcome:
     except (ValueError, OSError, DivergenceError) as error:  # the other systems are still worth comparing
         return replace(outcome, reason=str(error))
     return outcome
+
+
+def programs_of(folder: Path) -> Run:
+    """Runs programs of a folder, each as a process of its own, whose output goes to the file.
+
+    Raises:
+        ValueError: when called, if the program fails; with what it said last.
+    """
+
+    def run(command: Sequence[str], log: Path) -> None:
+        program = str(folder / f"{command[0]}.py")
+        with open(log, "a", encoding="utf-8") as file:
+            begins = file.tell()
+            options = {"stdout": file, "stderr": subprocess.STDOUT, "check": False}
+            status = subprocess.run([sys.executable, program, *command[1:]], **options).returncode
+        if status:
+            said = log.read_bytes()[begins:].decode(errors="replace")
+            lines = [line.strip() for line in said.splitlines() if line.strip()]
+            errors = [number for number, line in enumerate(lines) if line.startswith("error: ")]
+            reason = " ".join(lines[errors[-1] if errors else -1 :]).removeprefix("error: ")
+            raise ValueError(f"{command[0]} ended with status {status}: {reason or 'it said nothing'} (see {log})")
+
+    return run
 
 
 def _typed(command: Sequence[str]) -> str:
