@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -57,23 +57,25 @@ AUTOENCODER, CONV_DECODER = "autoencoder", "learned decoder"
 
 @dataclass(frozen=True)
 class Budget:
-    """Minutes of each training, and how much is compared."""
+    """Minutes of each training, and how much is compared; what is left at None follows the preset."""
 
-    mofa: float = 4.0
-    surrogate: float = 4.0
-    synthetic: float = 2.5
-    """Of MoFA and of Richardson's network on the same synthetic images."""
-    tran: float = 1.0
-    people: int = 20
+    mofa: float | None = None
+    surrogate: float | None = None
+    synthetic: float | None = None
+    """Of MoFA and of Richardson's network, each, on the same synthetic images."""
+    tran: float | None = None
+    autoencoder: float | None = None
+    conv_decoder: float | None = None
+    people: int | None = None
     """Whose photographs are fitted before Tran's network is trained."""
-    autoencoder: float = 1.5
-    conv_decoder: float = 1.5
-    photographs: int = 40
+    photographs: int | None = None
     """Held-out photographs, and as many synthetic faces, on which all systems are compared."""
 
 
-# Preparing 24,000 photographs takes a quarter of an hour of the 45 minutes, reports and fits another ten.
-PRESETS = {"quick": Budget(), "long": Budget(40.0, 40.0, 20.0, 15.0, 200, 15.0, 15.0, 200)}
+# Preparing 24,000 photographs takes a quarter of an hour of the 45 minutes; reports and fits take another ten.
+QUICK = Budget(4.0, 4.0, 2.5, 1.0, 1.5, 1.5, people=20, photographs=40)
+LONG = Budget(40.0, 40.0, 20.0, 15.0, 15.0, 15.0, people=200, photographs=200)
+RUN = programs_of(Path(__file__).parent)
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,7 @@ class Config:
     """A corpus of `mofa3d prepare`, or a folder of photographs."""
     out: Path = Path("results")
     preset: Literal["quick", "long"] = "quick"
-    budget: Budget | None = None
-    """Other minutes and numbers than the preset's."""
+    budget: Budget = field(default_factory=Budget)
     reuse: Reuse = field(default_factory=Reuse)
     synthetic_count: int = 3000
     """Synthetic faces to train on and to be tested on."""
@@ -122,7 +123,9 @@ class Config:
 
     @property
     def size(self) -> Budget:
-        return self.budget or PRESETS[self.preset]
+        """The preset with what was asked for on top."""
+        asked = {name: value for name, value in vars(self.budget).items() if value is not None}
+        return replace({"quick": QUICK, "long": LONG}[self.preset], **asked)
 
 
 def plan(config: Config, corpus: Path) -> dict[str, Step]:
@@ -295,7 +298,7 @@ def pixel_rows(
     return rows, compare_pixels(on_faces, faces.dataset, images.face_indices, view), drawn
 
 
-def main(config: Config, run: Run = programs_of(Path(__file__).parent)) -> None:
+def main(config: Config, run: Run = RUN) -> None:
     version, cache = commit(), cache_directory()
     config.out.mkdir(parents=True, exist_ok=True)
     model = load_model(config.model, path=config.model_path or None)
@@ -331,7 +334,9 @@ def main(config: Config, run: Run = programs_of(Path(__file__).parent)) -> None:
         "synthetic": faces.fact,
         "compared": f"{len(images.photo_indices)} photographs and {len(images.face_indices)} synthetic faces",
         "face model": model.name,
-        "preset": "own budget" if config.budget else config.preset,
+        "preset": config.preset
+        if config.size == replace(config, budget=Budget()).size
+        else f"{config.preset}, changed",
         "commit": version,
         "machine": f"{machine()} for measurements, {threads} for trainings",
     }

@@ -41,7 +41,8 @@ def draw_learning(logs: dict[str, Path], path: Path) -> None:
     for axis, title in zip(axes, CURVES.values(), strict=True):
         axis.set(title=title, xlabel="iteration")
         axis.grid(alpha=0.3)
-    axes[0].legend(fontsize=8)
+    if logs:
+        axes[0].legend(fontsize=8)
     _save(figure, path)
 
 
@@ -64,7 +65,7 @@ def draw_distributions(systems: dict[str, dict[str, Tensor]], path: Path) -> Non
         axis.set(xlabel=COLUMNS[measure][0], ylabel="share of the photographs", ylim=(0, 1))
         axis.set_xlim(0, 1.1 * float(np.median(ends)) if ends else 1)  # far outliers would press the rest together
         axis.grid(alpha=0.3)
-    axes[-1].legend(fontsize=7, loc="lower right")
+    axes[0].legend(fontsize=7, loc="lower right")
     _save(figure, path)
 
 
@@ -77,7 +78,7 @@ def cumulative(errors: Float[Tensor, "K"]) -> tuple[Float[np.ndarray, "J"], Floa
 @torch.no_grad()
 def draw_systems(
     codes: dict[str, Float[Tensor, "K D"]],
-    images: dict[str, Float[Tensor, "K 3 H W"]],
+    images: dict[str, Float[Tensor, "K 3 S S"]],
     photos: Float[Tensor, "K 3 H W"],
     decode: Decoder,
     render: Renderer,
