@@ -41,7 +41,7 @@ def draw_learning(logs: dict[str, Path], path: Path) -> None:
     for axis, title in zip(axes, CURVES.values(), strict=True):
         axis.set(title=title, xlabel="iteration")
         axis.grid(alpha=0.3)
-    if logs:
+    if axes[0].lines:
         axes[0].legend(fontsize=8)
     _save(figure, path)
 

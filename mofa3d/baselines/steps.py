@@ -124,4 +124,4 @@ def programs_of(folder: Path) -> Run:
 
 
 def _typed(command: Sequence[str]) -> str:
-    return shlex.join(["python", f"experiments/{command[0]}", *command[1:]])
+    return shlex.join(["python", f"experiments/{command[0]}.py", *command[1:]])
