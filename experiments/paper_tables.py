@@ -219,8 +219,8 @@ def require_model(decode: Decoder, whole: Decoder) -> None:
 def verify_all(config: Config, outcomes: dict[str, Outcome], run: Run) -> tuple[Table, dict[str, str]]:
     """Verification of people with each encoder, and the commands."""
     rows, commands = [], {}
-    for system in (MOFA, SURROGATE, TRAN):
-        out = config.out / "runs" / f"verification_{outcomes[system].out.stem}"
+    for system, name in ((MOFA, "mofa"), (SURROGATE, "mofa_surrogate"), (TRAN, "tran")):
+        out = config.out / "runs" / f"verification_{name}"
         arguments = ("--lfw", str(config.lfw), "--pairs", str(config.pairs), "--checkpoint", str(outcomes[system].out))
         step = Step(out.name, "verify_lfw", arguments, out)
         if outcomes[system].reason:
@@ -306,6 +306,8 @@ def main(config: Config, run: Run = RUN) -> None:
     photos = open_faces(RunConfig(data=str(config.data)), model, raster, cache)
     faces = open_faces(RunConfig(synthetic=SyntheticConfig(count=config.synthetic_count)), model, raster, cache)
     outcomes = train_all(config, plan(config, photos.dataset.folder), run)
+    commands = {system: outcome.command for system, outcome in outcomes.items()}
+    verified, more = verify_all(config, outcomes, run) if config.lfw is not None else (None, {})
 
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # fits take longer on several, and times must compare
@@ -323,26 +325,20 @@ def main(config: Config, run: Run = RUN) -> None:
         Table("Pixels of photographs", remarks.PIXELS, tables.PIXELS, pixels),
         Table("Pixels of synthetic faces", remarks.SYNTHETIC_PIXELS, tables.PIXELS, face_pixels),
         Table("Time per image", remarks.TIMES, tables.TIMES, times),
+        *([verified] if verified is not None else []),
     ]
-    commands = {system: outcome.command for system, outcome in outcomes.items()}
-    if config.lfw is not None:
-        verified, more = verify_all(config, outcomes, run)
-        compared.append(verified)
-        commands |= more
     facts = {
         "data": photos.fact,
         "synthetic": faces.fact,
         "compared": f"{len(images.photo_indices)} photographs and {len(images.face_indices)} synthetic faces",
         "face model": model.name,
-        "preset": config.preset
-        if config.size == replace(config, budget=Budget()).size
-        else f"{config.preset}, changed",
+        "preset": config.preset + ("" if config.budget == Budget() else ", with another budget"),
         "commit": version,
         "machine": f"{machine()} for measurements, {threads} for trainings",
     }
     figures = draw(config.out, images, outcomes, measured, drawn, whole)
     remark = {"Where we differ from the paper and why": remarks.DIFFERENCES}
-    results = Results("Every system of the paper, compared", facts, compared, figures, commands, remark)
+    results = Results("Every system of the paper, compared", facts, compared, figures, commands | more, remark)
     print(f"\nThe results are {results.write(config.out)}")
 
 
