@@ -12,7 +12,7 @@ SYNTHETIC = """\
 Held-out faces of the model itself, whose true geometry is known. Geometric error: point to point over the frontal face,
 after the estimated rotation, compensating translation and isotropic scale. Fits with landmarks get the true points,
 which no detector would give them. The iterative regressor and "MoFA, synthetic" were trained on the same images, each
-for the minutes that the commands below say; the other networks never saw a synthetic face."""
+for the minutes that the commands below say; the other encoders never saw a synthetic face."""
 PIXELS = """\
 Error: mean colour distance per pixel of the face (hull of the landmarks with a forehead) and of the whole crop.
 Sharpness: mean squared brightness difference of neighbouring pixels over the photograph's; below 1 the image is
