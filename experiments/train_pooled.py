@@ -26,6 +26,7 @@ from tqdm import tqdm
 from mofa3d import Decoder, SemanticCode, metrics, program
 from mofa3d.baselines.pooling import (
     IDENTITY_BLOCKS,
+    TARGETS,
     PooledFaces,
     PooledTargets,
     asymmetric_distance,
@@ -46,7 +47,6 @@ from mofa3d.report import Report, draw_curves, draw_faces, write_meshes
 from mofa3d.training import DivergenceError, Step, TrainingConfig, make_optimizer, optimize, read_checkpoint
 from renderers import make_renderer
 
-TARGETS = "targets.safetensors"
 CURVES = {"identity": "shape and reflectance (σ²)", "rest": "expression, pose and light (units²)"}
 SHOWN, MESHES = 16, 3
 

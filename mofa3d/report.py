@@ -70,11 +70,11 @@ class Report:
         rows = [head, ["---"] * len(head)]
         for group in self.groups:
             cells = [
-                " → ".join(_number(errors[group][name], COLUMNS[name][1]) for errors in (before, after))
+                " → ".join(number(errors[group][name], COLUMNS[name][1]) for errors in (before, after))
                 for name in names
             ]
             if correlations:
-                cells.append(_number(correlations[group], ".2f"))
+                cells.append(number(correlations[group], ".2f"))
             rows.append([group, str(after[group]["images"]), *cells])
         return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
@@ -100,18 +100,19 @@ class Report:
             "after": group_means(self.after, self.groups),
             "yaw correlation": self.yaw_correlations(),
         }
-        (out / "report.json").write_text(json.dumps(_without_nan(content), indent=1) + "\n", encoding="utf-8")
+        (out / "report.json").write_text(json.dumps(without_nan(content), indent=1) + "\n", encoding="utf-8")
         return out / "report.md"
 
 
-def _number(value: float, form: str) -> str:
+def number(value: float, form: str) -> str:
+    """A number in a table; a dash where there is none."""
     return format(value, form) if math.isfinite(value) else "–"
 
 
-def _without_nan(value):
+def without_nan(value):
     """JSON has no NaN."""
     if isinstance(value, dict):
-        return {key: _without_nan(entry) for key, entry in value.items()}
+        return {key: without_nan(entry) for key, entry in value.items()}
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -134,7 +135,7 @@ def draw_curves(log: Path, path: Path, curves: dict[str, str] = CURVES) -> None:
     for axis, name in zip(axes[0], names, strict=False):
         points = np.array([(line["iteration"], line[name]) for line in lines if name in line])
         axis.plot(points[:, 0], points[:, 1], color="tab:blue", alpha=0.25, linewidth=0.8)
-        axis.plot(points[:, 0], _smoothed(points[:, 1]), color="tab:blue")
+        axis.plot(points[:, 0], smoothed(points[:, 1]), color="tab:blue")
         axis.set(title=curves[name], xlabel="iteration")
         axis.grid(alpha=0.3)
     figure.tight_layout()
@@ -142,7 +143,7 @@ def draw_curves(log: Path, path: Path, curves: dict[str, str] = CURVES) -> None:
     pyplot.close(figure)
 
 
-def _smoothed(values: np.ndarray) -> np.ndarray:
+def smoothed(values: np.ndarray) -> np.ndarray:
     """Running mean over a twentieth of the training."""
     width = max(1, len(values) // 20)
     sums = np.cumsum(np.concatenate([[0.0], values]))

@@ -17,7 +17,7 @@ from mofa3d import pictures
 from mofa3d.camera import Camera
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.decoder import Decoder
-from mofa3d.report import EXPLANATION, Report, _smoothed, draw_curves, draw_faces, write_meshes
+from mofa3d.report import EXPLANATION, Report, draw_curves, draw_faces, smoothed, write_meshes
 from mofa3d.semantic_code import SemanticCode
 from renderers import make_renderer
 
@@ -151,9 +151,9 @@ class TestCurves:
     def test_running_mean_of_a_twentieth(self):
         values = np.arange(60.0)
         # Over the last three values, and at the start over those there are.
-        assert _smoothed(values).tolist() == [0.0, 0.5, *range(1, 59)]
-        assert _smoothed(values[:19]).tolist() == list(range(19))
-        assert _smoothed(np.array([2.5])).tolist() == [2.5]
+        assert smoothed(values).tolist() == [0.0, 0.5, *range(1, 59)]
+        assert smoothed(values[:19]).tolist() == list(range(19))
+        assert smoothed(np.array([2.5])).tolist() == [2.5]
 
 
 class TestFaces:

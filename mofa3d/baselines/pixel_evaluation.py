@@ -38,14 +38,17 @@ class PixelView:
     crop_size: int
 
     def __call__(self, batch: Batch) -> Batch:
-        """The batch with ``image`` (B, 3, S, S) at the network's size, and ``region`` (B, S, S) of the face."""
+        """The batch with ``image`` (B, 3, S, S) at the network's size, ``region`` (B, S, S) of the face, and ``crop``.
+
+        The last is the image as it came.
+        """
         image, size = batch["image"], (self.image_size, self.image_size)
         if image.shape[-2:] != size:
             image = nn.functional.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
         region = face_region(
             batch["landmarks"], batch["confidence"], self.average, self.crop_size, self.image_size
         )
-        return {**batch, "image": image, "region": region}
+        return {**batch, "image": image, "region": region, "crop": batch["image"]}
 
 
 def _batches(dataset: Dataset, indices: Sequence[int], view: PixelView) -> Iterator[Batch]:

@@ -25,6 +25,7 @@ from mofa3d.code_sizes import CodeSizes
 from mofa3d.semantic_code import SemanticCode
 
 IDENTITY_BLOCKS = ("shape", "reflectance")
+TARGETS = "targets.safetensors"  # in the folder of a run
 OVER, UNDER = 1.0, 3.0  # weights of estimates that are too far from and too near to the average face
 
 

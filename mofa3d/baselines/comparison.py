@@ -1,0 +1,122 @@
+"""Measure every system on the same photographs: errors, and the time that each photograph takes by itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.utils.data import Dataset, default_collate
+from tqdm import tqdm
+
+from mofa3d.baselines.tables import Row, row_of
+from mofa3d.data.corpus import Corpus
+from mofa3d.decoder import Decoder
+from mofa3d.evaluation import Encode, code_errors
+from mofa3d.gauss_newton import GaussNewton, GaussNewtonConfig
+from mofa3d.objective import Batch
+from mofa3d.scene import Renderer
+from mofa3d.semantic_code import SemanticCode
+
+Estimate = Callable[[Batch], SemanticCode]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a system says about photographs.
+
+    Attributes:
+        errors: of each photograph, see `mofa3d.evaluation.code_errors`, and its ``seconds``.
+        codes: code vectors.
+    """
+
+    errors: dict[str, Float[Tensor, "K"]]
+    codes: Float[Tensor, "K D"]
+
+
+def choose(corpus: Corpus, candidates: Sequence[int], count: int) -> list[int]:
+    """Photographs to compare on: evenly from those with all landmarks, or from all if none has them.
+
+    Raises:
+        ValueError: fewer than one is wanted.
+    """
+    if count < 1:
+        raise ValueError(f"at least 1 photograph must be compared, got {count}; give a larger number of photographs")
+    known = [i for i in candidates if bool((corpus.confidence[i] > 0).all())] or list(candidates)
+    wanted = min(count, len(known))
+    return [known[i * len(known) // wanted] for i in range(wanted)]
+
+
+def encoder_estimate(encode: Encode, decode: Decoder) -> Estimate:
+    """Codes as an encoder says them."""
+    return lambda batch: SemanticCode.from_vector(encode(batch["image"]), decode.model.sizes)
+
+
+def fit_estimate(decode: Decoder, config: GaussNewtonConfig, landmarks: bool = True) -> Estimate:
+    """Codes as they are fitted from the average face, with or without the photograph's landmarks."""
+    if not landmarks:
+        config = replace(config, loss=replace(config.loss, landmark=0.0))
+    fit = GaussNewton(decode, config)
+
+    def estimate(batch: Batch) -> SemanticCode:
+        if landmarks and not bool((batch["confidence"] > 0).any()):
+            raise ValueError("the photographs come without landmarks; prepare them with `mofa3d prepare --landmarks`")
+        return fit(SemanticCode.zeros(len(batch["image"]), decode.model.sizes), batch).codes
+
+    return estimate
+
+
+@torch.no_grad()
+def measure(
+    estimate: Estimate, decode: Decoder, render: Renderer, dataset: Dataset, indices: Sequence[int]
+) -> Measured:
+    """Errors and seconds of each photograph, one at a time.
+
+    The first one is done twice, because loading compiled kernels is no part of any photograph's time.
+    """
+    estimate(default_collate([dataset[indices[0]]]))
+    parts, codes = [], []
+    for index in indices:
+        batch = default_collate([dataset[index]])
+        began = time.perf_counter()
+        code = estimate(batch)
+        seconds = torch.tensor([time.perf_counter() - began])
+        parts.append({**code_errors(code, decode, render, batch), "seconds": seconds})
+        codes.append(code.to_vector())
+    return Measured({name: torch.cat([part[name] for part in parts]) for name in parts[0]}, torch.cat(codes))
+
+
+def compare_codes(
+    starts: dict[str, Callable[[], Estimate]],
+    decode: Decoder,
+    render: Renderer,
+    sets: Sequence[tuple[Dataset, Sequence[int]]],
+) -> tuple[list[list[Row]], list[dict[str, Measured]], dict[str, Estimate]]:
+    """Measure all systems on all sets of images; one that fails gets a row with its reason.
+
+    Args:
+        starts: name of each system, and what opens it.
+        decode, render: the scene in which errors are measured.
+        sets: images, and which of them.
+
+    Returns:
+        For each set the rows of its table, and what was measured; and the systems that could be opened.
+    """
+    rows: list[list[Row]] = [[] for _ in sets]
+    measured: list[dict[str, Measured]] = [{} for _ in sets]
+    ready: dict[str, Estimate] = {}
+    for system, start in tqdm(starts.items(), desc="measuring codes", dynamic_ncols=True):
+        for number, (dataset, indices) in enumerate(sets):
+            try:
+                if system not in ready:
+                    ready[system] = start()
+                found = measure(ready[system], decode, render, dataset, indices)
+            except (ValueError, OSError) as error:  # the other systems are still worth comparing
+                rows[number].append(Row(system, reason=str(error)))
+                continue
+            measured[number][system] = found
+            rows[number].append(row_of(system, found.errors))
+    return rows, measured, ready

@@ -1,0 +1,152 @@
+"""All systems compared on tiny faces: trainings of a few iterations, one that fails, and the second time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import tyro
+from PIL import Image
+
+from conftest import make_tiny_model
+from mofa3d import Camera, Decoder
+from mofa3d.baselines.steps import Outcome
+from mofa3d.data.corpus import INDEX, KEYS
+from mofa3d.data.synthetic import SyntheticConfig, synthesize
+from mofa3d.morphable_model import save_model
+from programs import load
+from renderers import make_renderer
+
+paper_tables = load("paper_tables")
+FITS = ("Garrido", "Thies", "Thies, no landmarks")
+SYSTEMS = ("average face", "MoFA", "MoFA, surrogate", "MoFA, synthetic", *FITS, "Richardson", "Tran")
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """A tiny face model, a corpus of eight people whose codes nobody knows, and a cache of synthetic faces."""
+    folder = tmp_path_factory.mktemp("workplace")
+    model = make_tiny_model(20)
+    save_model(model, folder / "tiny.safetensors")
+    config = SyntheticConfig(count=32, yaw=0.1, pitch=0.05, roll=0.05, seed=5)
+    corpus = synthesize(config, Decoder(model, Camera()), make_renderer("cpu", antialias=False), folder / "people")
+    rows = [json.dumps([photo, f"Person_{chr(65 + i // 4)}"]) for i, photo in enumerate(corpus.photos)]
+    (folder / "people" / KEYS).write_text("\n".join(rows) + "\n", encoding="utf-8")
+    with np.load(folder / "people" / INDEX) as index:
+        arrays = {name: index[name] for name in index.files if name != "codes"}
+    np.savez(folder / "people" / INDEX, **{**arrays, "held_out": np.arange(32) >= 24})
+    threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MOFA3D_CACHE", str(folder / "cache"))
+        yield folder
+    torch.set_num_threads(threads)
+
+
+def settings(workplace: Path, **changes):
+    options = {
+        "data": workplace / "people",
+        "out": workplace / "results",
+        "budget": paper_tables.Budget(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, people=2, photographs=1),
+        "synthetic_count": 40,
+        "iterations": 2,
+        "encoder_weights": "none",
+        "input_size": 32,
+        "image_size": 16,
+        "model_path": str(workplace / "tiny.safetensors"),
+    }
+    return paper_tables.Config(**{**options, **changes})
+
+
+class Programs:
+    """Runs programs within this process, from their command lines."""
+
+    def __init__(self, failing: str = "") -> None:
+        self.failing = failing
+        self.names: list[str] = []
+
+    def __call__(self, command, log: Path) -> None:
+        self.names.append(command[0])
+        if command[0] == self.failing:
+            raise ValueError("it was told to fail")
+        program = load(command[0])
+        program.main(tyro.cli(program.Config, args=list(command[1:])))
+
+
+@pytest.fixture(scope="module")
+def results(workplace) -> Path:
+    """What a comparison has written of which Tran's training fails."""
+    paper_tables.main(settings(workplace), Programs(failing="train_pooled"))
+    return workplace / "results"
+
+
+def test_every_system_is_in_the_tables(results):
+    content = json.loads((results / "results.json").read_text(encoding="utf-8"))
+    photographs = content["tables"]["Held-out photographs"]
+    assert tuple(photographs) == SYSTEMS
+    assert photographs["Tran"] == {"failed": "it was told to fail"}
+    for system in SYSTEMS[:-1]:
+        assert photographs[system]["images"] == 1
+        assert 0 < photographs[system]["photometric"] < 1
+        assert photographs[system]["seconds"] > 0
+        assert "geometric" not in photographs[system]
+    assert photographs["Garrido"]["landmark"] < 0.3 * photographs["average face"]["landmark"]
+    synthetic = content["tables"]["Synthetic faces with known geometry"]
+    assert synthetic["Garrido"]["geometric"] < synthetic["average face"]["geometric"]
+    pixels = content["tables"]["Pixels of photographs"]
+    assert len(pixels) == 4
+    assert all(row["sharpness"] >= 0 and row["face"] > 0 for row in pixels.values())
+    assert len(content["tables"]["Pixels of synthetic faces"]) == 3
+    assert "average face" not in content["tables"]["Time per image"]
+
+
+def test_report_names_commands_failures_and_differences(results):
+    text = (results / "results.md").read_text(encoding="utf-8")
+    assert "- Tran: it was told to fail" in text
+    assert "## Where we differ from the paper and why" in text
+    for program in ("train_mofa", "train_regressor", "train_pooled", "train_autoencoder", "train_conv_decoder"):
+        assert f"python experiments/{program}.py --data" in text
+    # A photograph, all systems but Tran's, and the autoencoder.
+    assert Image.open(results / "faces.png").size == (10 * 240, 266)
+    assert (results / "curves.png").exists()
+    assert (results / "errors.png").exists()
+
+
+def test_the_second_time_only_what_failed_is_trained(results, workplace):
+    config, run = settings(workplace), Programs(failing="train_pooled")
+    outcomes = paper_tables.train_all(config, paper_tables.plan(config, workplace / "people"), run)
+    assert run.names == ["train_pooled"]
+    assert outcomes["Richardson"].command.endswith("# finished before")
+
+
+def test_other_options_for_the_same_folder_are_refused(results, workplace):
+    with pytest.raises(ValueError, match="mofa was filled with"):
+        paper_tables.main(settings(workplace, iterations=3), Programs())
+
+
+def test_runs_are_reused_and_what_needs_a_failed_one_is_not_run(tmp_path):
+    config = paper_tables.Config(Path("photos"), tmp_path, reuse=paper_tables.Reuse(mofa=Path("mine")))
+    tried = []
+
+    def run(command, log):
+        tried.append(command[0])
+        raise ValueError("it was told to fail")
+
+    outcomes = paper_tables.train_all(config, paper_tables.plan(config, Path("corpus")), run)
+    assert outcomes["MoFA"] == Outcome(Path("mine"), "# reused: mine")
+    assert outcomes["MoFA, surrogate"].reason == "it was told to fail"
+    assert outcomes["Tran"].reason == "its fits start from MoFA, surrogate, which failed"
+    assert tried == ["train_mofa", "train_mofa", "train_regressor", "train_autoencoder", "train_conv_decoder"]
+
+
+def test_presets_and_options():
+    budget = paper_tables.Budget(mofa=1.0)
+    config = paper_tables.Config(Path("photos"), budget=budget)
+    assert (config.size.mofa, config.size.surrogate, config.size.photographs) == (1.0, 4.0, 40)
+    quick = paper_tables.QUICK
+    trained = (quick.mofa, quick.surrogate, 2 * quick.synthetic, quick.tran, quick.autoencoder, quick.conv_decoder)
+    assert sum(trained) <= 20  # beside preparing, fitting and reporting in 45 minutes
+    with pytest.raises(ValueError, match="verification takes both --lfw and --pairs"):
+        paper_tables.Config(Path("photos"), lfw=Path("lfw"))
