@@ -11,7 +11,6 @@ Writes results.md, results.json, curves.png, errors.png, faces.png and the runs 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -19,10 +18,9 @@ from pathlib import Path
 from typing import Literal
 
 import torch
-import tyro
 from torch.utils.data import default_collate
 
-from mofa3d import Camera, Decoder, SemanticCode, load_model
+from mofa3d import Camera, Decoder, SemanticCode, load_model, program
 from mofa3d.baselines import remarks, tables
 from mofa3d.baselines.comparison import (
     Estimate,
@@ -366,11 +364,4 @@ def draw(
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Config, description=__doc__))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
-        sys.exit(130)
+    program.run(main, Config, __doc__, stopped="stopped; the same command goes on")
