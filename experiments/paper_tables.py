@@ -146,9 +146,9 @@ def plan(config: Config, corpus: Path) -> dict[str, Step]:
         CONV_DECODER: ("conv_decoder", "train_conv_decoder", size.conv_decoder, (*faces, *model, *pixels)),
     }
     steps = {}
-    for system, (name, program, minutes, arguments) in chosen.items():
+    for system, (name, script, minutes, arguments) in chosen.items():
         until = ("--minutes", f"{minutes:g}", "--iterations", str(config.iterations))
-        steps[system] = Step(name, program, (*arguments, *until), config.out / "runs" / name)
+        steps[system] = Step(name, script, (*arguments, *until), config.out / "runs" / name)
     return steps
 
 
