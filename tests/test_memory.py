@@ -13,13 +13,16 @@ import resource
 import torch
 from mofa3d.memory import keep_freed_memory
 
-def faults_of_a_second_allocation():
-    torch.ones(2**24)
+def faults_of_an_allocation():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     torch.ones(2**24)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-print(faults_of_a_second_allocation(), keep_freed_memory(), faults_of_a_second_allocation())
+def least_of_several():
+    # Something small may come to lie behind a freed block and leave it a few bytes too short, once or twice.
+    return min(faults_of_an_allocation() for _ in range(8))
+
+print(least_of_several(), keep_freed_memory(), least_of_several())
 """
 
 
