@@ -139,7 +139,7 @@ def main(config: Config) -> None:
     save_reflectance(decode.model, config.out / "reflectance.safetensors")
     kept = ReflectanceSamples(*(value[good] for value in samples))
     facts = {"data": f"{config.data}, {len(corpus)} faces", "start": str(config.checkpoint), "commit": commit()}
-    learned = Learned(decode, history, good, components, kept, groups)
+    learned = Learned(decode.model, history, good, components, kept, groups)
     print(write_report(config.out, facts, learned, make_renderer("cpu")))
 
 

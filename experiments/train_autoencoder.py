@@ -14,23 +14,21 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from torch import Tensor
 
 from mofa3d import Camera, Decoder, SemanticCode, program
 from mofa3d.baselines.conv_autoencoder import ConvAutoencoder, ConvDescription
 from mofa3d.baselines.pixel_errors import color_distance
-from mofa3d.baselines.pixel_evaluation import Batch, PixelView, average_image, draw_pixels, evaluate_pixels
-from mofa3d.baselines.pixel_report import CURVES, PixelReport
+from mofa3d.baselines.pixel_evaluation import Batch, PixelView
+from mofa3d.baselines.pixel_report import report_network
 from mofa3d.baselines.recipe import RunConfig, make_adam, open_faces, write_record
 from mofa3d.checkpoints import claim_folder
 from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches
 from mofa3d.environment import check_device, commit
 from mofa3d.models.makehuman.cache import cache_directory
-from mofa3d.report import draw_curves
 from mofa3d.training import DivergenceError, Step, optimize
 from renderers import make_renderer
-
-SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -69,23 +67,17 @@ def main(config: Config) -> None:
     progress = optimize(network, optimizer, step, stream, config, config.out, about.to_dict(), config.resume)
 
     network = network.cpu().eval()
-    blank = average_image(faces.dataset, faces.train, view)
-    rows = {
-        "average image": lambda batch: blank.expand_as(batch["image"]),
-        "autoencoder": lambda batch: network(batch["image"]),
-    }
-    measured = {name: evaluate_pixels(row, faces.dataset, faces.test, view) for name, row in rows.items()}
     facts = {
         "data": faces.fact,
-        "training": f"{progress.iteration} iterations of {config.batch_size} in {progress.seconds / 60:.1f} min",
+        "training": progress.describe(config.batch_size),
         "network": f"{about.image_size} px, code of {about.code_size}, loss on the {config.region}",
         "commit": version,
     }
-    report = PixelReport("Convolutional autoencoder", facts, faces.groups, measured)
-    draw_curves(config.out / "metrics.jsonl", config.out / "curves.png", CURVES)
-    shown = faces.test[:: max(1, len(faces.test) // SHOWN)][:SHOWN]
-    draw_pixels(rows["autoencoder"], faces.dataset, shown, view, config.out / "faces.png")
-    print(report.table(), f"\nThe report is {report.write(config.out)}")
+
+    def predict(batch: Batch) -> Tensor:
+        return network(batch["image"])
+
+    print(report_network("Convolutional autoencoder", "autoencoder", predict, facts, faces, view, config.out))
 
 
 if __name__ == "__main__":

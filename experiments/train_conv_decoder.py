@@ -14,24 +14,22 @@ from functools import partial
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from mofa3d import Camera, Decoder, SemanticCode, program
 from mofa3d.baselines.conv_autoencoder import ConvDescription
 from mofa3d.baselines.learned_decoder import LearnedDecoder
 from mofa3d.baselines.pixel_errors import color_distance
-from mofa3d.baselines.pixel_evaluation import Batch, PixelView, average_image, draw_pixels, evaluate_pixels
-from mofa3d.baselines.pixel_report import CURVES, PixelReport
+from mofa3d.baselines.pixel_evaluation import Batch, PixelView
+from mofa3d.baselines.pixel_report import report_network
 from mofa3d.baselines.recipe import RunConfig, make_adam, open_faces, require_codes, write_record
 from mofa3d.checkpoints import claim_folder
 from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches
 from mofa3d.environment import check_device, commit
 from mofa3d.models.makehuman.cache import cache_directory
-from mofa3d.report import draw_curves
 from mofa3d.training import DivergenceError, Step, optimize
 from renderers import make_renderer
-
-SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -71,23 +69,17 @@ def main(config: Config) -> None:
     progress = optimize(network, optimizer, step, stream, config, config.out, about.to_dict(), config.resume)
 
     network = network.cpu().eval()
-    blank = average_image(faces.dataset, faces.train, view)
-    rows = {
-        "average image": lambda batch: blank.expand_as(batch["image"]),
-        "learned decoder": lambda batch: network(batch["code"]),
-    }
-    measured = {name: evaluate_pixels(row, faces.dataset, faces.test, view) for name, row in rows.items()}
     facts = {
         "data": faces.fact,
-        "training": f"{progress.iteration} iterations of {config.batch_size} in {progress.seconds / 60:.1f} min",
+        "training": progress.describe(config.batch_size),
         "network": f"codes of {about.code_size} to {about.image_size} px; the loss and the first error are the face's",
         "commit": version,
     }
-    report = PixelReport("Learned convolutional decoder", facts, faces.groups, measured)
-    draw_curves(config.out / "metrics.jsonl", config.out / "curves.png", CURVES)
-    shown = faces.test[:: max(1, len(faces.test) // SHOWN)][:SHOWN]
-    draw_pixels(rows["learned decoder"], faces.dataset, shown, view, config.out / "faces.png")
-    print(report.table(), f"\nThe report is {report.write(config.out)}")
+
+    def predict(batch: Batch) -> Tensor:
+        return network(batch["code"])
+
+    print(report_network("Learned convolutional decoder", "learned decoder", predict, facts, faces, view, config.out))
 
 
 if __name__ == "__main__":

@@ -25,12 +25,12 @@ from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches
 from mofa3d.data.corpus import FAILURES, Corpus, list_failures
 from mofa3d.data.folder import open_corpus
-from mofa3d.data.split import held_out, train_and_test
+from mofa3d.data.split import held_out, spread, train_and_test
 from mofa3d.data.synthetic import SyntheticConfig, fingerprint_of, synthesize
-from mofa3d.data.yaw import YAW_BINS, estimate_yaw
+from mofa3d.data.yaw import YAW_BINS
 from mofa3d.encoders import Encoder, OutputScales
 from mofa3d.environment import check_device, commit
-from mofa3d.evaluation import average_face, evaluate
+from mofa3d.evaluation import average_face, evaluate, landmark_yaw
 from mofa3d.fused_vertex_loss import FusedVertexLoss
 from mofa3d.memory import keep_freed_memory
 from mofa3d.models.makehuman.cache import cache_directory
@@ -201,24 +201,16 @@ def split(config: Config, corpus: Corpus) -> tuple[list[int], list[int]]:
 def photo_groups(corpus: Corpus, test: list[int], model: MorphableModel) -> dict[str, list[bool]]:
     """Rows of the table: all, each source, and each source's yaw bins where landmarks are known."""
     groups = {"all": [True] * len(test)}
-    mean = model.landmarks(model.mean_shape[None])[0].double().cpu().numpy()
-    yaw = abs(estimate_yaw(corpus.landmarks[test].double().numpy(), mean))
-    known = corpus.confidence[test].bool().all(dim=1).tolist()
+    yaw = landmark_yaw(model, corpus.landmarks[test], corpus.confidence[test]).abs().tolist()  # NaN is in no bin
     sources = [corpus.sources[i] for i in test]
     for source in sorted(set(sources)):
         groups[source] = [s == source for s in sources]
         for low, high in YAW_BINS:
-            inside = [s == source and k and low <= y < high for s, k, y in zip(sources, known, yaw, strict=True)]
+            inside = [s == source and low <= y < high for s, y in zip(sources, yaw, strict=True)]
             if any(inside):
                 label = f"above {low:.0f}°" if high == YAW_BINS[-1][1] else f"{low:.0f}–{high:.0f}°"
                 groups[f"{source}, yaw {label}"] = inside
     return groups
-
-
-def spread(items: list[int], count: int) -> list[int]:
-    """A few of the items, evenly spread."""
-    step = max(1, len(items) // count)
-    return items[::step][:count]
 
 
 def main(config: Config) -> None:
@@ -255,7 +247,7 @@ def main(config: Config) -> None:
 
     facts = {
         **images.facts,
-        "training": f"{progress.iteration} iterations of {settings.batch_size} in {progress.seconds / 60:.1f} min, "
+        "training": f"{progress.describe(settings.batch_size)}, "
         f"{settings.optimizer}, {'with' if settings.loss.landmark else 'without'} the landmark surrogate, "
         f"background cost {settings.loss.background_cost:g}",
         "renderer": config.renderer,

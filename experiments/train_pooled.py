@@ -37,7 +37,7 @@ from mofa3d.checkpoints import CHECKPOINT_NAME, claim_folder, open_run
 from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches
 from mofa3d.data.corpus import Corpus
-from mofa3d.data.split import train_and_test
+from mofa3d.data.split import spread, train_and_test
 from mofa3d.encoders import Encoder, OutputScales
 from mofa3d.environment import commit
 from mofa3d.evaluation import evaluate
@@ -193,7 +193,7 @@ def main(config: Config) -> None:
     groups = {"all": [True] * len(test), **{name: [s == name for s in sources] for name in sorted(set(sources))}}
     facts = {
         "data": f"{config.data}: {len(targets.fits)} photographs of {len(targets.people)} people fitted and pooled",
-        "training": f"{progress.iteration} iterations of {config.batch_size} in {progress.seconds / 60:.1f} min, from "
+        "training": f"{progress.describe(config.batch_size)}, from "
         f"{config.checkpoint}; before: that encoder",
         "variance within people": ", ".join(f"{b} {share[0][b]:.2f} → {share[1][b]:.2f}" for b in IDENTITY_BLOCKS)
         + " of the total, over held-out people with several photographs; less is steadier",
@@ -201,7 +201,7 @@ def main(config: Config) -> None:
     }
     report = Report("Pooled regression of shape and reflectance", facts, groups, measure(start), measure(encoder))
     draw_curves(config.out / "metrics.jsonl", config.out / "curves.png", CURVES)
-    shown = [test[:: max(1, len(test) // count)][:count] for count in (SHOWN, MESHES)]
+    shown = [spread(test, count) for count in (SHOWN, MESHES)]
     draw_faces(encoder, whole, make_renderer("cpu"), corpus, shown[0], config.out / "faces.png")
     written = report.write(config.out, write_meshes(encoder, whole, corpus, shown[1], config.out))
     print(report.table(), f"\nvariance within people: {facts['variance within people']}\nThe report is {written}")

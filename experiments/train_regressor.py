@@ -26,7 +26,7 @@ from mofa3d.checkpoints import claim_folder
 from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches
 from mofa3d.data.folder import open_corpus
-from mofa3d.data.split import train_and_test
+from mofa3d.data.split import spread, train_and_test
 from mofa3d.encoders import OutputScales
 from mofa3d.environment import check_device, commit
 from mofa3d.evaluation import average_face, evaluate
@@ -103,7 +103,7 @@ def main(config: Config) -> None:
     measure = partial(evaluate, decode=frontal, render=make_renderer("vertex"))
     facts = {
         "data": faces.fact,
-        "training": f"{progress.iteration} iterations of {config.batch_size} in {progress.seconds / 60:.1f} min, "
+        "training": f"{progress.describe(config.batch_size)}, "
         "supervised by the true codes",
         "network": f"{about.encoder} at {about.input_size} px, {about.iterations} times, feedback: {about.feedback}",
         "colours": "average reflectance, light by least squares on each photograph, before and after",
@@ -120,7 +120,7 @@ def main(config: Config) -> None:
         before, after = (measure(e, dataset=dataset, indices=indices) for e in (start, encode))
         found = Report(f"Iterative regressor, {name}", facts, {"all": [True] * len(indices)}, before, after)
         draw_curves(config.out / "metrics.jsonl", out / "curves.png", CURVES)
-        shown = [indices[:: max(1, len(indices) // count)][:count] for count in (SHOWN, MESHES)]
+        shown = [spread(indices, count) for count in (SHOWN, MESHES)]
         draw_faces(encode, whole, make_renderer("cpu"), dataset, shown[0], out / "faces.png")
         report = found.write(out, write_meshes(encode, whole, dataset, shown[1], out))
         print(found.table(), f"\nThe report is {report}")

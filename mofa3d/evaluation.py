@@ -57,7 +57,7 @@ def code_errors(
         "landmark": metrics.landmark_error(*points),
         "area": metrics.area_ratio(*points),
         "yaw": yaw_of(code.rotation),
-        "landmark_yaw": _landmark_yaw(decode.model, batch),
+        "landmark_yaw": landmark_yaw(decode.model, *points[1:]),
     }
     if "code" in batch:
         true = SemanticCode.from_vector(batch["code"], decode.model.sizes)
@@ -68,11 +68,13 @@ def code_errors(
     return {name: value.cpu() for name, value in errors.items()}
 
 
-def _landmark_yaw(model: MorphableModel, batch: dict[str, Tensor]) -> Float[Tensor, "B"]:
+def landmark_yaw(
+    model: MorphableModel, landmarks: Float[Tensor, "B 68 2"], confidence: Float[Tensor, "B 68"]
+) -> Float[Tensor, "B"]:
+    """Yaw in degrees that photographs' points say, against a model's mean face; NaN where one is unknown."""
     mean = model.landmarks(model.mean_shape[None])[0].double().cpu().numpy()
-    yaw = torch.from_numpy(estimate_yaw(batch["landmarks"].double().cpu().numpy(), mean)).float()
-    known = (batch["confidence"] > 0).all(dim=1).cpu()
-    return torch.where(known, yaw, torch.nan)
+    yaw = torch.from_numpy(estimate_yaw(landmarks.double().cpu().numpy(), mean)).float()
+    return torch.where((confidence > 0).all(dim=1).cpu(), yaw, torch.nan)
 
 
 def _batches(dataset: Dataset, indices: Sequence[int]) -> Iterator[dict[str, Tensor]]:

@@ -47,8 +47,7 @@ def with_components(model: MorphableModel, components: Components) -> MorphableM
     """
     frontal = model.frontal.numpy()
     columns = torch.cat([components.mean[..., None], components.basis], dim=2)  # (V, 3, 1 + K)
-    quiet = components.noise <= components.noise.quantile(QUIET)
-    skin = columns[quiet].median(dim=0).values
+    skin = columns[plain_skin(components)].median(dim=0).values
     values = np.zeros((len(frontal), skin.numel()))
     values[frontal] = columns.flatten(1).double().numpy()
     vertices, faces = model.mean_shape.double().numpy(), model.faces.numpy()
@@ -58,6 +57,11 @@ def with_components(model: MorphableModel, components: Components) -> MorphableM
     dark = ~model.frontal & (model.mean_reflectance.amax(dim=1) < DARK)
     mean[dark], basis[dark] = model.mean_reflectance[dark], 0.0
     return model.with_reflectance(mean.clamp(0, 1), basis)
+
+
+def plain_skin(components: Components) -> Bool[Tensor, "V"]:
+    """The vertices that the components explain best: neither brows nor lids, beard nor hairline."""
+    return components.noise <= components.noise.quantile(QUIET)
 
 
 def divide(light: Float[Tensor, "M"], samples: ReflectanceSamples) -> Float[Tensor, "M 3"]:

@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
+from PIL import Image
 
-from mofa3d import pictures, skin_tone
-from mofa3d.decoder import Decoder
+from mofa3d import skin_tone
 from mofa3d.delighting import ReflectanceSamples
-from mofa3d.reflectance_learning import QUIET, Fits, completed, nearest_distances, skin_colors
+from mofa3d.morphable_model import MorphableModel
+from mofa3d.preview import PreviewConfig, model_rows
+from mofa3d.reflectance_learning import Fits, completed, nearest_distances, plain_skin, skin_colors
 from mofa3d.robust_pca import Components
 from mofa3d.scene import Renderer
-from mofa3d.semantic_code import SemanticCode
+from mofa3d.sheet import draw_sheet
 
 DRAWN = 500  # random faces of the model that are compared with photographs
 STEP = 8  # every so many vertices are compared
-MODES_SHOWN = 7
 EXPLANATION = """\
 L* is CIELAB lightness and ITA the individual typology angle (degrees) of the median colour of the plain skin, mean ±
 standard deviation over the photographs. Exposure and colour balance of the photographs are unknown, so only large
@@ -34,7 +34,7 @@ class Learned:
     """What `write_report` reports on.
 
     Attributes:
-        decode: with the learned reflectance.
+        model: with the learned reflectance.
         rounds: the fits of each round, each to all photographs of that round.
         kept: which of the last round's fits were good enough to learn from.
         components: of the frontal vertices.
@@ -42,7 +42,7 @@ class Learned:
         groups: name of the group of each of them.
     """
 
-    decode: Decoder
+    model: MorphableModel
     rounds: list[Fits]
     kept: torch.Tensor
     components: Components
@@ -61,7 +61,7 @@ def write_report(out: Path, facts: dict[str, str], learned: Learned, render: Ren
     """
     components = learned.components
     textures = completed(learned.samples.colors, components)
-    plain = components.noise <= components.noise.quantile(QUIET)
+    plain = plain_skin(components)
     skin = skin_colors(textures, plain)
     random = torch.randn(DRAWN, components.basis.shape[2], generator=torch.Generator().manual_seed(0))
     drawn = (random @ components.basis.flatten(0, 1).T).view(DRAWN, *components.mean.shape) + components.mean
@@ -76,10 +76,10 @@ def write_report(out: Path, facts: dict[str, str], learned: Learned, render: Ren
         + _table(["skin", "photographs", "random faces"], _typology(skin, skin_colors(drawn, plain)))
         + "\n\n![typology angles](typology.png)",
         "## Nobody in it\n\n" + _privacy(textures[:, ::STEP], drawn[:, ::STEP], components.basis[::STEP]),
-        "## Pictures\n\nMean and ±2σ of the first modes; random faces, lit and unlit.\n\n![modes](modes.png)",
+        "## Pictures\n\n![mean, modes and random faces](model.png)",
     ]
     _draw_typology(skin, learned.groups, out / "typology.png")
-    cv2.imwrite(str(out / "modes.png"), draw_reflectance(learned.decode, render)[..., ::-1])
+    Image.fromarray(draw_sheet(model_rows(learned.model, render, PreviewConfig()))).save(out / "model.png")
     text = "\n\n".join(sections) + "\n"
     (out / "report.md").write_text(text, encoding="utf-8")
     return text
@@ -167,24 +167,3 @@ def _draw_typology(skin: Float[np.ndarray, "M 3"], groups: list[str], path: Path
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
-
-
-@torch.no_grad()
-def draw_reflectance(decode: Decoder, render: Renderer, seed: int = 0) -> UInt8[np.ndarray, "H W 3"]:
-    """Unlit rows of the mean and the first modes at +2σ and −2σ, then random faces, unlit and lit."""
-    sizes = decode.model.sizes
-    shown = min(MODES_SHOWN, sizes.reflectance)
-    rows = torch.zeros(3, shown + 1, sizes.reflectance)
-    for mode in range(shown):
-        rows[0, mode + 1, mode], rows[1, mode + 1, mode] = 2.0, -2.0
-    rows[2] = torch.randn(rows[2].shape, generator=torch.Generator().manual_seed(seed))
-    code = SemanticCode.zeros(3 * (shown + 1), sizes).replace(reflectance=rows.flatten(0, 1))
-    lit = SemanticCode.zeros(shown + 1, sizes).replace(reflectance=rows[2])
-    light = torch.zeros(shown + 1, 9, 3)
-    light[:, 0], light[:, 1], light[:, 2], light[:, 3] = 0.05, 0.12, 0.25, 0.1
-    lit = lit.replace(illumination=light)
-    white = torch.ones(shown + 1, 3, decode.camera.image_size, decode.camera.image_size)
-    unlit = pictures.to_bytes(pictures.reflectance(decode(code), render))
-    shaded = pictures.to_bytes(pictures.overlay(decode(lit), render, white))
-    images = np.concatenate([unlit, shaded]).reshape(4, shown + 1, *unlit.shape[1:])
-    return np.concatenate([np.concatenate(list(row), axis=1) for row in images])

@@ -103,6 +103,10 @@ class Progress:
     iteration: int = 0
     seconds: float = 0.0
 
+    def describe(self, batch_size: int) -> str:
+        """For reports."""
+        return f"{self.iteration} iterations of {batch_size} in {self.seconds / 60:.1f} min"
+
     def fraction(self, config: Schedule) -> float:
         by_time = self.seconds / (60 * config.minutes) if config.minutes else 0.0
         return max(self.iteration / config.iterations, by_time)

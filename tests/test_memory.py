@@ -10,6 +10,7 @@ import pytest
 
 PROGRAM = """
 import resource
+import statistics
 import torch
 from mofa3d.memory import keep_freed_memory
 
@@ -18,11 +19,11 @@ def faults_of_an_allocation():
     torch.ones(2**24)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
-def least_of_several():
+def usual_faults():
     # Something small may come to lie behind a freed block and leave it a few bytes too short, once or twice.
-    return min(faults_of_an_allocation() for _ in range(8))
+    return statistics.median(faults_of_an_allocation() for _ in range(9))
 
-print(least_of_several(), keep_freed_memory(), least_of_several())
+print(usual_faults(), keep_freed_memory(), usual_faults())
 """
 
 
@@ -31,4 +32,5 @@ def test_freed_memory_serves_the_next_allocation():
     result = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=300, check=True)
     before, could, after = result.stdout.split()
     assert could == "True"
+    assert int(before) > 10  # small pages or huge ones, they are fetched again
     assert int(after) < 0.1 * int(before)

@@ -12,6 +12,7 @@ from mofa3d.reflectance_learning import (
     completed,
     divide,
     nearest_distances,
+    plain_skin,
     skin_colors,
     with_components,
 )
@@ -88,6 +89,11 @@ def test_completed_keeps_what_counts_and_fills_the_rest():
     torch.testing.assert_close(found[:, :3], values[:, :3])
     torch.testing.assert_close(found[:, 3], predicted[:, 3])
     torch.testing.assert_close(found[:, 4], predicted[:, 4] + 0.15)
+
+
+def test_plain_skin_is_the_quiet_half():
+    found = plain_skin(make_components(9)._replace(noise=torch.tensor([1.0, 9, 2, 8, 3, 7, 4, 6, 5])))
+    assert found.tolist() == [True, False, True, False, True, False, True, False, True]
 
 
 def test_skin_colour_is_the_median_of_plain_skin():

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, default_collate
 
 from mofa3d.baselines.face_region import face_region
 from mofa3d.baselines.pixel_errors import color_distance, detail, sharpness
+from mofa3d.data.split import spread
 from mofa3d.pictures import to_bytes
 
 Batch = dict[str, Tensor]
@@ -58,7 +59,7 @@ def _batches(dataset: Dataset, indices: Sequence[int], view: PixelView) -> Itera
 
 def average_image(dataset: Dataset, indices: Sequence[int], view: PixelView) -> Float[Tensor, "3 S S"]:
     """Mean of up to `AVERAGED` of the images, evenly spread."""
-    chosen = indices[:: max(1, len(indices) // AVERAGED)][:AVERAGED]
+    chosen = spread(indices, AVERAGED)
     total = sum(batch["image"].sum(dim=0) for batch in _batches(dataset, chosen, view))
     return total / len(chosen)
 

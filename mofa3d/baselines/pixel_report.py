@@ -9,8 +9,13 @@ from pathlib import Path
 
 from torch import Tensor
 
+from mofa3d.baselines.pixel_evaluation import PixelView, Predict, average_image, draw_pixels, evaluate_pixels
+from mofa3d.baselines.recipe import Faces
+from mofa3d.data.split import spread
 from mofa3d.evaluation import group_means
+from mofa3d.report import draw_curves
 
+SHOWN = 8  # held-out faces in the picture
 CURVES = {"photometric": "photometric loss"}
 COLUMNS = {
     "face": ("error, face", ".3f"),
@@ -66,3 +71,26 @@ class PixelReport:
         content = {"facts": self.facts, "errors": means}
         (out / "report.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         return out / "report.md"
+
+
+def report_network(
+    title: str, name: str, predict: Predict, facts: dict[str, str], faces: Faces, view: PixelView, out: Path
+) -> str:
+    """Measure a trained network beside the average image, and write the whole report; returns what to print.
+
+    Args:
+        title: of the report.
+        name: of the network's rows.
+        predict: the network's images for what `view` gives.
+        facts: lines about the run, name and value.
+        faces: what it was trained on and what is held out.
+        view: how networks see the faces.
+        out: the training's folder.
+    """
+    blank = average_image(faces.dataset, faces.train, view)
+    systems = {"average image": lambda batch: blank.expand_as(batch["image"]), name: predict}
+    measured = {system: evaluate_pixels(row, faces.dataset, faces.test, view) for system, row in systems.items()}
+    report = PixelReport(title, facts, faces.groups, measured)
+    draw_curves(out / "metrics.jsonl", out / "curves.png", CURVES)
+    draw_pixels(predict, faces.dataset, spread(faces.test, SHOWN), view, out / "faces.png")
+    return f"{report.table()}\nThe report is {report.write(out)}"

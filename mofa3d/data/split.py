@@ -63,3 +63,9 @@ def train_and_test(identities: Sequence[str], out: Sequence[bool], name: str) ->
 
 def _uniform(text: str) -> float:
     return int.from_bytes(hashlib.sha256(os.fsencode(text)).digest()[:8], "big") / 2**64
+
+
+def spread(items: Sequence[int], count: int) -> list[int]:
+    """A few of the items, evenly spread."""
+    step = max(1, len(items) // count)
+    return list(items[::step][:count])

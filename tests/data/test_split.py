@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mofa3d.data.split import held_out, identity_of
+from mofa3d.data.split import held_out, identity_of, spread
 
 PEOPLE = [f"Person_{i}" for i in range(2000)]  # any strings will do
 
@@ -73,3 +73,8 @@ def test_names_that_are_no_utf8():
 def test_fraction_outside_its_range(fraction):
     with pytest.raises(ValueError, match="0 to 1"):
         held_out(PEOPLE, fraction, seed=0)
+
+
+@pytest.mark.parametrize(("count", "chosen"), [(3, [0, 3, 6]), (1, [0]), (10, list(range(10))), (99, list(range(10)))])
+def test_a_few_evenly_spread(count, chosen):
+    assert spread(list(range(10)), count) == chosen

@@ -73,7 +73,7 @@ def test_mean_and_modes_come_back(workplace):
     text = (out / "report.md").read_text(encoding="utf-8")
     assert "| synthetic |" in text
     assert "Correlation of the logarithm of the light with L*" in text
-    assert {path.name for path in out.iterdir()} >= {"modes.png", "typology.png"}
+    assert {path.name for path in out.iterdir()} >= {"model.png", "typology.png"}
 
 
 def test_too_few_photographs_are_refused(workplace):
