@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import torch
 import trimesh
 from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
+
+from mofa3d.normals import VertexNormals
 
 CANDIDATES = 12  # triangles examined for each point: those with the nearest centres
 WRONG_SIDE = 10.0  # mm added to the distance of a surface that looks the other way
@@ -34,14 +37,9 @@ class SurfacePoints(NamedTuple):
 
 
 def vertex_normals(vertices: Float[np.ndarray, "N 3"], faces: Int[np.ndarray, "F 3"]) -> Float[np.ndarray, "N 3"]:
-    """Area-weighted, unit length; zero for vertices without a triangle."""
-    normals = _doubled_area_normals(vertices, faces)
-    corners = faces.ravel()
-    sums = np.stack(
-        [np.bincount(corners, weights=np.repeat(normals[:, axis], 3), minlength=len(vertices)) for axis in range(3)],
-        axis=1,
-    )
-    return sums / np.maximum(np.linalg.norm(sums, axis=1, keepdims=True), 1e-12)
+    """`mofa3d.normals.VertexNormals` of one mesh in NumPy."""
+    normals = VertexNormals(torch.from_numpy(np.ascontiguousarray(faces)), len(vertices))
+    return normals(torch.from_numpy(np.ascontiguousarray(vertices))[None])[0].numpy()
 
 
 def nearest_surface(
@@ -64,7 +62,7 @@ def nearest_surface(
     distances = np.linalg.norm(closest - asked, axis=1).reshape(-1, count)
     agreement = np.ones_like(distances)
     if normals is not None:
-        sides = _doubled_area_normals(vertices, faces)
+        sides = np.cross(triangles[:, 1] - triangles[:, 0], triangles[:, 2] - triangles[:, 0])
         sides /= np.maximum(np.linalg.norm(sides, axis=1, keepdims=True), 1e-12)
         agreement = np.einsum("ki,kci->kc", normals, sides[candidates])
     best = (distances + WRONG_SIDE * (agreement < 0)).argmin(axis=1)
@@ -74,8 +72,3 @@ def nearest_surface(
     weights = np.nan_to_num(weights, nan=1 / 3).clip(0, 1)  # a triangle without area has no coordinates
     weights /= weights.sum(axis=1, keepdims=True)
     return SurfacePoints(chosen, weights, distances[rows, best], agreement[rows, best])
-
-
-def _doubled_area_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    a, b, c = (vertices[faces[:, corner]] for corner in range(3))
-    return np.cross(b - a, c - a)
