@@ -13,7 +13,8 @@ def keep_freed_memory() -> bool:
     """Keep freed memory for the next allocation instead of giving it back to the system; whether that could be set.
 
     Gradients of a hundred megabytes are made anew in every step. Given back in between, every page of them is fetched
-    and cleared again. It takes some steps until large blocks fit where large blocks were. The process then stays as large as it once was, so programs choose this, not the library.
+    and cleared again. It takes some steps until large blocks fit where large blocks were. The process then stays as
+    large as it once was, so programs choose this, not the library.
     """
     try:
         set_option = ctypes.CDLL(None).mallopt
