@@ -20,7 +20,7 @@ import torch
 import tyro
 
 from mofa3d import Camera, Decoder, program
-from mofa3d.checkpoints import Description, claim_folder
+from mofa3d.checkpoints import Description, claim_folder, start_from
 from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches
 from mofa3d.data.corpus import FAILURES, Corpus, list_failures
@@ -57,7 +57,9 @@ QUICK = TrainingConfig(
     loss=LossWeights(regularizer=3e-4, coloured_light=0.5, background_cost=0.14),
 )
 QUICK_LANDMARKS = replace(
-    QUICK, freeze_geometry=150, loss=LossWeights(regularizer=1e-4, coloured_light=0.5, landmark=1.0)
+    QUICK,
+    freeze_geometry=150,
+    loss=LossWeights(regularizer=1e-4, coloured_light=0.5, landmark=1.0, lip_closure=5.0),
 )
 
 
@@ -99,6 +101,8 @@ class Config:
     """File of pretrained weights, "auto" (ImageNet for mobilenet_v2) or "none"."""
     bfloat16: Flag = False
     """Let the encoder compute in bfloat16: faster on processors that know it, with two or three digits."""
+    start: Path | None = None
+    """Begin with the weights of another training's encoder: its folder, or its checkpoint."""
     input_size: int | None = None
     """Side in pixels at which the encoder looks; 0 means the crop's own."""
     model: str = "makehuman"
@@ -150,6 +154,8 @@ def training_config(config: Config) -> TrainingConfig:
     asked = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
     if config.bfloat16:
         asked["bfloat16"] = True
+    if config.start is not None:
+        asked["freeze_geometry"] = 0  # its colours are not wrong any more
     if config.iterations is not None and config.minutes is None:
         asked["minutes"] = 0.0  # a number of iterations means just that
     weights = ("regularizer", "background_cost")
@@ -225,6 +231,8 @@ def main(config: Config) -> None:
     about = replace(about, fingerprint=model.fingerprint())
     weights = None if config.encoder_weights == "none" else config.encoder_weights
     encoder = about.make_encoder(model, weights).to(config.device)
+    if config.start is not None:
+        start_from(encoder, about, config.start)
     claim_folder(config.out, config.resume)
     whole = Decoder(model, Camera(about.image_size))
     images = load_images(config, whole)

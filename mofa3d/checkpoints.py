@@ -84,6 +84,29 @@ def claim_folder(out: Path, resume: bool) -> None:
     out.mkdir(parents=True, exist_ok=True)
 
 
+def start_from(encoder: Encoder, about: Description, run: Path) -> None:
+    """Fill an encoder with the weights of another training; the face model may have changed a little in between.
+
+    Args:
+        encoder: built by ``about.make_encoder``.
+        about: of the training that is to begin.
+        run: as in `open_run`.
+
+    Raises:
+        ValueError: no readable checkpoint, or one of another network or another kind of code.
+    """
+    path = run / CHECKPOINT_NAME if run.is_dir() else run
+    content = read_checkpoint(path)
+    before = Description.from_dict(content["description"])
+    for name in ("model", "encoder", "input_size", "scales", "image_size"):
+        if getattr(before, name) != getattr(about, name):
+            raise ValueError(
+                f"{path} was trained with {name} {getattr(before, name)!r}, not {getattr(about, name)!r}; begin with "
+                "the settings it was trained with, or from scratch"
+            )
+    load_weights(encoder, content, path)
+
+
 def open_run(run: Path) -> tuple[Encoder, Decoder]:
     """The trained encoder and the decoder of a training run.
 

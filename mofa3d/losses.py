@@ -14,6 +14,9 @@ from mofa3d.semantic_code import SemanticCode
 # The 46 of 68 iBUG points that are used for supervision and evaluation: brows, nose, eyes, outer lips and chin.
 LANDMARKS_46 = (*range(17, 27), *range(27, 36), *range(36, 48), *range(48, 60), *range(7, 10))
 
+# Inner points of the upper and the lower lip that meet when the mouth is closed.
+LIP_PAIRS = ((61, 67), (62, 66), (63, 65))
+
 WEIGHT_REFLECTANCE = 1.7e-3
 WEIGHT_EXPRESSION = 0.8
 
@@ -75,6 +78,25 @@ def landmark(
     points = list(LANDMARKS_46)
     offset = (projected[:, points] - detected[:, points]) / (image_size / 2)
     return (confidence[:, points] * offset.square().sum(dim=-1)).sum(dim=1)
+
+
+def lip_closure(
+    projected: Float[Tensor, "B 68 2"],
+    detected: Float[Tensor, "B 68 2"],
+    confidence: Float[Tensor, "B 68"],
+    image_size: int,
+) -> Float[Tensor, "B"]:
+    """How wrong the mouth's opening is: Σ c ‖(u_upper − u_lower) − (s_upper − s_lower)‖² over the lips' inner points.
+
+    In units of half the image width, with the product of both confidences. Eq. 8 sees nothing behind the lips, and
+    Eq. 9 nothing of their inner points, so a closed mouth and an open one with thinner lips cost the same.
+
+    Reference: Feng et al. 2021, "Learning an Animatable Detailed 3D Face Model from In-the-Wild Images" (DECA), whose
+    eye closure loss is of this form; it is not part of Tewari et al. 2017.
+    """
+    upper, lower = (list(points) for points in zip(*LIP_PAIRS, strict=True))
+    wrong = ((projected - detected)[:, upper] - (projected - detected)[:, lower]) / (image_size / 2)
+    return (confidence[:, upper] * confidence[:, lower] * wrong.square().sum(dim=-1)).sum(dim=1)
 
 
 def coloured_light(code: SemanticCode) -> Float[Tensor, "B"]:

@@ -25,6 +25,7 @@ class LossWeights:
         photometric: w_photo.
         regularizer: w_reg.
         landmark: w_land of the surrogate; 0 trains without landmarks.
+        lip_closure: of `mofa3d.losses.lip_closure`; the paper has none.
         coloured_light: of `mofa3d.losses.coloured_light`; the paper has none.
         background_cost: see `mofa3d.losses.photometric`; 0 is Eq. 8 as printed.
     """
@@ -32,6 +33,7 @@ class LossWeights:
     photometric: float = 1.92
     regularizer: float = 2.9e-5
     landmark: float = 0.0
+    lip_closure: float = 0.0
     coloured_light: float = 0.0
     background_cost: float = 0.0
 
@@ -55,9 +57,11 @@ def _collect_losses(
     code: SemanticCode, photometric: Tensor, landmarks: Tensor, batch: Batch, weights: LossWeights
 ) -> dict[str, Tensor]:
     terms = {"photometric": photometric, "regularizer": losses.regularizer(code)}
+    points = (landmarks, batch["landmarks"], batch["confidence"], batch["image"].shape[-1])
     if weights.landmark:
-        size = batch["image"].shape[-1]
-        terms["landmark"] = losses.landmark(landmarks, batch["landmarks"], batch["confidence"], size)
+        terms["landmark"] = losses.landmark(*points)
+    if weights.lip_closure:
+        terms["lip_closure"] = losses.lip_closure(*points)
     if weights.coloured_light:
         terms["coloured_light"] = losses.coloured_light(code)
     return terms

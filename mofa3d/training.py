@@ -156,7 +156,7 @@ def train(
 
     def step(batch: Batch, iteration: int) -> Step:
         with torch.autocast(batch["image"].device.type, torch.bfloat16, enabled=config.bfloat16):
-            vector = encoder(batch["image"])
+            vector = encoder(batch.get("input", batch["image"]))  # see `mofa3d.data.augment`
         code = SemanticCode.from_vector(vector, decode.model.sizes)
         if iteration < config.freeze_geometry:
             code = without_geometry(code)

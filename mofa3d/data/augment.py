@@ -30,7 +30,8 @@ class AugmentConfig:
         scale: most that a face is enlarged or reduced, 0.1 for ten per cent.
         rotation: most degrees in the image plane.
         color: most that brightness, contrast and each channel are changed, 0.1 for ten per cent.
-        occluders: share over which a blob of one colour is laid; points below it lose their confidence.
+        occluders: share of which the encoder sees a version with a blob of one colour laid over it; the losses compare
+            with the photograph as it was.
     """
 
     mirror: float = 0.5
@@ -49,6 +50,9 @@ def augment(item: Item, config: AugmentConfig, generator: torch.Generator) -> It
             longer fit what was moved, and is dropped then.
         config: how much.
         generator: decides; the same state gives the same change.
+
+    Returns:
+        The changed item; with occluders, ``input`` (3, H, W) is what the encoder is to see instead of ``image``.
     """
 
     def uniform(limit: float = 1.0) -> float:
@@ -70,9 +74,9 @@ def augment(item: Item, config: AugmentConfig, generator: torch.Generator) -> It
         gain = 1 + uniform(config.color) + torch.tensor([uniform(config.color / 2) for _ in range(3)])
         contrast = 1 + uniform(config.color)
         image = (((image - 0.5) * contrast + 0.5) * gain.view(3, 1, 1)).clamp(0, 1)
-    if happens(config.occluders):
-        image, confidence = occlude(image, landmarks, confidence, generator)
     kept = {name: value for name, value in item.items() if not (moved and name == "code")}
+    if config.occluders:
+        kept["input"] = occlude(image, generator) if happens(config.occluders) else image
     return {**kept, "image": image, "landmarks": landmarks, "confidence": confidence}
 
 
@@ -106,13 +110,8 @@ def move(
     return nn.functional.grid_sample(image[None], grid, padding_mode="border", align_corners=False)[0], points
 
 
-def occlude(
-    image: Float[Tensor, "3 H W"],
-    landmarks: Float[Tensor, "68 2"],
-    confidence: Float[Tensor, "68"],
-    generator: torch.Generator,
-) -> tuple[Float[Tensor, "3 H W"], Float[Tensor, "68"]]:
-    """Lay an ellipse of one colour over the image; points below it get the confidence 0."""
+def occlude(image: Float[Tensor, "3 H W"], generator: torch.Generator) -> Float[Tensor, "3 H W"]:
+    """Lay an ellipse of one colour over the image."""
     height, width = image.shape[-2:]
     x, y, long, round_, turn, *color = torch.rand(8, generator=generator).tolist()
     least, most = OCCLUDER_SIZE
@@ -120,12 +119,7 @@ def occlude(
     radii = image.new_tensor([radius, radius * (0.4 + 0.6 * round_)])
     angle = math.pi * turn
     axes = image.new_tensor([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-    middle = image.new_tensor([x * width, y * height])
-
-    def inside(points: Tensor) -> Tensor:
-        return (((points - middle) @ axes.T / radii).square().sum(dim=-1) < 1).to(image)
-
     rows, columns = (torch.arange(n, dtype=image.dtype) + 0.5 for n in (height, width))
-    mask = inside(torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1))
-    blob = image.new_tensor(color[:3]).view(3, 1, 1)
-    return torch.lerp(image, blob.expand_as(image), mask), confidence * (1 - inside(landmarks))
+    pixels = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)
+    offset = (pixels - image.new_tensor([x * width, y * height])) @ axes.T / radii
+    return torch.where(offset.square().sum(dim=-1) < 1, image.new_tensor(color[:3]).view(3, 1, 1), image)

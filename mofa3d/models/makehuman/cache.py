@@ -12,7 +12,7 @@ from mofa3d.models.makehuman.learned import with_learned_reflectance
 from mofa3d.models.makehuman.source import package_version
 from mofa3d.morphable_model import MorphableModel, read_model, save_model
 
-BUILDER_VERSION = 6  # raise it with every change that alters the numbers
+BUILDER_VERSION = 7  # raise it with every change that alters the numbers
 
 
 def cache_directory() -> Path:
