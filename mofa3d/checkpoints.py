@@ -11,6 +11,7 @@ from mofa3d.encoders import Encoder, OutputScales, make_encoder
 from mofa3d.models import load_model
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.training import load_weights, read_checkpoint
+from mofa3d.weights import SHIPPED
 
 CHECKPOINT_NAME = "checkpoint.pt"
 
@@ -107,11 +108,12 @@ def start_from(encoder: Encoder, about: Description, run: Path) -> None:
     load_weights(encoder, content, path)
 
 
-def open_run(run: Path) -> tuple[Encoder, Decoder]:
+def open_run(run: Path = SHIPPED) -> tuple[Encoder, Decoder]:
     """The trained encoder and the decoder of a training run.
 
     Args:
-        run: the training's output folder, or a checkpoint file.
+        run: the training's output folder, a checkpoint file, or a file of `mofa3d.encoder_file`; by default the encoder
+            that comes with the package.
 
     Raises:
         ValueError: no readable checkpoint, or one of another model.

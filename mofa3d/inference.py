@@ -27,6 +27,7 @@ from mofa3d.export import write_code, write_mesh
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.scene import Renderer, Scene
 from mofa3d.semantic_code import SemanticCode
+from mofa3d.weights import SHIPPED
 
 
 @dataclass(frozen=True)
@@ -101,8 +102,8 @@ class Reconstructor:
         self.encode = choose_runtime(self.encoder, decode.camera.image_size, runtime)
 
     @classmethod
-    def open(cls, run: Path, device: str = "cpu", runtime: Runtime = "auto") -> Reconstructor:
-        """From a training run's folder or checkpoint; see `open_run` for what can go wrong."""
+    def open(cls, run: Path = SHIPPED, device: str = "cpu", runtime: Runtime = "auto") -> Reconstructor:
+        """From a training run's folder or checkpoint, or what comes with the package; see `open_run` for errors."""
         return cls(*open_run(run), device=device, runtime=runtime)
 
     def __call__(self, photo: Photo, every_face: bool = False) -> list[Reconstruction]:

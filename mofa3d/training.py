@@ -17,6 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from mofa3d.decoder import Decoder
+from mofa3d.encoder_file import SUFFIX, read_encoder
 from mofa3d.encoders import Encoder
 from mofa3d.fused_vertex_loss import FusedVertexLoss
 from mofa3d.objective import Batch, LossWeights, evaluate_batch
@@ -314,13 +315,15 @@ def load_weights(encoder: nn.Module, content: dict, path: Path) -> None:
 
 
 def read_checkpoint(path: Path) -> dict:
-    """Read a checkpoint file without executing anything in it.
+    """Read a checkpoint, or a file of `mofa3d.encoder_file`, without executing anything in it.
 
     Raises:
         ValueError: it is missing, damaged, or no checkpoint of this project.
     """
     if not path.is_file():
         raise ValueError(f"there is no checkpoint at {path}; give the folder of a training run, or train one first")
+    if path.suffix == SUFFIX:
+        return read_encoder(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # any unreadable file means the same to the user

@@ -1,0 +1,53 @@
+"""An encoder's weights as one small file: half-precision safetensors with their description, for passing on."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+SUFFIX = ".safetensors"
+
+
+def write_encoder(path: Path, content: dict) -> None:
+    """Write what `mofa3d.training.read_checkpoint` gave, without the optimiser, atomically.
+
+    Args:
+        path: a name that ends with .safetensors.
+        content: ``encoder`` (its real numbers are rounded to half precision), ``description`` and ``progress``.
+
+    Raises:
+        ValueError: a weight that half precision cannot hold.
+    """
+    tensors: dict[str, Tensor] = {}
+    for name, value in content["encoder"].items():
+        rounded = value.half() if value.is_floating_point() else value
+        if not torch.isfinite(rounded).all():
+            raise ValueError(f"{name} holds values that half precision cannot (beyond ±65504, or none); train again")
+        tensors[name] = rounded.contiguous()
+    about = {"description": content["description"], "progress": content["progress"]}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    save_file(tensors, temporary, metadata={"mofa3d": json.dumps(about)})
+    os.replace(temporary, path)
+
+
+def read_encoder(path: Path) -> dict:
+    """The ``encoder`` (float32), ``description`` and ``progress`` that `write_encoder` was given.
+
+    Raises:
+        ValueError: the file is damaged or not of this kind.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
+            about = json.loads((file.metadata() or {})["mofa3d"])
+        weights = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
+        return {"encoder": weights, "description": about["description"], "progress": about["progress"]}
+    except Exception as error:  # safetensors, JSON and missing keys all mean the same to the reader
+        raise ValueError(f"{path} is not a readable encoder file ({error}); get or write it again") from error
