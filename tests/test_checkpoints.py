@@ -77,7 +77,7 @@ class TestDescription:
 
     def test_another_model_under_the_same_name(self, about):
         other = make_tiny_model()
-        other.mean_shape[3, 1] += 1e-3
+        other.mean_shape[3, 1] += 1.0
         save_model(other, about.model_path)
         with pytest.raises(ValueError, match=r"trained for another version of the face model 'makehuman'"):
             about.load_model()
