@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mofa3d.code_sizes import CodeSizes
+from mofa3d.factored_linear import FactoredLinear
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -160,15 +161,22 @@ class Encoder(nn.Module):
 
 
 def _alexnet() -> tuple[nn.Module, int]:
-    network = torchvision.models.alexnet()
-    network.classifier[-1] = nn.Identity()
-    return network, 4096
+    return _without_last_layer(torchvision.models.alexnet()), 4096
 
 
 def _vgg_face() -> tuple[nn.Module, int]:
-    network = torchvision.models.vgg16()
+    return _without_last_layer(torchvision.models.vgg16()), 4096
+
+
+def _without_last_layer(network: nn.Module) -> nn.Module:
+    """AlexNet or VGG-16 without their last layer, the others as `FactoredLinear`."""
     network.classifier[-1] = nn.Identity()
-    return network, 4096
+    for number, layer in enumerate(network.classifier):
+        if isinstance(layer, nn.Linear):
+            factored = FactoredLinear(layer.in_features, layer.out_features)
+            factored.weight, factored.bias = layer.weight, layer.bias
+            network.classifier[number] = factored
+    return network
 
 
 def _mobilenet_v2() -> tuple[nn.Module, int]:

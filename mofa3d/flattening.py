@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from mofa3d.encoders import Encoder, FoldingSequential
+from mofa3d.factored_linear import FactoredLinear
 
 
 class Resize(nn.Module):
@@ -44,7 +45,7 @@ class _LayerTracer(fx.Tracer):
     """Records which layers are called; looks into containers, of torchvision and of ours."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, Resize | Normalize) or super().is_leaf_module(m, module_qualified_name)
+        return isinstance(m, Resize | Normalize | FactoredLinear) or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(self, m: nn.Module, forward: Any, args: tuple, kwargs: dict) -> Any:
         if isinstance(m, FoldingSequential):

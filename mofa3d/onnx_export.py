@@ -18,6 +18,7 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from mofa3d.encoders import Encoder
+from mofa3d.factored_linear import FactoredLinear
 from mofa3d.flattening import Normalize, Resize, flatten_encoder
 
 INPUT, OUTPUT = "image", "code"
@@ -179,6 +180,7 @@ class _Writer:
 _LAYERS: dict[type[nn.Module], Callable[..., str]] = {
     nn.Conv2d: _Writer._convolution,
     nn.Linear: _Writer._linear,
+    FactoredLinear: _Writer._linear,
     nn.BatchNorm2d: _Writer._norm,
     nn.ReLU: _Writer._relu,
     nn.ReLU6: _Writer._relu6,

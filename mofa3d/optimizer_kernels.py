@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numba import njit
 
 # Not "nnan" and "ninf": a NaN must come through, or a diverged training would go unnoticed.
@@ -25,3 +26,24 @@ def adadelta(values, gradients, square_means, change_means, rate, rho, one_minus
         square_means[i] = square_mean
         change_means[i] = rho * change_mean + one_minus_rho * change * change
         values[i] -= rate * change
+
+
+@njit(**_OPTIONS)
+def adadelta_of_product(
+    values, left, right, square_means, change_means, start, stop, rate, rho, one_minus_rho, epsilon, decay
+):
+    """`adadelta` on the rows `start` to `stop` of matrices (O, I), for the gradient left · right.
+
+    Args:
+        left, right: (O, B) and (B, I); B is a multiple of 4.
+    """
+    gradients = np.empty(values.shape[1], dtype=np.float32)
+    for row in range(start, stop):
+        gradients[:] = 0
+        for k in range(0, left.shape[1], 4):
+            a, b, c, d = left[row, k], left[row, k + 1], left[row, k + 2], left[row, k + 3]
+            for i in range(values.shape[1]):
+                gradients[i] += a * right[k, i] + b * right[k + 1, i] + c * right[k + 2, i] + d * right[k + 3, i]
+        adadelta(
+            values[row], gradients, square_means[row], change_means[row], rate, rho, one_minus_rho, epsilon, decay
+        )

@@ -2,7 +2,8 @@
 
 AdaDelta on AlexNet's 60 million parameters moves 1.7 GB through memory if everything is read and written once. PyTorch
 has no such version of it and takes a pass for each operation, several times as long. For Adam it has one, which is as
-fast as a kernel of ours would be.
+fast as a kernel of ours would be. Gradients that layers leave as factors (`mofa3d.factored_linear`) are multiplied
+while they are used.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.adadelta import adadelta
 
 from mofa3d import parallel
+from mofa3d.factored_linear import Factors, take_factors
 
 Row = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # value, gradient, means of squares and of changes, step
 
@@ -31,12 +33,15 @@ class Adadelta(torch.optim.Adadelta):
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
         """One step with the gradients as they are, or as `closure` makes them; returns the closure's loss."""
-        if any(group[name] for group in self.param_groups for name in ("maximize", "differentiable", "capturable")):
-            return super().step(closure)
         loss = None
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
+        for group in self.param_groups:
+            self._use_factors(group)
+        if any(map(_is_unusual, self.param_groups)):
+            super().step()
+            return loss
         for group in self.param_groups:
             columns: tuple[list[Tensor], ...] = ([], [], [], [], [])
             has_complex = self._init_group(group, *columns)
@@ -48,6 +53,35 @@ class Adadelta(torch.optim.Adadelta):
                 options = {name: group[name] for name in ("lr", "rho", "eps", "weight_decay", "maximize", "foreach")}
                 adadelta(*map(list, zip(*rest, strict=True)), has_complex=has_complex, **options)
         return loss
+
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget all gradients, also those that layers keep as factors."""
+        for group in self.param_groups:
+            for value in group["params"]:
+                take_factors(value)
+        super().zero_grad(set_to_none)
+
+    def _use_factors(self, group: dict) -> None:
+        """Take the steps of parameters whose gradient is kept as factors; multiply those that no kernel takes."""
+        for value in group["params"]:
+            factors = take_factors(value)
+            if factors is None:
+                continue
+            simple = value.grad is None and value.is_contiguous() and value.dtype == torch.float32
+            if simple and not _is_unusual(group):
+                state = self.state[value]
+                if not state:  # as PyTorch begins it
+                    state.update(step=torch.zeros(()))
+                    state.update(square_avg=torch.zeros_like(value), acc_delta=torch.zeros_like(value))
+                state["step"] += 1
+                _step_product(value, factors, (state["square_avg"], state["acc_delta"]), group)
+            else:
+                product = factors[0].T @ factors[1]
+                value.grad = product if value.grad is None else value.grad + product
+
+
+def _is_unusual(group: dict) -> bool:
+    return any(group[name] for name in ("maximize", "differentiable", "capturable"))
 
 
 def _is_fusible(row: Row) -> bool:
@@ -61,12 +95,28 @@ def _is_fusible(row: Row) -> bool:
     )
 
 
+def _step_product(value: Tensor, factors: Factors, means: tuple[Tensor, Tensor], group: dict) -> None:
+    from mofa3d import optimizer_kernels
+
+    batch = len(factors[0])
+    left, right = (nn.functional.pad(factor, (0, 0, 0, -batch % 4)) for factor in factors)
+    arrays = [tensor.detach().numpy() for tensor in (value, left.T.contiguous(), right.contiguous(), *means)]
+    rows = max(1, RUN // value.shape[1])
+    runs = [(start, min(start + rows, len(value))) for start in range(0, len(value), rows)]
+    parallel.run(optimizer_kernels.adadelta_of_product, [(*arrays, *edges, *_numbers(group)) for edges in runs])
+    torch.autograd.graph.increment_version([value])
+
+
+def _numbers(group: dict) -> list[np.float32]:
+    """Options in the order in which the kernels take them."""
+    rho = group["rho"]
+    return [np.float32(x) for x in (group["lr"], rho, 1 - rho, group["eps"], group["weight_decay"])]
+
+
 def _step_fused(rows: list[Row], group: dict) -> None:
     from mofa3d import optimizer_kernels
 
-    rho = group["rho"]
-    numbers = [np.float32(x) for x in (group["lr"], rho, 1 - rho, group["eps"], group["weight_decay"])]
-    calls = []
+    numbers, calls = _numbers(group), []
     for *tensors, step in rows:
         step += 1
         arrays = [_flat(tensor) for tensor in tensors]

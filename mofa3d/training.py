@@ -19,6 +19,7 @@ from tqdm import tqdm
 from mofa3d.decoder import Decoder
 from mofa3d.encoder_file import SUFFIX, read_encoder
 from mofa3d.encoders import Encoder
+from mofa3d.factored_linear import FactoredLinear
 from mofa3d.fused_vertex_loss import FusedVertexLoss
 from mofa3d.objective import Batch, LossWeights, evaluate_batch
 from mofa3d.optimizers import Adadelta
@@ -77,7 +78,12 @@ class TrainingConfig:
 
 def make_optimizer(encoder: Encoder, config: TrainingConfig) -> torch.optim.Optimizer:
     groups = encoder.parameter_groups(config.learning_rate, config.depth_learning_rate)
-    return torch.optim.Adam(groups, fused=True) if config.optimizer == "adam" else Adadelta(groups)
+    if config.optimizer == "adam":
+        return torch.optim.Adam(groups, fused=True)
+    for layer in encoder.modules():
+        if isinstance(layer, FactoredLinear):
+            layer.keep_factors = layer.weight.device.type == "cpu"
+    return Adadelta(groups)
 
 
 def without_geometry(code: SemanticCode) -> SemanticCode:
