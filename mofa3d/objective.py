@@ -57,11 +57,11 @@ def _collect_losses(
     code: SemanticCode, photometric: Tensor, landmarks: Tensor, batch: Batch, weights: LossWeights
 ) -> dict[str, Tensor]:
     terms = {"photometric": photometric, "regularizer": losses.regularizer(code)}
-    points = (landmarks, batch["landmarks"], batch["confidence"], batch["image"].shape[-1])
-    if weights.landmark:
-        terms["landmark"] = losses.landmark(*points)
-    if weights.lip_closure:
-        terms["lip_closure"] = losses.lip_closure(*points)
+    by_points = {"landmark": losses.landmark, "lip_closure": losses.lip_closure}
+    for name, loss in by_points.items():
+        if getattr(weights, name):
+            size = batch["image"].shape[-1]
+            terms[name] = loss(landmarks, batch["landmarks"], batch["confidence"], size)
     if weights.coloured_light:
         terms["coloured_light"] = losses.coloured_light(code)
     return terms

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.optim.adadelta import adadelta
 
 from mofa3d import parallel
-from mofa3d.factored_linear import Factors, take_factors
+from mofa3d.factored_linear import Factors, keep_rounded, rounded_copy, take_factors
 
 Row = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # value, gradient, means of squares and of changes, step
 
@@ -99,12 +99,17 @@ def _step_product(value: Tensor, factors: Factors, means: tuple[Tensor, Tensor],
     from mofa3d import optimizer_kernels
 
     batch = len(factors[0])
-    left, right = (nn.functional.pad(factor, (0, 0, 0, -batch % 4)) for factor in factors)
-    arrays = [tensor.detach().numpy() for tensor in (value, left.T.contiguous(), right.contiguous(), *means)]
+    left, right = (nn.functional.pad(factor, (0, 0, 0, -batch % optimizer_kernels.FACTORS)) for factor in factors)
+    copy = rounded_copy(value)
+    rounded = torch.empty(0, value.shape[1], dtype=torch.bfloat16) if copy is None else copy
+    tensors = (value, left.T.contiguous(), right.contiguous(), *means, rounded.view(torch.uint16))
+    arrays = [tensor.detach().numpy() for tensor in tensors]
     rows = max(1, RUN // value.shape[1])
     runs = [(start, min(start + rows, len(value))) for start in range(0, len(value), rows)]
     parallel.run(optimizer_kernels.adadelta_of_product, [(*arrays, *edges, *_numbers(group)) for edges in runs])
     torch.autograd.graph.increment_version([value])
+    if copy is not None:
+        keep_rounded(value, copy)
 
 
 def _numbers(group: dict) -> list[np.float32]:

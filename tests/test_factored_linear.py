@@ -8,7 +8,7 @@ from torch import nn
 
 from mofa3d import optimizers
 from mofa3d.encoders import make_encoder
-from mofa3d.factored_linear import FactoredLinear, take_factors
+from mofa3d.factored_linear import FactoredLinear, rounded_copy, take_factors
 from mofa3d.optimizers import Adadelta
 from mofa3d.training import TrainingConfig, make_optimizer
 
@@ -108,11 +108,33 @@ def test_second_derivatives_are_refused():
         grad.sum().backward()
 
 
-def test_autocast_leaves_these_layers_their_digits():
-    network, value = make_network(keep_factors=True)[1], torch.rand(5, 6)
-    expected = nn.functional.linear(value, network.weight, network.bias)
+def test_rounded_copies_follow_their_weights():
+    network = make_network(keep_factors=True)
+    optimizer = Adadelta(network.parameters(), 0.1)
+    for _ in range(3):
+        with torch.autocast("cpu", torch.bfloat16):
+            network(torch.rand(5, 7)).float().square().mean().backward()
+        optimizer.step()
+        for number in (1, 3):
+            weight = network[number].weight
+            assert torch.equal(rounded_copy(weight), weight.bfloat16())
+    network.load_state_dict(make_network(keep_factors=True).state_dict())
+    assert rounded_copy(network[1].weight) is None  # it would be that of other values
     with torch.autocast("cpu", torch.bfloat16):
-        torch.testing.assert_close(network(value), expected, atol=0, rtol=0)
+        network(torch.rand(5, 7))
+    assert torch.equal(rounded_copy(network[1].weight), network[1].weight.bfloat16())
+
+
+def test_bfloat16_is_as_near_as_autocast_comes():
+    ours, theirs, value = make_network(keep_factors=True), make_network(keep_factors=False), torch.rand(5, 7)
+    for network in (ours, theirs):
+        with torch.autocast("cpu", torch.bfloat16):
+            network(value).float().square().mean().backward()
+    left, right = take_factors(ours[3].weight)
+    assert left.dtype == right.dtype == torch.float32
+    torch.testing.assert_close(left.T @ right, theirs[3].weight.grad, atol=1e-3, rtol=0.02)
+    torch.testing.assert_close(ours[0].weight.grad, theirs[0].weight.grad, atol=1e-3, rtol=0.02)
+    assert ours[3].bias.grad.dtype == torch.float32
 
 
 def test_alexnet_keeps_factors_for_adadelta_only():
