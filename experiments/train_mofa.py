@@ -25,7 +25,7 @@ from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches
 from mofa3d.data.corpus import FAILURES, Corpus, list_failures
 from mofa3d.data.folder import open_corpus
-from mofa3d.data.split import held_out, spread, train_and_test
+from mofa3d.data.split import held_out, repeat_evenly, spread, train_and_test
 from mofa3d.data.synthetic import SyntheticConfig, fingerprint_of, synthesize
 from mofa3d.data.yaw import YAW_BINS
 from mofa3d.encoders import Encoder, OutputScales
@@ -112,6 +112,8 @@ class Config:
     """How far one unit of the network's output moves each block of the code."""
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    even_sources: Flag = False
+    """Show photographs of smaller sources of a corpus more often, so that all sources are seen about equally often."""
     held_out: float | None = None
     """Fraction of identities (or synthetic faces) that are kept for the report, instead of the corpus's own choice."""
     resume: bool = False
@@ -248,9 +250,10 @@ def main(config: Config) -> None:
     record = {**{name: asdict(value) for name, value in record.items()}, "commit": version}
     (config.out / "config.json").write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
 
-    shards = images.dataset.shards_of(images.train)
+    shown = repeat_evenly(images.train, images.dataset.sources) if config.even_sources else images.train
+    shards = images.dataset.shards_of(shown)
     options = {"changes": config.augment, "shards": shards, "device": config.device}
-    stream = partial(batches, images.dataset, images.train, settings.batch_size, config.seed, **options)
+    stream = partial(batches, images.dataset, shown, settings.batch_size, config.seed, **options)
     progress = train(encoder, decode, render, stream, settings, config.out, about.to_dict(), config.resume, fused)
 
     facts = {

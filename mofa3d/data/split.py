@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -59,6 +60,18 @@ def train_and_test(identities: Sequence[str], out: Sequence[bool], name: str) ->
             "reported on; give more images or another share as --held-out"
         )
     return train, test
+
+
+def repeat_evenly(items: Sequence[int], sources: Sequence[str]) -> list[int]:
+    """The items, those of small sources several times, so that all sources come about equally often.
+
+    Args:
+        items: indices.
+        sources: of all that they index.
+    """
+    counts = Counter(sources[i] for i in items)
+    largest = max(counts.values())
+    return [i for i in items for _ in range(round(largest / counts[sources[i]]))]
 
 
 def _uniform(text: str) -> float:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
-from mofa3d.data.split import held_out, identity_of, spread
+from mofa3d.data.split import held_out, identity_of, repeat_evenly, spread
 
 PEOPLE = [f"Person_{i}" for i in range(2000)]  # any strings will do
 
@@ -78,3 +80,12 @@ def test_fraction_outside_its_range(fraction):
 @pytest.mark.parametrize(("count", "chosen"), [(3, [0, 3, 6]), (1, [0]), (10, list(range(10))), (99, list(range(10)))])
 def test_a_few_evenly_spread(count, chosen):
     assert spread(list(range(10)), count) == chosen
+
+
+def test_small_sources_are_repeated():
+    sources = ["large"] * 10 + ["small"] * 3 + ["large", "middle", "middle", "middle", "middle"]
+    items = [i for i in range(18) if i != 10]
+    found = Counter(repeat_evenly(items, sources))
+    assert set(found) == set(items)
+    # 11 of the large one; 2 of the small one, 5.5 times as rare, and 4 of the middle one, 2.75 times as rare.
+    assert {sources[i]: number for i, number in found.items()} == {"large": 1, "small": 6, "middle": 3}
