@@ -10,14 +10,14 @@ numbers are still in the processor: the backward pass only scales. Nothing of th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt
-from pytorch3d.transforms import axis_angle_to_matrix
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import reverse_cuthill_mckee
 from torch import Tensor, nn
@@ -25,23 +25,30 @@ from torch import Tensor, nn
 from mofa3d import parallel
 from mofa3d.camera import FACE_FRACTION, Camera
 from mofa3d.morphable_model import MorphableModel
+from mofa3d.rotations import rotation_gradients, rotation_matrices
 from mofa3d.semantic_code import SemanticCode
 
 RUNS = 8  # parts that threads share; fixed, so that sums do not depend on the number of threads
 
 
-class VertexLoss(NamedTuple):
+@dataclass(frozen=True)
+class VertexLoss:
     """What training and its log need of a decoded batch.
 
     Attributes:
         photometric: see `mofa3d.losses.photometric`.
         photometric_error: see `mofa3d.metrics.photometric_error`; not differentiable.
-        landmarks: the 68 iBUG points, pixels.
+        project_landmarks: computes `landmarks`, which only some trainings need.
     """
 
     photometric: Float[Tensor, "B"]
     photometric_error: Float[Tensor, "B"]
-    landmarks: Float[Tensor, "B 68 2"]
+    project_landmarks: Callable[[], Float[Tensor, "B 68 2"]]
+
+    @cached_property
+    def landmarks(self) -> Float[Tensor, "B 68 2"]:
+        """The 68 iBUG points, pixels; differentiable."""
+        return self.project_landmarks()
 
 
 class FusedVertexLoss:
@@ -88,14 +95,13 @@ class FusedVertexLoss:
         expected = (len(code), 3, self.camera.image_size, self.camera.image_size)
         if image.shape != expected:
             raise ValueError(f"expected images of shape {expected}, as many as codes, got {tuple(image.shape)}")
+        photometric, error = _Compare.apply(code.to_vector(), image, background_cost, self)
+        return VertexLoss(photometric, error, lambda: self._project_landmarks(code))
+
+    def _project_landmarks(self, code: SemanticCode) -> Float[Tensor, "B 68 2"]:
         geometry = torch.cat([code.shape, code.expression], dim=1)
-        rotation = axis_angle_to_matrix(code.rotation)
-        light = code.illumination.flatten(1)
-        given = torch.cat([geometry, code.reflectance, rotation.flatten(1), code.translation, light], dim=1)
-        photometric, error = _Compare.apply(given, image, background_cost, self)
-        landmarks = nn.functional.linear(geometry, self.landmark_basis, self.landmark_mean).unflatten(1, (68, 3))
-        landmarks = (landmarks - code.translation[:, None]) @ rotation
-        return VertexLoss(photometric, error, self.camera.project(landmarks))
+        points = nn.functional.linear(geometry, self.landmark_basis, self.landmark_mean).unflatten(1, (68, 3))
+        return self.camera.project(self.camera.to_camera(points, code.rotation, code.translation))
 
 
 @dataclass(frozen=True)
@@ -182,13 +188,23 @@ def _grouped(basis: Float[Tensor, "R K"]) -> Float[np.ndarray, "Q K G"]:
 
 class _Compare(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, given, image, background_cost, loss):
+    def forward(ctx, vector, image, background_cost, loss):
         from mofa3d.simd import LANES
 
-        given, images, wanted = given.detach().numpy(), image.detach().contiguous().numpy(), ctx.needs_input_grad[0]
+        vectors, images, wanted = vector.detach().numpy(), image.detach().contiguous().numpy(), ctx.needs_input_grad[0]
+        where = loss.sizes.slices["rotation"]
+        before, rotations, after = np.split(vectors, [where.start, where.stop], axis=1)
+        rotations = rotations.astype(np.float64)
+        matrices = rotation_matrices(rotations).reshape(-1, 9)
+        given = np.concatenate([before, matrices.astype(np.float32), after], axis=1)
         groups = [slice(first, first + LANES) for first in range(0, len(given), LANES)]
         parts = [_evaluate(given[group], images[group], background_cost, loss, wanted) for group in groups]
         photometric, error, gradient = (torch.cat(values) for values in zip(*parts, strict=True))
+        if wanted:
+            before, by_matrix, after = gradient.tensor_split([where.start, where.start + 9], dim=1)
+            by_matrix = by_matrix.numpy().reshape(-1, 3, 3).astype(np.float64)
+            by_rotation = torch.from_numpy(rotation_gradients(rotations, by_matrix)).to(vector.dtype)
+            gradient = torch.cat([before, by_rotation, after], dim=1)
         ctx.save_for_backward(gradient)
         ctx.mark_non_differentiable(error)
         return photometric, error

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
 from pytorch3d.transforms import axis_angle_to_matrix
@@ -23,6 +22,7 @@ from mofa3d.camera import Camera
 from mofa3d.decoder import Decoder
 from mofa3d.losses import LANDMARKS_46
 from mofa3d.morphable_model import MorphableModel
+from mofa3d.rotations import right_jacobians
 from mofa3d.scene import Scene
 
 
@@ -231,14 +231,6 @@ def landmark_rows(face: SampledFace, scene: Scene) -> Float[Tensor, "92 D"]:
 def right_jacobian(rotation: Float[Tensor, "3"]) -> Float[Tensor, "3 3"]:
     """How a point turned by the inverse of an axis-angle rotation moves: d(R⁻¹v) = (R⁻¹v) × (J d rotation).
 
-    Reference: Chirikjian 2012, "Stochastic Models, Information Theory, and Lie Groups", vol. 2, Sec. 10.8.
+    See `mofa3d.rotations.right_jacobians`.
     """
-    x, y, z = rotation.double().unbind()
-    zero = torch.zeros_like(x)
-    skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).view(3, 3)
-    angle = float(rotation.double().norm())
-    # Below this angle the differences lose digits, and the series' next terms do not count.
-    small = angle < 1e-4
-    first = 0.5 if small else (1 - np.cos(angle)) / angle**2
-    second = 1 / 6 if small else (angle - np.sin(angle)) / angle**3
-    return (torch.eye(3, dtype=torch.float64) - first * skew + second * skew @ skew).to(rotation)
+    return torch.from_numpy(right_jacobians(rotation.detach().double().cpu().numpy()[None])[0]).to(rotation)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mofa3d import losses, metrics
 from mofa3d.decoder import Decoder
-from mofa3d.fused_vertex_loss import FusedVertexLoss
+from mofa3d.fused_vertex_loss import FusedVertexLoss, VertexLoss
 from mofa3d.scene import Renderer, Rendering, Scene
 from mofa3d.semantic_code import SemanticCode
 
@@ -50,18 +50,18 @@ def compute_losses(
         weights: which losses are on.
     """
     photometric = losses.photometric(rendering, batch["image"], weights.background_cost)
-    return _collect_losses(code, photometric, scene.landmarks, batch, weights)
+    return _collect_losses(code, photometric, scene, batch, weights)
 
 
 def _collect_losses(
-    code: SemanticCode, photometric: Tensor, landmarks: Tensor, batch: Batch, weights: LossWeights
+    code: SemanticCode, photometric: Tensor, seen: Scene | VertexLoss, batch: Batch, weights: LossWeights
 ) -> dict[str, Tensor]:
     terms = {"photometric": photometric, "regularizer": losses.regularizer(code)}
     by_points = {"landmark": losses.landmark, "lip_closure": losses.lip_closure}
     for name, loss in by_points.items():
         if getattr(weights, name):
             size = batch["image"].shape[-1]
-            terms[name] = loss(landmarks, batch["landmarks"], batch["confidence"], size)
+            terms[name] = loss(seen.landmarks, batch["landmarks"], batch["confidence"], size)
     if weights.coloured_light:
         terms["coloured_light"] = losses.coloured_light(code)
     return terms
@@ -98,7 +98,7 @@ def evaluate_batch(
     """
     if fused is not None:
         seen = fused(code, batch["image"], weights.background_cost)
-        terms = _collect_losses(code, seen.photometric, seen.landmarks, batch, weights)
+        terms = _collect_losses(code, seen.photometric, seen, batch, weights)
         return terms, lambda: _collect_errors(seen.photometric_error, seen.landmarks, batch)
     scene = decode(code)
     rendering = render(scene)
