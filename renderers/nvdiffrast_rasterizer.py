@@ -20,6 +20,7 @@ from torch import Tensor
 
 from mofa3d.scene import Scene
 from renderers.rasterized import RasterizedRenderer
+from renderers.winding import doubled_area
 
 if TYPE_CHECKING:
     from pytorch3d.renderer.mesh.rasterizer import Fragments
@@ -140,9 +141,7 @@ def depth_of(normalized: Tensor, rest_distance: float) -> Tensor:
 def faces_turned_to_camera(scene: Scene) -> Tensor:
     """Which faces (B, F) are seen counter-clockwise."""
     corners = scene.pixels.detach()[:, scene.faces]
-    (ax, ay), (bx, by), (cx, cy) = (corner.unbind(-1) for corner in corners.unbind(2))
-    # Counter-clockwise faces turn clockwise in pixels, where y points down.
-    return (bx - ax) * (cy - ay) - (by - ay) * (cx - ax) < 0
+    return doubled_area(*(corner.unbind(-1) for corner in corners.unbind(2))) > 0
 
 
 def _triangles(scene: Scene) -> Int[Tensor, "F 3"]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mofa3d import harmonics
 from renderers.interpolate import interpolate
+from renderers.winding import doubled_area
 
 if TYPE_CHECKING:
     from pytorch3d.renderer import BlendParams
@@ -147,6 +148,4 @@ def faces_turned_to(cameras, meshes: Meshes) -> Bool[Tensor, "F"]:
     with torch.no_grad():
         points = cameras.transform_points_ndc(meshes.verts_padded()).flatten(0, 1)
         corners = points[meshes.verts_padded_to_packed_idx()][meshes.faces_packed()]
-        (ax, ay), (bx, by), (cx, cy) = (corner[..., :2].unbind(-1) for corner in corners.unbind(1))
-        # NDC has x left, so a counter-clockwise face turns clockwise in it.
-        return (bx - ax) * (cy - ay) - (by - ay) * (cx - ax) < 0
+        return doubled_area(*(corner[..., :2].unbind(-1) for corner in corners.unbind(1))) > 0

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mofa3d.camera import FACE_FRACTION
 from mofa3d.scene import Rendering, Scene
+from renderers.winding import doubled_area
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,7 @@ def vertex_areas(pixels: Float[Tensor, "B N 2"], faces: Int[Tensor, "F 3"]) -> F
     """A third of the image area (px²) of the triangles around each vertex that are turned to the camera."""
     # Vertex-major: each gather and each sum then moves whole rows, several times faster than element by element.
     x, y = pixels.permute(2, 1, 0).contiguous().unbind(0)
-    (xa, ya), (xb, yb), (xc, yc) = ((x[corner], y[corner]) for corner in faces.unbind(1))
-    # Counter-clockwise faces turn clockwise in pixels, where y points down.
-    doubled = (xc - xa) * (yb - ya) - (xb - xa) * (yc - ya)
+    doubled = doubled_area(*((x[corner], y[corner]) for corner in faces.unbind(1)))
     third = doubled.clamp_min(0) / 6
     areas = torch.zeros_like(x)
     for corner in faces.unbind(1):
