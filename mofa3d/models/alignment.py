@@ -47,7 +47,7 @@ def similarity(
     left, values, right = np.linalg.svd((target - aim).T @ (source - middle))
     signs = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
     rotation = (left * signs) @ right
-    scale = float(np.clip((values * signs).sum() / np.square(source - middle).sum(), *SCALES))
+    scale = float(np.clip((values * signs).sum() / np.square(source - middle).sum(), *scales))
     return Similarity(scale, rotation, aim - scale * rotation @ middle)
 
 

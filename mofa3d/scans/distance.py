@@ -15,14 +15,16 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
+from trimesh.remesh import subdivide_to_size
 
 from mofa3d.models.alignment import Similarity, similarity
 from mofa3d.models.nearest_surface import nearest_surface
-from mofa3d.scans.scan import FaceMesh, region
+from mofa3d.scans.scan import HEADS, FaceMesh, region
 
 ROUNDS, SETTLED = 50, 1e-3  # at most, and mm of movement below which no more are needed
 SAMPLES = 4000  # of the scan's vertices that take part in the alignment
 TOUCHING = 1e-6  # mm; closer points do not say in which direction they lie
+EVEN, SPLITS = 2.0, 12  # mm, longest edge of the triangles among which the nearest is sought; times they are halved
 RIGID, ANY = (1.0, 1.0), (0.0, np.inf)
 
 
@@ -35,11 +37,18 @@ def scan_distances(scan: FaceMesh, face: FaceMesh, rigid: bool = False) -> Float
         rigid: keep its size, so that a wrong one counts.
 
     Raises:
-        ValueError: hardly anything of the scan lies in the region.
+        ValueError: hardly anything of the scan lies in the region, or the face is not in millimetres.
     """
     points = region(scan)
-    laid = align_surfaces(points, face, similarity(face.landmarks, scan.landmarks, RIGID if rigid else ANY), rigid)
-    return nearest_surface(points, laid(face.vertices), face.faces).distances
+    start = similarity(face.landmarks, scan.landmarks, RIGID if rigid else ANY)
+    longest = float(np.ptp(start(face.vertices), axis=0).max())
+    if not longest <= HEADS[1]:
+        raise ValueError(f"the reconstruction is {longest:.4g} mm long, more than {HEADS[1]:.0f}; give millimetres")
+    laid = align_surfaces(points, face, start, rigid)
+    # The nearest point is sought in triangles with near centres, which needs triangles of about one size: of 18,000
+    # points on a face of the default model, 22 were up to 1.3 mm off without this, 3 up to 0.1 mm with it.
+    vertices, faces = subdivide_to_size(laid(face.vertices), face.faces, EVEN, max_iter=SPLITS)
+    return nearest_surface(points, vertices, faces).distances
 
 
 def align_surfaces(points: Float[np.ndarray, "K 3"], face: FaceMesh, start: Similarity, rigid: bool) -> Similarity:
