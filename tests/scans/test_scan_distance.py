@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import trimesh
-from scanned_faces import make_face
 from scipy.spatial.transform import Rotation
 
 from mofa3d.models.alignment import Similarity, similarity
 from mofa3d.models.nearest_surface import nearest_surface, vertex_normals
 from mofa3d.scans.distance import ANY, align_surfaces, scan_distances
 from mofa3d.scans.scan import FaceMesh, complete, region
+from scanned_faces import make_face
 
 TURN = Rotation.from_rotvec([0.4, -0.9, 0.3]).as_matrix()
 
@@ -82,10 +82,10 @@ class TestKnownErrors:
         assert scaled.mean() < 0.8 * kept.mean()
 
     def test_distance_is_to_the_surface_and_not_to_its_vertices(self):
-        plane, faces = np.array([[-1.0, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]]) * 200, np.array([[0, 1, 2], [0, 2, 3]])
+        plane = np.array([[-1.0, -1, 0], [1, -1, 0], [1, 1, 0], [-1, 1, 0]]) * 200
+        faces = np.array([[0, 1, 2], [0, 2, 3]])
         points = np.random.default_rng(0).uniform(-60, 60, (500, 3)) * [1, 1, 0] + [0, 0, 1]
-        still = FaceMesh(plane, faces, np.zeros((7, 3)))
-        found = nearest_surface(points, still.vertices, still.faces).distances
+        found = nearest_surface(points, plane, faces).distances
         np.testing.assert_allclose(found, 1.0)
 
 
@@ -95,20 +95,23 @@ class TestRealScans:
         clean = make_face(step=2.0, seed=4, radius=(60, 85))  # what a scanner saw
         noise = 0.3 * random.normal(size=len(clean.vertices))
         normals = vertex_normals(clean.vertices, clean.faces)
-        scan = FaceMesh(clean.vertices + noise[:, None] * normals, clean.faces, clean.landmarks + random.normal(size=(7, 3)))
+        landmarks = clean.landmarks + random.normal(size=(7, 3))
+        scan = FaceMesh(clean.vertices + noise[:, None] * normals, clean.faces, landmarks)
         face = moved(make_face(step=2.5), 0.95)
         distances = scan_distances(scan, face)
         # The mean of |N(0, 0.3²)| is 0.24; triangles cut corners where the surface is curved.
         assert distances.mean() == pytest.approx(0.24, abs=0.08)
         assert np.median(distances) == pytest.approx(0.2, abs=0.07)
 
-    def test_alignment_does_not_depend_on_where_the_scan_is_dense(self):
+    def test_few_points_of_a_scan_align_it(self):
         scan = make_face(step=3.0)
-        sparse = align_surfaces(region(scan)[::7], moved(scan), similarity(moved(scan).landmarks, scan.landmarks), False)
-        np.testing.assert_allclose(sparse(moved(scan).vertices), scan.vertices, atol=1e-4)
+        face, noise = moved(scan), np.random.default_rng(2).normal(size=(7, 3))
+        start = similarity(face.landmarks + noise, scan.landmarks, ANY)
+        sparse = align_surfaces(region(scan)[::7], face, start, rigid=False)
+        np.testing.assert_allclose(sparse(face.vertices), scan.vertices, atol=0.01)
 
     def test_nearest_points_are_those_of_an_exhaustive_search(self):
-        face, points = make_face(step=5.0), make_face(step=9.0, seed=8).vertices + [0, 0, 2.0]
+        face, points = make_face(step=5.0), [*make_face(step=9.0, seed=8).vertices, 0, 0, 2.0]
         mesh = trimesh.Trimesh(face.vertices, face.faces, process=False)
         _, exact, _ = trimesh.proximity.closest_point_naive(mesh, points)
         np.testing.assert_allclose(nearest_surface(points, face.vertices, face.faces).distances, exact, atol=1e-6)
@@ -125,9 +128,15 @@ class TestRegion:
         assert np.linalg.norm(inside - centre, axis=1).max() <= radius
         assert len(inside) == (np.linalg.norm(scan.vertices - centre, axis=1) <= radius).sum() < len(scan.vertices)
 
+    def test_reconstruction_in_micrometres(self):
+        face = make_face()
+        scan = FaceMesh(face.vertices, face.faces, face.landmarks)
+        with pytest.raises(ValueError, match=r"is .*e\+05 mm long, more than 3000; give millimetres"):
+            scan_distances(scan, moved(face, 1000.0), rigid=True)
+
     def test_landmarks_of_another_system_of_coordinates(self):
         scan = make_face()
-        with pytest.raises(ValueError, match="only 0 vertices of the scan lie within .* mm of the face's centre"):
+        with pytest.raises(ValueError, match=r"only 0 vertices of the scan lie within .* mm of the face's centre"):
             region(FaceMesh(scan.vertices + 1000, scan.faces, scan.landmarks))
 
 

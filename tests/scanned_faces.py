@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import torch
 import trimesh
 from scipy.spatial import Delaunay
 
-from mofa3d.scans.landmarks import NAMES
+from conftest import make_tiny_model
+from mofa3d.morphable_model import MorphableModel
+from mofa3d.scans.landmarks import IBUG, NAMES
 from mofa3d.scans.scan import FaceMesh
 
 # x and y (mm) of the seven points, on a face whose outer eye corners are 90 mm apart.
@@ -37,6 +40,15 @@ def make_face(step: float = 3.0, seed: int | None = None, radius: tuple[float, f
     clockwise = edges[:, 0, 0] * edges[:, 1, 1] - edges[:, 0, 1] * edges[:, 1, 0] < 0
     faces[clockwise] = faces[clockwise][:, ::-1]
     return FaceMesh(raised(plane), faces, raised(PLACES))
+
+
+def make_face_model() -> MorphableModel:
+    """The tiny model with the seven points where a face has them."""
+    model = make_tiny_model(40)
+    centres = model.mean_shape[model.faces].mean(dim=1)
+    places = torch.tensor(PLACES).float()
+    model.landmark_faces[list(IBUG)] = torch.cdist(places, centres[:, :2]).argmin(dim=1)
+    return model
 
 
 def raised(plane: np.ndarray) -> np.ndarray:
