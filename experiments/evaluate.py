@@ -22,10 +22,18 @@ import tyro
 from tyro.conf import Positional
 
 from mofa3d import Decoder, program
-from mofa3d.baselines import scan_comparison
 from mofa3d.baselines.comparison import choose, encoder_estimate, fit_estimate, measure
-from mofa3d.baselines.scan_comparison import ScanErrors, measure_scans, predicted, read_scans
-from mofa3d.checkpoints import open_run
+from mofa3d.baselines.scan_comparison import (
+    FREE,
+    KEPT,
+    ScanErrors,
+    average_errors,
+    measure_scans,
+    predicted,
+    read_scans,
+    write_table,
+)
+from mofa3d.checkpoints import SHIPPED, open_run
 from mofa3d.data.corpus import Corpus, Failure
 from mofa3d.data.folder import open_corpus
 from mofa3d.data.split import held_out, spread
@@ -42,6 +50,7 @@ from renderers import make_renderer
 
 Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
+AVERAGE = "all, average face instead of the encoder"
 ERRORS = """\
 Mean over the photographs, and in brackets the 90th percentile: nine of ten photographs are at least as good. Of the
 area ratio, whose best value is 1, the 10th and the 90th. Photometric error: mean colour distance over the visible
@@ -74,8 +83,8 @@ face is, so this says mostly how far people are from the size of the average fac
 
 @dataclass(frozen=True)
 class Config:
-    checkpoint: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")]
-    """Folder of a training run, or its checkpoint.pt."""
+    checkpoint: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")] = SHIPPED
+    """Folder of a training run, or its checkpoint; by default the encoder that the package brings."""
     data: Path | None = None
     """A corpus of `mofa3d prepare`, or a folder of photographs; its held-out part is measured."""
     scans: Path | None = None
@@ -142,7 +151,7 @@ def photo_sections(config: Config, encoder: Encoder, whole: Decoder) -> tuple[li
     find = partial(evaluate, decode=frontal, render=make_renderer("vertex"), dataset=corpus, indices=indices)
     errors, photos = find(encoder), [corpus.photos[i] for i in indices]
     groups, people = photo_groups(corpus, indices, whole.model), people_groups(photos)
-    average = Row("all, average face instead of the encoder", find(average_face(frontal)))
+    average = Row(AVERAGE, find(average_face(frontal)))
     sections = [Section("Held-out photographs", ERRORS, [*rows_of(errors, groups), average], MEASURES)]
     if people:
         sections.append(Section("By label, age and gender", PEOPLE, rows_of(errors, people), MEASURES))
@@ -181,27 +190,28 @@ def scan_sections(config: Config, encoder: Encoder, whole: Decoder) -> tuple[lis
     """Tables of the distances from scans, and what they were measured on."""
     scans = read_scans(find_scans(config.scans), config.scan_unit, whole.model)
     found = measure_scans(predicted(encoder_estimate(encoder, whole), whole, landmarks=False), scans)
-    scan_comparison.write_table(config.out / "scans.csv", found)
+    write_table(config.out / "scans.csv", found)
     failures = [*scans.failures, *found.failures]
+    average = average_errors(whole.model, scans, found.photos)
     sections = [
-        Section("Against scans", SCANS, scan_rows(found, ""), SCAN_MEASURES, scan_notes(found, "", failures)),
-        Section(
-            "Against scans, at its own size", SCANS_RIGID, scan_rows(found, scan_comparison.KEPT), SCAN_MEASURES,
-            scan_notes(found, scan_comparison.KEPT, []),
-        ),
-    ]  # fmt: skip
+        Section(title, text, scan_rows(found, average, kind), SCAN_MEASURES, scan_notes(found, kind, left_out))
+        for title, text, kind, left_out in (
+            ("Against scans", SCANS, FREE, failures),
+            ("Against scans, at its own size", SCANS_RIGID, KEPT, []),
+        )
+    ]
     people = len({photo.person for photo in found.photos})
     fact = f"{config.scans}: {len(found.photos)} photographs of {people} people, {len(failures)} left out"
     return sections, {"scans": f"{fact}; scans.csv has each photograph"}
 
 
-def scan_rows(found: ScanErrors, kind: str) -> list[Row]:
-    """All photographs, and each group."""
-    errors = {name: found.errors[kind + name] for name in SCAN_MEASURES}
+def scan_rows(found: ScanErrors, average: dict[str, torch.Tensor], kind: str) -> list[Row]:
+    """All photographs, each group, and the average face."""
+    errors, still = ({name: values[kind + name] for name in SCAN_MEASURES} for values in (found.errors, average))
     groups = sorted({photo.group for photo in found.photos} - {""})
     members = {"all": [True] * len(found.photos)}
     members |= {group: [photo.group == group for photo in found.photos] for group in groups}
-    return rows_of(errors, members)
+    return [*rows_of(errors, members), Row(AVERAGE, still)]
 
 
 def scan_notes(found: ScanErrors, kind: str, failures: list[Failure]) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,24 +131,42 @@ def measure_scans(predict: Predict, scans: ScanSet, progress: str = "comparing w
         try:
             photo = read_photo(item.path)
             face = predict(photo, choose_face(photo, _box(item, refused)))
-            scan = scans.scans[item.person]
-            distances = {kind: scan_distances(scan, face, rigid=kind == KEPT) for kind in points}
+            distances = _distances(scans.scans[item.person], face)
         except ValueError as error:  # the other photographs are still worth comparing
             failures.append(Failure(str(item.path), str(error)))
             continue
         measured.append(item)
-        rows.append({kind + name: float(of(d)) for kind, d in distances.items() for name, of in STATISTICS.items()})
+        rows.append(_statistics(distances))
         for kind, values in distances.items():
             points[kind].append(values.astype(np.float32))
     if not rows:
         raise ValueError("no photograph could be compared with its scan: " + "; ".join(f.reason for f in failures[:3]))
     errors = {name: torch.tensor([row[name] for row in rows]) for name in rows[0]}
-    together = {
-        kind + name: float(of(np.concatenate(values))) for kind, values in points.items()
-        for name, of in STATISTICS.items()
-    }  # fmt: skip
+    together = _statistics({kind: np.concatenate(values) for kind, values in points.items()})
     notes = [f"{len(refused)} boxes were not used, faces were detected instead: {refused[0]}"] if refused else []
     return ScanErrors(measured, errors, together, failures, notes)
+
+
+def average_errors(model: MorphableModel, scans: ScanSet, photos: Sequence[ScannedPhoto]) -> dict[str, Tensor]:
+    """What `measure_scans` would say of the model's average face in the place of every reconstruction.
+
+    Args:
+        model: gives the face.
+        scans: of the people.
+        photos: that were measured.
+    """
+    face = face_mesh(model, model.mean_shape)
+    people = {person: _statistics(_distances(scans.scans[person], face)) for person in {p.person for p in photos}}
+    rows = [people[photo.person] for photo in photos]
+    return {name: torch.tensor([row[name] for row in rows]) for name in rows[0]}
+
+
+def _distances(scan: FaceMesh, face: FaceMesh) -> dict[str, Float[np.ndarray, "K"]]:
+    return {kind: scan_distances(scan, face, rigid=kind == KEPT) for kind in (FREE, KEPT)}
+
+
+def _statistics(distances: dict[str, Float[np.ndarray, "K"]]) -> dict[str, float]:
+    return {kind + name: float(of(d)) for kind, d in distances.items() for name, of in STATISTICS.items()}
 
 
 def _box(item: ScannedPhoto, refused: list[str]) -> FaceBox | None:

@@ -13,6 +13,7 @@ from PIL import Image
 from mofa3d import Camera, Decoder
 from mofa3d.baselines.scan_comparison import (
     COLUMNS,
+    average_errors,
     compare_scans,
     face_mesh,
     measure_scans,
@@ -86,6 +87,9 @@ def test_numbers_are_those_of_the_distances(folder):
             assert float(found.errors[kind + name][0]) == pytest.approx(value(distances), rel=1e-5)
             assert found.together[kind + name] == pytest.approx(value(distances), rel=1e-4)  # three times the same
     assert float(found.errors["median"][0]) > 0.05
+    again = average_errors(MODEL, scans, found.photos)
+    assert again.keys() == found.errors.keys()
+    assert all(torch.equal(again[name], value) for name, value in found.errors.items())
 
 
 def test_a_box_that_is_a_pickle_is_noted_once(folder):
@@ -135,10 +139,11 @@ def test_no_scan_can_be_used(folder):
         read_scans(find_scans(folder), "mm", MODEL)
 
 
-def test_scan_of_another_system_of_axes_without_landmarks(tmp_path, portrait):
+def test_scan_without_landmarks(tmp_path, portrait):
     """Without landmarks, the average face is laid over the scan by its shape."""
     face = make_face(step=3.0)
-    scan = FaceMesh([*face.vertices, 3, 40, -80], face.faces, [*face.landmarks, 3, 40, -80])
+    shift = np.array([3.0, 40, -80])
+    scan = FaceMesh(face.vertices + shift, face.faces, face.landmarks + shift)
     write_person(tmp_path / "anna", scan, landmarks=False)
     shutil.copyfile(portrait, tmp_path / "anna" / "1.jpg")
     scans = read_scans(find_scans(tmp_path), "mm", MODEL)

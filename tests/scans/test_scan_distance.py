@@ -111,7 +111,7 @@ class TestRealScans:
         np.testing.assert_allclose(sparse(face.vertices), scan.vertices, atol=0.01)
 
     def test_nearest_points_are_those_of_an_exhaustive_search(self):
-        face, points = make_face(step=5.0), [*make_face(step=9.0, seed=8).vertices, 0, 0, 2.0]
+        face, points = make_face(step=5.0), make_face(step=9.0, seed=8).vertices + np.array([0, 0, 2.0])
         mesh = trimesh.Trimesh(face.vertices, face.faces, process=False)
         _, exact, _ = trimesh.proximity.closest_point_naive(mesh, points)
         np.testing.assert_allclose(nearest_surface(points, face.vertices, face.faces).distances, exact, atol=1e-6)
