@@ -110,14 +110,20 @@ class Config:
 def training_record(run: Path) -> dict:
     """Options of the training that are stored beside the checkpoint; nothing where there are none."""
     path = (run if run.is_dir() else run.parent) / "config.json"
-    return json.loads(path.read_text(encoding="utf-8")).get("config", {}) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))["config"]
+        return {name: record[name] for name in ("data", "held_out", "seed")} | {"start": record.get("start")}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path} is no record of a training ({error!r}); restore it, or move it away") from None
 
 
 def choose_photographs(config: Config, corpus: Corpus) -> tuple[list[int], str]:
     """Held-out photographs, as the training held them out, and how sure it is that it did."""
     record = training_record(config.checkpoint)
     out = corpus.held_out.tolist()
-    if record.get("held_out") is not None:
+    if record and record["held_out"] is not None:
         out = held_out(corpus.identities, record["held_out"], record["seed"])
     indices = np.flatnonzero(out).tolist()
     if not indices or config.images < 0:
@@ -139,7 +145,7 @@ def trained_on(config: Config, record: dict, nameless: int) -> str:
             known += f"; {nameless} photographs do not say whom they show, and the rest may show the same people"
     else:
         known = f"{record['data']}, other data; whether they show some of these people too is not checked"
-    return known + (f"; it began with {record['start']}, not checked either" if record.get("start") else "")
+    return known + (f"; it began with {record['start']}, not checked either" if record["start"] else "")
 
 
 def photo_sections(config: Config, encoder: Encoder, whole: Decoder) -> tuple[list[Section], dict[str, str]]:

@@ -31,6 +31,7 @@ from mofa3d import Camera, Decoder, SemanticCode, load_model, pictures, program
 from mofa3d.checkpoints import open_run
 from mofa3d.data.corpus import SUMMARY, Corpus
 from mofa3d.data.photo import find_photos, read_photo
+from mofa3d.data.split import spread
 from mofa3d.environment import commit, machine
 from mofa3d.evaluation import Encode, average_face, code_errors, group_means
 from mofa3d.gauss_newton import GaussNewton, GaussNewtonConfig, garrido, thies
@@ -117,8 +118,7 @@ def choose(corpus: Corpus, config: Config) -> list[int]:
             f"{config.source or 'any source'} (it has {', '.join(sorted(set(corpus.sources)))}), and --count is "
             f"{config.count}; choose another --source, or prepare the corpus with landmarks"
         )
-    wanted = min(config.count, len(usable))
-    return [usable[i * len(usable) // wanted] for i in range(wanted)]
+    return spread(usable, config.count)
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from mofa3d.baselines.tables import Row, row_of
 from mofa3d.data.corpus import Corpus
+from mofa3d.data.split import spread
 from mofa3d.decoder import Decoder
 from mofa3d.evaluation import Encode, average_face, code_errors
 from mofa3d.gauss_newton import GaussNewton, GaussNewtonConfig
@@ -46,8 +47,7 @@ def choose(corpus: Corpus, candidates: Sequence[int], count: int) -> list[int]:
     if count < 1:
         raise ValueError(f"at least 1 photograph must be compared, got {count}; give a larger number of photographs")
     known = [i for i in candidates if bool((corpus.confidence[i] > 0).all())] or list(candidates)
-    wanted = min(count, len(known))
-    return [known[i * len(known) // wanted] for i in range(wanted)]
+    return spread(known, count)
 
 
 def encoder_estimate(encode: Encode, decode: Decoder) -> Estimate:

@@ -6,8 +6,8 @@ to the nearest point of the reconstructed surface is reported, in millimetres. L
 starts. Where a scan has holes, nothing is measured; what it has of hair in the region counts.
 
 Reference: Sanyal et al. 2019, "Learning to Regress 3D Face Shape and Expression from an Image without 3D Supervision",
-Sec. 5; the metrical variant is that of Zielonka et al. 2022, "Towards Metrical Reconstruction of Human Faces". Both
-minimise with dogleg steps, here Gauss-Newton steps lead to the same minimum.
+Sec. 5, and the program of the challenge, github.com/soubhiksanyal/now_evaluation; its metrical variant is that of
+Zielonka et al. 2022, "Towards Metrical Reconstruction of Human Faces". It minimises the same sum in another way.
 """
 
 from __future__ import annotations

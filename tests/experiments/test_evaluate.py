@@ -148,7 +148,7 @@ class TestHeldOut:
         )
 
     def test_a_few(self, workplace):
-        indices, _ = self.choose(workplace, {}, images=4)
+        indices, _ = self.choose(workplace, {"data": "elsewhere", "held_out": None, "seed": 0}, images=4)
         assert indices == [2, 4, 8, 10]
 
     def test_none(self, workplace):
@@ -156,7 +156,11 @@ class TestHeldOut:
         with pytest.raises(ValueError, match="has 12 faces of which 0 are held out"):
             self.choose(workplace, record)
         with pytest.raises(ValueError, match="--images is -1"):
-            self.choose(workplace, {}, images=-1)
+            self.choose(workplace, {**record, "held_out": None}, images=-1)
+
+    def test_damaged_record(self, workplace):
+        with pytest.raises(ValueError, match=r"config\.json is no record of a training \(KeyError"):
+            self.choose(workplace, {"seed": 0})
 
 
 class TestMistakes:
