@@ -30,12 +30,12 @@ from tyro.conf import Positional
 from mofa3d import Camera, Decoder, SemanticCode, load_model, pictures, program
 from mofa3d.checkpoints import open_run
 from mofa3d.data.corpus import SUMMARY, Corpus
-from mofa3d.data.dlib_landmarks import detect_landmarks
 from mofa3d.data.photo import find_photos, read_photo
+from mofa3d.data.split import spread
 from mofa3d.environment import commit, machine
 from mofa3d.evaluation import Encode, average_face, code_errors, group_means
 from mofa3d.gauss_newton import GaussNewton, GaussNewtonConfig, garrido, thies
-from mofa3d.inference import FaceCrop, folder_names, reconstruct_faces, write_reconstruction
+from mofa3d.inference import FaceCrop, batch_of, folder_names, reconstruct_faces, write_reconstruction
 from mofa3d.report import Report
 from renderers import make_renderer
 
@@ -88,11 +88,7 @@ def fit_photographs(config: Config, photos: list[Path]) -> int:
     fit, render = GaussNewton(decode, settings(config)), make_renderer("cpu")
 
     def estimate(crop: FaceCrop) -> SemanticCode:
-        batch = {"image": crop.pixels[None]}
-        if config.landmarks:
-            found = detect_landmarks(crop.photo, crop.box)
-            batch["landmarks"] = torch.from_numpy(crop.transform.to_crop(found.points)[None]).float()
-            batch["confidence"] = torch.from_numpy(found.confidence[None]).float()
+        batch = batch_of(crop, config.landmarks)
         return fit(SemanticCode.from_vector(encode(batch["image"]), decode.model.sizes), batch).codes
 
     failed = 0
@@ -122,8 +118,7 @@ def choose(corpus: Corpus, config: Config) -> list[int]:
             f"{config.source or 'any source'} (it has {', '.join(sorted(set(corpus.sources)))}), and --count is "
             f"{config.count}; choose another --source, or prepare the corpus with landmarks"
         )
-    wanted = min(config.count, len(usable))
-    return [usable[i * len(usable) // wanted] for i in range(wanted)]
+    return spread(usable, config.count)
 
 
 @torch.no_grad()

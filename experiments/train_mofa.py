@@ -27,14 +27,13 @@ from mofa3d.data.corpus import FAILURES, Corpus, list_failures
 from mofa3d.data.folder import open_corpus
 from mofa3d.data.split import held_out, repeat_evenly, spread, train_and_test
 from mofa3d.data.synthetic import SyntheticConfig, fingerprint_of, synthesize
-from mofa3d.data.yaw import YAW_BINS
 from mofa3d.encoders import Encoder, OutputScales
 from mofa3d.environment import check_device, commit
-from mofa3d.evaluation import average_face, evaluate, landmark_yaw
+from mofa3d.evaluation import average_face, evaluate
+from mofa3d.evaluation_groups import photo_groups
 from mofa3d.fused_vertex_loss import FusedVertexLoss
 from mofa3d.memory import keep_freed_memory
 from mofa3d.models.makehuman.cache import cache_directory
-from mofa3d.morphable_model import MorphableModel
 from mofa3d.objective import LossWeights
 from mofa3d.report import Report, draw_curves, draw_faces, write_meshes
 from mofa3d.training import DivergenceError, TrainingConfig, train
@@ -204,21 +203,6 @@ def split(config: Config, corpus: Corpus) -> tuple[list[int], list[int]]:
     if config.held_out is not None:
         out = held_out(corpus.identities, config.held_out, config.seed)
     return train_and_test(corpus.identities, out, config.data)
-
-
-def photo_groups(corpus: Corpus, test: list[int], model: MorphableModel) -> dict[str, list[bool]]:
-    """Rows of the table: all, each source, and each source's yaw bins where landmarks are known."""
-    groups = {"all": [True] * len(test)}
-    yaw = landmark_yaw(model, corpus.landmarks[test], corpus.confidence[test]).abs().tolist()  # NaN is in no bin
-    sources = [corpus.sources[i] for i in test]
-    for source in sorted(set(sources)):
-        groups[source] = [s == source for s in sources]
-        for low, high in YAW_BINS:
-            inside = [s == source and low <= y < high for s, y in zip(sources, yaw, strict=True)]
-            if any(inside):
-                label = f"above {low:.0f}°" if high == YAW_BINS[-1][1] else f"{low:.0f}–{high:.0f}°"
-                groups[f"{source}, yaw {label}"] = inside
-    return groups
 
 
 def main(config: Config) -> None:

@@ -19,12 +19,14 @@ from mofa3d import pictures
 from mofa3d.checkpoints import open_run
 from mofa3d.data.crop import CropTransform, crop_face
 from mofa3d.data.detect import FaceBox, detect_faces
+from mofa3d.data.dlib_landmarks import detect_landmarks
 from mofa3d.data.photo import Photo, to_tensor
 from mofa3d.decoder import Decoder
 from mofa3d.encoder_runtime import Runtime, choose_runtime
 from mofa3d.encoders import Encoder
 from mofa3d.export import write_code, write_mesh
 from mofa3d.morphable_model import MorphableModel
+from mofa3d.objective import Batch
 from mofa3d.scene import Renderer, Scene
 from mofa3d.semantic_code import SemanticCode
 from mofa3d.weights import SHIPPED
@@ -61,6 +63,26 @@ class FaceCrop(NamedTuple):
 Estimate = Callable[[FaceCrop], SemanticCode]
 
 
+def crop_at(photo: Photo, box: FaceBox, decode: Decoder) -> FaceCrop:
+    """The face in a box, as large as the decoder's camera sees it, on its device."""
+    pixels, transform = crop_face(photo, box, decode.camera.image_size)
+    return FaceCrop(photo, box, to_tensor(pixels).to(decode.model.mean_shape.device), transform)
+
+
+def batch_of(crop: FaceCrop, landmarks: bool) -> Batch:
+    """A crop as the items of a corpus come: ``image`` (1, 3, H, W), and with landmarks those that dlib detects.
+
+    Raises:
+        ValueError: landmarks are wanted, and dlib is not installed.
+    """
+    batch = {"image": crop.pixels[None]}
+    if landmarks:
+        found = detect_landmarks(crop.photo, crop.box)
+        batch["landmarks"] = torch.from_numpy(crop.transform.to_crop(found.points)[None]).float()
+        batch["confidence"] = torch.from_numpy(found.confidence[None]).float()
+    return batch
+
+
 @torch.no_grad()
 def reconstruct_faces(
     photo: Photo, decode: Decoder, estimate: Estimate, every_face: bool = False
@@ -79,10 +101,9 @@ def reconstruct_faces(
         raise ValueError("no face was found; give a photograph with a clear, roughly frontal face")
     found = []
     for box in boxes if every_face else boxes[:1]:
-        pixels, transform = crop_face(photo, box, decode.camera.image_size)
-        crop = to_tensor(pixels).to(decode.model.mean_shape.device)
-        code = estimate(FaceCrop(photo, box, crop, transform))
-        found.append(Reconstruction(box, crop, transform, code, decode(code)))
+        crop = crop_at(photo, box, decode)
+        code = estimate(crop)
+        found.append(Reconstruction(box, crop.pixels, crop.transform, code, decode(code)))
     return found
 
 

@@ -14,8 +14,9 @@ from tqdm import tqdm
 
 from mofa3d.baselines.tables import Row, row_of
 from mofa3d.data.corpus import Corpus
+from mofa3d.data.split import spread
 from mofa3d.decoder import Decoder
-from mofa3d.evaluation import Encode, code_errors
+from mofa3d.evaluation import Encode, average_face, code_errors
 from mofa3d.gauss_newton import GaussNewton, GaussNewtonConfig
 from mofa3d.objective import Batch
 from mofa3d.scene import Renderer
@@ -46,8 +47,7 @@ def choose(corpus: Corpus, candidates: Sequence[int], count: int) -> list[int]:
     if count < 1:
         raise ValueError(f"at least 1 photograph must be compared, got {count}; give a larger number of photographs")
     known = [i for i in candidates if bool((corpus.confidence[i] > 0).all())] or list(candidates)
-    wanted = min(count, len(known))
-    return [known[i * len(known) // wanted] for i in range(wanted)]
+    return spread(known, count)
 
 
 def encoder_estimate(encode: Encode, decode: Decoder) -> Estimate:
@@ -55,8 +55,17 @@ def encoder_estimate(encode: Encode, decode: Decoder) -> Estimate:
     return lambda batch: SemanticCode.from_vector(encode(batch["image"]), decode.model.sizes)
 
 
-def fit_estimate(decode: Decoder, config: GaussNewtonConfig, landmarks: bool = True) -> Estimate:
-    """Codes as they are fitted from the average face, with or without the photograph's landmarks."""
+def fit_estimate(
+    decode: Decoder, config: GaussNewtonConfig, landmarks: bool = True, start: Encode | None = None
+) -> Estimate:
+    """Codes as they are fitted, with or without the photograph's landmarks.
+
+    Args:
+        decode, config: see `GaussNewton`.
+        landmarks: whether they take part.
+        start: says where fits begin; by default at the average face.
+    """
+    start = start or average_face(decode)
     if not landmarks:
         config = replace(config, loss=replace(config.loss, landmark=0.0))
     fit = GaussNewton(decode, config)
@@ -64,7 +73,7 @@ def fit_estimate(decode: Decoder, config: GaussNewtonConfig, landmarks: bool = T
     def estimate(batch: Batch) -> SemanticCode:
         if landmarks and not bool((batch["confidence"] > 0).any()):
             raise ValueError("the photographs come without landmarks; prepare them with `mofa3d prepare --landmarks`")
-        return fit(SemanticCode.zeros(len(batch["image"]), decode.model.sizes), batch).codes
+        return fit(SemanticCode.from_vector(start(batch["image"]), decode.model.sizes), batch).codes
 
     return estimate
 

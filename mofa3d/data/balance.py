@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 import numpy as np
 
-# UTKFace names its files age_gender_race_date and says what the third number means.
-UTKFACE = re.compile(r"\d{1,3}_[01]_(?P<label>[0-4])_\d+.*")
-UTKFACE_LABELS = ("White", "Black", "Asian", "Indian", "Others")
+from mofa3d.data.utkface import read_name
 
 
 def group_of(photo: str, source: str) -> str:
@@ -20,8 +16,8 @@ def group_of(photo: str, source: str) -> str:
         photo: its key.
         source: see `mofa3d.data.corpus.sources_of`.
     """
-    match = UTKFACE.fullmatch(PurePosixPath(photo).name)
-    return f"{source}, {UTKFACE_LABELS[int(match['label'])]}" if match else source
+    person = read_name(photo)
+    return f"{source}, {person.label}" if person else source
 
 
 def balanced(groups: Sequence[str], count: int, seed: int) -> list[int]:

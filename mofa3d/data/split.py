@@ -79,6 +79,6 @@ def _uniform(text: str) -> float:
 
 
 def spread(items: Sequence[int], count: int) -> list[int]:
-    """A few of the items, evenly spread."""
-    step = max(1, len(items) // count)
-    return list(items[::step][:count])
+    """A few of the items, evenly spread from the first on; all if there are no more."""
+    wanted = min(count, len(items))
+    return [items[i * len(items) // wanted] for i in range(wanted)]

@@ -27,9 +27,19 @@ class Similarity(NamedTuple):
     def __call__(self, points: Float[np.ndarray, "K 3"]) -> Float[np.ndarray, "K 3"]:
         return self.scale * points @ self.rotation.T + self.translation
 
+    def after(self, first: Similarity) -> Similarity:
+        """Both in one: points -> self(first(points))."""
+        return Similarity(self.scale * first.scale, self.rotation @ first.rotation, self(first.translation[None])[0])
 
-def similarity(source: Float[np.ndarray, "K 3"], target: Float[np.ndarray, "K 3"]) -> Similarity:
+
+def similarity(
+    source: Float[np.ndarray, "K 3"], target: Float[np.ndarray, "K 3"], scales: tuple[float, float] = SCALES
+) -> Similarity:
     """The similarity that brings source points nearest to their targets, in the sense of least squares.
+
+    Args:
+        source, target: points.
+        scales: least and most; (1, 1) makes it rigid.
 
     Reference: Umeyama 1991, *Least-squares estimation of transformation parameters between two point patterns*.
     """
@@ -37,7 +47,7 @@ def similarity(source: Float[np.ndarray, "K 3"], target: Float[np.ndarray, "K 3"
     left, values, right = np.linalg.svd((target - aim).T @ (source - middle))
     signs = np.array([1.0, 1.0, np.sign(np.linalg.det(left @ right))])
     rotation = (left * signs) @ right
-    scale = float(np.clip((values * signs).sum() / np.square(source - middle).sum(), *SCALES))
+    scale = float(np.clip((values * signs).sum() / np.square(source - middle).sum(), *scales))
     return Similarity(scale, rotation, aim - scale * rotation @ middle)
 
 

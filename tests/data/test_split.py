@@ -77,7 +77,10 @@ def test_fraction_outside_its_range(fraction):
         held_out(PEOPLE, fraction, seed=0)
 
 
-@pytest.mark.parametrize(("count", "chosen"), [(3, [0, 3, 6]), (1, [0]), (10, list(range(10))), (99, list(range(10)))])
+@pytest.mark.parametrize(
+    ("count", "chosen"),
+    [(3, [0, 3, 6]), (7, [0, 1, 2, 4, 5, 7, 8]), (1, [0]), (10, list(range(10))), (99, list(range(10)))],
+)
 def test_a_few_evenly_spread(count, chosen):
     assert spread(list(range(10)), count) == chosen
 
