@@ -11,11 +11,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import StackDataset
 
 from conftest import make_tiny_model
 from mofa3d import Camera, Decoder, SemanticCode
+from mofa3d.baselines.pairs import pair_people
 from mofa3d.baselines.pooling import PooledTargets
 from mofa3d.baselines.systems import open_autoencoder, open_learned_decoder, open_regressor
+from mofa3d.baselines.verification import verify
+from mofa3d.baselines.verified_faces import VerifiedFaces, codes_of, find_faces
 from mofa3d.checkpoints import CHECKPOINT_NAME, Description, open_run
 from mofa3d.data.corpus import INDEX, KEYS, Corpus
 from mofa3d.data.synthetic import SyntheticConfig, synthesize
@@ -267,11 +271,48 @@ class TestVerification:
             verify_lfw.main(settings)
 
     def test_a_photograph_without_a_face_gets_the_usual_place(self, lfw):
-        boxes, missed = verify_lfw.find_faces(lfw, ["A/A_0001.jpg", "D/D_0002.jpg"])
+        boxes, missed = find_faces(lfw, ["A/A_0001.jpg", "D/D_0002.jpg"])
         assert missed == 1
         assert (boxes[1].x, boxes[1].y, boxes[1].size) == (boxes[0].x, boxes[0].y, boxes[0].size)
         with pytest.raises(ValueError, match="no face was found in any of the 1 photographs"):
-            verify_lfw.find_faces(lfw, ["D/D_0002.jpg"])
+            find_faces(lfw, ["D/D_0002.jpg"])
+
+    def test_fits_tell_synthetic_people_apart(self, workplace, tmp_path):
+        """Six people, two photographs of each with other poses and lights; an encoder would have to be trained."""
+        model = make_tiny_model()
+        sizes, generator = model.sizes, torch.Generator().manual_seed(3)
+        codes = torch.randn(6, sizes.total, generator=generator)
+        codes = torch.cat([codes, codes])
+        others = {"rotation": 0.1, "translation": 2.0, "illumination": 0.1, "expression": 0.3}
+        for block, scale in others.items():
+            where = sizes.slices[block]
+            codes[:, where] = scale * torch.randn(12, where.stop - where.start, generator=generator)
+        decode, render = Decoder(model, Camera()), make_renderer("cpu")
+        scene = decode(SemanticCode.from_vector(codes, sizes))
+        images, points = render(scene).image[:, :3], scene.landmarks
+        items = StackDataset(image=images, landmarks=points, confidence=torch.ones(12, 68))
+        photos = {chr(65 + i): [f"{i}", f"{i + 6}"] for i in range(6)}
+        faces = VerifiedFaces(pair_people(photos, 3, 3), [str(i) for i in range(12)], items, list(range(12)), {})
+        settings = verify_lfw.Config(
+            corpus=tmp_path, method="fit", model_path=str(workplace / "tiny.safetensors"), out=tmp_path
+        )
+        threads = torch.get_num_threads()
+        code = codes_of(verify_lfw.open_system(settings), faces, batch_size=5)
+        torch.set_num_threads(threads)
+        both = torch.cat([code.shape, code.reflectance], dim=1)
+        found = verify(both.numpy(), {name: int(name) for name in faces.names}, faces.pairs)
+        assert found.area > 0.9
+
+    def test_people_of_a_corpus(self, people, run, tmp_path):
+        settings = verify_lfw.Config(corpus=people, checkpoint=run, out=tmp_path / "out")
+        with pytest.raises(ValueError, match="needs 4 people, of whom 2 have several photographs"):
+            verify_lfw.main(settings)  # only two of them are held out
+
+    def test_options_that_do_not_go_together(self, tmp_path):
+        with pytest.raises(ValueError, match="takes --lfw and --pairs, or else --corpus; give the two or the one"):
+            verify_lfw.Config(lfw=tmp_path, checkpoint=tmp_path)
+        with pytest.raises(ValueError, match="from a --checkpoint, or else from --method fit; give one of the two"):
+            verify_lfw.Config(corpus=tmp_path)
 
     def test_missing_photographs(self, lfw, run, tmp_path):
         (tmp_path / "pairs.txt").write_text("2\t1\nA\t1\t2\nA\t1\tB\t1\nE\t1\t2\nE\t1\tA\t2\n", encoding="utf-8")
