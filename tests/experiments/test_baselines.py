@@ -13,12 +13,10 @@ import torch
 from PIL import Image
 from torch.utils.data import StackDataset
 
-from conftest import make_tiny_model
+from conftest import make_code, make_tiny_model
 from mofa3d import Camera, Decoder, SemanticCode
-from mofa3d.baselines.pairs import pair_people
 from mofa3d.baselines.pooling import PooledTargets
 from mofa3d.baselines.systems import open_autoencoder, open_learned_decoder, open_regressor
-from mofa3d.baselines.verification import verify
 from mofa3d.baselines.verified_faces import VerifiedFaces, codes_of, find_faces
 from mofa3d.checkpoints import CHECKPOINT_NAME, Description, open_run
 from mofa3d.data.corpus import INDEX, KEYS, Corpus
@@ -112,6 +110,13 @@ class TestAutoencoder:
             train_autoencoder.main(autoencoder_settings(workplace, image_size=32, resume=True))
         train_autoencoder.main(autoencoder_settings(workplace, iterations=42, region="crop", resume=True))
         assert [line["iteration"] for line in log_of(trained)] == list(range(1, 43))
+
+    def test_report_on_a_few_images(self, workplace, trained):
+        settings = autoencoder_settings(workplace, iterations=43, report_images=2, resume=True)
+        train_autoencoder.main(settings)
+        content = report_of(trained)
+        assert content["errors"]["autoencoder"]["all"]["images"] == 2
+        assert content["facts"]["data"].endswith("held out, 2 of them measured")
 
     def test_sizes_and_numbers_that_make_no_sense(self, workplace):
         with pytest.raises(ValueError, match="must be a multiple of 16"):
@@ -227,9 +232,11 @@ class TestPooled:
 
     def test_fits_are_not_done_twice(self, workplace, people, run):
         before = (workplace / "pooled" / "targets.safetensors").read_bytes()
-        train_pooled.main(self.settings(workplace, people, run, iterations=14, resume=True))
+        train_pooled.main(self.settings(workplace, people, run, iterations=14, report_images=3, resume=True))
         assert (workplace / "pooled" / "targets.safetensors").read_bytes() == before
-        assert report_of(workplace / "pooled")["facts"]["training"].startswith("14 iterations")
+        content = report_of(workplace / "pooled")
+        assert content["facts"]["training"].startswith("14 iterations")
+        assert content["after"]["all"]["images"] == 3
 
     def test_photographs_are_chosen_by_person(self, workplace, people, run):
         corpus = Corpus(people)
@@ -277,31 +284,23 @@ class TestVerification:
         with pytest.raises(ValueError, match="no face was found in any of the 1 photographs"):
             find_faces(lfw, ["D/D_0002.jpg"])
 
-    def test_fits_tell_synthetic_people_apart(self, workplace, tmp_path):
-        """Six people, two photographs of each with other poses and lights; an encoder would have to be trained."""
+    def test_fits_find_the_shape_of_synthetic_faces(self, workplace, tmp_path):
         model = make_tiny_model()
-        sizes, generator = model.sizes, torch.Generator().manual_seed(3)
-        codes = torch.randn(6, sizes.total, generator=generator)
-        codes = torch.cat([codes, codes])
-        others = {"rotation": 0.1, "translation": 2.0, "illumination": 0.1, "expression": 0.3}
-        for block, scale in others.items():
-            where = sizes.slices[block]
-            codes[:, where] = scale * torch.randn(12, where.stop - where.start, generator=generator)
-        decode, render = Decoder(model, Camera()), make_renderer("cpu")
-        scene = decode(SemanticCode.from_vector(codes, sizes))
-        images, points = render(scene).image[:, :3], scene.landmarks
-        items = StackDataset(image=images, landmarks=points, confidence=torch.ones(12, 68))
-        photos = {chr(65 + i): [f"{i}", f"{i + 6}"] for i in range(6)}
-        faces = VerifiedFaces(pair_people(photos, 3, 3), [str(i) for i in range(12)], items, list(range(12)), {})
+        true = make_code(3, model.sizes, dtype=torch.float32)
+        true = true.replace(rotation=true.rotation / 3, translation=true.translation / 3)
+        scene = Decoder(model, Camera())(true)
+        images = make_renderer("cpu")(scene).image[:, :3]
+        items = StackDataset(image=images, landmarks=scene.landmarks, confidence=torch.ones(3, 68))
+        faces = VerifiedFaces([], ["a", "b", "c"], items, [2, 0, 1], {})
         settings = verify_lfw.Config(
             corpus=tmp_path, method="fit", model_path=str(workplace / "tiny.safetensors"), out=tmp_path
         )
         threads = torch.get_num_threads()
-        code = codes_of(verify_lfw.open_system(settings), faces, batch_size=5)
+        code = codes_of(verify_lfw.open_system(settings), faces, batch_size=2)
         torch.set_num_threads(threads)
-        both = torch.cat([code.shape, code.reflectance], dim=1)
-        found = verify(both.numpy(), {name: int(name) for name in faces.names}, faces.pairs)
-        assert found.area > 0.9
+        alike = torch.nn.functional.cosine_similarity(code.shape, true.shape[[2, 0, 1]])
+        assert float(alike.min()) > 0.7
+        assert float(alike.mean()) > 0.85
 
     def test_people_of_a_corpus(self, people, run, tmp_path):
         settings = verify_lfw.Config(corpus=people, checkpoint=run, out=tmp_path / "out")
