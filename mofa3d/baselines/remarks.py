@@ -46,7 +46,7 @@ fit in the manner of Romdhani and Vetter is Garrido's with landmarks, from the a
 OWN_VERIFICATION = f"""\
 {VERIFICATION} The pairs are not LFW's View 2: they were made from people who were held out and of whom there are
 several photographs, a few of each, so that they are few, and photographs of one person may come from the same video.
-Nobody is in two folds, and no encoder was trained on these people."""
+Nobody is in two folds, and no encoder was trained on these people, if those that were reused had the same split."""
 DIFFERENCES = """\
 - The face model is MakeHuman's geometry with a reflectance learned from photographs, not the Basel model with the
   expressions of FaceWarehouse, which cannot be passed on. Its modes mean other things, and errors in millimetres do not
@@ -57,10 +57,11 @@ DIFFERENCES = """\
   the constant number of frontal vertices. In so short a training, Eq. 8 as printed lets faces shrink. `--preset paper`
   of `train_mofa.py` has Eq. 8 as printed.
 - With landmarks, a term of its own closes the lips, which Eq. 8 and 9 do not see.
-- Encoders look at 112 px and are trained with Adam for minutes, not at 240 px with AdaDelta for days. The one that the
-  comparison rests on is MobileNetV2 from ImageNet weights. AlexNet and VGG-Face, the paper's, begin with random weights
-  unless files of pretrained ones are given, since none come with this program; their learning rate is lower, their
-  geometry is held for fewer iterations, and VGG-Face's batches are smaller, as the commands below say.
+- Encoders look at the size that the facts above say (112 px unless another was asked for) and are trained with Adam for
+  minutes, not at 240 px with AdaDelta for days. The one that the comparison rests on is, unless another was asked for,
+  MobileNetV2 from ImageNet weights. AlexNet and VGG-Face, the paper's, begin with random weights unless files of
+  pretrained ones are given, since none come with this program; their learning rate is lower, their geometry is held for
+  fewer iterations, and VGG-Face's batches are smaller, as the commands below say.
 - Networks of pixels look at 112 px in quick runs, so their images are blurrier for that reason too. They are compared
   at that size, and so is the face model.
 - Fits minimise over a part of the frontal vertices, and their photometric error, like every system's, is the mean over

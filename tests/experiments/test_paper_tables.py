@@ -89,6 +89,7 @@ def results(workplace) -> Path:
     return workplace / "results"
 
 
+@pytest.mark.slow
 def test_every_system_is_in_the_tables(results):
     content = json.loads((results / "results.json").read_text(encoding="utf-8"))
     photographs = content["tables"]["Held-out photographs"]
@@ -116,6 +117,7 @@ def test_every_system_is_in_the_tables(results):
     assert before["geometric"] != after["geometric"] > 0
 
 
+@pytest.mark.slow
 def test_occluders_and_verification(results):
     tables = json.loads((results / "results.json").read_text(encoding="utf-8"))["tables"]
     occluded, photographs = tables["Photographs with occluders"], tables["Held-out photographs"]
@@ -132,6 +134,7 @@ def test_occluders_and_verification(results):
         assert verified[system]["images"] == 8
 
 
+@pytest.mark.slow
 def test_report_names_commands_failures_and_differences(results):
     text = (results / "results.md").read_text(encoding="utf-8")
     assert "- Tran: it was told to fail" in text
@@ -147,6 +150,7 @@ def test_report_names_commands_failures_and_differences(results):
     assert (results / "errors.png").exists()
 
 
+@pytest.mark.slow
 def test_the_second_time_only_what_failed_is_trained(results, workplace):
     config, run = settings(workplace), Programs(failing="train_pooled")
     outcomes = train_all(config, plan(config, workplace / "people"), run)
@@ -154,6 +158,7 @@ def test_the_second_time_only_what_failed_is_trained(results, workplace):
     assert outcomes["Richardson"].command.endswith("# finished before")
 
 
+@pytest.mark.slow
 def test_other_options_for_the_same_folder_are_refused(results, workplace):
     with pytest.raises(ValueError, match="mofa was filled with"):
         paper_tables.main(settings(workplace, iterations=3), Programs())
