@@ -113,8 +113,12 @@ class Config:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     even_sources: Flag = False
     """Show photographs of smaller sources of a corpus more often, so that all sources are seen about equally often."""
+    freeze_geometry: int | None = None
+    """Steps at the start in which only reflectance and light move."""
     held_out: float | None = None
     """Fraction of identities (or synthetic faces) that are kept for the report, instead of the corpus's own choice."""
+    report_images: int = 0
+    """Held-out images, evenly spread, that the report measures; 0 means all."""
     resume: bool = False
     """Go on from the checkpoint in --out."""
     seed: int = 0
@@ -152,11 +156,12 @@ def training_config(config: Config) -> TrainingConfig:
     else:
         preset = QUICK_LANDMARKS if landmarks else QUICK
     names = ("iterations", "minutes", "batch_size", "optimizer", "learning_rate", "depth_learning_rate")
+    names += ("freeze_geometry",)
     asked = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
     if config.bfloat16:
         asked["bfloat16"] = True
     if config.start is not None:
-        asked["freeze_geometry"] = 0  # its colours are not wrong any more
+        asked.setdefault("freeze_geometry", 0)  # its colours are not wrong any more
     if config.iterations is not None and config.minutes is None:
         asked["minutes"] = 0.0  # a number of iterations means just that
     weights = ("regularizer", "background_cost")
@@ -179,7 +184,7 @@ def load_images(config: Config, decode: Decoder) -> Images:
         out = cache / f"synthetic-{fingerprint_of(config.synthetic, decode)}"
         corpus = synthesize(config.synthetic, decode, make_renderer("cpu", antialias=False), out)
         train_indices, test = split(config, corpus)
-        facts = {"data": f"{len(corpus)} synthetic faces, {len(test)} held out"}
+        facts = {"data": f"{len(corpus)} synthetic faces, {measured(config, test)}"}
         return Images(corpus, train_indices, test, {"all": [True] * len(test)}, facts)
     corpus = open_corpus(Path(config.data), cache)
     train_indices, test = split(config, corpus)
@@ -191,7 +196,7 @@ def load_images(config: Config, decode: Decoder) -> Images:
     failures = corpus.failures
     list_failures(config.out / FAILURES, failures)
     facts = {
-        "data": f"{config.data}: {len(corpus)} faces, {len(test)} held out",
+        "data": f"{config.data}: {len(corpus)} faces, {measured(config, test)}",
         "left out": f"{len(failures)} photographs; [{FAILURES}]({FAILURES}) lists them with their reasons",
     }
     return Images(corpus, train_indices, test, photo_groups(corpus, test, decode.model), facts)
@@ -202,7 +207,13 @@ def split(config: Config, corpus: Corpus) -> tuple[list[int], list[int]]:
     out = corpus.held_out.tolist()
     if config.held_out is not None:
         out = held_out(corpus.identities, config.held_out, config.seed)
-    return train_and_test(corpus.identities, out, config.data)
+    train_indices, test = train_and_test(corpus.identities, out, config.data)
+    return train_indices, spread(test, config.report_images or len(test))
+
+
+def measured(config: Config, test: list[int]) -> str:
+    """How many images the report measures, in words."""
+    return f"{len(test)} of the held-out ones measured" if config.report_images else f"{len(test)} held out"
 
 
 def main(config: Config) -> None:

@@ -73,6 +73,8 @@ class Config:
     """End the training after this time or after the iterations, whichever comes first; 0 means no limit in time."""
     batch_size: int = 24
     learning_rate: float = 1e-4
+    report_images: int = 0
+    """Held-out photographs, evenly spread, whose errors the report measures; 0 means all."""
     fit: FitConfig = field(default_factory=FitConfig)
     resume: bool = False
     """Go on from the targets and, if there is one, the checkpoint in --out."""
@@ -132,6 +134,10 @@ def fit(corpus: Corpus, indices: list[int], encoder: Encoder, whole: Decoder, co
 
 def shares(encoder: Encoder, corpus: Corpus, indices: list[int], decode: Decoder) -> dict[str, float]:
     """Share of the variance of shape and of reflectance between photographs of the same held-out person."""
+    number = Counter(corpus.identities[i] for i in indices)
+    indices = [i for i in indices if number[corpus.identities[i]] > 1]  # nobody else takes part
+    if not indices:
+        return dict.fromkeys(IDENTITY_BLOCKS, float("nan"))
     with torch.no_grad():
         codes = torch.cat([encoder(batch["image"]) for batch in loaded(corpus, indices, 32, "comparing people")])
     code, names = SemanticCode.from_vector(codes, decode.model.sizes), [corpus.identities[i] for i in indices]
@@ -187,8 +193,9 @@ def main(config: Config) -> None:
     progress = optimize(encoder, optimizer, step, stream, settings, config.out, about, config.resume and going_on)
 
     encoder.eval()
-    measure = partial(evaluate, decode=frontal, render=make_renderer("vertex"), dataset=corpus, indices=test)
     share = [shares(network, corpus, test, whole) for network in (start, encoder)]
+    test = spread(test, config.report_images or len(test))
+    measure = partial(evaluate, decode=frontal, render=make_renderer("vertex"), dataset=corpus, indices=test)
     sources = [corpus.sources[i] for i in test]
     groups = {"all": [True] * len(test), **{name: [s == name for s in sources] for name in sorted(set(sources))}}
     facts = {

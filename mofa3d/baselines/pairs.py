@@ -9,8 +9,12 @@ Reference: Huang et al. 2007, "Labeled Faces in the Wild", View 2.
 from __future__ import annotations
 
 import random
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+Photographs = Mapping[str, Sequence[int | str]]
+Drawn = tuple[tuple[str, int | str], tuple[str, int | str]]
 
 
 @dataclass(frozen=True)
@@ -96,23 +100,90 @@ def make_pairs(folder: Path, count: int, folds: int = 10, seed: int = 0) -> str:
         name, _, number = path.stem.rpartition("_")
         if name == path.parent.name and number.isdecimal():
             photos.setdefault(name, []).append(int(number))
-    chance = random.Random(seed)
-    names = sorted(photos)
-    chance.shuffle(names)
     lines = [f"{folds}\t{count}"]
-    for fold in range(folds):
-        people = names[fold::folds]
-        matched = [(name, a, b) for name in people for i, a in enumerate(photos[name]) for b in photos[name][i + 1 :]]
-        if len(matched) < count or len(people) * (len(people) - 1) // 2 < count:
+    chance = random.Random(seed)
+    for fold, people in enumerate(_deal(photos, folds, chance)):
+        if _possible(people, photos) < count:
             raise ValueError(
                 f"{folder} has too few people or photographs for {folds} folds of {count} pairs of each kind (fold "
-                f"{fold + 1}: {len(people)} people, {len(matched)} matched pairs); ask for fewer"
+                f"{fold + 1}: {len(people)} people, {_possible(people, photos)} pairs of each kind); ask for fewer"
             )
-        mismatched = [(a, b) for i, a in enumerate(people) for b in people[i + 1 :]]
-        lines += [f"{name}\t{a}\t{b}" for name, a, b in chance.sample(matched, count)]
-        for a, b in chance.sample(mismatched, count):
-            lines.append(f"{a}\t{chance.choice(photos[a])}\t{b}\t{chance.choice(photos[b])}")
+        matched, mismatched = _draw(people, photos, count, chance)
+        lines += [f"{name}\t{a}\t{b}" for (name, a), (_, b) in matched]
+        lines += [f"{one}\t{a}\t{other}\t{b}" for (one, a), (other, b) in mismatched]
     return "\n".join(lines) + "\n"
+
+
+def pair_people(photos: Mapping[str, Sequence[str]], count: int, folds: int, seed: int = 0) -> list[Pair]:
+    """Random pairs of named photographs; nobody is in two folds.
+
+    Args:
+        photos: of each person.
+        count: pairs of each kind per fold, less if there are not as many in every fold.
+        folds: how many, less if there are not two people for each.
+        seed: of the choice.
+
+    Raises:
+        ValueError: too few people with several photographs for two folds.
+    """
+    several = sum(len(names) > 1 for names in photos.values())
+    folds = min(folds, several, len(photos) // 2)
+    if folds < 2 or count < 1:
+        raise ValueError(
+            f"verification needs 4 people, of whom 2 have several photographs, and 1 pair of each kind per fold; got "
+            f"{len(photos)} people, {several} with several photographs, and {count} pairs. Photographs named "
+            "Name_Surname_0001.jpg say who is on them"
+        )
+    chance = random.Random(seed)
+    dealt = _deal(photos, folds, chance)
+    count = min(count, *(_possible(people, photos) for people in dealt))
+    return [
+        Pair(str(first), str(second), same, fold)
+        for fold, people in enumerate(dealt)
+        for kind, same in zip(_draw(people, photos, count, chance), (True, False), strict=True)
+        for (_, first), (_, second) in kind
+    ]
+
+
+def _deal(photos: Photographs, folds: int, chance: random.Random) -> list[list[str]]:
+    """The people of each fold, every one with its share of those who have many photographs."""
+    names = sorted(photos)
+    chance.shuffle(names)
+    names.sort(key=lambda name: -len(photos[name]))
+    return [names[fold::folds] for fold in range(folds)]
+
+
+def _possible(people: Sequence[str], photos: Photographs) -> int:
+    """How many different pairs of each kind there are of these people's photographs."""
+    numbers = [len(photos[name]) for name in people]
+    matched = sum(number * (number - 1) // 2 for number in numbers)
+    return min(matched, (sum(numbers) ** 2 - sum(number**2 for number in numbers)) // 2)
+
+
+def _draw(
+    people: Sequence[str], photos: Photographs, count: int, chance: random.Random
+) -> tuple[list[Drawn], list[Drawn]]:
+    """So many matched and mismatched pairs; every person is as likely to be drawn as another."""
+    several = [name for name in people if len(photos[name]) > 1]
+    return (
+        _distinct(lambda: (chance.choice(several),) * 2, photos, count, chance),
+        _distinct(lambda: tuple(chance.sample(people, 2)), photos, count, chance),
+    )
+
+
+def _distinct(
+    choose: Callable[[], tuple[str, str]], photos: Photographs, count: int, chance: random.Random
+) -> list[Drawn]:
+    """Pairs of photographs of two people that are chosen, or of one, none of them twice."""
+    drawn: dict[frozenset, Drawn] = {}
+    while len(drawn) < count:
+        one, other = choose()
+        if one == other:
+            a, b = (photos[one][i] for i in sorted(chance.sample(range(len(photos[one])), 2)))
+        else:
+            a, b = chance.choice(photos[one]), chance.choice(photos[other])
+        drawn.setdefault(frozenset([(one, a), (other, b)]), ((one, a), (other, b)))
+    return list(drawn.values())
 
 
 def check_photos(folder: Path, pairs: list[Pair]) -> list[str]:

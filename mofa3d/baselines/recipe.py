@@ -12,7 +12,7 @@ from torch import nn
 from mofa3d.camera import Camera
 from mofa3d.data.corpus import Corpus
 from mofa3d.data.folder import open_corpus
-from mofa3d.data.split import held_out, train_and_test
+from mofa3d.data.split import held_out, spread, train_and_test
 from mofa3d.data.synthetic import SyntheticConfig, fingerprint_of, synthesize
 from mofa3d.decoder import Decoder
 from mofa3d.models import load_model
@@ -42,6 +42,8 @@ class RunConfig:
     checkpoint_every: int = 500
     held_out: float | None = None
     """Fraction of identities (or synthetic faces) that are kept for the report, instead of the corpus's own choice."""
+    report_images: int = 0
+    """Held-out images, evenly spread, that the report measures; 0 means all."""
     model: str = "makehuman"
     model_path: str = ""
     """File of a face model written by mofa3d, instead of a built-in one."""
@@ -107,7 +109,11 @@ def open_faces(config: RunConfig, model: MorphableModel, render: Renderer, cache
     if config.held_out is not None:
         out = held_out(corpus.identities, config.held_out, config.seed)
     train, test = train_and_test(corpus.identities, out, config.data)
-    return Faces(corpus, train, test, f"{config.data}: {len(corpus)} faces, {len(test)} held out")
+    fact = f"{config.data}: {len(corpus)} faces, {len(test)} held out"
+    if config.report_images:
+        test = spread(test, config.report_images)
+        fact += f", {len(test)} of them measured"
+    return Faces(corpus, train, test, fact)
 
 
 def require_codes(corpus: Corpus, model: MorphableModel, name: str) -> None:

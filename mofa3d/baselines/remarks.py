@@ -25,8 +25,28 @@ itself; only the resampling and the background, which is not in the code, set it
 TIMES = """\
 On one thread, one image at a time, from the crop to the code; of networks of pixels and of the face model drawn beside
 them, from the crop to the image. Finding and cropping the face takes no part."""
+TRAININGS = """\
+How far each training came in its minutes; images are counted as often as they were seen. Networks that start from
+random weights, AlexNet and VGG-Face unless files of pretrained ones were given, are far from their end after a few
+minutes: their rows in the other tables say what so few iterations do, and not what these networks can. A run that was
+reused says what it reached itself."""
+TRAINED = """\
+Fig. 10: MoFA trained on synthetic faces only (their number is in the facts above, and in the command below), measured
+on synthetic faces that were held out, in the training's own report. Before it the encoder says the average face.
+Geometric error: point to point over the frontal face, after the estimated rotation, compensating translation and
+isotropic scale."""
+OCCLUDED = """\
+Fig. 12: the same photographs with an ellipse of one colour laid over each, a tenth to three tenths of the crop's width
+in radius, at a place of chance, so that some hide half of the face and some hardly anything. Codes come from the
+occluded photograph, errors are measured against the one without occluder; the last two columns are the errors of codes
+that came from that one."""
 VERIFICATION = """\
-Cosine of whitened shape and reflectance codes, mean over the folds; AUC is the area under the ROC, 0.5 is chance."""
+Cosine of whitened shape and reflectance codes, mean over the folds; AUC is the area under the ROC, 0.5 is chance. The
+fit in the manner of Romdhani and Vetter is Garrido's with landmarks, from the average face."""
+OWN_VERIFICATION = f"""\
+{VERIFICATION} The pairs are not LFW's View 2: they were made from people who were held out and of whom there are
+several photographs, a few of each, so that they are few, and photographs of one person may come from the same video.
+Nobody is in two folds, and no encoder was trained on these people, if those that were reused had the same split."""
 DIFFERENCES = """\
 - The face model is MakeHuman's geometry with a reflectance learned from photographs, not the Basel model with the
   expressions of FaceWarehouse, which cannot be passed on. Its modes mean other things, and errors in millimetres do not
@@ -36,8 +56,12 @@ DIFFERENCES = """\
 - Without landmarks, the loss is weighted by projected area and has a background cost, where the paper divides Eq. 8 by
   the constant number of frontal vertices. In so short a training, Eq. 8 as printed lets faces shrink. `--preset paper`
   of `train_mofa.py` has Eq. 8 as printed.
-- Quick trainings use MobileNetV2 at 112 px with Adam, not AlexNet or VGG-Face at 240 px with AdaDelta, and minutes, not
-  days. Other encoders are compared with `train_mofa.py --encoder`.
+- With landmarks, a term of its own closes the lips, which Eq. 8 and 9 do not see.
+- Encoders look at the size that the facts above say (112 px unless another was asked for) and are trained with Adam for
+  minutes, not at 240 px with AdaDelta for days. The one that the comparison rests on is, unless another was asked for,
+  MobileNetV2 from ImageNet weights. AlexNet and VGG-Face, the paper's, begin with random weights unless files of
+  pretrained ones are given, since none come with this program; their learning rate is lower, their geometry is held for
+  fewer iterations, and VGG-Face's batches are smaller, as the commands below say.
 - Networks of pixels look at 112 px in quick runs, so their images are blurrier for that reason too. They are compared
   at that size, and so is the face model.
 - Fits minimise over a part of the frontal vertices, and their photometric error, like every system's, is the mean over
@@ -46,8 +70,13 @@ DIFFERENCES = """\
   the light that fits each photograph best, which is more help than other systems get.
 - Tran's targets come from our own fits, pooled per person, and not from the fits of the authors; few people have
   several photographs here.
-- Verification is on whatever pairs were given; pairs made from a part of LFW are not View 2, and people of the pairs
-  may have been among the training photographs. Codes of fits (Romdhani and Vetter) are not verified here.
+- Synthetic faces to train on are fewer than the paper's 100,000 (`--synthetic-count`), and their landmarks take part in
+  the loss.
+- Occluders are ellipses of one colour. No training saw any.
+- Verification in the manner of Romdhani and Vetter compares codes of our own Gauss-Newton fits with landmarks, where
+  the authors had edges, highlights and texture constraints too. Without LFW's own pairs, pairs of held-out people are
+  made, which is not View 2; with them, people of the pairs may have been among the training photographs.
+- The reports of quick trainings measure a part of what is held out, evenly spread.
 - There is no comparison with scans of real faces in these tables: geometry is measured on synthetic faces only, which
-  favours what was trained on them. Figure 10 at 100,000 faces and occluders (Fig. 12) are not part of this run.
+  favours what was trained on them.
 """

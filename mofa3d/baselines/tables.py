@@ -30,6 +30,17 @@ VERIFICATION: Columns = {
     "area": ("AUC", ".4f"),
 }
 TIMES: Columns = {"seconds": SECONDS}
+TRAININGS: Columns = {
+    "iterations": ("iterations", ".0f"),
+    "batch": ("images per iteration", ".0f"),
+    "minutes": ("minutes", ".1f"),
+}
+BEFORE_AND_AFTER: Columns = {name: report.COLUMNS[name] for name in ("geometric", "photometric", "landmark", "area")}
+OCCLUDED: Columns = {
+    **{name: PHOTOGRAPHS[name] for name in ("photometric", "landmark", "area", "yaw")},
+    "clear_photometric": ("photometric error without occluder", ".3f"),
+    "clear_landmark": ("landmark error without occluder (px)", ".2f"),
+}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mofa3d.baselines.pairs import Pair, check_photos, make_pairs, photo_of, read_pairs
+from mofa3d.baselines.pairs import Pair, check_photos, make_pairs, pair_people, photo_of, read_pairs
 
 TABLE = """2\t1
 Ann_Lee\t1\t4
@@ -86,7 +86,7 @@ def test_own_pairs_are_right_and_keep_people_in_one_fold(lfw, table):
 
 
 def test_too_few_people(lfw):
-    with pytest.raises(ValueError, match=r"too few people .* for 10 folds of 3 .*fold 1: 2 people, 6 matched pairs"):
+    with pytest.raises(ValueError, match=r"too few people .* for 10 folds of 3 .*fold 3: 1 people, 0 pairs"):
         make_pairs(lfw, 3)
 
 
@@ -97,3 +97,28 @@ def test_missing_photographs_are_counted(lfw, table):
         check_photos(lfw, pairs)
     with pytest.raises(ValueError, match=r"there is no folder .*nowhere; give the one that holds LFW"):
         check_photos(lfw / "nowhere", pairs)
+
+
+def test_pairs_of_named_photographs_are_as_many_as_there_are():
+    photos = {name: [f"{name}{i}" for i in range(count)] for name, count in zip("abcde", (3, 4, 2, 1, 2), strict=True)}
+    pairs = pair_people(photos, 20, 10)
+    assert pairs == pair_people(photos, 20, 10)
+    # Two folds, for five people make no three; b and a are in different ones, and a's has 3 matched pairs and another.
+    assert {pair.fold for pair in pairs} == {0, 1}
+    per_fold = len(pairs) // 4
+    assert 3 <= per_fold <= 4
+    for fold in (0, 1):
+        for same in (True, False):
+            chosen = [{pair.first, pair.second} for pair in pairs if (pair.fold, pair.same) == (fold, same)]
+            assert len(chosen) == len({frozenset(pair) for pair in chosen}) == per_fold
+            assert all((len({name[0] for name in pair}) == 1) == same for pair in chosen)
+    folds = {(pair.first[0], pair.fold) for pair in pairs} | {(pair.second[0], pair.fold) for pair in pairs}
+    assert len(folds) == len({name for name, _ in folds})
+    assert len(pair_people(photos, 1, 10)) == 4
+
+
+@pytest.mark.parametrize("numbers", [(2, 2, 2), (2, 1, 1, 1, 1), (1, 1, 1, 1)])
+def test_too_few_people_with_several_photographs(numbers):
+    photos = {chr(65 + i): [f"{i} {j}" for j in range(number)] for i, number in enumerate(numbers)}
+    with pytest.raises(ValueError, match=f"needs 4 people, of whom 2 .* got {len(numbers)} people, .* Name_Surname"):
+        pair_people(photos, 20, 10)

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.utils.data import StackDataset
 
-from conftest import make_tiny_model
+from conftest import make_code, make_tiny_model
 from mofa3d import Camera, Decoder, SemanticCode
 from mofa3d.baselines.pooling import PooledTargets
 from mofa3d.baselines.systems import open_autoencoder, open_learned_decoder, open_regressor
+from mofa3d.baselines.verified_faces import VerifiedFaces, codes_of, find_faces
 from mofa3d.checkpoints import CHECKPOINT_NAME, Description, open_run
 from mofa3d.data.corpus import INDEX, KEYS, Corpus
 from mofa3d.data.synthetic import SyntheticConfig, synthesize
@@ -108,6 +110,13 @@ class TestAutoencoder:
             train_autoencoder.main(autoencoder_settings(workplace, image_size=32, resume=True))
         train_autoencoder.main(autoencoder_settings(workplace, iterations=42, region="crop", resume=True))
         assert [line["iteration"] for line in log_of(trained)] == list(range(1, 43))
+
+    def test_report_on_a_few_images(self, workplace, trained):
+        settings = autoencoder_settings(workplace, iterations=43, report_images=2, resume=True)
+        train_autoencoder.main(settings)
+        content = report_of(trained)
+        assert content["errors"]["autoencoder"]["all"]["images"] == 2
+        assert content["facts"]["data"].endswith("held out, 2 of them measured")
 
     def test_sizes_and_numbers_that_make_no_sense(self, workplace):
         with pytest.raises(ValueError, match="must be a multiple of 16"):
@@ -223,9 +232,11 @@ class TestPooled:
 
     def test_fits_are_not_done_twice(self, workplace, people, run):
         before = (workplace / "pooled" / "targets.safetensors").read_bytes()
-        train_pooled.main(self.settings(workplace, people, run, iterations=14, resume=True))
+        train_pooled.main(self.settings(workplace, people, run, iterations=14, report_images=3, resume=True))
         assert (workplace / "pooled" / "targets.safetensors").read_bytes() == before
-        assert report_of(workplace / "pooled")["facts"]["training"].startswith("14 iterations")
+        content = report_of(workplace / "pooled")
+        assert content["facts"]["training"].startswith("14 iterations")
+        assert content["after"]["all"]["images"] == 3
 
     def test_photographs_are_chosen_by_person(self, workplace, people, run):
         corpus = Corpus(people)
@@ -267,11 +278,40 @@ class TestVerification:
             verify_lfw.main(settings)
 
     def test_a_photograph_without_a_face_gets_the_usual_place(self, lfw):
-        boxes, missed = verify_lfw.find_faces(lfw, ["A/A_0001.jpg", "D/D_0002.jpg"])
+        boxes, missed = find_faces(lfw, ["A/A_0001.jpg", "D/D_0002.jpg"])
         assert missed == 1
         assert (boxes[1].x, boxes[1].y, boxes[1].size) == (boxes[0].x, boxes[0].y, boxes[0].size)
         with pytest.raises(ValueError, match="no face was found in any of the 1 photographs"):
-            verify_lfw.find_faces(lfw, ["D/D_0002.jpg"])
+            find_faces(lfw, ["D/D_0002.jpg"])
+
+    def test_fits_find_the_shape_of_synthetic_faces(self, workplace, tmp_path):
+        model = make_tiny_model()
+        true = make_code(3, model.sizes, dtype=torch.float32)
+        true = true.replace(rotation=true.rotation / 3, translation=true.translation / 3)
+        scene = Decoder(model, Camera())(true)
+        images = make_renderer("cpu")(scene).image[:, :3]
+        items = StackDataset(image=images, landmarks=scene.landmarks, confidence=torch.ones(3, 68))
+        faces = VerifiedFaces([], ["a", "b", "c"], items, [2, 0, 1], {})
+        settings = verify_lfw.Config(
+            corpus=tmp_path, method="fit", model_path=str(workplace / "tiny.safetensors"), out=tmp_path
+        )
+        threads = torch.get_num_threads()
+        code = codes_of(verify_lfw.open_system(settings), faces, batch_size=2)
+        torch.set_num_threads(threads)
+        alike = torch.nn.functional.cosine_similarity(code.shape, true.shape[[2, 0, 1]])
+        assert float(alike.min()) > 0.7
+        assert float(alike.mean()) > 0.85
+
+    def test_people_of_a_corpus(self, people, run, tmp_path):
+        settings = verify_lfw.Config(corpus=people, checkpoint=run, out=tmp_path / "out")
+        with pytest.raises(ValueError, match="needs 4 people, of whom 2 have several photographs"):
+            verify_lfw.main(settings)  # only two of them are held out
+
+    def test_options_that_do_not_go_together(self, tmp_path):
+        with pytest.raises(ValueError, match="takes --lfw and --pairs, or else --corpus; give the two or the one"):
+            verify_lfw.Config(lfw=tmp_path, checkpoint=tmp_path)
+        with pytest.raises(ValueError, match="from a --checkpoint, or else from --method fit; give one of the two"):
+            verify_lfw.Config(corpus=tmp_path)
 
     def test_missing_photographs(self, lfw, run, tmp_path):
         (tmp_path / "pairs.txt").write_text("2\t1\nA\t1\t2\nA\t1\tB\t1\nE\t1\t2\nE\t1\tA\t2\n", encoding="utf-8")

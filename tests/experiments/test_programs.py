@@ -129,6 +129,14 @@ class TestTraining:
         content = json.loads((out / "report.json").read_text(encoding="utf-8"))
         assert content["facts"]["training"].startswith("30 iterations")
 
+    def test_report_on_a_few_images(self, workplace, tmp_path):
+        train_mofa.main(config(workplace, out=tmp_path / "out", iterations=1, report_images=2, freeze_geometry=7))
+        content = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+        assert content["after"]["all"]["images"] == 2
+        assert content["facts"]["data"] == "24 synthetic faces, 2 of the held-out ones measured"
+        record = json.loads((tmp_path / "out" / "config.json").read_text(encoding="utf-8"))
+        assert record["training"]["freeze_geometry"] == 7
+
     def test_folder_of_photographs(self, workplace, portrait, tmp_path):
         # Enough people that some are held out and some are not, which the hashes of their names decide.
         (tmp_path / "photos").mkdir()
