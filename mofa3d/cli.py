@@ -1,4 +1,4 @@
-"""The command line: ``mofa3d prepare``, ``synthesize`` and ``model`` (also as ``python -m mofa3d``)."""
+"""The command line: ``mofa3d prepare``, ``synthesize``, ``model`` and ``edit`` (also as ``python -m mofa3d``)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 
 from mofa3d.data.prepare import PrepareConfig
 from mofa3d.data.synthetic import SyntheticConfig
+from mofa3d.edit_command import Edit
 from mofa3d.model_commands import ModelCommand
 
 
@@ -68,19 +69,20 @@ Command = (
     Annotated[Prepare, subcommand("prepare")]
     | Annotated[Synthesize, subcommand("synthesize")]
     | Annotated[ModelCommand, subcommand("model")]
+    | Annotated[Edit, subcommand("edit")]
 )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     command = tyro.cli(OmitArgPrefixes[Command], args=arguments, prog="mofa3d", description=__doc__)
-    about_model = isinstance(command, ModelCommand)
+    at_once = isinstance(command, ModelCommand | Edit)
     try:
         print(command())
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped" if about_model else "stopped; the same command goes on from here", file=sys.stderr)
+        print("stopped" if at_once else "stopped; the same command goes on from here", file=sys.stderr)
         return 130
     return 0

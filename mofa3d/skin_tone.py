@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
+LUMA = (0.299, 0.587, 0.114)  # of display RGB (ITU-R BT.601)
 # Upper ends, in degrees, of the classes of Chardon et al. 1991; above the last one skin counts as very light.
 TYPOLOGY = {"dark": -30.0, "brown": 10.0, "tan": 28.0, "intermediate": 41.0, "light": 55.0}
 

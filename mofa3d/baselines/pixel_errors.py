@@ -5,7 +5,7 @@ from __future__ import annotations
 from jaxtyping import Float
 from torch import Tensor
 
-LUMA = (0.299, 0.587, 0.114)
+from mofa3d.skin_tone import LUMA
 
 
 def color_distance(

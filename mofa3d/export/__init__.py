@@ -1,7 +1,7 @@
 """Write reconstructed faces: meshes (GLB, PLY, OBJ), textures, codes, cameras and films."""
 
-from mofa3d.export.codes import write_code
-from mofa3d.export.colours import to_linear
+from mofa3d.export.codes import read_code, write_code
+from mofa3d.export.colours import to_display, to_linear
 from mofa3d.export.gltf import Texture, write_glb
 from mofa3d.export.layout import TextureLayout, texture_layout
 from mofa3d.export.meshes import MESH_SUFFIXES, write_mesh
@@ -27,9 +27,11 @@ __all__ = [
     "movement",
     "photo_camera",
     "photo_texture",
+    "read_code",
     "resting",
     "sheet",
     "texture_layout",
+    "to_display",
     "to_linear",
     "turntable",
     "write_camera",

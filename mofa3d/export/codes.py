@@ -1,4 +1,4 @@
-"""Write semantic codes as JSON."""
+"""Write semantic codes as JSON, and read them back."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import json
 from dataclasses import fields
 from pathlib import Path
 
+import torch
+
+from mofa3d.code_sizes import CodeSizes
 from mofa3d.semantic_code import SemanticCode
 
 
@@ -14,3 +17,45 @@ def write_code(path: Path, code: SemanticCode, extra: dict | None = None) -> Non
     blocks = {block.name: getattr(code, block.name)[0].tolist() for block in fields(code)}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**(extra or {}), **blocks}, indent=1) + "\n", encoding="utf-8")
+
+
+def read_code(path: Path, sizes: CodeSizes | None = None) -> tuple[SemanticCode, dict]:
+    """Read what `write_code` wrote: the code, a batch of one, and what else is there.
+
+    Args:
+        sizes: of the face model that the code has to fit; by default any.
+
+    Raises:
+        ValueError: the file is missing or no such JSON, or a block is missing, of another size, or not finite.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise ValueError(f"there is no semantic code at {path}; give a code.json that mofa3d wrote") from None
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is no JSON ({error}); give a code.json that mofa3d wrote") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds no semantic code but a {type(content).__name__}; give a code.json of mofa3d")
+    expected = {"rotation": (3,), "translation": (3,), "illumination": (9, 3)}
+    for name in ("shape", "expression", "reflectance"):
+        expected[name] = (getattr(sizes, name) if sizes else None,)
+    blocks = {block.name: _block(path, content, block.name, expected[block.name]) for block in fields(SemanticCode)}
+    return SemanticCode(**blocks), {name: value for name, value in content.items() if name not in blocks}
+
+
+def _block(path: Path, content: dict, name: str, expected: tuple[int | None, ...]) -> torch.Tensor:
+    if name not in content:
+        raise ValueError(f"{path} has no {name!r}; give a code.json that mofa3d wrote")
+    try:
+        values = torch.tensor(content[name], dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError, OverflowError):
+        raise ValueError(f"{name!r} in {path} is not an array of numbers; give a code.json that mofa3d wrote") from None
+    if values.ndim != len(expected) or any(n not in (None, m) for n, m in zip(expected, values.shape, strict=True)):
+        wanted = " × ".join("any" if n is None else str(n) for n in expected)
+        raise ValueError(
+            f"{name!r} in {path} has {' × '.join(map(str, values.shape))} numbers, expected {wanted}; is it a code of "
+            "this face model?"
+        )
+    if not bool(values.isfinite().all()):
+        raise ValueError(f"{name!r} in {path} holds numbers that are not finite; reconstruct the photograph again")
+    return values[None]

@@ -62,7 +62,7 @@ def photo_texture(
         return delight(replace(points, pixels=pixels), image[None], visible, grey=False)
 
     colors, weights = seen(scene)
-    filled = texels.interpolate(_filled(scene.reflectance[0], colors[0], weights[0], model)).numpy()
+    filled = texels.interpolate(filled_reflectance(scene.reflectance[0], colors[0], weights[0], model)).numpy()
     colors, weights = seen(points)
     mix = _mix(weights[0].numpy(), texels.covered)[:, None]
     return to_texture(texels.image(mix * colors[0].numpy() + (1 - mix) * filled))
@@ -107,7 +107,7 @@ def _texels_per_pixel(points: Scene, texels: Texels) -> float:
     return float(1 / np.median(step))
 
 
-def _filled(
+def filled_reflectance(
     reflectance: Float[Tensor, "N 3"], colors: Float[Tensor, "N 3"], weights: Float[Tensor, "N"], model: MorphableModel
 ) -> Float[Tensor, "N 3"]:
     """Reflectance of all vertices: the photograph's where it is known, the model's carried over elsewhere."""

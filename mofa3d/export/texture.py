@@ -49,15 +49,16 @@ class Texels:
 
         So neither bilinear sampling across the border of a chart nor a mipmap meets a colour that is not the face's.
         """
-        return np.ascontiguousarray(values[self._nearest()])
+        return np.ascontiguousarray(values[nearest_covered(self.covered)])
 
-    def _nearest(self) -> Int[np.ndarray, "S S"]:
-        """For each texel the number of the nearest covered one."""
-        outside = (~self.covered).astype(np.uint8)
-        _, label = cv2.distanceTransformWithLabels(outside, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-        number = np.zeros(label.max() + 1, dtype=np.int64)
-        number[label[self.covered]] = np.arange(int(self.covered.sum()))
-        return number[label]
+
+def nearest_covered(covered: Bool[np.ndarray, "S S"]) -> Int[np.ndarray, "S S"]:
+    """For each pixel the number of the nearest covered one, counted row by row from 0."""
+    outside = (~covered).astype(np.uint8)
+    _, label = cv2.distanceTransformWithLabels(outside, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    number = np.zeros(label.max() + 1, dtype=np.int64)
+    number[label[covered]] = np.arange(int(covered.sum()))
+    return number[label]
 
 
 def find_texels(layout: TextureLayout, size: int, rasterize: Rasterize) -> Texels:

