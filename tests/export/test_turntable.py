@@ -83,9 +83,11 @@ class TestVideo:
         frames = np.zeros((2, 48, 64, 3), dtype=np.uint8)
         with pytest.raises(ValueError, match=r"film.avi: the suffix must be \.mp4"):
             write_video(tmp_path / "film.avi", frames, 12.0)
-        for wrong, rate in ((frames[:0], 12.0), (frames[:, :47], 12.0), (frames[:, :, 1:], 12.0), (frames, 0.0)):
+        with pytest.raises(ValueError, match="there is no frame"):
+            write_video(tmp_path / "film.mp4", frames[:0], 12.0)
+        for wrong, rate in ((frames[:, :47], 12.0), (frames[:, :, 1:], 12.0), (frames, 0.0)):
             with pytest.raises(ValueError, match="expected frames of even height and width at a positive rate, got"):
                 write_video(tmp_path / "film.mp4", wrong, rate)
         (tmp_path / "folder.mp4").mkdir()
-        with pytest.raises(ValueError, match="OpenCV cannot write"):
+        with pytest.raises(ValueError, match=r"cannot write .*; check that its folder"):
             write_video(tmp_path / "folder.mp4", frames, 12.0)
