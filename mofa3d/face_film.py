@@ -111,7 +111,7 @@ class FaceFilm:
         margin = self._margin / crop.scale
         return CropTransform((crop.left - margin) * k, (crop.top - margin) * k, crop.scale / k)
 
-    def _shrunk(self, photo: Photo) -> Photo:
+    def _shrunk(self, photo: Photo) -> UInt8[np.ndarray, "height width 3"]:
         """A frame at a picture's size, its last row and column repeated where that makes the size even."""
         width, height = (max(1, round(self.shrink * length)) for length in (self.width, self.height))
         if photo.shape[:2] != (height, width):

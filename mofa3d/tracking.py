@@ -13,7 +13,6 @@ error is high too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,7 +83,7 @@ class Sighting:
     @property
     def seen(self) -> bool:
         """Whether all numbers are finite."""
-        return bool(np.isfinite(self.landmarks).all()) and np.isfinite(self.error)
+        return bool(np.isfinite(self.landmarks).all() and np.isfinite(self.error))
 
 
 class FaceTracker:
@@ -102,18 +101,15 @@ class FaceTracker:
         self.decode = Decoder(sampled(model), camera).to(self.device)
         mean = self.decode(SemanticCode.zeros(1, model.sizes, device=self.device)).landmarks[0]
         self.target = mean[list(LANDMARKS_46)].double().cpu().numpy()
-        self.last: Sighting | None = None
+        self.last: Sighting | None = None  # in the frame before
+        self.place: FaceBox | None = None  # where it was seen last
         self.track = -1
         self.found_error = 0.0
         self.next_detection = 0
 
-    def follow(self, frames: Iterable[Photo]) -> Iterator[Sighting | None]:
-        """What each frame shows; ``None`` where no face is found."""
-        for number, photo in enumerate(frames):
-            yield self(number, photo)
-
     @torch.no_grad()
     def __call__(self, number: int, photo: Photo) -> Sighting | None:
+        """What the next frame, of this number, shows; ``None`` where no face is found."""
         sighting = None
         due = number >= self.next_detection
         if self.last is not None:
@@ -123,6 +119,8 @@ class FaceTracker:
             wait = self.config.detect_every if sighting is not None else self.config.search_every
             self.next_detection = number + wait
         self.last = sighting
+        if sighting is not None:
+            self.place = self._box(sighting)
         return sighting
 
     def _followed(self, number: int, photo: Photo, last: Sighting) -> Sighting | None:
@@ -157,9 +155,9 @@ class FaceTracker:
                 return sighting
         if not boxes:
             return None
-        before = None if self.last is None else self._box(self.last)
+        before = self.place
         overlaps = [0.0 if before is None else box.overlap(before) for box in boxes]
-        # The face that was followed, or else the most prominent one, which comes first.
+        # The face that was seen last, or else the most prominent one, which comes first.
         chosen = int(np.argmax(overlaps))
         sighting = self._look(number, photo, boxes[chosen], new_track=overlaps[chosen] < SAME_FACE)
         self.found_error = np.inf if sighting is None else sighting.error

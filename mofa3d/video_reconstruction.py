@@ -139,9 +139,9 @@ def reconstruct_video(
         unfinished = Path(folder)
         size = (info.width, info.height, options.max_side)
         film = FaceFilm(face, reconstructor.decode, render, *size, options.geometry)
-        frames = tqdm(read_frames(path), "drawing", total=count, unit="frame", disable=not options.progress)
+        pictures = film.draw(read_frames(path))
         with export.film_writer(unfinished / FILM, *film.size, info.rate) as write:
-            for picture in film.draw(frames):
+            for picture in tqdm(pictures, "drawing", total=count, unit="frame", disable=not options.progress):
                 write(picture)
         write_codes(unfinished / CODES, face, info)
         _write_mesh(unfinished / MESH, face, info, reconstructor, options.morph_targets)
@@ -177,12 +177,8 @@ def _track(
     tracker = FaceTracker(reconstructor, options.tracking)
     total = info.announced or None
     frames = tqdm(read_frames(path), "tracking", total=total, unit="frame", disable=not options.progress)
-    count, sightings = 0, []
-    for sighting in tracker.follow(frames):
-        count += 1
-        if sighting is not None:
-            sightings.append(sighting)
-    return count, sightings
+    sightings = [tracker(number, photo) for number, photo in enumerate(frames)]
+    return len(sightings), [sighting for sighting in sightings if sighting is not None]
 
 
 def _stretches(count: int, frames: np.ndarray) -> tuple[tuple[int, int], ...]:
