@@ -169,7 +169,7 @@ class Edit:
     def _write(self, photo: Photo, found: Reconstruction) -> str:
         from PIL import Image
 
-        from mofa3d.compositing import composite
+        from mofa3d.edited_photo import composite
         from mofa3d.export import write_code, write_mesh
         from mofa3d.inference import lay_over
         from renderers import make_renderer

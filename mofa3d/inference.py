@@ -8,7 +8,6 @@ from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
@@ -17,6 +16,7 @@ from torch import Tensor
 
 from mofa3d import pictures
 from mofa3d.checkpoints import open_run
+from mofa3d.compositing import composite
 from mofa3d.data.crop import CropTransform, crop_face
 from mofa3d.data.detect import FaceBox, detect_faces
 from mofa3d.data.dlib_landmarks import detect_landmarks
@@ -145,16 +145,9 @@ def lay_over(photo: Photo, reconstruction: Reconstruction, render: Renderer) -> 
     Args:
         render: a raster backend with a black background, as `make_renderer("cpu")`.
     """
-    height, width = photo.shape[:2]
     with torch.no_grad():
         rgba = render(reconstruction.scene).image[0].permute(1, 2, 0).cpu().numpy()
-    t = reconstruction.transform
-    # OpenCV counts pixel centres from 0, we from 0.5.
-    left, top = t.left + 0.5 / t.scale - 0.5, t.top + 0.5 / t.scale - 0.5
-    to_photo = np.array([[1 / t.scale, 0, left], [0, 1 / t.scale, top]], dtype=np.float64)
-    layer = cv2.warpAffine(rgba, to_photo, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
-    mixed = 255 * layer[..., :3] + (1 - layer[..., 3:]) * photo
-    return mixed.round().clip(0, 255).astype(np.uint8)
+    return composite(photo, rgba, reconstruction.transform)
 
 
 def crop_panels(reconstruction: Reconstruction, render: Renderer) -> UInt8[np.ndarray, "H W5 3"]:

@@ -121,7 +121,14 @@ def calibrate(
     corner = np.array([(box.x, box.y) for box in boxes])[:, None]
     size = np.array([box.size for box in boxes])[:, None, None]
     average = np.median((landmarks - corner) / size, axis=0)
-    centred, target = average - average.mean(axis=0), projected_mean - projected_mean.mean(axis=0)
-    pixels_per_box = float((centred * target).sum() / np.square(centred).sum())
-    middle = average.mean(axis=0) + (image_size / 2 - projected_mean.mean(axis=0)) / pixels_per_box
-    return image_size / pixels_per_box, float(middle[1])
+    middle, side = align(average, projected_mean, image_size)
+    return side, float(middle[1])
+
+
+def align(
+    points: Float[np.ndarray, "P 2"], projected_mean: Float[np.ndarray, "P 2"], image_size: int
+) -> tuple[Float[np.ndarray, "2"], float]:
+    """The centre and side of the crop that lays points on those of the projected mean face, by least squares."""
+    centred, target = points - points.mean(axis=0), projected_mean - projected_mean.mean(axis=0)
+    scale = float((centred * target).sum() / np.square(centred).sum())  # crop pixels for one unit of the points
+    return points.mean(axis=0) + (image_size / 2 - projected_mean.mean(axis=0)) / scale, image_size / scale

@@ -10,7 +10,7 @@ from mofa3d.export.photo_camera import PhotoCamera, photo_camera, write_camera
 from mofa3d.export.photo_texture import photo_texture
 from mofa3d.export.texture import Texels, bake, find_texels
 from mofa3d.export.turntable import sheet, turntable
-from mofa3d.export.video import write_video
+from mofa3d.export.video import codec, film_writer, write_video
 from mofa3d.export.wavefront import write_textured_obj
 
 __all__ = [
@@ -22,7 +22,9 @@ __all__ = [
     "Texture",
     "TextureLayout",
     "bake",
+    "codec",
     "expression_targets",
+    "film_writer",
     "find_texels",
     "movement",
     "photo_camera",

@@ -11,10 +11,10 @@ import torch
 from conftest import make_tiny_model
 from mofa3d import harmonics
 from mofa3d.camera import Camera
-from mofa3d.compositing import Window, composite
 from mofa3d.data.crop import CropTransform
 from mofa3d.data.detect import FaceBox
 from mofa3d.decoder import Decoder
+from mofa3d.edited_photo import Window, composite
 from mofa3d.editing import move, relight, turn
 from mofa3d.inference import Reconstruction, lay_over
 from mofa3d.lighting import directional_light, exposed

@@ -1,0 +1,86 @@
+"""Read videos frame by frame, upright as their metadata say, in RGB; only one frame is held at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from mofa3d.data.photo import MAX_PIXELS, Photo
+
+USUAL_RATE = 25.0  # frames per second, of files that do not say theirs
+HIGHEST_RATE = 1000.0
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video says about itself.
+
+    Attributes:
+        width, height: of the upright frames, pixels.
+        rate: frames per second; of videos whose rate varies, the average.
+        announced: number of frames by the file's header, 0 where it says nothing; files may hold fewer or more.
+    """
+
+    width: int
+    height: int
+    rate: float
+    announced: int
+
+
+def read_info(path: Path) -> VideoInfo:
+    """Open a video and decode its first frame.
+
+    Raises:
+        ValueError: the file is missing, empty, no video that OpenCV reads, or has frames above 100 megapixels.
+    """
+    with _opened(path) as video:
+        rate, announced = video.get(cv2.CAP_PROP_FPS), video.get(cv2.CAP_PROP_FRAME_COUNT)
+        frame = next(_decoded(path, video), None)
+    if frame is None:
+        raise ValueError(f"{path} holds no frame that can be decoded; give an MP4 file with H.264")
+    if not 0 < rate <= HIGHEST_RATE:
+        rate = USUAL_RATE
+    return VideoInfo(frame.shape[1], frame.shape[0], rate, max(0, int(announced)) if math.isfinite(announced) else 0)
+
+
+def read_frames(path: Path) -> Iterator[Photo]:
+    """The frames of a video, in order, up to its end or to where it is damaged.
+
+    Raises:
+        ValueError: as `read_info`.
+    """
+    with _opened(path) as video:
+        yield from _decoded(path, video)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; give a video")
+    if not path.is_file():
+        raise ValueError(f"there is no video at {path}; check the path")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path} is empty; replace it or leave it out")
+    video = cv2.VideoCapture(str(path))  # turns frames upright by itself
+    try:
+        if not video.isOpened():
+            raise ValueError(f"{path} is no video that can be read; give an MP4 file with H.264")
+        yield video
+    finally:
+        video.release()
+
+
+def _decoded(path: Path, video: cv2.VideoCapture) -> Iterator[Photo]:
+    while True:
+        done, pixels = video.read()
+        if not done:
+            return
+        if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
+            raise ValueError(f"{path} has frames of more than {MAX_PIXELS} pixels; make it smaller")
+        yield np.ascontiguousarray(pixels[..., ::-1])
