@@ -23,10 +23,15 @@ def overlay(scene: Scene, render: Renderer, image: Float[Tensor, "B 3 H W"]) -> 
 
 
 def geometry(scene: Scene, render: Renderer) -> Float[Tensor, "B 3 H W"]:
-    """The surface in grey clay under one lamp from above, on white."""
+    """The surface in grey clay, on white."""
+    return _over(render(clay(scene)).image, 1.0)
+
+
+def clay(scene: Scene) -> Scene:
+    """The surface in grey clay under one lamp from above."""
     lamp = torch.nn.functional.normalize(scene.positions.new_tensor([[0.3, 0.5, 1.0]]), dim=-1)
     light = _ambient(scene, 0.2) + 0.27 * harmonics.basis(lamp).transpose(0, 1)
-    return _over(render(recolored(scene, CLAY, light)).image, 1.0)
+    return recolored(scene, CLAY, light)
 
 
 def reflectance(scene: Scene, render: Renderer) -> Float[Tensor, "B 3 H W"]:
