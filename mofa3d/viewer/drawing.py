@@ -25,7 +25,7 @@ FRAME = (255, 214, 0)
 QUALITY = 88  # of the JPEG
 
 
-def shown_size(photo: Photo) -> Photo:
+def shown_size(photo: Photo) -> UInt8[np.ndarray, "height width 3"]:
     """The photograph as the page shows it; small ones stay as they are."""
     return photo if max(photo.shape[:2]) <= LONGEST_SIDE else fit(photo, LONGEST_SIDE)
 

@@ -62,6 +62,8 @@ class Page:
             self._reject,
             js_handler="(refused) => emit(refused[0].failedPropValidation, refused[0].file.name, refused[0].file.size)",
         )
+        # Clearing it from here could abort a request that is answered but not yet closed, and report it as failed.
+        uploader.on("finish", js_handler=f"() => getElement({uploader.id}).$refs.qRef.reset()")
         uploader.on("failed", lambda: self._complain("the photograph could not be sent; try it again"))
         return uploader
 
@@ -161,7 +163,6 @@ class Page:
             self._show_face()
         finally:
             self.busy.set_visibility(False)
-            self.uploader.reset()
 
     def _reject(self, event: events.GenericEventArguments) -> None:
         reason, name, size = event.args

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
+from jaxtyping import UInt8
 
 from mofa3d.data.photo import Photo
 from mofa3d.inference import Reconstruction, Reconstructor
@@ -51,7 +54,7 @@ class Upload:
 
     name: str
     photo: Photo
-    shown: Photo
+    shown: UInt8[np.ndarray, "height width 3"]
     faces: tuple[Reconstruction, ...]
 
 
@@ -112,8 +115,14 @@ class Session:
             self.chosen = number
             self.version += 1
 
-    def move(self, slider: Slider, value: float) -> None:
-        """Move a slider of the chosen face; values beyond its ends are taken as the end."""
+    def move(self, slider: Slider, value: object) -> None:
+        """Move a slider of the chosen face; values beyond its ends are taken as the end.
+
+        Raises:
+            ValueError: no number.
+        """
+        if not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise ValueError(f"{slider.label}: {value!r} is no number")
         low, high = reach(slider, self.rest(slider))
         with self._lock:
             self.moved[slider.name] = min(max(float(value), low), high)
