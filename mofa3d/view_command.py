@@ -46,6 +46,8 @@ class ViewCommand:
         from renderers import make_renderer
         from renderers.cpu_rasterizer import rasterize
 
+        if min(self.max_megabytes, self.max_megapixels) <= 0:
+            raise ValueError("--max-megabytes and --max-megapixels are larger than 0, or no photograph could be taken")
         listening = listen(self.host, self.port)  # before the seconds that loading takes
         limits = Limits(self.max_megabytes, self.max_megapixels)
         reconstructor, render = Reconstructor.open(self.checkpoint), make_renderer("cpu")
