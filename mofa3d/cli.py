@@ -1,4 +1,4 @@
-"""The command line: ``mofa3d prepare``, ``synthesize``, ``model``, ``edit`` and ``view``, or ``python -m mofa3d ...``."""
+"""The command line: ``mofa3d prepare``, ``synthesize``, ``model``, ``edit`` and ``view`` (or ``python -m mofa3d``)."""
 
 from __future__ import annotations
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mofa3d.code_sizes import CodeSizes
+from mofa3d.editing import turn
 from mofa3d.semantic_code import SemanticCode
 from mofa3d.viewer.light import Lamp, relit
-from mofa3d.viewer.pose import turn
 
 # Block of the code, title, label of one, and how many of its leading numbers have a slider.
 COLUMNS = (

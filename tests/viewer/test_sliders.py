@@ -13,9 +13,9 @@ from mofa3d.camera import Camera
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.data.yaw import yaw_of
 from mofa3d.decoder import Decoder
+from mofa3d.editing import turn
 from mofa3d.semantic_code import SemanticCode
 from mofa3d.viewer.light import Lamp, relit
-from mofa3d.viewer.pose import turn
 from mofa3d.viewer.sliders import edited, reach, resting, slider_groups
 
 SLIDERS = {slider.name: slider for group in slider_groups(CodeSizes()) for slider in group.sliders}
