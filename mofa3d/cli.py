@@ -1,4 +1,4 @@
-"""The command line: ``mofa3d prepare``, ``synthesize``, ``model`` and ``edit`` (also as ``python -m mofa3d``)."""
+"""The command line: ``mofa3d prepare``, ``synthesize``, ``model``, ``edit`` and ``view`` (or ``python -m mofa3d``)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from mofa3d.data.prepare import PrepareConfig
 from mofa3d.data.synthetic import SyntheticConfig
 from mofa3d.edit_command import Edit
 from mofa3d.model_commands import ModelCommand
+from mofa3d.view_command import ViewCommand
 
 
 @dataclass(frozen=True)
@@ -70,13 +71,14 @@ Command = (
     | Annotated[Synthesize, subcommand("synthesize")]
     | Annotated[ModelCommand, subcommand("model")]
     | Annotated[Edit, subcommand("edit")]
+    | Annotated[ViewCommand, subcommand("view")]
 )
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     command = tyro.cli(OmitArgPrefixes[Command], args=arguments, prog="mofa3d", description=__doc__)
-    at_once = isinstance(command, ModelCommand | Edit)
+    at_once = isinstance(command, ModelCommand | Edit | ViewCommand)
     try:
         print(command())
     except (ValueError, OSError) as error:

@@ -23,7 +23,7 @@ COMMANDS = [
     )
 ]
 # The commands of `mofa3d` itself, up to a comment or the end of the code.
-OWN_COMMANDS = re.findall(r"\bmofa3d ((?:prepare|synthesize|model) [^`#\n]*)", README.read_text(encoding="utf-8"))
+OWN_COMMANDS = re.findall(r"\bmofa3d ((?:prepare|synthesize|model|view) [^`#\n]*)", README.read_text(encoding="utf-8"))
 
 
 def run(example: str) -> dict:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -19,7 +20,12 @@ MAX_PIXELS = 100_000_000  # more than any camera's; a small file that unpacks to
 Photo = UInt8[np.ndarray, "H W 3"]
 
 
-def read_photo(path: Path | str | io.BytesIO, name: str = "") -> Photo:
+def read_photo(
+    path: Path | str | io.BytesIO,
+    name: str = "",
+    max_pixels: int = MAX_PIXELS,
+    formats: Sequence[str] | None = None,
+) -> Photo:
     """Read a photograph as RGB, turned upright as its EXIF orientation says.
 
     Transparent parts come out white, 16-bit greys are reduced to 8 bits, and of an animation the first frame is read.
@@ -27,19 +33,21 @@ def read_photo(path: Path | str | io.BytesIO, name: str = "") -> Photo:
     Args:
         path: the file, or its content.
         name: what to call the content in messages.
+        max_pixels: at most `MAX_PIXELS`.
+        formats: those that may be read, by Pillow's names; by default all that it knows.
 
     Raises:
-        ValueError: the file is missing, no image, damaged, or larger than 100 megapixels.
+        ValueError: the file is missing, no image, damaged, or has too many pixels.
     """
     source = path if isinstance(path, io.BytesIO) else Path(path)
     path = name or source
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about half its own size limit and about odd EXIF blocks
-            with Image.open(source) as image:
+            with Image.open(source, formats=formats) as image:
                 width, height = image.size
-                if width * height > MAX_PIXELS:
-                    raise ValueError(f"{path} has {width}×{height} pixels, more than {MAX_PIXELS}; make it smaller")
+                if width * height > max_pixels:
+                    raise ValueError(f"{path} has {width}×{height} pixels, more than {max_pixels}; make it smaller")
                 return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
     except FileNotFoundError:
         raise ValueError(f"there is no photograph at {path}; check the path") from None
@@ -48,7 +56,7 @@ def read_photo(path: Path | str | io.BytesIO, name: str = "") -> Photo:
     except UnidentifiedImageError:
         raise ValueError(f"{path} is not an image that can be read; give a JPEG, PNG, WebP or BMP file") from None
     except Image.DecompressionBombError:
-        raise ValueError(f"{path} unpacks to more than {MAX_PIXELS} pixels; make it smaller") from None
+        raise ValueError(f"{path} unpacks to more than {max_pixels} pixels; make it smaller") from None
     except (OSError, SyntaxError, EOFError, OverflowError, IndexError) as error:  # what Pillow raises on damaged files
         raise ValueError(f"{path} is damaged ({error}); replace it or leave it out") from None
 

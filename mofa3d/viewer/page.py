@@ -1,0 +1,220 @@
+"""The page's layout: photograph, 3D view, sliders and downloads."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from pathlib import Path
+
+from nicegui import events, run, ui
+
+from mofa3d.viewer.downloads import FILES
+from mofa3d.viewer.drawing import LOOKS
+from mofa3d.viewer.mesh_view import MeshView
+from mofa3d.viewer.session import Session
+from mofa3d.viewer.sliders import Slider, reach
+from mofa3d.viewer.uploads import plain_name, too_large
+
+HERE = Path(__file__).parent
+OPEN_GROUPS = ("Pose", "Light")
+
+
+class Page:
+    """What one visitor sees.
+
+    Args:
+        session: the visitor's own.
+        address: of the session's pictures and files.
+    """
+
+    def __init__(self, session: Session, address: str) -> None:
+        self.session = session
+        self.address = address
+        self.sliders: dict[str, tuple[Slider, ui.slider]] = {}
+
+    def build(self) -> None:
+        """Make the page's elements."""
+        ui.add_css(HERE / "page.css")
+        ui.colors(primary="#2f6fb0")
+        self.uploader = self._uploader()
+        with ui.element("div").classes("page"):
+            self._top()
+            self.banner = ui.element("div").classes("banner").props("role=alert")
+            with self.banner:
+                ui.icon("error_outline", size="20px")
+                self.trouble = ui.label()
+            self.banner.set_visibility(False)
+            self.welcome = self._welcome()
+            self.panels = ui.element("div").classes("panels")
+            with self.panels:
+                self._photograph()
+                self._mesh()
+                self._controls()
+            self.panels.set_visibility(False)
+        script = (HERE / "page.js").read_text(encoding="utf-8").replace("UPLOADER", str(self.uploader.id))
+        ui.add_body_html(f"<script>{script}</script>")
+
+    def _uploader(self) -> ui.upload:
+        limit = self.session.tools.limits.bytes
+        uploader = ui.upload(auto_upload=True, max_file_size=limit, on_upload=self._receive).classes("off")
+        uploader.on(
+            "rejected",
+            self._reject,
+            js_handler="(refused) => emit(refused[0].failedPropValidation, refused[0].file.name, refused[0].file.size)",
+        )
+        # Clearing it from here could abort a request that is answered but not yet closed, and report it as failed.
+        uploader.on("finish", js_handler=f"() => getElement({uploader.id}).$refs.qRef.reset()")
+        uploader.on("failed", lambda: self._complain("the photograph could not be sent; try it again"))
+        return uploader
+
+    def _top(self) -> None:
+        with ui.element("div").classes("top"):
+            ui.label("mofa3d").classes("title")
+            about = "A face in 3D from one photograph, which goes nowhere else than to this page's own server."
+            ui.label(about).classes("about")
+            self.busy = ui.spinner(size="24px")
+            self.busy.set_visibility(False)
+            self._chooser("Choose a photograph")
+
+    def _chooser(self, label: str) -> None:
+        # The browser opens its dialog only in answer to a click, so it must not go by way of the server.
+        pick = f"() => getElement({self.uploader.id}).$refs.qRef.pickFiles()"
+        ui.button(label, icon="add_photo_alternate").props("unelevated no-caps").on("click", js_handler=pick)
+
+    def _welcome(self) -> ui.element:
+        limits = self.session.tools.limits
+        with ui.element("div").classes("welcome") as welcome, ui.element("div").classes("box"):
+            ui.icon("face", size="64px", color="primary")
+            ui.label("Drop a photograph here").classes("big")
+            self._chooser("or choose one")
+            ui.label(
+                "JPEG, PNG, WebP, BMP, GIF or TIFF with a clear, roughly frontal face, "
+                f"at most {limits.megabytes:g} MB and {limits.megapixels:g} million pixels."
+            ).classes("small")
+        return welcome
+
+    def _photograph(self) -> None:
+        with ui.element("div").classes("panel"):
+            with ui.element("div").classes("bar"):
+                ui.label("Photograph").classes("name")
+                self.overlay = ui.toggle({True: "With the face", False: "Without"}, value=True, on_change=self.redraw)
+                self.overlay.props("unelevated no-caps dense padding='2px 10px'")
+            with ui.element("div").classes("stage"):
+                self.picture = ui.interactive_image().classes("picture")
+            self.photo_name = ui.label().classes("hint")
+
+    def _mesh(self) -> None:
+        with ui.element("div").classes("panel"):
+            with ui.element("div").classes("bar"):
+                ui.label("In 3D").classes("name")
+                self.look = ui.toggle(LOOKS, value="lit", on_change=self.redraw)
+                self.look.props("unelevated no-caps dense padding='2px 10px'")
+                ui.button(icon="center_focus_strong", on_click=lambda: self.mesh.front()).props(
+                    "flat dense round size=sm aria-label='Front view'"
+                ).tooltip("Front view")
+            with ui.element("div").classes("stage"):
+                self.mesh = MeshView("/triangles")
+            ui.label("Drag to turn, scroll to come nearer.").classes("hint")
+
+    def _controls(self) -> None:
+        with ui.element("div").classes("panel side"):
+            with ui.element("div").classes("bar"):
+                ui.label("Change the face").classes("name")
+                ui.button("Reset", icon="restart_alt", on_click=self._reset).props("flat dense no-caps")
+            with ui.element("div").classes("controls"):
+                self.faces = ui.element("div").classes("rows")
+                for group in self.session.tools.groups():
+                    with (
+                        ui.expansion(group.title, value=group.title in OPEN_GROUPS).classes("w-full"),
+                        ui.element("div").classes("rows"),
+                    ):
+                        for slider in group.sliders:
+                            self._row(slider)
+            with ui.element("div").classes("foot"), ui.element("div").classes("saves"):
+                ui.label("Download").classes("word")
+                for name, label in FILES.items():
+                    button = ui.button(label, on_click=partial(self._download, name))
+                    button.props("outline dense no-caps size=sm padding='3px 8px'").tooltip(name)
+
+    def _row(self, slider: Slider) -> None:
+        with ui.element("div").classes("row-slider"):
+            ui.label(slider.label)
+            knob = ui.slider(min=slider.low, max=slider.high, step=slider.step, value=slider.rest or 0.0)
+            knob.props(f"dense aria-label='{slider.label}'")
+            # Only what the visitor does: setting the value below must not count as moving the slider.
+            knob.on("update:model-value", partial(self._move, slider), throttle=0.05)
+            ui.label().classes("number").bind_text_from(knob, "value", slider.text)
+        self.sliders[slider.name] = slider, knob
+
+    async def _receive(self, event: events.UploadEventArguments) -> None:
+        name = event.file.name
+        self.busy.set_visibility(True)
+        try:
+            await run.io_bound(self.session.open, await event.file.read(), name)
+        except ValueError as error:
+            self._complain(str(error))
+        except Exception:  # whatever a file can do to a decoder, the page goes on
+            logging.getLogger(__name__).exception("reading an upload")
+            self._complain(f"{plain_name(name)} could not be read; save it as a plain JPEG or PNG file")
+        else:
+            self.banner.set_visibility(False)
+            self.welcome.set_visibility(False)
+            self.panels.set_visibility(True)
+            self._show_face()
+        finally:
+            self.busy.set_visibility(False)
+
+    def _reject(self, event: events.GenericEventArguments) -> None:
+        reason, name, size = event.args
+        if reason == "max-file-size":
+            self._complain(too_large(str(name), int(size), self.session.tools.limits))
+        else:
+            self._complain(f"{plain_name(str(name))} cannot be taken; choose one photograph")
+
+    def _complain(self, message: str) -> None:
+        self.trouble.set_text(message)
+        self.banner.set_visibility(True)
+
+    def _show_face(self) -> None:
+        """Another face: its name, its chooser, where its sliders stand, its pictures."""
+        upload = self.session.upload
+        height, width = upload.photo.shape[:2]
+        self.photo_name.set_text(f"{upload.name}, {width} × {height} pixels")
+        self.faces.clear()
+        if len(upload.faces) > 1:
+            with self.faces:
+                ui.label(f"{len(upload.faces)} faces were found. Which one?").classes("q-pt-sm")
+                numbers = {number: str(number + 1) for number in range(len(upload.faces))}
+                chooser = ui.toggle(numbers, value=self.session.chosen, on_change=self._choose)
+                chooser.props("unelevated dense padding='2px 14px'")
+        self._set_sliders()
+        self.redraw()
+
+    def _set_sliders(self) -> None:
+        for slider, knob in self.sliders.values():
+            low, high = reach(slider, self.session.rest(slider))
+            knob.props["min"], knob.props["max"] = low, high
+            knob.set_value(self.session.value(slider))
+
+    def _choose(self, event: events.ValueChangeEventArguments) -> None:
+        self.session.choose(event.value)
+        self._set_sliders()
+        self.redraw()
+
+    def _move(self, slider: Slider, event: events.GenericEventArguments) -> None:
+        self.session.move(slider, event.args)
+        self.redraw()
+
+    def _reset(self) -> None:
+        self.session.reset()
+        self._set_sliders()
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Have the browser fetch the picture and the mesh; it leaves out what it cannot keep up with."""
+        version = self.session.version
+        self.picture.set_source(f"{self.address}/picture?version={version}&overlay={int(self.overlay.value)}")
+        self.mesh.show(f"{self.address}/vertices?version={version}&look={self.look.value}")
+
+    def _download(self, name: str) -> None:
+        ui.download.from_url(f"{self.address}/files/{name}?version={self.session.version}", name)

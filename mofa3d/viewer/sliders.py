@@ -1,0 +1,117 @@
+"""The sliders of the page, and what they do to a code."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mofa3d.code_sizes import CodeSizes
+from mofa3d.editing import turn
+from mofa3d.semantic_code import SemanticCode
+from mofa3d.viewer.light import Lamp, relit
+
+# Block of the code, title, label of one, and how many of its leading numbers have a slider.
+COLUMNS = (
+    ("shape", "Shape of the head", "Shape", 8),
+    ("expression", "Expression", "Expression", 8),
+    ("reflectance", "Skin colour", "Skin", 6),
+)
+USUAL = 3.0  # standard deviations either way
+
+
+@dataclass(frozen=True)
+class Slider:
+    """One slider.
+
+    Attributes:
+        name: unique on the page.
+        label: in plain words.
+        low, high, step: what it can say.
+        rest: where it stands before it is moved; ``None`` means at the estimated number of the code.
+        unit: shown behind the number.
+    """
+
+    name: str
+    label: str
+    low: float
+    high: float
+    step: float
+    rest: float | None = None
+    unit: str = ""
+
+    def text(self, value: float) -> str:
+        """The value as it is shown."""
+        decimals = 0 if self.step >= 1 else 2 if self.step < 0.1 else 1
+        return f"{value:.{decimals}f}{self.unit}".replace("-", "−")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Sliders under one title."""
+
+    title: str
+    sliders: tuple[Slider, ...]
+
+
+POSE = Group(
+    "Pose",
+    (
+        Slider("yaw", "Turn left / right", -60, 60, 1, 0.0, "°"),
+        Slider("pitch", "Nod down / up", -45, 45, 1, 0.0, "°"),
+        Slider("roll", "Tilt left / right", -45, 45, 1, 0.0, "°"),
+    ),
+)
+LIGHT = Group(
+    "Light",
+    (
+        Slider("kept", "Light of the photograph", 0, 1.5, 0.05, 1.0, "×"),
+        Slider("ambient", "Even light added", 0, 1, 0.05, 0.0),
+        Slider("lamp", "Lamp: strength", 0, 1.5, 0.05, 0.0),
+        Slider("azimuth", "Lamp: left / right", -90, 90, 5, 40.0, "°"),
+        Slider("elevation", "Lamp: below / above", -90, 90, 5, 30.0, "°"),
+    ),
+)
+
+
+def slider_groups(sizes: CodeSizes) -> tuple[Group, ...]:
+    """All groups of sliders for a face model with codes of these sizes."""
+    columns = []
+    for block, title, label, count in COLUMNS:
+        numbers = range(min(count, getattr(sizes, block)))
+        sliders = (Slider(f"{block} {i}", f"{label} {i + 1}", -USUAL, USUAL, 0.05) for i in numbers)
+        columns.append(Group(title, tuple(sliders)))
+    return (POSE, LIGHT, *(group for group in columns if group.sliders))
+
+
+def resting(slider: Slider, code: SemanticCode) -> float:
+    """Where a slider stands for an estimated code (a batch of one)."""
+    if slider.rest is not None:
+        return slider.rest
+    block, index = slider.name.split()
+    return round(float(getattr(code, block)[0, int(index)]), 2)
+
+
+def reach(slider: Slider, value: float) -> tuple[float, float]:
+    """The slider's ends, moved out to whole numbers if the estimate lies beyond them."""
+    return min(slider.low, math.floor(value)), max(slider.high, math.ceil(value))
+
+
+def edited(code: SemanticCode, values: Mapping[str, float]) -> SemanticCode:
+    """The code that sliders ask for.
+
+    Args:
+        code: estimated, a batch of one.
+        values: of the sliders that were moved, by their names; all other numbers of the code stay as they are.
+    """
+    for block, *_ in COLUMNS:
+        numbers = getattr(code, block).clone()
+        for name, value in values.items():
+            if name.startswith(f"{block} "):
+                numbers[0, int(name.split()[1])] = value
+        code = code.replace(**{block: numbers})
+    set_to = {slider.name: values.get(slider.name, slider.rest) for slider in (*POSE.sliders, *LIGHT.sliders)}
+    if any(slider.name in values for slider in POSE.sliders):
+        code = turn(code, set_to["yaw"], set_to["pitch"], set_to["roll"])
+    lamp = Lamp(set_to["lamp"], set_to["azimuth"], set_to["elevation"])
+    return code.replace(illumination=relit(code.illumination, set_to["kept"], set_to["ambient"], lamp))

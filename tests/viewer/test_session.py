@@ -1,0 +1,222 @@
+"""What visitors do, without a browser."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from PIL import Image
+
+from lively_encoders import lively
+from mofa3d.camera import Camera
+from mofa3d.data.photo import read_photo
+from mofa3d.decoder import Decoder
+from mofa3d.inference import Reconstructor, lay_over
+from mofa3d.viewer.downloads import FILES, Downloads
+from mofa3d.viewer.session import Session, Tools
+from mofa3d.viewer.uploads import Limits
+from odd_files import bad_files, encoded, good_files
+from renderers import make_renderer
+from renderers.cpu_rasterizer import rasterize
+
+
+@pytest.fixture
+def tools(tiny_model) -> Tools:
+    render = make_renderer("cpu")
+    reconstruct = Reconstructor(lively("mobilenet_v2", 32), Decoder(tiny_model, Camera(240)), runtime="torch")
+    return Tools(reconstruct, render, Downloads(tiny_model, render, rasterize), Limits())
+
+
+@pytest.fixture
+def session(tools, portrait) -> Session:
+    session = Session(tools)
+    session.open(portrait.read_bytes(), "../grace_hopper.jpg")
+    return session
+
+
+@pytest.fixture
+def sliders(tools):
+    return {slider.name: slider for group in tools.groups() for slider in group.sliders}
+
+
+def two_faces(portrait: Path) -> bytes:
+    """The portrait beside its mirror image."""
+    face = Image.open(portrait).convert("RGB")
+    both = Image.new("RGB", (2 * face.width, face.height))
+    both.paste(face, (0, 0))
+    both.paste(face.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (face.width, 0))
+    return encoded(both, "PNG")
+
+
+def pixels(jpeg: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(jpeg)), dtype=np.int64)
+
+
+class TestOpen:
+    def test_photograph(self, session, portrait):
+        assert session.upload.name == "grace_hopper.jpg"
+        assert np.array_equal(session.upload.photo, read_photo(portrait))
+        assert len(session.upload.faces) == 1
+        assert torch.equal(session.face().code.shape, session.upload.faces[0].code.shape)
+
+    def test_nothing_is_there_before(self, tools):
+        session = Session(tools)
+        for act in (session.picture, lambda: session.vertices("lit"), lambda: session.file("face.glb")):
+            with pytest.raises(ValueError, match="there is no photograph yet; choose one"):
+                act()
+
+    def test_what_is_of_no_use_leaves_everything_as_it_was(self, session, sliders):
+        session.move(sliders["yaw"], 20)
+        version, picture = session.version, session.picture()
+        for content in (b"text", encoded(Image.new("RGB", (300, 300)), "PNG")):
+            with pytest.raises(ValueError, match=r"^bad\.jpg"):
+                session.open(content, "bad.jpg")
+        assert session.version == version
+        assert session.picture() == picture
+
+    def test_sessions_know_nothing_of_each_other(self, tools, session, portrait, sliders):
+        other = Session(tools)
+        with pytest.raises(ValueError, match="no photograph yet"):
+            other.picture()
+        other.open(portrait.read_bytes(), "a.jpg")
+        before = session.picture()
+        other.move(sliders["yaw"], 30)
+        assert session.picture() == before
+        assert other.picture() != before
+        assert session.moved == {}
+
+
+class TestSliders:
+    def test_move_changes_picture_and_mesh_and_reset_brings_them_back(self, session, sliders):
+        picture, vertices, version = session.picture(), session.vertices("lit"), session.version
+        session.move(sliders["shape 0"], session.rest(sliders["shape 0"]) + 2)
+        assert session.version == version + 1
+        assert (pixels(session.picture()) != pixels(picture)).any(axis=-1).mean() > 0.01
+        assert session.vertices("lit") != vertices
+        session.reset()
+        assert session.picture() == picture
+        assert session.vertices("lit") == vertices
+
+    def test_value_is_kept_within_the_ends(self, session, sliders):
+        session.move(sliders["yaw"], 1000)
+        assert session.value(sliders["yaw"]) == 60
+        assert session.value(sliders["pitch"]) == 0
+
+    def test_value_that_is_no_number(self, session, sliders):
+        version = session.version
+        for value in (float("nan"), "many", None):
+            with pytest.raises(ValueError, match="is no number"):
+                session.move(sliders["yaw"], value)
+        assert session.version == version
+
+
+class TestSeveralFaces:
+    def test_each_has_its_own_moves(self, tools, portrait, sliders):
+        session = Session(tools)
+        session.open(two_faces(portrait), "two.png")
+        assert len(session.upload.faces) == 2
+        first = session.picture()
+        session.move(sliders["yaw"], 25)
+        moved = session.picture()
+        session.choose(1)
+        assert session.moved == {}
+        assert session.face().box != session.upload.faces[0].box
+        assert session.picture() not in (first, moved)
+        session.choose(0)
+        assert session.picture() == moved
+        with pytest.raises(ValueError, match="there is no face 3; the photograph shows 2"):
+            session.choose(2)
+
+    def test_frames_show_which_is_which(self, tools, portrait, session):
+        several = Session(tools)
+        several.open(two_faces(portrait), "two.png")
+        plain = pixels(several.picture(overlay=False))
+        one = pixels(session.picture(overlay=False))
+        assert np.abs(one - session.upload.photo).mean() < 3
+        yellow = (plain[..., 0] > 200) & (plain[..., 1] > 160) & (plain[..., 2] < 110)
+        assert yellow.sum() > 1000
+        several.choose(1)
+        assert (pixels(several.picture(overlay=False)) != plain).any()
+
+
+class TestDrawing:
+    def test_large_photograph_is_shown_smaller_with_the_face_in_place(self, tools, portrait):
+        large = Image.open(portrait).convert("RGB").resize((2048, 2400))
+        session = Session(tools)
+        session.open(encoded(large, "PNG"), "large.png")
+        shown = pixels(session.picture())
+        assert shown.shape == (1024, 874, 3)
+        whole = lay_over(session.upload.photo, session.face(), tools.render)
+        smaller = np.asarray(Image.fromarray(whole).resize((874, 1024), Image.Resampling.BOX), dtype=np.int64)
+        assert np.abs(shown - smaller).mean() < 3
+
+    def test_vertices_are_turned_as_in_the_photograph(self, session, tiny_model):
+        content, count = session.vertices("skin"), len(tiny_model.mean_shape)
+        assert len(content) == 16 * count
+        points = np.frombuffer(content, "<f4", 3 * count).reshape(count, 3)
+        seen = session.face().scene.positions[0].numpy()
+        np.testing.assert_allclose(points - points[0], seen - seen[0], atol=1e-3)
+        rgba = np.frombuffer(content, np.uint8, offset=12 * count).reshape(count, 4)
+        expected = session.face().scene.reflectance[0].clamp(0, 1).numpy()
+        np.testing.assert_allclose(rgba[:, :3] / 255, expected, atol=0.002)
+        assert (rgba[:, 3] == 255).all()
+        looks = {look: session.vertices(look)[12 * count :] for look in ("lit", "skin", "shape")}
+        assert len(set(looks.values())) == 3
+
+
+class TestFiles:
+    def test_meshes(self, session, sliders, tiny_model, tmp_path):
+        session.move(sliders["shape 0"], 3)
+        vertices = session.face().scene.vertices[0].numpy()
+        glb = trimesh.load(io.BytesIO(session.file("face.glb")), file_type="glb", force="mesh", process=False)
+        np.testing.assert_allclose(glb.vertices, vertices / 1000, atol=1e-6)
+        ply = trimesh.load(io.BytesIO(session.file("face.ply")), file_type="ply", process=False)
+        np.testing.assert_allclose(ply.vertices, vertices, atol=1e-4)
+        with zipfile.ZipFile(io.BytesIO(session.file("face_obj.zip"))) as archive:
+            assert sorted(archive.namelist()) == ["face.mtl", "face.obj", "face.png"]
+            archive.extractall(tmp_path)
+        obj = trimesh.load(tmp_path / "face.obj", process=False)
+        assert len(obj.faces) == len(tiny_model.faces)
+        assert obj.visual.material.image.size == (1024, 1024)
+
+    def test_code_and_overlay(self, session, tools):
+        code = json.loads(session.file("code.json"))
+        assert code["photo"] == "grace_hopper.jpg"
+        np.testing.assert_allclose(code["shape"], session.face().code.shape[0].numpy(), rtol=1e-6)
+        overlay = np.asarray(Image.open(io.BytesIO(session.file("overlay.png"))))
+        assert np.array_equal(overlay, lay_over(session.upload.photo, session.face(), tools.render))
+
+    def test_other_names(self, session):
+        for name in ("passwd", "../face.glb", ""):
+            with pytest.raises(ValueError, match=r"there is no download .*; take one of face\.glb"):
+                session.file(name)
+
+    def test_nothing_stays_on_the_disk(self, session, tmp_path, monkeypatch):
+        monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+        for name in FILES:
+            assert session.file(name)
+        assert list(tmp_path.iterdir()) == []
+
+
+def test_odd_files(tools, portrait):
+    """A hundred files: the face is found in the good ones, the bad ones are refused with a reason that names them."""
+    face = Image.open(portrait).crop((100, 60, 440, 400)).resize((160, 160))
+    session = Session(tools)
+    good = [item for item in good_files(face).items() if item[0].partition(".")[0].endswith("0")]
+    for name, content in good:
+        session.open(content, name)
+        assert len(session.upload.faces) == 1, name
+    bad = bad_files(face)
+    assert len(good) + len(bad) >= 100
+    version = session.version
+    for name, content in bad.items():
+        with pytest.raises(ValueError, match=rf"^{name[:4]}.*(;|\()") as refusal:
+            session.open(content, name)
+        assert len(str(refusal.value)) < 300
+    assert session.version == version

@@ -1,0 +1,115 @@
+"""What the sliders do to a code."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import pytest
+import torch
+
+from conftest import make_code
+from mofa3d import harmonics
+from mofa3d.camera import Camera
+from mofa3d.code_sizes import CodeSizes
+from mofa3d.data.yaw import yaw_of
+from mofa3d.decoder import Decoder
+from mofa3d.editing import turn
+from mofa3d.semantic_code import SemanticCode
+from mofa3d.viewer.light import Lamp, relit
+from mofa3d.viewer.sliders import edited, reach, resting, slider_groups
+
+SLIDERS = {slider.name: slider for group in slider_groups(CodeSizes()) for slider in group.sliders}
+
+
+@pytest.fixture
+def code() -> SemanticCode:
+    return make_code(1, dtype=torch.float32)
+
+
+def changed(before: SemanticCode, after: SemanticCode) -> set[str]:
+    names = [block.name for block in fields(before)]
+    return {name for name in names if not torch.equal(getattr(before, name), getattr(after, name))}
+
+
+def test_groups():
+    groups = {group.title: len(group.sliders) for group in slider_groups(CodeSizes())}
+    assert groups == {"Pose": 3, "Light": 5, "Shape of the head": 8, "Expression": 8, "Skin colour": 6}
+    small = {group.title: len(group.sliders) for group in slider_groups(CodeSizes(5, 0, 6))}
+    assert small == {"Pose": 3, "Light": 5, "Shape of the head": 5, "Skin colour": 6}
+
+
+def test_without_a_move_nothing_changes(code):
+    after = edited(code, {})
+    assert changed(code, after) <= {"illumination"}
+    torch.testing.assert_close(after.illumination, code.illumination)
+
+
+def test_columns(code):
+    after = edited(code, {"shape 2": 1.5, "reflectance 0": -0.5})
+    assert changed(code, after) - {"illumination"} == {"shape", "reflectance"}
+    assert float(after.shape[0, 2]) == 1.5
+    assert float(after.reflectance[0, 0]) == -0.5
+    assert torch.equal(after.shape[0, [0, 1, 3, 4]], code.shape[0, [0, 1, 3, 4]])
+    assert torch.equal(after.reflectance[0, 1:], code.reflectance[0, 1:])
+
+
+def test_sliders_stand_at_the_estimate(code):
+    assert resting(SLIDERS["shape 2"], code) == pytest.approx(float(code.shape[0, 2]), abs=0.005)
+    assert resting(SLIDERS["kept"], code) == 1.0
+    assert reach(SLIDERS["shape 2"], 0.3) == (-3, 3)
+    assert reach(SLIDERS["shape 2"], -4.62) == (-5, 3)
+    assert reach(SLIDERS["shape 2"], 3.01) == (-3, 4)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"), [("yaw", -12, "−12°"), ("kept", 0.5, "0.50×"), ("shape 0", 1.257, "1.26")]
+)
+def test_numbers_as_they_are_shown(name, value, text):
+    assert SLIDERS[name].text(value) == text
+
+
+class TestTurn:
+    def test_directions(self, tiny_model):
+        """The tip of the nose goes to the right of the picture, up, and the top of the head clockwise."""
+        decode = Decoder(tiny_model, Camera())
+        rest = SemanticCode.zeros(1, tiny_model.sizes)
+        start = decode(rest).positions[0]
+        nose, top = start[:, 2].argmax(), start[:, 1].argmax()
+        assert float(decode(turn(rest, yaw=20)).positions[0, nose, 0] - start[nose, 0]) > 10
+        assert float(decode(turn(rest, pitch=20)).positions[0, nose, 1] - start[nose, 1]) > 10
+        assert float(decode(turn(rest, roll=20)).positions[0, top, 0] - start[top, 0]) > 10
+
+    def test_angles_add_up_about_the_head(self, code, tiny_model):
+        frontal = code.replace(rotation=torch.zeros(1, 3))
+        turned = turn(frontal, yaw=25)
+        assert float(yaw_of(turned.rotation)) == pytest.approx(25, abs=1e-3)
+        torch.testing.assert_close(turn(turned, yaw=-25).translation, frontal.translation, atol=1e-4, rtol=0)
+        camera = Camera()
+        origin = torch.zeros(1, 1, 3)
+        before, after = (camera.to_camera(origin, c.rotation, c.translation) for c in (code, turn(code, 30, 10, -5)))
+        torch.testing.assert_close(after, before, atol=1e-4, rtol=0)
+
+
+class TestLight:
+    NORMALS = torch.nn.functional.normalize(torch.randn(1, 500, 3, generator=torch.Generator().manual_seed(0)), dim=-1)
+
+    def test_photographs_light_is_dimmed_as_a_whole(self, code):
+        before = harmonics.irradiance(self.NORMALS, code.illumination)
+        after = harmonics.irradiance(self.NORMALS, relit(code.illumination, 0.4, 0.0, Lamp(0.0, 0.0, 0.0)))
+        torch.testing.assert_close(after, 0.4 * before)
+
+    def test_even_light_is_added_everywhere(self, code):
+        before = harmonics.irradiance(self.NORMALS, code.illumination)
+        after = harmonics.irradiance(self.NORMALS, relit(code.illumination, 1.0, 0.3, Lamp(0.0, 0.0, 0.0)))
+        torch.testing.assert_close(after, before + 0.3)
+
+    def test_lamp(self):
+        """Nearly a clamped cosine about its direction: to the right and up."""
+        lamp = Lamp(0.8, 40.0, 30.0)
+        light = harmonics.irradiance(self.NORMALS, relit(torch.zeros(1, 9, 3), 0.0, 0.0, lamp))[0]
+        around, up = torch.deg2rad(torch.tensor([40.0, 30.0]))
+        towards = torch.stack([around.sin() * up.cos(), up.sin(), around.cos() * up.cos()])
+        cosine = self.NORMALS[0] @ towards
+        assert float((light[:, 0] - 0.8 * cosine.clamp_min(0)).abs().max()) < 0.11 * 0.8
+        facing = harmonics.irradiance(towards[None, None], relit(torch.zeros(1, 9, 3), 0.0, 0.0, lamp))
+        torch.testing.assert_close(facing, torch.full((1, 1, 3), 0.8))
