@@ -1,4 +1,7 @@
-"""The command line: ``mofa3d prepare``, ``synthesize`` and ``model`` (also as ``python -m mofa3d``)."""
+"""The command line: ``mofa3d reconstruct``, ``prepare``, ``synthesize``, ``model`` and ``export-encoder``.
+
+Also as ``python -m mofa3d``.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,9 @@ from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 
 from mofa3d.data.prepare import PrepareConfig
 from mofa3d.data.synthetic import SyntheticConfig
+from mofa3d.encoder_command import ExportEncoder
 from mofa3d.model_commands import ModelCommand
+from mofa3d.reconstruct_command import Reconstruct
 
 
 @dataclass(frozen=True)
@@ -65,9 +70,11 @@ class Synthesize:
 
 
 Command = (
-    Annotated[Prepare, subcommand("prepare")]
+    Annotated[Reconstruct, subcommand("reconstruct")]
+    | Annotated[Prepare, subcommand("prepare")]
     | Annotated[Synthesize, subcommand("synthesize")]
     | Annotated[ModelCommand, subcommand("model")]
+    | Annotated[ExportEncoder, subcommand("export-encoder")]
 )
 
 
