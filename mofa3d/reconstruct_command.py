@@ -31,7 +31,6 @@ class Reconstruct:
     refine: Flag = False
     """Fit each face to its photograph by Gauss-Newton steps, with dlib's landmarks where that is installed."""
     output: Annotated[OutputOptions, arg(name="")] = field(default_factory=OutputOptions)
-    device: str = "cpu"
     runtime: Literal["auto", "torch", "onnx"] = "auto"
     """What computes the encoder: PyTorch; onnxruntime (extra `onnx`); or whichever is done first."""
 
@@ -44,7 +43,6 @@ class Reconstruct:
         from mofa3d.batch_reconstruction import BatchReconstruction
         from mofa3d.checkpoints import checkpoint_file
         from mofa3d.data.corpus import FAILURES
-        from mofa3d.environment import check_device
         from mofa3d.export.face_textures import FaceTextures
         from mofa3d.inference import Reconstructor
         from mofa3d.output_names import printable
@@ -53,9 +51,8 @@ class Reconstruct:
         from renderers import make_renderer
         from renderers.cpu_rasterizer import rasterize
 
-        check_device(self.device)
         run = checkpoint_file(self.checkpoint or SHIPPED)
-        reconstructor = Reconstructor.open(run, self.device, self.runtime, Refiner if self.refine else None)
+        reconstructor = Reconstructor.open(run, runtime=self.runtime, refine=Refiner if self.refine else None)
         write = ReconstructionWriter(
             FaceTextures(reconstructor.decode.model, rasterize), make_renderer("cpu"), self.output
         )
