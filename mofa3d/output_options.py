@@ -27,7 +27,3 @@ class OutputOptions:
     texture_size: int = 1024
     morph_targets: int = 0
     turntable: bool = False
-
-    def __post_init__(self) -> None:
-        if self.texture_size < 16:
-            raise ValueError(f"a texture has at least 16 texels along each side, got {self.texture_size}; 1024 suits")

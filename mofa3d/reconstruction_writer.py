@@ -11,6 +11,7 @@ from PIL import Image
 from mofa3d import export
 from mofa3d.data.photo import Photo
 from mofa3d.export.face_textures import FaceTextures
+from mofa3d.export.texture import FEWEST
 from mofa3d.inference import Reconstruction, crop_panels, lay_over
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.output_options import OutputOptions
@@ -38,7 +39,12 @@ class ReconstructionWriter:
     options: OutputOptions = field(default_factory=OutputOptions)
 
     def __post_init__(self) -> None:
-        export.expression_targets(self.model, self.options.morph_targets)  # a wrong number is said at once
+        # Wrong numbers are told before anything is done.
+        export.expression_targets(self.model, self.options.morph_targets)
+        if self.options.texture_size < FEWEST:
+            raise ValueError(
+                f"a texture has at least {FEWEST} texels along each side, got {self.options.texture_size}; 1024 suits"
+            )
 
     @property
     def model(self) -> MorphableModel:
