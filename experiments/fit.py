@@ -3,8 +3,9 @@
     python experiments/fit.py portrait.jpg --method thies --out fits
     python experiments/fit.py runs/corpus --source ytf --count 100 --out runs/garrido
 
-For a photograph, or each of a folder, writes code.json, overlay.png, panels.png, mesh.glb and mesh.ply. For a corpus of
-`mofa3d prepare`, fits held-out photographs and writes errors and times: results.md, results.json and faces.png.
+For a photograph, or each of a folder, writes code.json, camera.json, overlay.png, panels.png, mesh.glb and mesh.ply.
+For a corpus of `mofa3d prepare`, fits held-out photographs and writes errors and times: results.md, results.json and
+faces.png.
 
 Reference: Garrido et al. 2016, "Reconstruction of Personalized 3D Face Rigs from Monocular Video" (the coarse layer);
 Thies et al. 2016, "Face2Face".
@@ -15,7 +16,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -34,10 +35,16 @@ from mofa3d.data.photo import find_photos, read_photo
 from mofa3d.data.split import spread
 from mofa3d.environment import commit, machine
 from mofa3d.evaluation import Encode, average_face, code_errors, group_means
-from mofa3d.gauss_newton import GaussNewton, GaussNewtonConfig, garrido, thies
-from mofa3d.inference import FaceCrop, batch_of, folder_names, reconstruct_faces, write_reconstruction
+from mofa3d.export.face_textures import FaceTextures
+from mofa3d.gauss_newton import garrido, thies
+from mofa3d.inference import FaceCrop, reconstruct_faces
+from mofa3d.output_names import folder_names
+from mofa3d.output_options import OutputOptions
+from mofa3d.reconstruction_writer import ReconstructionWriter
+from mofa3d.refinement import Refiner, one_thread
 from mofa3d.report import Report
 from renderers import make_renderer
+from renderers.cpu_rasterizer import rasterize
 
 Errors = dict[str, torch.Tensor]
 SHOWN = 8  # faces of a corpus in faces.png
@@ -68,10 +75,9 @@ class Config:
     seed: int = 0
 
 
-def settings(config: Config) -> GaussNewtonConfig:
+def fitter(config: Config, decode: Decoder) -> Refiner:
     """The method, with or without landmarks."""
-    chosen = {"garrido": garrido, "thies": thies}[config.method]()
-    return chosen if config.landmarks else replace(chosen, loss=replace(chosen.loss, landmark=0.0))
+    return Refiner(decode, {"garrido": garrido, "thies": thies}[config.method](), config.landmarks)
 
 
 def start(config: Config) -> tuple[Encode, Decoder]:
@@ -85,14 +91,15 @@ def start(config: Config) -> tuple[Encode, Decoder]:
 def fit_photographs(config: Config, photos: list[Path]) -> int:
     """Fit the most prominent face of each photograph; returns how many have none that can be fitted."""
     encode, decode = start(config)
-    fit, render = GaussNewton(decode, settings(config)), make_renderer("cpu")
+    refine = fitter(config, decode)
+    options = OutputOptions(formats=("glb", "ply"), texture="none")
+    write = ReconstructionWriter(FaceTextures(decode.model, rasterize), make_renderer("cpu"), options)
 
     def estimate(crop: FaceCrop) -> SemanticCode:
-        batch = batch_of(crop, config.landmarks)
-        return fit(SemanticCode.from_vector(encode(batch["image"]), decode.model.sizes), batch).codes
+        return refine(SemanticCode.from_vector(encode(crop.pixels[None]), decode.model.sizes), crop)
 
     failed = 0
-    for path, name in zip(photos, folder_names(photos), strict=True):
+    for path, name in zip(photos, folder_names(path.stem for path in photos), strict=True):
         try:
             photo = read_photo(path)
             [found] = reconstruct_faces(photo, decode, estimate)
@@ -100,7 +107,7 @@ def fit_photographs(config: Config, photos: list[Path]) -> int:
             failed += 1  # the other photographs are still worth doing
             print(f"error: {error}" if str(path) in str(error) else f"error: {path}: {error}", file=sys.stderr)
             continue
-        write_reconstruction(config.out / name, path, photo, found, decode.model, render)
+        write(config.out / name, str(path), photo, found)
         print(f"{path} -> {config.out / name}")
     return failed
 
@@ -127,7 +134,7 @@ def fit_corpus(config: Config) -> None:
     corpus = Corpus(config.data)
     indices = choose(corpus, config)
     encode, decode = start(config)
-    fit, render = GaussNewton(decode, settings(config)), make_renderer("vertex")
+    fit, render = fitter(config, decode).fit, make_renderer("vertex")
     sizes, generator = decode.model.sizes, torch.Generator().manual_seed(config.seed)
     before, after, shown = [], [], []
     # The first fit loads the compiled kernels, which is no part of any photograph's time.
@@ -140,7 +147,8 @@ def fit_corpus(config: Config) -> None:
         move = config.displaced * torch.stack([angle.cos(), angle.sin(), torch.zeros(())])
         code = code.replace(translation=code.translation + move)
         began = time.perf_counter()
-        fitted = fit(code, batch).codes
+        with one_thread():
+            fitted = fit(code, batch).codes
         seconds = torch.tensor([time.perf_counter() - began])
         before.append({**code_errors(code, decode, render, batch), "seconds": torch.full((1,), torch.nan)})
         after.append({**code_errors(fitted, decode, render, batch), "seconds": seconds})
@@ -181,7 +189,4 @@ def main(config: Config) -> int:
 
 
 if __name__ == "__main__":
-    # Its matrices are small, and threads that wait for each other cost more than they do: a fit in 50 steps takes 0.9 s
-    # on one thread, 1.2 to 3 s on two.
-    torch.set_num_threads(1)
     program.run(main, Config, __doc__)

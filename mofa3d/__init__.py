@@ -1,5 +1,7 @@
 """mofa3d: model-based face autoencoding (Tewari et al. 2017) with pluggable image formation."""
 
+from importlib import import_module
+
 from mofa3d import losses, metrics
 from mofa3d.camera import Camera
 from mofa3d.code_sizes import CodeSizes
@@ -13,6 +15,7 @@ __all__ = [
     "Camera",
     "CodeSizes",
     "Decoder",
+    "Face",
     "MorphableModel",
     "Rendering",
     "Scene",
@@ -20,4 +23,12 @@ __all__ = [
     "load_model",
     "losses",
     "metrics",
+    "reconstruct",
 ]
+LAZY = ("Face", "reconstruct")  # of `mofa3d.api`, which imports what trained encoders and exports need
+
+
+def __getattr__(name: str) -> object:
+    if name in LAZY:
+        return getattr(import_module("mofa3d.api"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -73,6 +73,11 @@ class Description:
         )
 
 
+def checkpoint_file(run: Path) -> Path:
+    """The file of a training run that is given by its folder or its file."""
+    return run / CHECKPOINT_NAME if run.is_dir() else run
+
+
 def claim_folder(out: Path, resume: bool) -> None:
     """Make a training's output folder.
 
@@ -96,7 +101,7 @@ def start_from(encoder: Encoder, about: Description, run: Path) -> None:
     Raises:
         ValueError: no readable checkpoint, or one of another network or another kind of code.
     """
-    path = run / CHECKPOINT_NAME if run.is_dir() else run
+    path = checkpoint_file(run)
     content = read_checkpoint(path)
     before = Description.from_dict(content["description"])
     for name in ("model", "encoder", "input_size", "scales", "image_size"):
@@ -118,7 +123,7 @@ def open_run(run: Path = SHIPPED) -> tuple[Encoder, Decoder]:
     Raises:
         ValueError: no readable checkpoint, or one of another model.
     """
-    path = run / CHECKPOINT_NAME if run.is_dir() else run
+    path = checkpoint_file(run)
     content = read_checkpoint(path)
     description = Description.from_dict(content["description"])
     model = description.load_model()

@@ -1,4 +1,4 @@
-"""The command line: ``mofa3d prepare``, ``synthesize``, ``model``, ``edit`` and ``view`` (or ``python -m mofa3d``)."""
+"""The command line: ``mofa3d reconstruct``, ``edit``, ``view``, ``prepare`` and more (or ``python -m mofa3d``)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 from mofa3d.data.prepare import PrepareConfig
 from mofa3d.data.synthetic import SyntheticConfig
 from mofa3d.edit_command import Edit
+from mofa3d.encoder_command import ExportEncoder
 from mofa3d.model_commands import ModelCommand
+from mofa3d.reconstruct_command import Reconstruct
 from mofa3d.view_command import ViewCommand
 
 
@@ -67,11 +69,13 @@ class Synthesize:
 
 
 Command = (
-    Annotated[Prepare, subcommand("prepare")]
+    Annotated[Reconstruct, subcommand("reconstruct")]
+    | Annotated[Prepare, subcommand("prepare")]
     | Annotated[Synthesize, subcommand("synthesize")]
     | Annotated[ModelCommand, subcommand("model")]
     | Annotated[Edit, subcommand("edit")]
     | Annotated[ViewCommand, subcommand("view")]
+    | Annotated[ExportEncoder, subcommand("export-encoder")]
 )
 
 

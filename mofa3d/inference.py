@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import chain, count
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image
 from torch import Tensor
 
 from mofa3d import pictures
@@ -24,8 +22,6 @@ from mofa3d.data.photo import Photo, to_tensor
 from mofa3d.decoder import Decoder
 from mofa3d.encoder_runtime import Runtime, choose_runtime
 from mofa3d.encoders import Encoder
-from mofa3d.export import write_code, write_mesh
-from mofa3d.morphable_model import MorphableModel
 from mofa3d.objective import Batch
 from mofa3d.scene import Renderer, Scene
 from mofa3d.semantic_code import SemanticCode
@@ -61,6 +57,7 @@ class FaceCrop(NamedTuple):
 
 
 Estimate = Callable[[FaceCrop], SemanticCode]
+Refine = Callable[[SemanticCode, FaceCrop], SemanticCode]
 
 
 def crop_at(photo: Photo, box: FaceBox, decode: Decoder) -> FaceCrop:
@@ -114,18 +111,33 @@ class Reconstructor:
         encoder, decode: see `mofa3d.checkpoints.open_run`.
         device: where to run them.
         runtime: see `mofa3d.encoder_runtime.choose_runtime`.
+        refine: makes what improves a predicted code, as `mofa3d.refinement.Refiner` does; ``None`` leaves it as it is.
     """
 
-    def __init__(self, encoder: Encoder, decode: Decoder, device: str = "cpu", runtime: Runtime = "auto") -> None:
+    def __init__(
+        self,
+        encoder: Encoder,
+        decode: Decoder,
+        device: str = "cpu",
+        runtime: Runtime = "auto",
+        refine: Callable[[Decoder], Refine] | None = None,
+    ) -> None:
         self.encoder = encoder.eval().to(device)
         self.decode = decode.to(device)
         self.device = device
         self.encode = choose_runtime(self.encoder, decode.camera.image_size, runtime)
+        self.refine = None if refine is None else refine(self.decode)
 
     @classmethod
-    def open(cls, run: Path = SHIPPED, device: str = "cpu", runtime: Runtime = "auto") -> Reconstructor:
+    def open(
+        cls,
+        run: Path = SHIPPED,
+        device: str = "cpu",
+        runtime: Runtime = "auto",
+        refine: Callable[[Decoder], Refine] | None = None,
+    ) -> Reconstructor:
         """From a training run's folder or checkpoint, or what comes with the package; see `open_run` for errors."""
-        return cls(*open_run(run), device=device, runtime=runtime)
+        return cls(*open_run(run), device=device, runtime=runtime, refine=refine)
 
     def __call__(self, photo: Photo, every_face: bool = False) -> list[Reconstruction]:
         """Reconstruct the most prominent face, or every face.
@@ -136,7 +148,8 @@ class Reconstructor:
         return reconstruct_faces(photo, self.decode, self._estimate, every_face)
 
     def _estimate(self, crop: FaceCrop) -> SemanticCode:
-        return SemanticCode.from_vector(self.encode(crop.pixels[None]), self.decode.model.sizes)
+        code = SemanticCode.from_vector(self.encode(crop.pixels[None]), self.decode.model.sizes)
+        return code if self.refine is None else self.refine(code, crop)
 
 
 def lay_over(photo: Photo, reconstruction: Reconstruction, render: Renderer) -> UInt8[np.ndarray, "H W 3"]:
@@ -153,31 +166,3 @@ def lay_over(photo: Photo, reconstruction: Reconstruction, render: Renderer) -> 
 def crop_panels(reconstruction: Reconstruction, render: Renderer) -> UInt8[np.ndarray, "H W5 3"]:
     """Crop, overlay, geometry, reflectance and illumination side by side."""
     return pictures.panels(reconstruction.scene, render, reconstruction.crop[None])[0]
-
-
-def write_reconstruction(
-    folder: Path, photo_path: Path, photo: Photo, found: Reconstruction, model: MorphableModel, render: Renderer
-) -> None:
-    """Write a face's code, its pictures and its mesh into a folder of its own.
-
-    Args:
-        model: gives the mesh's triangles.
-        render: see `lay_over`.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    scene, transform = found.scene, found.transform
-    where = {"left": transform.left, "top": transform.top, "scale": transform.scale}
-    write_code(folder / "code.json", found.code, {"photo": str(photo_path), "crop": where})
-    Image.fromarray(lay_over(photo, found, render)).save(folder / "overlay.png")
-    Image.fromarray(crop_panels(found, render)).save(folder / "panels.png")
-    for name in ("mesh.glb", "mesh.ply"):
-        write_mesh(folder / name, model, scene.vertices[0], scene.reflectance[0])
-
-
-def folder_names(photos: Sequence[Path]) -> list[str]:
-    """The photographs' names without suffix; those of other folders or suffixes that are taken already get a number."""
-    names: list[str] = []
-    for photo in photos:
-        choices = chain([photo.stem], (f"{photo.stem}-{number}" for number in count(2)))
-        names.append(next(name for name in choices if name not in names))
-    return names

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -18,7 +17,7 @@ from mofa3d.data.detect import detect_faces
 from mofa3d.data.photo import read_photo
 from mofa3d.decoder import Decoder
 from mofa3d.encoders import make_encoder
-from mofa3d.inference import Reconstruction, Reconstructor, crop_panels, folder_names, lay_over
+from mofa3d.inference import Reconstruction, Reconstructor, crop_panels, lay_over
 from mofa3d.morphable_model import MorphableModel, save_model
 from mofa3d.training import Progress, TrainingConfig, make_optimizer, save_checkpoint
 from renderers import make_renderer
@@ -173,8 +172,3 @@ def test_panels_begin_with_the_crop(found, photo, render):
     assert np.array_equal(panels[:, :240], crop_face(photo, found.box)[0])
     expected = pictures.overlay(found.scene, render, found.crop[None])
     assert np.array_equal(panels[:, 240:480], pictures.to_bytes(expected)[0])
-
-
-def test_photographs_of_the_same_name_get_folders_of_their_own():
-    names = folder_names([Path(name) for name in ("a/1.jpg", "b/1.jpg", "1-2.png", "1.png", "2.png")])
-    assert names == ["1", "1-2", "1-2-2", "1-3", "2"]

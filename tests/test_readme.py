@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 
 import pytest
+import trimesh
 import tyro
 from tyro.conf import OmitArgPrefixes
 
@@ -23,7 +25,10 @@ COMMANDS = [
     )
 ]
 # The commands of `mofa3d` itself, up to a comment or the end of the code.
-OWN_COMMANDS = re.findall(r"\bmofa3d ((?:prepare|synthesize|model|view) [^`#\n]*)", README.read_text(encoding="utf-8"))
+OWN_COMMANDS = re.findall(
+    r"\bmofa3d ((?:reconstruct|edit|view|prepare|synthesize|model|export-encoder) [^`#\n]*)",
+    README.read_text(encoding="utf-8"),
+)
 
 
 def run(example: str) -> dict:
@@ -32,14 +37,23 @@ def run(example: str) -> dict:
     return names
 
 
+@pytest.mark.slow
+def test_example_from_a_photograph_to_a_face(default_model, portrait, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copyfile(portrait, "photo.jpg")
+    run(EXAMPLES[0])
+    mesh = trimesh.load_mesh(tmp_path / "face.glb", process=False)
+    assert mesh.extents == pytest.approx([0.18, 0.22, 0.17], abs=0.06)
+
+
 def test_autoencoder_example(default_model):
-    names = run(EXAMPLES[0])
+    names = run(EXAMPLES[1])
     assert names["loss"].shape == (1,)
     assert 0.1 < float(names["loss"]) < 1.0
 
 
 def test_plain_pytorch3d_example():
-    image = run(EXAMPLES[1])["image"]
+    image = run(EXAMPLES[2])["image"]
     assert image.shape == (1, 240, 240, 4)
     # A unit sphere seen from 3 away in a field of view of 60 degrees: a disc of radius tan(asin 1/3) / tan 30°.
     share = float(image[..., 3].mean())
@@ -47,7 +61,7 @@ def test_plain_pytorch3d_example():
 
 
 def test_every_example_is_tested():
-    assert len(EXAMPLES) == 2
+    assert len(EXAMPLES) == 3
 
 
 @pytest.mark.parametrize(("folder", "program", "arguments"), sorted(set(COMMANDS)))

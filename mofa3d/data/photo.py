@@ -48,7 +48,7 @@ def read_photo(
                 width, height = image.size
                 if width * height > max_pixels:
                     raise ValueError(f"{path} has {width}×{height} pixels, more than {max_pixels}; make it smaller")
-                return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+                return to_photo(image)
     except FileNotFoundError:
         raise ValueError(f"there is no photograph at {path}; check the path") from None
     except IsADirectoryError:
@@ -59,6 +59,11 @@ def read_photo(
         raise ValueError(f"{path} unpacks to more than {max_pixels} pixels; make it smaller") from None
     except (OSError, SyntaxError, EOFError, OverflowError, IndexError) as error:  # what Pillow raises on damaged files
         raise ValueError(f"{path} is damaged ({error}); replace it or leave it out") from None
+
+
+def to_photo(image: Image.Image) -> Photo:
+    """A Pillow image as `read_photo` gives it: upright 8-bit RGB."""
+    return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

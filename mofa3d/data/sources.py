@@ -46,6 +46,11 @@ class Item:
     problem: str = ""
 
     @property
+    def is_video(self) -> bool:
+        """Whether it is a whole video."""
+        return self.frame is None and _kind(self.path) == "video"
+
+    @property
     def stamp(self) -> str:
         """Tells whether the file is still the same: its size and modification time."""
         try:
@@ -55,7 +60,7 @@ class Item:
         return f"{status.st_size}-{status.st_mtime_ns}"
 
 
-def find_items(sources: Sequence[str | Path], every: int = 30) -> list[Item]:
+def find_items(sources: Sequence[str | Path], every: int | None = 30) -> list[Item]:
     """All photographs of the sources, in their order, sorted within each; hidden files are left out.
 
     Files without a known suffix are left out inside folders, and are a mistake when given themselves. Links are
@@ -63,12 +68,12 @@ def find_items(sources: Sequence[str | Path], every: int = 30) -> list[Item]:
 
     Args:
         sources: folders, files, or glob patterns.
-        every: take every so many frames of a video.
+        every: take every so many frames of a video; ``None`` leaves a video whole, as one item.
 
     Raises:
         ValueError: a source that does not exist, is of no known kind, or in which there is nothing.
     """
-    if every < 1:
+    if every is not None and every < 1:
         raise ValueError(f"every must be at least 1 frame, got {every}")
     if not sources:
         raise ValueError("there is no source; give folders, photographs, videos, .tar archives or glob patterns")
@@ -85,8 +90,8 @@ def find_items(sources: Sequence[str | Path], every: int = 30) -> list[Item]:
     return items
 
 
-def _items_of(source: str, every: int) -> Iterator[Item]:
-    path = Path(source).expanduser()
+def _items_of(source: str, every: int | None) -> Iterator[Item]:
+    path = Path(os.path.expanduser(source))  # noqa: PTH111  (Path.expanduser fails on names like ~1.jpg)
     if path.is_dir():
         yield from _walk(path, every)
     elif path.is_file() or path.is_symlink():
@@ -117,7 +122,7 @@ def _kind(path: Path | PurePosixPath) -> str:
     return next((kind for kind, suffixes in kinds.items() if suffix in suffixes), "")
 
 
-def _walk(root: Path, every: int) -> Iterator[Item]:
+def _walk(root: Path, every: int | None) -> Iterator[Item]:
     """Items below a folder, sorted by path; a folder is visited once, whatever links lead to it."""
     label = root.resolve().name or "root"
     seen: set[tuple[int, int]] = set()
@@ -142,10 +147,10 @@ def _walk(root: Path, every: int) -> Iterator[Item]:
         yield Item(name, folder, root, problem=f"the folder {folder} cannot be read ({error.strerror})")
 
 
-def _parts(path: Path, root: Path, name: str, every: int) -> Iterator[Item]:
+def _parts(path: Path, root: Path, name: str, every: int | None) -> Iterator[Item]:
     """The photographs that a file is or holds."""
     kind = _kind(path)
-    if kind == "video":
+    if kind == "video" and every is not None:
         yield from _frames(path, root, name, every)
     elif kind == "archive":
         yield from _members(path, root, name)

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from pytorch3d.renderer.mesh.rasterizer import Fragments
 
 
+FEWEST = 16  # texels along a side
+
+
 @runtime_checkable
 class Rasterize(Protocol):
     """Finds the nearest face at each pixel centre, as `renderers.cpu_rasterizer.rasterize` does."""
@@ -71,8 +74,8 @@ def find_texels(layout: TextureLayout, size: int, rasterize: Rasterize) -> Texel
     Raises:
         ValueError: the texture is smaller than 16 texels.
     """
-    if size < 16:
-        raise ValueError(f"a texture has at least 16 texels along each side, got {size}; 1024 suits a face")
+    if size < FEWEST:
+        raise ValueError(f"a texture has at least {FEWEST} texels along each side, got {size}; 1024 suits a face")
     pixels = torch.stack([layout.uv[:, 0], 1 - layout.uv[:, 1]], dim=-1) * size
     fragments = rasterize(pixels[None], torch.ones(1, len(pixels)), layout.faces, size)
     face = fragments.pix_to_face[0, :, :, 0]

@@ -117,7 +117,7 @@ class TestPhotographs:
         folder = tmp_path / "grace_hopper"
         assert capsys.readouterr().out == f"{portrait} -> {folder}\n"
         names = {path.name for path in folder.iterdir()}
-        assert names == {"code.json", "overlay.png", "panels.png", "mesh.glb", "mesh.ply"}
+        assert names == {"code.json", "camera.json", "overlay.png", "panels.png", "mesh.glb", "mesh.ply"}
         content = json.loads((folder / "code.json").read_text(encoding="utf-8"))
         assert np.abs(content["illumination"]).max() > 0.01  # it went somewhere
 

@@ -1,0 +1,157 @@
+"""Three lines from a photograph to a face.
+
+    import mofa3d
+
+    face = mofa3d.reconstruct("photo.jpg")
+    face.save("face.glb")
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from PIL import Image
+from torch import Tensor
+
+from mofa3d.checkpoints import checkpoint_file
+from mofa3d.data.photo import Photo, read_photo, to_photo
+from mofa3d.export import MESH_SUFFIXES
+from mofa3d.export.face_textures import FaceTextures
+from mofa3d.inference import Reconstruction, Reconstructor, lay_over
+from mofa3d.output_options import Look, OutputOptions
+from mofa3d.reconstruction_writer import ReconstructionWriter
+from mofa3d.refinement import Refiner
+from mofa3d.semantic_code import SemanticCode
+from mofa3d.weights import SHIPPED
+from renderers import make_renderer
+from renderers.cpu_rasterizer import rasterize
+
+SUFFIXES = (*MESH_SUFFIXES, ".json", ".png")
+OPENED = 2  # encoders that are kept
+
+
+@dataclass(frozen=True)
+class Face:
+    """A reconstructed face.
+
+    Attributes:
+        name: of the photograph.
+        photo: it, upright.
+        reconstruction: code, scene, and where the face is.
+        writer: writes it.
+    """
+
+    name: str
+    photo: Photo
+    reconstruction: Reconstruction
+    writer: ReconstructionWriter
+
+    @property
+    def code(self) -> SemanticCode:
+        """Shape, expression, reflectance, pose and light: a batch of one."""
+        return self.reconstruction.code
+
+    @property
+    def vertices(self) -> Float[Tensor, "N 3"]:
+        """In the model's space: mm, +X to the subject's left, +Y up, +Z out of the face."""
+        return self.reconstruction.scene.vertices[0]
+
+    @property
+    def landmarks(self) -> Float[Tensor, "68 2"]:
+        """The iBUG points in pixels of the upright photograph; the centre of the top-left pixel is (0.5, 0.5)."""
+        return self.reconstruction.transform.to_photo(self.reconstruction.scene.landmarks[0])
+
+    def overlay(self) -> UInt8[np.ndarray, "H W 3"]:
+        """The face laid over the photograph."""
+        return lay_over(self.photo, self.reconstruction, self.writer.render)
+
+    def save(
+        self, path: str | Path, *, texture: Look = "photograph", texture_size: int = 1024, morph_targets: int = 0
+    ) -> Path:
+        """Write the face; the suffix chooses what.
+
+        Args:
+            path: ends in ``.glb`` (metres), ``.obj`` (millimetres, with a material and a PNG beside it) or ``.ply``
+                (millimetres) for the mesh, ``.json`` for the code, or ``.png`` for the overlay. Missing folders are
+                made.
+            texture, texture_size, morph_targets: of a mesh; see `OutputOptions`.
+
+        Raises:
+            ValueError: another suffix, or options that do not go with the model.
+
+        Returns:
+            The path.
+        """
+        path = Path(path)
+        suffix = path.suffix.lower()
+        if suffix not in SUFFIXES:
+            raise ValueError(f"cannot write {path}: the suffix must be one of {', '.join(SUFFIXES)}")
+        options = OutputOptions(texture=texture, texture_size=texture_size, morph_targets=morph_targets)
+        writer = replace(self.writer, options=options)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if suffix == ".json":
+            writer.write_code(path, self.name, self.reconstruction)
+        elif suffix == ".png":
+            Image.fromarray(self.overlay()).save(path)
+        else:
+            writer.write_meshes([path], self.photo, self.reconstruction)
+        return path
+
+
+def reconstruct(
+    photo: str | os.PathLike | Image.Image | np.ndarray,
+    *,
+    checkpoint: str | Path | None = None,
+    refine: bool = False,
+    every_face: bool = False,
+) -> Face | list[Face]:
+    """Reconstruct the most prominent face of a photograph, or every face.
+
+    The first call opens the encoder, which later calls find open.
+
+    Args:
+        photo: a file, a Pillow image, or a uint8 array (H, W, 3) of RGB.
+        checkpoint: a training run's folder or checkpoint, or an encoder's .safetensors file; ``None`` means the encoder
+            that comes with the package.
+        refine: whether to fit each face to the photograph by Gauss-Newton steps, with dlib's landmarks where that is
+            installed.
+        every_face: whether to return a list of all faces, the most prominent first.
+
+    Raises:
+        ValueError: the photograph cannot be read or shows no face, or there is no such checkpoint.
+    """
+    pixels, name = _read(photo)
+    run = checkpoint_file(SHIPPED if checkpoint is None else Path(checkpoint)).absolute()
+    stamp = run.stat().st_mtime_ns if run.exists() else 0
+    reconstructor, writer = _open(run, stamp, refine)
+    try:
+        found = reconstructor(pixels, every_face)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+    faces = [Face(name, pixels, one, writer) for one in found]
+    return faces if every_face else faces[0]
+
+
+def _read(photo: str | os.PathLike | Image.Image | np.ndarray) -> tuple[Photo, str]:
+    if isinstance(photo, Image.Image):
+        return to_photo(photo), getattr(photo, "filename", "") or "the image"
+    if isinstance(photo, np.ndarray):
+        if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
+            raise ValueError(
+                f"expected an array of uint8 (H, W, 3) in RGB, got {photo.dtype} {photo.shape}; convert it"
+            )
+        return np.ascontiguousarray(photo), "the array"
+    return read_photo(Path(photo)), os.fspath(photo)
+
+
+@lru_cache(maxsize=OPENED)
+def _open(run: Path, stamp: int, refine: bool) -> tuple[Reconstructor, ReconstructionWriter]:
+    """What reconstructs and what writes; `stamp` changes with the file."""
+    reconstructor = Reconstructor.open(run, refine=Refiner if refine else None)
+    textures = FaceTextures(reconstructor.decode.model, rasterize)
+    return reconstructor, ReconstructionWriter(textures, make_renderer("cpu"))

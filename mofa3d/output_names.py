@@ -1,0 +1,43 @@
+"""Names of folders for files of any name: portable, short, each its own, and never a way out of the folder above."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterable
+from itertools import chain, count
+
+LONGEST = 80  # bytes in UTF-8: with a number it stays below every file system's limit
+RESERVED = frozenset('<>:"/\\|?*')  # what Windows refuses
+DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}  # to Windows
+NAMELESS = "photo"
+
+
+def folder_names(names: Iterable[str]) -> list[str]:
+    """A folder for each name: itself where that can be, with a number where it is taken already.
+
+    Names that differ only by case or by how their accents are written count as one, as to some file systems.
+    """
+    taken: set[str] = set()
+    found = []
+    for name in names:
+        plain = safe_name(name)
+        choices = chain([plain], (f"{plain}-{number}" for number in count(2)))
+        free = next(choice for choice in choices if choice.casefold() not in taken)
+        taken.add(free.casefold())
+        found.append(free)
+    return found
+
+
+def safe_name(name: str) -> str:
+    """One part of a path that every system takes: what is not printable or has a meaning to it becomes ``_``."""
+    letters = (c if c.isprintable() and c not in RESERVED else "_" for c in unicodedata.normalize("NFC", name))
+    plain = "".join(letters).encode("utf-8")[:LONGEST].decode("utf-8", errors="ignore")
+    plain = plain.strip(" .")  # hidden, "..", and what Windows cuts off
+    if plain.split(".")[0].casefold() in DEVICES:
+        plain = f"_{plain}"
+    return plain or NAMELESS
+
+
+def printable(text: str) -> str:
+    """Text that shows as one line on every terminal, with what is not printable as escapes."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

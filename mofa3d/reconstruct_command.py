@@ -1,0 +1,80 @@
+"""``mofa3d reconstruct``: from photographs and videos to faces; imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from tyro.conf import FlagCreatePairsOff, Positional, arg
+
+from mofa3d.output_options import OutputOptions
+from mofa3d.weights import SHIPPED
+
+Flag = Annotated[bool, FlagCreatePairsOff]
+
+
+@dataclass(frozen=True)
+class Reconstruct:
+    """Reconstruct the faces of photographs: code, camera, overlay and textured meshes, one folder for each."""
+
+    inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT...")]
+    """Photographs, folders, glob patterns, .tar archives of photographs, and videos."""
+    out: Annotated[Path, arg(metavar="FOLDER")] = Path("reconstructions")
+    """Where to write; what is done there already is skipped."""
+    checkpoint: Annotated[Path | None, arg(metavar="RUN")] = None
+    """Folder of a training run, its checkpoint.pt, or an encoder's .safetensors file; else the encoder that comes with
+    the package."""
+    every_face: Flag = False
+    """Reconstruct every face of a photograph, not only the most prominent one."""
+    refine: Flag = False
+    """Fit each face to its photograph by Gauss-Newton steps, with dlib's landmarks where that is installed."""
+    output: Annotated[OutputOptions, arg(name="")] = field(default_factory=OutputOptions)
+    runtime: Literal["auto", "torch", "onnx"] = "auto"
+    """What computes the encoder: PyTorch; onnxruntime (extra `onnx`); or whichever is done first."""
+
+    def __call__(self) -> str:
+        """Reconstruct; returns what to say about it.
+
+        Raises:
+            ValueError: something failed; the rest is done, and ``failures.csv`` lists what is not.
+        """
+        from mofa3d.batch_reconstruction import BatchReconstruction
+        from mofa3d.checkpoints import checkpoint_file
+        from mofa3d.data.corpus import FAILURES
+        from mofa3d.export.face_textures import FaceTextures
+        from mofa3d.inference import Reconstructor
+        from mofa3d.output_names import printable
+        from mofa3d.reconstruction_writer import ReconstructionWriter
+        from mofa3d.refinement import Refiner
+        from renderers import make_renderer
+        from renderers.cpu_rasterizer import rasterize
+
+        run = checkpoint_file(self.checkpoint or SHIPPED)
+        reconstructor = Reconstructor.open(run, runtime=self.runtime, refine=Refiner if self.refine else None)
+        write = ReconstructionWriter(
+            FaceTextures(reconstructor.decode.model, rasterize), make_renderer("cpu"), self.output
+        )
+        about = {
+            "encoder": hashlib.sha256(run.read_bytes()).hexdigest(),
+            "every_face": self.every_face,
+            "refine": self.refine,
+            "output": asdict(self.output),
+        }
+        batch = BatchReconstruction(lambda photo: reconstructor(photo, self.every_face), write, refuse_video, about)
+        done = batch(self.inputs, self.out)
+        if done.failures:
+            raise ValueError(
+                f"{len(done.failures)} could not be reconstructed, {len(done.written) + done.skipped} could; "
+                f"{self.out / FAILURES} says why"
+            )
+        lines = [printable(str(folder)) for folder in done.written]
+        return "\n".join([*lines, f"{done.skipped} were there already"] if done.skipped else lines)
+
+
+def refuse_video(path: Path, folder: Path) -> None:
+    """In the place of mofa3d.video_reconstruction.reconstruct_video."""
+    raise ValueError(
+        f"{path} is a video, and this version has no mofa3d.video_reconstruction yet; give frames of it as photographs"
+    )

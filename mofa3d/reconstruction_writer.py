@@ -1,0 +1,107 @@
+"""Write everything about a reconstructed face into a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from mofa3d import export
+from mofa3d.data.photo import Photo
+from mofa3d.export.face_textures import FaceTextures
+from mofa3d.export.texture import FEWEST
+from mofa3d.inference import Reconstruction, crop_panels, lay_over
+from mofa3d.morphable_model import MorphableModel
+from mofa3d.output_options import OutputOptions
+from mofa3d.scene import Renderer
+
+FILM_RATE = 24  # per second
+WRITTEN = (
+    "code.json", "camera.json", "overlay.png", "panels.png", "mesh.glb", "mesh.obj", "mesh.mtl", "mesh.png", "mesh.ply",
+    "turntable.png", "turntable.mp4",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ReconstructionWriter:
+    """Writes what the options ask for.
+
+    Attributes:
+        textures: gives the model too.
+        render: a raster backend with a black background, as `make_renderer("cpu")`.
+        options: what to write.
+    """
+
+    textures: FaceTextures
+    render: Renderer
+    options: OutputOptions = field(default_factory=OutputOptions)
+
+    def __post_init__(self) -> None:
+        # Wrong numbers are told before anything is done.
+        export.expression_targets(self.model, self.options.morph_targets)
+        if self.options.texture_size < FEWEST:
+            raise ValueError(
+                f"a texture has at least {FEWEST} texels along each side, got {self.options.texture_size}; 1024 suits"
+            )
+
+    @property
+    def model(self) -> MorphableModel:
+        return self.textures.model
+
+    def __call__(self, folder: Path, name: str, photo: Photo, found: Reconstruction) -> None:
+        """Write everything about one face; what was written about another before is removed.
+
+        Args:
+            folder: of this face; missing folders are made.
+            name: of the photograph, for the record.
+            photo, found: the face.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        clear(folder)
+        self.write_code(folder / "code.json", name, found)
+        export.write_camera(
+            folder / "camera.json", export.photo_camera(found.scene, found.transform, *photo.shape[:2])
+        )
+        Image.fromarray(lay_over(photo, found, self.render)).save(folder / "overlay.png")
+        Image.fromarray(crop_panels(found, self.render)).save(folder / "panels.png")
+        self.write_meshes([folder / f"mesh.{kind}" for kind in self.options.formats], photo, found)
+        if self.options.turntable:
+            film = export.turntable(self.model, found.code, self.render)
+            Image.fromarray(export.sheet(film)).save(folder / "turntable.png")
+            export.write_video(folder / "turntable.mp4", film, FILM_RATE)
+
+    def write_code(self, path: Path, name: str, found: Reconstruction) -> None:
+        """Write the code, the photograph's name, and where the crop lies in it."""
+        t = found.transform
+        export.write_code(path, found.code, {"photo": name, "crop": {"left": t.left, "top": t.top, "scale": t.scale}})
+
+    def write_meshes(self, paths: Sequence[Path], photo: Photo, found: Reconstruction) -> None:
+        """Write one face as several files, whose suffixes choose their formats.
+
+        Raises:
+            ValueError: a suffix other than .glb, .obj and .ply, or an OBJ file whose name has spaces.
+        """
+        vertices, reflectance = found.scene.vertices[0], found.scene.reflectance[0]
+        suffixes = {path.suffix.lower() for path in paths}
+        # An OBJ file has no place for colours but a texture.
+        plain = self.options.texture == "none"
+        texture = None
+        if ".obj" in suffixes or (".glb" in suffixes and not plain):
+            look = "model" if plain else self.options.texture
+            texture = self.textures(found.scene, photo, found.transform, look, self.options.texture_size)
+        for path in paths:
+            if path.suffix.lower() == ".glb":
+                targets = export.expression_targets(self.model, self.options.morph_targets)
+                export.write_glb(path, vertices, self.model.faces, reflectance if plain else texture, targets)
+            elif path.suffix.lower() == ".obj":
+                export.write_textured_obj(path, vertices, texture)
+            else:
+                export.write_mesh(path, self.model, vertices, reflectance)
+
+
+def clear(folder: Path) -> None:
+    """Remove what a `ReconstructionWriter` writes, and nothing else; links go, what they lead to stays."""
+    for name in WRITTEN:
+        (folder / name).unlink(missing_ok=True)

@@ -1,0 +1,113 @@
+"""From a photograph to a face in three lines."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+from PIL import Image
+
+import mofa3d
+from mofa3d import api
+from mofa3d.export import PhotoCamera
+from tiny_runs import make_tiny_run
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    return make_tiny_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def face(trained, portrait) -> mofa3d.Face:
+    return mofa3d.reconstruct(portrait, checkpoint=trained)
+
+
+class TestReconstruct:
+    def test_path_image_and_array_are_one(self, trained, portrait, face):
+        image = Image.open(portrait)
+        for photo in (str(portrait), image, np.asarray(image)):
+            other = mofa3d.reconstruct(photo, checkpoint=trained / "checkpoint.pt")
+            assert torch.equal(other.code.to_vector(), face.code.to_vector())
+            assert torch.equal(other.landmarks, face.landmarks)
+        assert float(face.code.to_vector().abs().max()) > 0.01
+
+    def test_image_is_turned_as_its_camera_says(self, trained, portrait, face):
+        lying = Image.open(portrait).transpose(Image.Transpose.ROTATE_90)
+        lying.getexif()[0x0112] = 6
+        other = mofa3d.reconstruct(lying, checkpoint=trained)
+        np.testing.assert_allclose(other.landmarks, face.landmarks, atol=1.0)
+
+    def test_encoder_stays_open(self, trained, portrait, face, monkeypatch):
+        def opened(*rest, **options):
+            raise AssertionError("opened again")
+
+        monkeypatch.setattr(api.Reconstructor, "open", opened)
+        again = mofa3d.reconstruct(portrait, checkpoint=trained)
+        assert again.writer is face.writer
+
+    def test_every_face(self, trained, portrait):
+        [only] = mofa3d.reconstruct(portrait, checkpoint=trained, every_face=True)
+        assert isinstance(only, mofa3d.Face)
+
+    @pytest.mark.usefixtures("unchecked_types")
+    def test_mistakes(self, trained, portrait, tmp_path):
+        with pytest.raises(ValueError, match=r"there is no photograph at .*nowhere\.jpg"):
+            mofa3d.reconstruct(tmp_path / "nowhere.jpg", checkpoint=trained)
+        with pytest.raises(ValueError, match="there is no checkpoint at"):
+            mofa3d.reconstruct(portrait, checkpoint=tmp_path / "nowhere")
+        with pytest.raises(ValueError, match="the array: no face was found"):
+            mofa3d.reconstruct(np.zeros((90, 90, 3), np.uint8), checkpoint=trained)
+        with pytest.raises(ValueError, match=r"uint8 \(H, W, 3\) in RGB, got float64 \(90, 90, 3\)"):
+            mofa3d.reconstruct(np.zeros((90, 90, 3)), checkpoint=trained)
+
+
+class TestFace:
+    def test_landmarks_are_where_the_camera_sees_them(self, face, portrait, tmp_path):
+        face.writer(tmp_path, "photo", face.photo, face.reconstruction)
+        content = json.loads((tmp_path / "camera.json").read_text())
+        content.pop("convention")
+        rotation, translation = tuple(map(tuple, content.pop("rotation"))), tuple(content.pop("translation"))
+        camera = PhotoCamera(**content, rotation=rotation, translation=translation)
+        assert (camera.width, camera.height) == Image.open(portrait).size
+        points = camera.project(face.vertices.double().numpy())
+        expected = face.reconstruction.transform.to_photo(face.reconstruction.scene.pixels[0])
+        np.testing.assert_allclose(points, expected, atol=0.01)
+        inside = face.landmarks.numpy()
+        assert (inside.min(axis=0) > 100).all()
+        assert (inside.max(axis=0) < 480).all()
+
+    def test_overlay_has_the_photographs_size(self, face):
+        laid = face.overlay()
+        assert laid.shape == face.photo.shape
+        assert 0.05 < (laid != face.photo).any(axis=-1).mean() < 0.5
+
+    def test_suffix_chooses_what_is_saved(self, face, tmp_path):
+        for suffix in (".glb", ".ply", ".obj"):
+            path = face.save(tmp_path / "new" / f"face{suffix}", texture_size=32)
+            mesh = trimesh.load_mesh(path, process=False)
+            scale = 1000 if suffix == ".glb" else 1
+            size = (face.vertices.amax(dim=0) - face.vertices.amin(dim=0)).numpy()
+            np.testing.assert_allclose(mesh.extents * scale, size, rtol=1e-3)
+        assert Image.open(tmp_path / "new" / "face.png").size == (32, 32)  # the OBJ's texture
+        face.save(str(tmp_path / "face.json"))
+        assert json.loads((tmp_path / "face.json").read_text())["shape"] == pytest.approx(face.code.shape[0].tolist())
+        face.save(tmp_path / "face.png")
+        assert np.array_equal(np.asarray(Image.open(tmp_path / "face.png")), face.overlay())
+
+    def test_what_cannot_be_saved(self, face, tmp_path):
+        with pytest.raises(ValueError, match=r"face\.stl: the suffix must be one of \.glb, \.ply, \.obj, \.json"):
+            face.save(tmp_path / "face.stl")
+        with pytest.raises(ValueError, match="has 4 expression columns"):
+            face.save(tmp_path / "face.glb", morph_targets=5)
+        assert not list(tmp_path.iterdir())
+
+
+def test_unknown_names_are_no_attributes():
+    with pytest.raises(AttributeError, match="has no attribute 'reconstuct'"):
+        _ = mofa3d.reconstuct
+    assert set(mofa3d.LAZY) < set(mofa3d.__all__)
