@@ -17,7 +17,11 @@ Flag = Annotated[bool, FlagCreatePairsOff]
 
 @dataclass(frozen=True)
 class Reconstruct:
-    """Reconstruct the faces of photographs: code, camera, overlay and textured meshes, one folder for each."""
+    """Reconstruct the faces of photographs and videos, into one folder for each.
+
+    A photograph gives code, camera, overlay and textured meshes; a video gives a film beside its frames, the codes of
+    all frames with one identity, and a mesh that moves.
+    """
 
     inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT...")]
     """Photographs, folders, glob patterns, .tar archives of photographs, and videos."""
@@ -27,9 +31,10 @@ class Reconstruct:
     """Folder of a training run, its checkpoint.pt, or an encoder's .safetensors file; else the encoder that comes with
     the package."""
     every_face: Flag = False
-    """Reconstruct every face of a photograph, not only the most prominent one."""
+    """Reconstruct every face of a photograph, not only the most prominent one; of a video it is always that one."""
     refine: Flag = False
-    """Fit each face to its photograph by Gauss-Newton steps, with dlib's landmarks where that is installed."""
+    """Fit each face to its photograph by Gauss-Newton steps, with dlib's landmarks where that is installed; videos are
+    fitted to what the encoder says of all their frames."""
     output: Annotated[OutputOptions, arg(name="")] = field(default_factory=OutputOptions)
     runtime: Literal["auto", "torch", "onnx"] = "auto"
     """What computes the encoder: PyTorch; onnxruntime (extra `onnx`); or whichever is done first."""
@@ -48,21 +53,28 @@ class Reconstruct:
         from mofa3d.output_names import printable
         from mofa3d.reconstruction_writer import ReconstructionWriter
         from mofa3d.refinement import Refiner
+        from mofa3d.video_reconstruction import VideoOptions, reconstruct_video
         from renderers import make_renderer
         from renderers.cpu_rasterizer import rasterize
 
         run = checkpoint_file(self.checkpoint or SHIPPED)
         reconstructor = Reconstructor.open(run, runtime=self.runtime, refine=Refiner if self.refine else None)
-        write = ReconstructionWriter(
-            FaceTextures(reconstructor.decode.model, rasterize), make_renderer("cpu"), self.output
-        )
+        render = make_renderer("cpu")
+        write = ReconstructionWriter(FaceTextures(reconstructor.decode.model, rasterize), render, self.output)
+
+        columns = reconstructor.decode.model.sizes.expression
+        films = VideoOptions(morph_targets=min(VideoOptions.morph_targets, columns))
+
+        def film(path: Path, folder: Path) -> None:
+            reconstruct_video(path, reconstructor, render, folder, films)
+
         about = {
             "encoder": hashlib.sha256(run.read_bytes()).hexdigest(),
             "every_face": self.every_face,
             "refine": self.refine,
             "output": asdict(self.output),
         }
-        batch = BatchReconstruction(lambda photo: reconstructor(photo, self.every_face), write, refuse_video, about)
+        batch = BatchReconstruction(lambda photo: reconstructor(photo, self.every_face), write, film, about)
         done = batch(self.inputs, self.out)
         if done.failures:
             raise ValueError(
@@ -71,10 +83,3 @@ class Reconstruct:
             )
         lines = [printable(str(folder)) for folder in done.written]
         return "\n".join([*lines, f"{done.skipped} were there already"] if done.skipped else lines)
-
-
-def refuse_video(path: Path, folder: Path) -> None:
-    """In the place of mofa3d.video_reconstruction.reconstruct_video."""
-    raise ValueError(
-        f"{path} is a video, and this version has no mofa3d.video_reconstruction yet; give frames of it as photographs"
-    )

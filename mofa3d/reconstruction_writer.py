@@ -20,7 +20,7 @@ from mofa3d.scene import Renderer
 FILM_RATE = 24  # per second
 WRITTEN = (
     "code.json", "camera.json", "overlay.png", "panels.png", "mesh.glb", "mesh.obj", "mesh.mtl", "mesh.png", "mesh.ply",
-    "turntable.png", "turntable.mp4",
+    "turntable.png", "turntable.mp4", "overlay.mp4", "codes.npz", "summary.json",
 )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import trimesh
@@ -107,8 +108,23 @@ def test_the_others_are_still_done(trained, portrait, tmp_path, capsys):
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
     assert errors[0] == f"error: there is no file or folder {inputs[1]}, and nothing matches it as a pattern"
     assert errors[1] == f"error: {inputs[0]}: no face was found; give a photograph with a clear, roughly frontal face"
-    assert errors[2].startswith(f"error: {inputs[2]} is a video, and this version has no mofa3d.video_reconstruction")
+    assert errors[2].startswith(f"error: {inputs[2]}")
     assert errors[3] == f"error: 3 could not be reconstructed, 1 could; {tmp_path / 'out' / 'failures.csv'} says why"
+
+
+def test_videos_are_done_too(trained, portrait, tmp_path):
+    picture = cv2.resize(cv2.imread(str(portrait)), (160, 160))
+    writer = cv2.VideoWriter(str(tmp_path / "talk.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10.0, (160, 160))
+    for shift in range(12):
+        writer.write(np.roll(picture, shift // 2, axis=1))
+    writer.release()
+    assert run(trained, tmp_path / "talk.avi", "--out", tmp_path / "out") == 0
+    folder = tmp_path / "out" / "talk"
+    assert names(folder) == {"overlay.mp4", "codes.npz", "mesh.glb", "summary.json", "reconstruction.json"}
+    assert np.load(folder / "codes.npz")["frame"].tolist() == list(range(12))
+    before = (folder / "overlay.mp4").stat().st_mtime_ns
+    assert run(trained, tmp_path / "talk.avi", "--out", tmp_path / "out") == 0
+    assert (folder / "overlay.mp4").stat().st_mtime_ns == before
 
 
 @pytest.mark.parametrize(
