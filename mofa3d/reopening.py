@@ -18,7 +18,7 @@ CODE = "code.json"
 
 @torch.no_grad()
 def reopen(folder: Path, decode: Decoder) -> tuple[Photo, Reconstruction]:
-    """The photograph and the face of a folder that `write_reconstruction` wrote, or that an edit wrote.
+    """The photograph and the face of a folder that `ReconstructionWriter` wrote, or that an edit wrote.
 
     Args:
         decode: of the face model of the reconstruction.

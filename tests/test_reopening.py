@@ -13,9 +13,13 @@ from mofa3d.camera import Camera
 from mofa3d.data.photo import read_photo
 from mofa3d.decoder import Decoder
 from mofa3d.encoders import make_encoder
-from mofa3d.inference import Reconstructor, write_reconstruction
+from mofa3d.export.face_textures import FaceTextures
+from mofa3d.inference import Reconstructor
+from mofa3d.output_options import OutputOptions
+from mofa3d.reconstruction_writer import ReconstructionWriter
 from mofa3d.reopening import reopen
 from renderers import make_renderer
+from renderers.cpu_rasterizer import rasterize
 
 
 @pytest.fixture
@@ -30,7 +34,9 @@ def written(tmp_path, decode, portrait):
     torch.nn.init.normal_(encoder.head.bias, std=0.3)
     photo = read_photo(portrait)
     [found] = Reconstructor(encoder, decode)(photo)
-    write_reconstruction(tmp_path, portrait, photo, found, decode.model, make_renderer("cpu"))
+    textures = FaceTextures(decode.model, rasterize)
+    write = ReconstructionWriter(textures, make_renderer("cpu"), OutputOptions(formats=()))
+    write(tmp_path, str(portrait), photo, found)
     return tmp_path, photo, found
 
 
