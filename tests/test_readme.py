@@ -1,10 +1,11 @@
-"""The README's Python examples run as they are printed, and the commands that are shown are understood."""
+"""The documents' Python examples run as they are printed, and the commands that are shown are understood."""
 
 from __future__ import annotations
 
 import re
 import shlex
 import shutil
+from pathlib import Path
 
 import pytest
 import trimesh
@@ -15,25 +16,38 @@ from mofa3d.cli import Command
 from programs import ROOT, load
 
 README = ROOT / "README.md"
-EXAMPLES = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), flags=re.DOTALL)
+DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md"))]
+PROSE = {path: path.read_text(encoding="utf-8") for path in DOCUMENTS}
+
+
+def examples(path: Path) -> list[str]:
+    """The Python examples of one document."""
+    return re.findall(r"```python\n(.*?)```", PROSE[path], flags=re.DOTALL)
+
+
+EXAMPLES = examples(README)
+RENDERERS = examples(ROOT / "docs" / "renderers.md")
 PROGRAMS = [*ROOT.glob("experiments/*.py"), *ROOT.glob("benchmarks/*.py")]
 COMMANDS = [
     (folder, program, arguments.strip())
-    for path in (README, *PROGRAMS)
+    for path in (*DOCUMENTS, *PROGRAMS)
     for folder, program, arguments in re.findall(
         r"python (experiments|benchmarks)/(\w+)\.py([^`#\n]*)", path.read_text(encoding="utf-8")
     )
 ]
 # The commands of `mofa3d` itself, up to a comment or the end of the code.
-OWN_COMMANDS = re.findall(
-    r"\bmofa3d ((?:reconstruct|edit|view|prepare|synthesize|model|export-encoder) [^`#\n]*)",
-    README.read_text(encoding="utf-8"),
-)
+OWN_COMMANDS = [
+    command.strip()
+    for text in PROSE.values()
+    for command in re.findall(
+        r"bin/mofa3d ((?:reconstruct|edit|view|prepare|synthesize|model|export-encoder)\b[^`#\n]*)", text
+    )
+]
 
 
 def run(example: str) -> dict:
     names: dict = {}
-    exec(compile(example, str(README), "exec"), names)
+    exec(compile(example, "example", "exec"), names)
     return names
 
 
@@ -53,7 +67,7 @@ def test_autoencoder_example(default_model):
 
 
 def test_plain_pytorch3d_example():
-    image = run(EXAMPLES[2])["image"]
+    image = run(RENDERERS[0])["image"]
     assert image.shape == (1, 240, 240, 4)
     # A unit sphere seen from 3 away in a field of view of 60 degrees: a disc of radius tan(asin 1/3) / tan 30°.
     share = float(image[..., 3].mean())
@@ -61,7 +75,17 @@ def test_plain_pytorch3d_example():
 
 
 def test_every_example_is_tested():
-    assert len(EXAMPLES) == 3
+    # That of editing.md has a test of its own, that of reconstructing.md is the README's.
+    assert (len(EXAMPLES), len(RENDERERS)) == (2, 1)
+    assert examples(ROOT / "docs" / "reconstructing.md") == EXAMPLES[:1]
+    told = {README, ROOT / "docs" / "renderers.md", ROOT / "docs" / "reconstructing.md", ROOT / "docs" / "editing.md"}
+    assert {path for path in DOCUMENTS if examples(path)} == told
+
+
+def test_links_lead_somewhere():
+    for path, text in PROSE.items():
+        for link in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+            assert (path.parent / link).exists(), f"{path.name}: {link}"
 
 
 @pytest.mark.parametrize(("folder", "program", "arguments"), sorted(set(COMMANDS)))
