@@ -88,10 +88,10 @@ def test_file_that_may_not_be_read(tmp_path, face, monkeypatch):
         face.save(tmp_path / "files" / name, quality=95)
     opened = Image.open
 
-    def closed(path, *rest):  # root may read everything, so permissions alone would not do
+    def closed(path, **options):  # root may read everything, so permissions alone would not do
         if Path(path).name == "secret.jpg":
             raise PermissionError(13, "Permission denied", str(path))
-        return opened(path, *rest)
+        return opened(path, **options)
 
     monkeypatch.setattr(Image, "open", closed)
     corpus = prepare([tmp_path / "files"], tmp_path / "corpus", KEEP, workers=1)

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mofa3d.data import photo
 from mofa3d.data.photo import find_photos, read_photo, to_tensor
 
 # Four quarters that no rotation or reflection maps onto themselves.
@@ -141,13 +140,11 @@ def test_folder_is_no_photograph(tmp_path):
         read_photo(tmp_path)
 
 
-def test_huge_images_are_refused_before_they_are_unpacked(tmp_path, monkeypatch):
+def test_huge_images_are_refused_before_they_are_unpacked(tmp_path):
     path = write(tmp_path / "a.png", PICTURE)
-    monkeypatch.setattr(photo, "MAX_PIXELS", 24 * 16)
-    assert read_photo(path).shape == (16, 24, 3)
-    monkeypatch.setattr(photo, "MAX_PIXELS", 24 * 16 - 1)
+    assert read_photo(path, max_pixels=24 * 16).shape == (16, 24, 3)
     with pytest.raises(ValueError, match="24×16"):
-        read_photo(path)
+        read_photo(path, max_pixels=24 * 16 - 1)
 
 
 def test_size_in_the_header_alone_is_enough_to_refuse(tmp_path):

@@ -156,6 +156,7 @@ class TestPhotographs:
     ],
 )
 def test_methods(options, steps, landmark):
-    chosen = fit.settings(tyro.cli(fit.Config, args=["photo.jpg", *options.split()]))
+    settings = tyro.cli(fit.Config, args=["photo.jpg", *options.split()])
+    chosen = fit.fitter(settings, Decoder(make_tiny_model(24), Camera())).fit.config
     assert sum(level.steps for level in chosen.levels) == steps
     assert chosen.loss.landmark == landmark
