@@ -33,8 +33,8 @@ class Reconstruct:
     every_face: Flag = False
     """Reconstruct every face of a photograph, not only the most prominent one; of a video it is always that one."""
     refine: Flag = False
-    """Fit each face to its photograph by Gauss-Newton steps, with dlib's landmarks where that is installed; videos are
-    fitted to what the encoder says of all their frames."""
+    """Fit each face to its photograph by Gauss-Newton steps, with dlib's landmarks where that is installed, else
+    with the encoder's; videos are fitted to what the encoder says of all their frames."""
     output: Annotated[OutputOptions, arg(name="")] = field(default_factory=OutputOptions)
     runtime: Literal["auto", "torch", "onnx"] = "auto"
     """What computes the encoder: PyTorch; onnxruntime (extra `onnx`); or whichever is done first."""

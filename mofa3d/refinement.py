@@ -21,7 +21,8 @@ class Refiner:
     Args:
         decode: gives the face model, on the CPU, and the size of the crops.
         config: how to fit; `thies` by default, whose few steps do from a prediction.
-        landmarks: whether points that dlib detects take part; ``None`` means where it is installed.
+        landmarks: whether points that dlib detects take part. ``None`` means them where dlib is installed, else the
+            points where the given code has them: a fit to colours alone would move away from what was right already.
 
     Raises:
         ValueError: the face model is not on the CPU.
@@ -31,9 +32,12 @@ class Refiner:
         self, decode: Decoder, config: GaussNewtonConfig | None = None, landmarks: bool | None = None
     ) -> None:
         config = config or thies()
-        self.landmarks = is_installed() if landmarks is None else landmarks
+        self.decode = decode
+        self.detected = is_installed() if landmarks is None else landmarks
+        self.kept = landmarks is None and not self.detected
+        with_points = self.detected or self.kept
         self.fit = GaussNewton(
-            decode, config if self.landmarks else replace(config, loss=replace(config.loss, landmark=0.0))
+            decode, config if with_points else replace(config, loss=replace(config.loss, landmark=0.0))
         )
 
     def __call__(self, code: SemanticCode, crop: FaceCrop) -> SemanticCode:
@@ -42,7 +46,10 @@ class Refiner:
         Raises:
             ValueError: dlib is wanted and not installed.
         """
-        batch = batch_of(crop, self.landmarks)
+        batch = batch_of(crop, self.detected)
+        if self.kept:
+            batch["landmarks"] = self.decode(code).landmarks
+            batch["confidence"] = torch.ones(batch["landmarks"].shape[:2])
         with one_thread():
             return self.fit(code, batch).codes
 
