@@ -1,4 +1,4 @@
-"""The small programs: constants of the crops."""
+"""The small programs: constants of the crops, and the README's picture."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mofa3d import Camera, Decoder, SemanticCode
 from mofa3d.data import crop, detect
@@ -14,7 +15,7 @@ from mofa3d.data.landmarks import LANDMARKS_FILE, write_landmarks
 from mofa3d.data.photo import read_photo
 from programs import load
 
-calibrate_crops = load("calibrate_crops")
+calibrate_crops, draw_faces = load("calibrate_crops"), load("draw_faces")
 
 
 def test_crops_are_calibrated_so_that_the_average_face_lies_on_the_mean_face(
@@ -36,3 +37,20 @@ def test_crops_are_calibrated_so_that_the_average_face_lies_on_the_mean_face(
         assert scale == pytest.approx(1.5, abs=0.01)
         assert shift == pytest.approx(0.2, abs=0.01)
     assert (crop.CROP_SCALE, crop.CROP_SHIFT) != (1.5, 0.2)
+
+
+@pytest.mark.slow
+def test_picture_of_a_face(default_model, portrait, tmp_path):
+    draw_faces.main(draw_faces.Config(portrait, tmp_path / "new" / "faces.png", size=96))
+    picture = np.asarray(Image.open(tmp_path / "new" / "faces.png")).astype(int)
+    assert picture.shape == (96, 7 * 96, 3)
+    photo, overlay, side, front, clay, smile, lit = np.split(picture, 7, axis=1)
+    changed = [np.abs(part - photo).mean() for part in (overlay, smile, lit)]
+    assert 2 < changed[0] < 40
+    assert 0.5 < changed[1] < 20
+    assert 2 < changed[2] < 40
+    assert lit[30:70, :48].mean() - lit[30:70, 48:].mean() > photo[30:70, :48].mean() - photo[30:70, 48:].mean()
+    for part in (side, front, clay):
+        assert (part[:4] == 255).all()
+    assert np.ptp(clay, axis=2).max() < 6
+    assert np.ptp(front, axis=2).max() > 20
