@@ -100,7 +100,9 @@ def _items_of(source: str, every: int | None) -> Iterator[Item]:
     else:
         matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207  (Path.glob takes no absolute pattern)
         if not matches:
-            raise ValueError(f"there is no file or folder {source}, and nothing matches it as a pattern")
+            raise ValueError(
+                f"there is no file or folder {source}, and nothing matches it as a pattern; check the path"
+            )
         for match in map(Path, matches):
             if match.is_dir():
                 yield from _walk(match, every)
