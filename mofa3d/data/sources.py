@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import cv2
-import numpy as np
 
-from mofa3d.data.photo import MAX_PIXELS, PHOTO_SUFFIXES, Photo, read_photo
+from mofa3d.data.photo import PHOTO_SUFFIXES, Photo, read_photo
+from mofa3d.data.video import as_photo
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 ARCHIVE_SUFFIXES = (".tar",)
@@ -219,9 +219,7 @@ class Reader:
         if not done:
             raise ValueError(f"frame {frame} of {path} cannot be decoded; the video is shorter or damaged")
         self._next += 1
-        if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
-            raise ValueError(f"{path} has frames of more than {MAX_PIXELS} pixels; make it smaller")
-        return np.ascontiguousarray(pixels[..., ::-1])
+        return as_photo(pixels, path)
 
     def close(self) -> None:
         if self._video is not None:

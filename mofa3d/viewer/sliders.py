@@ -88,7 +88,7 @@ LIGHT = Group(
         Slider("elevation", "Lamp: below / above", -90, 90, 5, 30.0, "°"),
     ),
 )
-OWN = Slider("own", "Expression of the photograph", 0, 1.5, 0.05, 1.0, "×")
+OWN = Slider("own", "Own expression", 0, 1.5, 0.05, 1.0, "×")
 
 
 def slider_groups(sizes: CodeSizes, units: Units) -> tuple[Group, ...]:

@@ -57,7 +57,7 @@ def test_expression_units(code):
     units = {"jawOpen": torch.full((size,), 2.0), "smile": torch.arange(size).float(), "mouth-open": torch.ones(size)}
     [group] = [group for group in slider_groups(code.sizes, units) if group.title == "Expression"]
     labels = [slider.label for slider in group.sliders]
-    assert labels == ["Expression of the photograph", "Open the jaw", "Smile"]
+    assert labels == ["Own expression", "Open the jaw", "Smile"]
     after = edited(code, {"own": 0.5, "jawOpen": 0.25, "smile": -1.0}, units)
     assert changed(code, after) == {"expression"}
     expected = 0.5 * code.expression + 0.25 * units["jawOpen"] - units["smile"]
