@@ -21,6 +21,7 @@ from mofa3d.data.corpus import FAILURES, Failure, list_failures
 from mofa3d.data.photo import Photo
 from mofa3d.data.sources import Item, Reader, find_items
 from mofa3d.inference import Reconstruction
+from mofa3d.output_folder import make_folder
 from mofa3d.output_names import folder_names, printable
 from mofa3d.reconstruction_writer import WRITTEN, clear
 
@@ -72,10 +73,11 @@ class BatchReconstruction:
             out: folder that holds all that is written; ``failures.csv`` is there if there are failures.
 
         Raises:
-            ValueError: there is no input.
+            ValueError: there is no input, or `out` cannot be a folder.
         """
         if not inputs:
             raise ValueError("there is nothing to reconstruct; give photographs, folders of them, or videos")
+        make_folder(out)
         items, failures = find_inputs(inputs, out)
         reader, written, skipped = Reader(), [], 0
         names = folder_names(_stem(item) for item in items)
@@ -168,7 +170,7 @@ def _own_folder(folder: Path) -> None:
     """Make a folder, which must be one and not lead elsewhere."""
     if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise ValueError(f"{folder} is there already and is no folder; move it away, or choose another --out")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
 
 
 def _report(failure: Failure) -> None:
@@ -180,7 +182,6 @@ def _list(path: Path, failures: list[Failure]) -> None:
     if not failures:
         path.unlink(missing_ok=True)
         return
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     list_failures(temporary, failures)
     os.replace(temporary, path)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mofa3d.inference import Reconstruction, Reconstructor
     from mofa3d.semantic_code import SemanticCode
 
-CODE, PICTURE = "code.json", "edited.png"
+PICTURE = "edited.png"
 
 Other = Annotated[Path | None, arg(metavar="OTHER")]
 Flag = Annotated[bool, FlagCreatePairsOff]
@@ -155,14 +155,16 @@ class Edit:
         """The code of another face."""
         from mofa3d.data.photo import read_photo
         from mofa3d.export import read_code
+        from mofa3d.reopening import CODE
 
         if path.is_dir() or path.suffix.lower() == ".json":
             return read_code(path / CODE if path.is_dir() else path, self._reconstructor.decode.model.sizes)[0]
         return self._most_prominent(read_photo(path), path).code
 
     def _most_prominent(self, photo: Photo, path: Path) -> Reconstruction:
+        reconstruct = self._reconstructor  # opened here: what is wrong with a checkpoint is not the photograph's fault
         try:
-            return self._reconstructor(photo)[0]
+            return reconstruct(photo)[0]
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
 
@@ -172,6 +174,8 @@ class Edit:
         from mofa3d.edited_photo import composite
         from mofa3d.export import write_code, write_mesh
         from mofa3d.inference import lay_over
+        from mofa3d.output_folder import make_folder
+        from mofa3d.reopening import CODE
         from renderers import make_renderer
 
         decode, render = self._reconstructor.decode, make_renderer("cpu")
@@ -182,7 +186,7 @@ class Edit:
             picture = composite(photo, found, edited.scene, decode.model, render, sharp)
         else:
             picture = lay_over(photo, edited, render)
-        self.out.mkdir(parents=True, exist_ok=True)
+        make_folder(self.out)
         Image.fromarray(picture).save(self.out / PICTURE)
         # The picture is the photograph that this code belongs to: the folder can be edited again.
         where = {"photo": str(self.out / PICTURE), "edited": str(self.input), "crop": asdict(found.transform)}

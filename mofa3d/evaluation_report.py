@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mofa3d.evaluation import group_correlations
+from mofa3d.markdown import table
 from mofa3d.report import COLUMNS, number, without_nan
 
 FEW = 30  # photographs; rows of fewer are marked
@@ -111,14 +112,14 @@ class Section:
         names = [name for name in self.measures if any(name in found for found in summaries)]
         correlated = any("yaw correlation" in found for found in summaries)
         head = ["", "photographs", *(self.measures[name].label for name in names)]
-        lines = [head + ["yaw correlation"] * correlated]
-        lines.append(["---"] * len(lines[0]))
+        lines = []
         for row, found in zip(self.rows, summaries, strict=True):
             cells = [_cell(found.get(name), self.measures[name]) for name in names]
             if correlated:
                 cells.append(number(found.get("yaw correlation", float("nan")), ".2f"))
             lines.append([row.name, f"{row.photographs}{' *' if row.photographs < FEW else ''}", *cells])
-        parts = [f"## {self.title}", self.explanation, "\n".join("| " + " | ".join(line) + " |" for line in lines)]
+        head += ["yaw correlation"] * correlated
+        parts = [f"## {self.title}", self.explanation, table(head, lines)]
         if any(row.photographs < FEW for row in self.rows):
             parts.append(f"\\* fewer than {FEW} photographs: other photographs may give quite another mean.")
         if self.notes:

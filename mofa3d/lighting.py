@@ -109,6 +109,13 @@ def exposed(illumination: Float[Tensor, "*B 9 3"], factor: Float[Tensor, "*#B"] 
     return factor * (illumination + ambient) - ambient
 
 
+def together(first: Float[Tensor, "*B 9 3"], second: Float[Tensor, "*#B 9 3"]) -> Float[Tensor, "*B 9 3"]:
+    """The code of two lights that shine at once; the ambient of code 0 counts in both."""
+    total = first + second.to(first)
+    total[..., 0, :] += harmonics.AMBIENT
+    return total
+
+
 def read_environment(path: Path) -> tuple[Float[np.ndarray, "H W 3"], bool]:
     """Read an environment map and say whether it is linear: Radiance files (``.hdr``, ``.pic``) are, photographs not.
 

@@ -12,6 +12,7 @@ from PIL import Image
 
 from mofa3d import skin_tone
 from mofa3d.delighting import ReflectanceSamples
+from mofa3d.markdown import table
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.preview import PreviewConfig, model_rows
 from mofa3d.reflectance_learning import Fits, completed, nearest_distances, plain_skin, skin_colors
@@ -68,12 +69,12 @@ def write_report(out: Path, facts: dict[str, str], learned: Learned, render: Ren
     lines = "\n".join(f"- {name}: {value}" for name, value in facts.items())
     sections = [
         f"# Reflectance learned from photographs\n\n{lines}",
-        "## Fits\n\n" + _table(["round", "photographs", "photometric error", "landmark error (px)"], _fits(learned)),
-        "## Variance\n\n" + _table(["modes", "share of the variance"], _variance(textures, components)),
+        "## Fits\n\n" + table(["round", "photographs", "photometric error", "landmark error (px)"], _fits(learned)),
+        "## Variance\n\n" + table(["modes", "share of the variance"], _variance(textures, components)),
         "## Skin\n\n"
-        + _table(["group", "photographs", "L*", "ITA", "light"], _skin(learned, skin))
+        + table(["group", "photographs", "L*", "ITA", "light"], _skin(learned, skin))
         + f"\n\n{EXPLANATION}\n{_light_and_tone(learned, skin)}\n\n"
-        + _table(["skin", "photographs", "random faces"], _typology(skin, skin_colors(drawn, plain)))
+        + table(["skin", "photographs", "random faces"], _typology(skin, skin_colors(drawn, plain)))
         + "\n\n![typology angles](typology.png)",
         "## Nobody in it\n\n" + _privacy(textures[:, ::STEP], drawn[:, ::STEP], components.basis[::STEP]),
         "## Pictures\n\n![mean, modes and random faces](model.png)",
@@ -83,10 +84,6 @@ def write_report(out: Path, facts: dict[str, str], learned: Learned, render: Ren
     text = "\n\n".join(sections) + "\n"
     (out / "report.md").write_text(text, encoding="utf-8")
     return text
-
-
-def _table(head: list[str], rows: list[list[str]]) -> str:
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *rows])
 
 
 def _fits(learned: Learned) -> list[list[str]]:
@@ -147,7 +144,7 @@ def _privacy(textures: torch.Tensor, drawn: torch.Tensor, basis: torch.Tensor) -
     ]
     return (
         "Root-mean-square colour distance to the nearest photograph's texture.\n\n"
-        + _table(["", "least", "median"], rows)
+        + table(["", "least", "median"], rows)
     )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, default_collate
 
-from mofa3d import pictures
+from mofa3d import markdown, pictures
 from mofa3d.decoder import Decoder
 from mofa3d.evaluation import Encode, group_correlations, group_means
 from mofa3d.export import write_mesh
@@ -67,7 +67,7 @@ class Report:
         head = ["held-out images", "number", *(COLUMNS[name][0] for name in names)]
         if correlations:
             head.append("yaw correlation")
-        rows = [head, ["---"] * len(head)]
+        rows = []
         for group in self.groups:
             cells = [
                 " → ".join(number(errors[group][name], COLUMNS[name][1]) for errors in (before, after))
@@ -76,7 +76,7 @@ class Report:
             if correlations:
                 cells.append(number(correlations[group], ".2f"))
             rows.append([group, str(after[group]["images"]), *cells])
-        return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+        return markdown.table(head, rows)
 
     def yaw_correlations(self) -> dict[str, float]:
         """How far each group's yaw follows the photographs' landmarks after training; empty where it is not known."""

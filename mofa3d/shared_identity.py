@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from pytorch3d.transforms import axis_angle_to_matrix, matrix_to_axis_angle
+from pytorch3d.transforms.so3 import hat
 from torch import Tensor
 
 from mofa3d.camera import Camera
@@ -53,7 +54,7 @@ def _with_shape(codes: SemanticCode, shape: Tensor, model: MorphableModel, camer
         # A small turn ω about the origin moves a point by ω × a = -[a]ₓ ω.
         moves = torch.cat(
             [
-                -_cross_matrix(around),
+                -hat(around.flatten(0, 1)).unflatten(0, around.shape[:2]),
                 torch.eye(3).to(around).expand(*around.shape, 3),
                 torch.einsum("bij,pjk->bpik", turn, expression_basis),
             ],
@@ -94,11 +95,3 @@ def _combine(basis: Float[Tensor, "P 3 D"], code: Float[Tensor, "B D"]) -> Float
 
 def _moved(points: Float[Tensor, "B P 3"], turn: Float[Tensor, "B 3 3"], place: Float[Tensor, "B 3"]) -> Tensor:
     return points @ turn.transpose(1, 2) + place[:, None]
-
-
-def _cross_matrix(vectors: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 3 3"]:
-    """[a]ₓ with [a]ₓ b = a × b."""
-    x, y, z = vectors.unbind(-1)
-    zero = torch.zeros_like(x)
-    rows = [torch.stack(row, -1) for row in ((zero, -z, y), (z, zero, -x), (-y, x, zero))]
-    return torch.stack(rows, dim=-2)

@@ -26,6 +26,8 @@ from mofa3d.optimizers import Adadelta
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
 
+INSTEAD = "give the folder of a training run, its checkpoint.pt, or an encoder's .safetensors file"
+
 
 @runtime_checkable
 class Schedule(Protocol):
@@ -327,13 +329,13 @@ def read_checkpoint(path: Path) -> dict:
         ValueError: it is missing, damaged, or no checkpoint of this project.
     """
     if not path.is_file():
-        raise ValueError(f"there is no checkpoint at {path}; give the folder of a training run, or train one first")
+        raise ValueError(f"there is no checkpoint at {path}; {INSTEAD}")
     if path.suffix == SUFFIX:
         return read_encoder(path)
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # any unreadable file means the same to the user
-        raise ValueError(f"{path} is not a readable checkpoint ({error})") from error
+    except Exception as error:  # PyTorch's own words are many lines, and advise to execute what is in the file
+        raise ValueError(f"{path} is not a readable checkpoint; {INSTEAD}") from error
     if not isinstance(content, dict) or not {"encoder", "description", "progress"} <= content.keys():
-        raise ValueError(f"{path} is not a checkpoint of mofa3d")
+        raise ValueError(f"{path} is not a checkpoint of mofa3d; {INSTEAD}")
     return content

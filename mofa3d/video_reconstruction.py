@@ -7,7 +7,6 @@ each); the second time the smoothed face is laid over the frames.
 from __future__ import annotations
 
 import json
-import math
 import os
 import tempfile
 import time
@@ -23,6 +22,7 @@ from mofa3d.data.video import VideoInfo, read_frames, read_info
 from mofa3d.face_film import FaceFilm
 from mofa3d.inference import Reconstructor
 from mofa3d.morphable_model import MorphableModel
+from mofa3d.report import without_nan
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
 from mofa3d.smoothing import SmoothingConfig
@@ -237,7 +237,5 @@ def _write_mesh(path: Path, face: VideoFace, info: VideoInfo, reconstructor: Rec
 def _write_summary(path: Path, summary: VideoSummary) -> None:
     content = asdict(summary)
     content["jitter"]["ratio"] = summary.jitter.ratio
-    # JSON knows no NaN.
-    content["jitter"] = {name: value if math.isfinite(value) else None for name, value in content["jitter"].items()}
-    text = json.dumps({**content, "definitions": DEFINITIONS}, indent=1, ensure_ascii=False)
+    text = json.dumps({**without_nan(content), "definitions": DEFINITIONS}, indent=1, ensure_ascii=False)
     path.write_text(text + "\n", encoding="utf-8")

@@ -38,7 +38,10 @@ class ViewCommand:
     def __call__(self) -> str:
         if importlib.util.find_spec("nicegui") is None:
             raise ValueError("the page needs the package nicegui; run: pip install 'mofa3d[view]'")
+        from mofa3d.export.face_textures import FaceTextures
         from mofa3d.inference import Reconstructor
+        from mofa3d.output_options import OutputOptions
+        from mofa3d.reconstruction_writer import ReconstructionWriter
         from mofa3d.viewer.downloads import Downloads
         from mofa3d.viewer.server import address, listen, serve
         from mofa3d.viewer.session import Tools
@@ -51,7 +54,8 @@ class ViewCommand:
         listening = listen(self.host, self.port)  # before the seconds that loading takes
         limits = Limits(self.max_megabytes, self.max_megapixels)
         reconstructor, render = Reconstructor.open(self.checkpoint), make_renderer("cpu")
-        download = Downloads(reconstructor.decode.model, render, rasterize)
+        textures = FaceTextures(reconstructor.decode.model, rasterize)
+        download = Downloads(ReconstructionWriter(textures, render, OutputOptions(texture="none")))
         print(f"The page is at {address(listening)} (Ctrl+C stops it)", flush=True)
         if self.open:
             webbrowser.open(address(listening))

@@ -162,6 +162,12 @@ class TestBatch:
         assert (elsewhere / "precious").read_text() == "precious"
         assert not (out / "failures.csv").is_symlink()
 
+    def test_folder_that_cannot_be(self, work, photos, tmp_path):
+        (tmp_path / "file").touch()
+        for out in (tmp_path / "file", tmp_path / "file" / "below"):
+            with pytest.raises(ValueError, match=rf"^cannot make the folder {out} \(.*\); choose another --out$"):
+                work.run([photos], out)
+
     def test_no_input(self, work, tmp_path):
         with pytest.raises(ValueError, match="nothing to reconstruct; give photographs"):
             work.run([], tmp_path / "out")

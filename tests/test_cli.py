@@ -47,7 +47,7 @@ def test_synthesize(tmp_path, capsys):
 
 def test_mistakes_are_one_line(tmp_path, capsys):
     assert cli.main(["prepare", str(tmp_path / "nowhere"), "--out", str(tmp_path / "corpus")]) == 2
-    assert capsys.readouterr().err == f"error: there is no file or folder {tmp_path / 'nowhere'}, and nothing matches it as a pattern\n"  # noqa: E501
+    assert capsys.readouterr().err == f"error: there is no file or folder {tmp_path / 'nowhere'}, and nothing matches it as a pattern; check the path\n"  # noqa: E501
     Image.fromarray(np.zeros((50, 50, 3), np.uint8)).save(tmp_path / "black.png")
     command = ["prepare", str(tmp_path / "black.png"), "--out", str(tmp_path / "corpus"), "--landmarks", "none"]
     assert cli.main(command) == 2

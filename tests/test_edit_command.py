@@ -165,4 +165,8 @@ class TestMistakes:
         Image.fromarray(np.zeros((32, 64, 3), np.uint8)).save(tmp_path / "dark.png")
         said = refused(portrait, *out, "--environment", tmp_path / "dark.png")
         assert said == "--environment leaves the face in the dark; turn the light, or give another one"
+        said = refused(portrait, *out, "--checkpoint", tmp_path / "nowhere")
+        assert said.startswith(f"there is no checkpoint at {tmp_path / 'nowhere'}; give the folder of a training run")
+        said = refused(portrait, "--out", tmp_path / "dark.png")
+        assert said.startswith(f"cannot make the folder {tmp_path / 'dark.png'} (")
         assert refused(portrait, *out, "--expression-neutral", portrait).startswith("--expression-neutral goes with")

@@ -16,7 +16,7 @@ from mofa3d.camera import Camera
 from mofa3d.decoder import Decoder
 from mofa3d.delighting import front_light
 from mofa3d.editing import relight
-from mofa3d.lighting import directional_light, environment_light, exposed, read_environment, sphere
+from mofa3d.lighting import directional_light, environment_light, exposed, read_environment, sphere, together
 
 LEFT, RIGHT, UP, VIEWER = (-1.0, 0.0, 0.0), (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
 
@@ -133,6 +133,15 @@ def test_exposure_multiplies_what_is_seen(tiny_model):
     brighter = relight(code, exposed(code.illumination, factor))
     assert torch.allclose(front_light(decode(brighter)), factor * front_light(decode(code)), rtol=1e-4)
     assert torch.allclose(exposed(code.illumination, 1.0), code.illumination, atol=1e-6)
+
+
+def test_two_lights_add_up(tiny_model):
+    scene = Decoder(tiny_model, Camera())(make_code(2, dtype=torch.float32))
+    lamp = directional_light(RIGHT, (0.3, 0.2, 0.1), ambient=0.4)
+    both = harmonics.irradiance(scene.normals, together(scene.illumination, lamp))
+    one, other = (harmonics.irradiance(scene.normals, light) for light in (scene.illumination, lamp.expand(2, 9, 3)))
+    torch.testing.assert_close(both, one + other)
+    assert float(other[..., 0].max() - other[..., 0].min()) > 0.2
 
 
 class TestFiles:

@@ -106,7 +106,8 @@ def test_the_others_are_still_done(trained, portrait, tmp_path, capsys):
     assert names(tmp_path / "out") == {"grace_hopper", "film", "failures.csv"}
     assert names(tmp_path / "out" / "film") == set()
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
-    assert errors[0] == f"error: there is no file or folder {inputs[1]}, and nothing matches it as a pattern"
+    missing = f"there is no file or folder {inputs[1]}, and nothing matches it as a pattern; check the path"
+    assert errors[0] == f"error: {missing}"
     assert errors[1] == f"error: {inputs[0]}: no face was found; give a photograph with a clear, roughly frontal face"
     assert errors[2].startswith(f"error: {inputs[2]}")
     assert errors[3] == f"error: 3 could not be reconstructed, 1 could; {tmp_path / 'out' / 'failures.csv'} says why"

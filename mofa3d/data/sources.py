@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import cv2
-import numpy as np
 
-from mofa3d.data.photo import MAX_PIXELS, PHOTO_SUFFIXES, Photo, read_photo
+from mofa3d.data.photo import PHOTO_SUFFIXES, Photo, read_photo
+from mofa3d.data.video import as_photo
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 ARCHIVE_SUFFIXES = (".tar",)
@@ -100,7 +100,9 @@ def _items_of(source: str, every: int | None) -> Iterator[Item]:
     else:
         matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207  (Path.glob takes no absolute pattern)
         if not matches:
-            raise ValueError(f"there is no file or folder {source}, and nothing matches it as a pattern")
+            raise ValueError(
+                f"there is no file or folder {source}, and nothing matches it as a pattern; check the path"
+            )
         for match in map(Path, matches):
             if match.is_dir():
                 yield from _walk(match, every)
@@ -217,9 +219,7 @@ class Reader:
         if not done:
             raise ValueError(f"frame {frame} of {path} cannot be decoded; the video is shorter or damaged")
         self._next += 1
-        if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
-            raise ValueError(f"{path} has frames of more than {MAX_PIXELS} pixels; make it smaller")
-        return np.ascontiguousarray(pixels[..., ::-1])
+        return as_photo(pixels, path)
 
     def close(self) -> None:
         if self._video is not None:

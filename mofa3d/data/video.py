@@ -10,6 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from jaxtyping import UInt8
 
 from mofa3d.data.photo import MAX_PIXELS, Photo
 
@@ -81,6 +82,19 @@ def _decoded(path: Path, video: cv2.VideoCapture) -> Iterator[Photo]:
         done, pixels = video.read()
         if not done:
             return
-        if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
-            raise ValueError(f"{path} has frames of more than {MAX_PIXELS} pixels; make it smaller")
-        yield np.ascontiguousarray(pixels[..., ::-1])
+        yield as_photo(pixels, path)
+
+
+def as_photo(pixels: UInt8[np.ndarray, "H W 3"], path: Path) -> Photo:
+    """A frame as OpenCV decodes it, in RGB.
+
+    Args:
+        pixels: BGR.
+        path: of the video, for the message.
+
+    Raises:
+        ValueError: it has more than 100 megapixels.
+    """
+    if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
+        raise ValueError(f"{path} has frames of more than {MAX_PIXELS} pixels; make it smaller")
+    return np.ascontiguousarray(pixels[..., ::-1])

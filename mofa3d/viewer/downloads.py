@@ -6,14 +6,11 @@ import io
 import tempfile
 import zipfile
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
-from mofa3d import export
 from mofa3d.data.photo import Photo
 from mofa3d.inference import Reconstruction, lay_over
-from mofa3d.morphable_model import MorphableModel
-from mofa3d.scene import Renderer
+from mofa3d.reconstruction_writer import ReconstructionWriter
 from mofa3d.viewer.drawing import png
 
 # What each download is called, and its label on the page.
@@ -24,7 +21,6 @@ FILES = {
     "code.json": "Code",
     "overlay.png": "Overlay",
 }
-TEXTURE_SIZE = 1024
 
 
 @dataclass(frozen=True)
@@ -32,14 +28,10 @@ class Downloads:
     """Writes files in a temporary folder and hands over their bytes.
 
     Attributes:
-        model: of the faces.
-        render: as in `mofa3d.inference.lay_over`.
-        rasterize: finds the texels of the OBJ's texture.
+        writer: writes them. A texture of the photograph would not show what the sliders do to the skin.
     """
 
-    model: MorphableModel
-    render: Renderer
-    rasterize: export.texture.Rasterize
+    writer: ReconstructionWriter
 
     def __call__(self, name: str, photo: Photo, photo_name: str, found: Reconstruction) -> bytes:
         """The content of one file.
@@ -54,30 +46,17 @@ class Downloads:
         if name not in FILES:
             raise ValueError(f"there is no download {name!r}; take one of {', '.join(FILES)}")
         if name == "overlay.png":
-            return png(lay_over(photo, found, self.render))
+            return png(lay_over(photo, found, self.writer.render))
         with tempfile.TemporaryDirectory(prefix="mofa3d-") as folder:
-            return self._write(Path(folder), name, photo_name, found)
-
-    def _write(self, folder: Path, name: str, photo_name: str, found: Reconstruction) -> bytes:
-        scene, path = found.scene, folder / name
-        if name == "code.json":
-            crop = {"left": found.transform.left, "top": found.transform.top, "scale": found.transform.scale}
-            export.write_code(path, found.code, {"photo": photo_name, "crop": crop})
-        elif name == "face_obj.zip":
-            texture = export.Texture(self._layout, export.bake(self._texels, scene.reflectance[0]))
-            export.write_textured_obj(folder / "face.obj", scene.vertices[0], texture)
-            return _zipped([folder / f"face{suffix}" for suffix in (".obj", ".mtl", ".png")])
-        else:
-            export.write_mesh(path, self.model, scene.vertices[0], scene.reflectance[0])
-        return path.read_bytes()
-
-    @cached_property
-    def _layout(self) -> export.TextureLayout:
-        return export.texture_layout(self.model)
-
-    @cached_property
-    def _texels(self) -> export.Texels:
-        return export.find_texels(self._layout, TEXTURE_SIZE, self.rasterize)
+            path = Path(folder, name)
+            if name == "code.json":
+                self.writer.write_code(path, photo_name, found)
+            elif name == "face_obj.zip":
+                self.writer.write_meshes([path.with_name("face.obj")], photo, found)
+                return _zipped([path.with_name(f"face{suffix}") for suffix in (".obj", ".mtl", ".png")])
+            else:
+                self.writer.write_meshes([path], photo, found)
+            return path.read_bytes()
 
 
 def _zipped(paths: list[Path]) -> bytes:

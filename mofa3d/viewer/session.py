@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import threading
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 from jaxtyping import UInt8
 
 from mofa3d.data.photo import Photo
+from mofa3d.expression_units import Units, expression_units
 from mofa3d.inference import Reconstruction, Reconstructor
 from mofa3d.scene import Renderer
 from mofa3d.viewer import drawing
@@ -36,9 +38,14 @@ class Tools:
     limits: Limits = field(default_factory=Limits)
     one_at_a_time: threading.Lock = field(default_factory=threading.Lock)  # many uploads must not share two cores
 
+    @cached_property
+    def units(self) -> Units:
+        """Of the face model's expressions."""
+        return expression_units(self.reconstruct.decode.model)
+
     def groups(self) -> tuple[Group, ...]:
         """The sliders for the face model."""
-        return slider_groups(self.reconstruct.decode.model.sizes)
+        return slider_groups(self.reconstruct.decode.model.sizes, self.units)
 
 
 @dataclass(frozen=True)
@@ -147,7 +154,7 @@ class Session:
         with self._lock:
             if self._drawn is None or self._drawn[0] != self.version:
                 estimate = self.upload.faces[self.chosen]
-                code = edited(estimate.code, self.moved)
+                code = edited(estimate.code, self.moved, self.tools.units)
                 with torch.no_grad():
                     scene = self.tools.reconstruct.decode(code)
                 self._drawn = self.version, replace(estimate, code=code, scene=scene)

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mofa3d.code_sizes import CodeSizes
-from mofa3d.editing import turn
+from mofa3d.editing import add_expression, relight, turn
+from mofa3d.expression_units import Units
+from mofa3d.lighting import directional_light, exposed, together
 from mofa3d.semantic_code import SemanticCode
-from mofa3d.viewer.light import Lamp, relit
 
 # Block of the code, title, label of one, and how many of its leading numbers have a slider.
 COLUMNS = (
@@ -18,6 +19,21 @@ COLUMNS = (
     ("reflectance", "Skin colour", "Skin", 6),
 )
 USUAL = 3.0  # standard deviations either way
+# Units of `mofa3d.expression_units` that have a slider, and their labels.
+UNITS = {
+    "jawOpen": "Open the jaw",
+    "smile": "Smile",
+    "frown": "Mouth corners down",
+    "mouthPucker": "Pucker the lips",
+    "mouthFunnel": "Round the lips",
+    "cheekPuff": "Puff the cheeks",
+    "jawForward": "Jaw forward",
+    "blink": "Close the eyes",
+    "squint": "Squint",
+    "browRaise": "Raise the brows",
+    "browLower": "Lower the brows",
+    "sneer": "Wrinkle the nose",
+}
 
 
 @dataclass(frozen=True)
@@ -72,16 +88,24 @@ LIGHT = Group(
         Slider("elevation", "Lamp: below / above", -90, 90, 5, 30.0, "°"),
     ),
 )
+OWN = Slider("own", "Own expression", 0, 1.5, 0.05, 1.0, "×")
 
 
-def slider_groups(sizes: CodeSizes) -> tuple[Group, ...]:
-    """All groups of sliders for a face model with codes of these sizes."""
-    columns = []
+def slider_groups(sizes: CodeSizes, units: Units) -> tuple[Group, ...]:
+    """All groups of sliders for a face model with codes of these sizes and these units of expression.
+
+    Expressions have the sliders of `UNITS`; those of a model without these names have the leading numbers of the code.
+    """
+    named = tuple(Slider(unit, label, -1, 1.5, 0.05, 0.0) for unit, label in UNITS.items() if unit in units)
+    groups = [POSE, LIGHT]
     for block, title, label, count in COLUMNS:
+        if block == "expression" and named:
+            groups.append(Group(title, (OWN, *named)))
+            continue
         numbers = range(min(count, getattr(sizes, block)))
         sliders = (Slider(f"{block} {i}", f"{label} {i + 1}", -USUAL, USUAL, 0.05) for i in numbers)
-        columns.append(Group(title, tuple(sliders)))
-    return (POSE, LIGHT, *(group for group in columns if group.sliders))
+        groups.append(Group(title, tuple(sliders)))
+    return tuple(group for group in groups if group.sliders)
 
 
 def resting(slider: Slider, code: SemanticCode) -> float:
@@ -97,12 +121,13 @@ def reach(slider: Slider, value: float) -> tuple[float, float]:
     return min(slider.low, math.floor(value)), max(slider.high, math.ceil(value))
 
 
-def edited(code: SemanticCode, values: Mapping[str, float]) -> SemanticCode:
+def edited(code: SemanticCode, values: Mapping[str, float], units: Units) -> SemanticCode:
     """The code that sliders ask for.
 
     Args:
         code: estimated, a batch of one.
         values: of the sliders that were moved, by their names; all other numbers of the code stay as they are.
+        units: as in `slider_groups`.
     """
     for block, *_ in COLUMNS:
         numbers = getattr(code, block).clone()
@@ -111,7 +136,17 @@ def edited(code: SemanticCode, values: Mapping[str, float]) -> SemanticCode:
                 numbers[0, int(name.split()[1])] = value
         code = code.replace(**{block: numbers})
     set_to = {slider.name: values.get(slider.name, slider.rest) for slider in (*POSE.sliders, *LIGHT.sliders)}
-    if any(slider.name in values for slider in POSE.sliders):
+    if values.keys() & {slider.name for slider in POSE.sliders}:
         code = turn(code, set_to["yaw"], set_to["pitch"], set_to["roll"])
-    lamp = Lamp(set_to["lamp"], set_to["azimuth"], set_to["elevation"])
-    return code.replace(illumination=relit(code.illumination, set_to["kept"], set_to["ambient"], lamp))
+    if values.keys() & {slider.name for slider in LIGHT.sliders}:
+        towards, color = _towards(set_to["azimuth"], set_to["elevation"]), 3 * (set_to["lamp"],)
+        added = directional_light(towards, color, set_to["ambient"])
+        code = relight(code, together(exposed(code.illumination, set_to["kept"]), added))
+    code = code.replace(expression=values.get(OWN.name, OWN.rest) * code.expression)
+    return add_expression(code, units, {unit: values[unit] for unit in UNITS if unit in values})
+
+
+def _towards(azimuth: float, elevation: float) -> tuple[float, float, float]:
+    """The direction in camera space that lies so many degrees to the right of the picture and upwards."""
+    around, up = math.radians(azimuth), math.radians(elevation)
+    return math.sin(around) * math.cos(up), math.sin(up), math.cos(around) * math.cos(up)

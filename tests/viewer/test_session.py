@@ -17,7 +17,10 @@ from lively_encoders import lively
 from mofa3d.camera import Camera
 from mofa3d.data.photo import read_photo
 from mofa3d.decoder import Decoder
+from mofa3d.export.face_textures import FaceTextures
 from mofa3d.inference import Reconstructor, lay_over
+from mofa3d.output_options import OutputOptions
+from mofa3d.reconstruction_writer import ReconstructionWriter
 from mofa3d.viewer.downloads import FILES, Downloads
 from mofa3d.viewer.session import Session, Tools
 from mofa3d.viewer.uploads import Limits
@@ -30,7 +33,8 @@ from renderers.cpu_rasterizer import rasterize
 def tools(tiny_model) -> Tools:
     render = make_renderer("cpu")
     reconstruct = Reconstructor(lively("mobilenet_v2", 32), Decoder(tiny_model, Camera(240)), runtime="torch")
-    return Tools(reconstruct, render, Downloads(tiny_model, render, rasterize), Limits())
+    writer = ReconstructionWriter(FaceTextures(tiny_model, rasterize), render, OutputOptions(texture="none"))
+    return Tools(reconstruct, render, Downloads(writer), Limits())
 
 
 @pytest.fixture

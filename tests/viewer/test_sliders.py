@@ -14,11 +14,12 @@ from mofa3d.code_sizes import CodeSizes
 from mofa3d.data.yaw import yaw_of
 from mofa3d.decoder import Decoder
 from mofa3d.editing import turn
+from mofa3d.expression_units import expression_units
 from mofa3d.semantic_code import SemanticCode
-from mofa3d.viewer.light import Lamp, relit
-from mofa3d.viewer.sliders import edited, reach, resting, slider_groups
+from mofa3d.viewer.sliders import UNITS, edited, reach, resting, slider_groups
 
-SLIDERS = {slider.name: slider for group in slider_groups(CodeSizes()) for slider in group.sliders}
+UNNAMED = {"expression_1": torch.eye(4)[0]}
+SLIDERS = {slider.name: slider for group in slider_groups(CodeSizes(), UNNAMED) for slider in group.sliders}
 
 
 @pytest.fixture
@@ -32,25 +33,39 @@ def changed(before: SemanticCode, after: SemanticCode) -> set[str]:
 
 
 def test_groups():
-    groups = {group.title: len(group.sliders) for group in slider_groups(CodeSizes())}
+    groups = {group.title: len(group.sliders) for group in slider_groups(CodeSizes(), UNNAMED)}
     assert groups == {"Pose": 3, "Light": 5, "Shape of the head": 8, "Expression": 8, "Skin colour": 6}
-    small = {group.title: len(group.sliders) for group in slider_groups(CodeSizes(5, 0, 6))}
+    small = {group.title: len(group.sliders) for group in slider_groups(CodeSizes(5, 0, 6), {})}
     assert small == {"Pose": 3, "Light": 5, "Shape of the head": 5, "Skin colour": 6}
 
 
 def test_without_a_move_nothing_changes(code):
-    after = edited(code, {})
-    assert changed(code, after) <= {"illumination"}
-    torch.testing.assert_close(after.illumination, code.illumination)
+    assert changed(code, edited(code, {}, UNNAMED)) == set()
 
 
 def test_columns(code):
-    after = edited(code, {"shape 2": 1.5, "reflectance 0": -0.5})
-    assert changed(code, after) - {"illumination"} == {"shape", "reflectance"}
+    after = edited(code, {"shape 2": 1.5, "reflectance 0": -0.5}, UNNAMED)
+    assert changed(code, after) == {"shape", "reflectance"}
     assert float(after.shape[0, 2]) == 1.5
     assert float(after.reflectance[0, 0]) == -0.5
     assert torch.equal(after.shape[0, [0, 1, 3, 4]], code.shape[0, [0, 1, 3, 4]])
     assert torch.equal(after.reflectance[0, 1:], code.reflectance[0, 1:])
+
+
+def test_expression_units(code):
+    size = code.sizes.expression
+    units = {"jawOpen": torch.full((size,), 2.0), "smile": torch.arange(size).float(), "mouth-open": torch.ones(size)}
+    [group] = [group for group in slider_groups(code.sizes, units) if group.title == "Expression"]
+    labels = [slider.label for slider in group.sliders]
+    assert labels == ["Own expression", "Open the jaw", "Smile"]
+    after = edited(code, {"own": 0.5, "jawOpen": 0.25, "smile": -1.0}, units)
+    assert changed(code, after) == {"expression"}
+    expected = 0.5 * code.expression + 0.25 * units["jawOpen"] - units["smile"]
+    torch.testing.assert_close(after.expression, expected)
+
+
+def test_default_model_has_every_unit_with_a_slider(default_model):
+    assert expression_units(default_model).keys() >= UNITS.keys()
 
 
 def test_sliders_stand_at_the_estimate(code):
@@ -93,23 +108,22 @@ class TestTurn:
 class TestLight:
     NORMALS = torch.nn.functional.normalize(torch.randn(1, 500, 3, generator=torch.Generator().manual_seed(0)), dim=-1)
 
+    def light(self, code: SemanticCode, **sliders: float) -> torch.Tensor:
+        return harmonics.irradiance(self.NORMALS, edited(code, sliders, UNNAMED).illumination)
+
     def test_photographs_light_is_dimmed_as_a_whole(self, code):
-        before = harmonics.irradiance(self.NORMALS, code.illumination)
-        after = harmonics.irradiance(self.NORMALS, relit(code.illumination, 0.4, 0.0, Lamp(0.0, 0.0, 0.0)))
-        torch.testing.assert_close(after, 0.4 * before)
+        torch.testing.assert_close(self.light(code, kept=0.4), 0.4 * self.light(code))
 
     def test_even_light_is_added_everywhere(self, code):
-        before = harmonics.irradiance(self.NORMALS, code.illumination)
-        after = harmonics.irradiance(self.NORMALS, relit(code.illumination, 1.0, 0.3, Lamp(0.0, 0.0, 0.0)))
-        torch.testing.assert_close(after, before + 0.3)
+        torch.testing.assert_close(self.light(code, ambient=0.3), self.light(code) + 0.3)
 
-    def test_lamp(self):
+    def test_lamp(self, code):
         """Nearly a clamped cosine about its direction: to the right and up."""
-        lamp = Lamp(0.8, 40.0, 30.0)
-        light = harmonics.irradiance(self.NORMALS, relit(torch.zeros(1, 9, 3), 0.0, 0.0, lamp))[0]
+        light = self.light(code, kept=0.0, lamp=0.8, azimuth=40.0, elevation=30.0)[0]
         around, up = torch.deg2rad(torch.tensor([40.0, 30.0]))
         towards = torch.stack([around.sin() * up.cos(), up.sin(), around.cos() * up.cos()])
         cosine = self.NORMALS[0] @ towards
-        assert float((light[:, 0] - 0.8 * cosine.clamp_min(0)).abs().max()) < 0.11 * 0.8
-        facing = harmonics.irradiance(towards[None, None], relit(torch.zeros(1, 9, 3), 0.0, 0.0, lamp))
-        torch.testing.assert_close(facing, torch.full((1, 1, 3), 0.8))
+        # Bands 0 to 2 of a clamped cosine are at most 1/16 away from it, where it is 1, 0 or bends.
+        assert float((light - 0.8 * cosine.clamp_min(0)[:, None]).abs().max()) < 0.8 / 16 + 0.03
+        turned = self.light(code, kept=0.0, lamp=0.8, azimuth=-40.0, elevation=30.0)[0]
+        assert float((turned - 0.8 * cosine.clamp_min(0)[:, None]).abs().max()) > 0.4
