@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -71,7 +72,13 @@ class Face:
         return lay_over(self.photo, self.reconstruction, self.writer.render)
 
     def save(
-        self, path: str | Path, *, texture: Look = "photograph", texture_size: int = 1024, morph_targets: int = 0
+        self,
+        path: str | Path,
+        *,
+        texture: Look = "photograph",
+        texture_size: int = 1024,
+        morph_targets: int = 0,
+        blendshapes: Sequence[str] = (),
     ) -> Path:
         """Write the face; the suffix chooses what.
 
@@ -79,7 +86,7 @@ class Face:
             path: ends in ``.glb`` (metres), ``.obj`` (millimetres, with a material and a PNG beside it) or ``.ply``
                 (millimetres) for the mesh, ``.json`` for the code, or ``.png`` for the overlay. Missing folders are
                 made.
-            texture, texture_size, morph_targets: of a mesh; see `OutputOptions`.
+            texture, texture_size, morph_targets, blendshapes: of a mesh; see `OutputOptions`.
 
         Raises:
             ValueError: another suffix, or options that do not go with the model.
@@ -91,7 +98,8 @@ class Face:
         suffix = path.suffix.lower()
         if suffix not in SUFFIXES:
             raise ValueError(f"cannot write {path}: the suffix must be one of {', '.join(SUFFIXES)}")
-        options = OutputOptions(texture=texture, texture_size=texture_size, morph_targets=morph_targets)
+        look = {"texture": texture, "texture_size": texture_size}
+        options = OutputOptions(**look, morph_targets=morph_targets, blendshapes=tuple(blendshapes))
         writer = replace(self.writer, options=options)
         path.parent.mkdir(parents=True, exist_ok=True)
         if suffix == ".json":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -88,6 +88,18 @@ def combine(units: Units, strengths: Mapping[str, float]) -> Float[Tensor, "E"]:
     for name, strength in strengths.items():
         total = total + strength * units[name]
     return total
+
+
+def choose_units(units: Units, names: Sequence[str]) -> dict[str, Float[Tensor, "E"]]:
+    """Some of the units, in the order of the names; ``all`` means all of them.
+
+    Raises:
+        ValueError: no unit has that name.
+    """
+    if "all" in names:
+        return dict(units)
+    combine(units, dict.fromkeys(names, 1.0))
+    return {name: units[name] for name in names}
 
 
 def _suggestion(name: str, units: Units) -> str:

@@ -18,7 +18,9 @@ class OutputOptions:
         texture: the colours of mesh.glb and mesh.obj: the reflectance that the photograph shows; the model's; or, in
             mesh.glb, the model's at the vertices without a texture.
         texture_size: texels along each side of the texture.
-        morph_targets: how many expressions mesh.glb has as morph targets.
+        morph_targets: how many columns of the expression basis mesh.glb has as morph targets.
+        blendshapes: units of expression that mesh.glb has as morph targets by their names, as ``jawOpen``; ``all``
+            means all that the face model has.
         turntable: write pictures and a film of the turning face.
     """
 
@@ -26,4 +28,5 @@ class OutputOptions:
     texture: Look = "photograph"
     texture_size: int = 1024
     morph_targets: int = 0
+    blendshapes: tuple[str, ...] = ()
     turntable: bool = False

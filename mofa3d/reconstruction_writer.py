@@ -6,12 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 from PIL import Image
+from torch import Tensor
 
 from mofa3d import export
 from mofa3d.data.photo import Photo
 from mofa3d.export.face_textures import FaceTextures
 from mofa3d.export.texture import FEWEST
+from mofa3d.expression_units import choose_units, expression_units
 from mofa3d.inference import Reconstruction, crop_panels, lay_over
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.output_options import OutputOptions
@@ -41,6 +44,7 @@ class ReconstructionWriter:
     def __post_init__(self) -> None:
         # Wrong numbers are told before anything is done.
         export.expression_targets(self.model, self.options.morph_targets)
+        self.chosen_units()
         if self.options.texture_size < FEWEST:
             raise ValueError(
                 f"a texture has at least {FEWEST} texels along each side, got {self.options.texture_size}; 1024 suits"
@@ -49,6 +53,18 @@ class ReconstructionWriter:
     @property
     def model(self) -> MorphableModel:
         return self.textures.model
+
+    def chosen_units(self) -> dict[str, Tensor]:
+        """The units of expression that were asked for."""
+        names = self.options.blendshapes
+        return choose_units(expression_units(self.model), names) if names else {}
+
+    def morph_targets(self) -> export.MorphTargets:
+        """Columns of the expression basis, then units of expression."""
+        columns = export.expression_targets(self.model, self.options.morph_targets)
+        named = export.unit_targets(self.model, self.chosen_units())
+        displacements = torch.cat([columns.displacements, named.displacements])
+        return export.MorphTargets(columns.names + named.names, displacements)
 
     def __call__(self, folder: Path, name: str, photo: Photo, found: Reconstruction) -> None:
         """Write everything about one face; what was written about another before is removed.
@@ -93,7 +109,7 @@ class ReconstructionWriter:
             texture = self.textures(found.scene, photo, found.transform, look, self.options.texture_size)
         for path in paths:
             if path.suffix.lower() == ".glb":
-                targets = export.expression_targets(self.model, self.options.morph_targets)
+                targets = self.morph_targets()
                 export.write_glb(path, vertices, self.model.faces, reflectance if plain else texture, targets)
             elif path.suffix.lower() == ".obj":
                 export.write_textured_obj(path, vertices, texture)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import pygltflib
 import pytest
 import trimesh
 from PIL import Image
@@ -113,6 +114,14 @@ def test_the_others_are_still_done(trained, portrait, tmp_path, capsys):
     assert errors[3] == f"error: 3 could not be reconstructed, 1 could; {tmp_path / 'out' / 'failures.csv'} says why"
 
 
+def test_morph_targets_have_names(trained, portrait, tmp_path):
+    options = ("--formats", "glb", "--morph-targets", "1", "--blendshapes", "expression_3", "expression_2")
+    assert run(trained, portrait, "--out", tmp_path, *options) == 0
+    [mesh] = pygltflib.GLTF2.load(str(tmp_path / "grace_hopper" / "mesh.glb")).meshes
+    assert mesh.extras["targetNames"] == ["expression_01", "expression_3", "expression_2"]
+    assert len(mesh.primitives[0].targets) == 3
+
+
 def test_videos_are_done_too(trained, portrait, tmp_path):
     picture = cv2.resize(cv2.imread(str(portrait)), (160, 160))
     writer = cv2.VideoWriter(str(tmp_path / "talk.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10.0, (160, 160))
@@ -131,6 +140,7 @@ def test_videos_are_done_too(trained, portrait, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (("--blendshapes", "expresion_1"), "there is no expression unit 'expresion_1'; did you mean expression_1"),
         (("--morph-targets", "5"), "has 4 expression columns, so there can be 0 to as many morph targets"),
         (("--texture-size", "8"), "a texture has at least 16 texels along each side, got 8"),
     ],

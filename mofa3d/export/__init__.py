@@ -5,7 +5,7 @@ from mofa3d.export.colours import to_display, to_linear
 from mofa3d.export.gltf import Texture, write_glb
 from mofa3d.export.layout import TextureLayout, texture_layout
 from mofa3d.export.meshes import MESH_SUFFIXES, write_mesh
-from mofa3d.export.morphs import MorphTargets, Movement, expression_targets, movement, resting
+from mofa3d.export.morphs import MorphTargets, Movement, expression_targets, movement, resting, unit_targets
 from mofa3d.export.photo_camera import PhotoCamera, photo_camera, write_camera
 from mofa3d.export.photo_texture import photo_texture
 from mofa3d.export.texture import Texels, bake, find_texels
@@ -36,6 +36,7 @@ __all__ = [
     "to_display",
     "to_linear",
     "turntable",
+    "unit_targets",
     "write_camera",
     "write_code",
     "write_glb",

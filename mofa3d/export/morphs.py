@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +16,7 @@ from mofa3d.semantic_code import SemanticCode
 
 @dataclass(frozen=True)
 class MorphTargets:
-    """Named displacements of the model's vertices; weight 1 is one standard deviation.
+    """Named displacements of the model's vertices at weight 1.
 
     Attributes:
         names: one for each target.
@@ -47,23 +48,31 @@ class Movement:
     translations: Float[Tensor, "T 3"]
 
 
-def expression_targets(model: MorphableModel, count: int, names: tuple[str, ...] | None = None) -> MorphTargets:
+def expression_targets(model: MorphableModel, count: int) -> MorphTargets:
     """The first columns of a model's expression basis as morph targets.
 
-    Args:
-        names: of the columns; "expression_01" and so on by default, for principal components have no meaning that a
-            word would tell.
+    They are named "expression_01" and so on: principal components have no meaning that a word would tell.
 
     Raises:
-        ValueError: the model has fewer columns, or names are not as many.
+        ValueError: the model has fewer columns.
     """
     if not 0 <= count <= model.sizes.expression:
         raise ValueError(
             f"{model.name!r} has {model.sizes.expression} expression columns, so there can be 0 to as many morph "
             f"targets, not {count}"
         )
-    names = names or tuple(f"expression_{number:02d}" for number in range(1, count + 1))
+    names = tuple(f"expression_{number:02d}" for number in range(1, count + 1))
     return MorphTargets(names, model.expression_basis[..., :count].permute(2, 0, 1))
+
+
+def unit_targets(model: MorphableModel, units: Mapping[str, Float[Tensor, "E"]]) -> MorphTargets:
+    """Expressions with a name as morph targets, so that other programs find jawOpen where they look for it.
+
+    Args:
+        units: expression codes by name, as `mofa3d.expression_units` gives them; weight 1 of a target is its code.
+    """
+    codes = torch.stack(list(units.values())) if units else model.mean_shape.new_zeros(0, model.sizes.expression)
+    return MorphTargets(tuple(units), torch.einsum("nce,ke->knc", model.expression_basis, codes))
 
 
 def resting(code: SemanticCode, count: int) -> SemanticCode:

@@ -7,21 +7,29 @@ import pytest
 import torch
 
 from conftest import make_code
-from mofa3d.export import MorphTargets, expression_targets, movement, resting
+from mofa3d.export import MorphTargets, expression_targets, movement, resting, unit_targets
 
 
 def test_targets_are_the_first_columns(tiny_model):
-    targets = expression_targets(tiny_model, 2, ("smile", "frown"))
-    assert targets.names == ("smile", "frown")
+    targets = expression_targets(tiny_model, 2)
+    assert targets.names == ("expression_01", "expression_02")
     assert torch.equal(targets.displacements[1], tiny_model.expression_basis[..., 1])
     with pytest.raises(ValueError, match="has 4 expression columns, so there can be 0 to as many morph targets, not 5"):
         expression_targets(tiny_model, 5)
     with pytest.raises(ValueError, match="not -1"):
         expression_targets(tiny_model, -1)
-    with pytest.raises(ValueError, match="2 morph targets have 1 names; give one for each"):
-        expression_targets(tiny_model, 2, ("smile",))
     with pytest.raises(ValueError, match="1 morph targets have 0 names"):
         MorphTargets((), torch.zeros(1, 144, 3))
+
+
+def test_units_keep_their_names(tiny_model):
+    units = {"smile": torch.tensor([1.0, 0.0, 0.5, 0.0]), "frown": torch.tensor([0.0, -2.0, 0.0, 0.0])}
+    targets = unit_targets(tiny_model, units)
+    assert targets.names == ("smile", "frown")
+    basis = tiny_model.expression_basis
+    torch.testing.assert_close(targets.displacements[0], basis[..., 0] + 0.5 * basis[..., 2])
+    torch.testing.assert_close(targets.displacements[1], -2 * basis[..., 1])
+    assert unit_targets(tiny_model, {}).displacements.shape == (0, 144, 3)
 
 
 def test_resting_and_weights_make_the_code_again(tiny_code):
