@@ -3,6 +3,7 @@
     python experiments/paper_tables.py --data CORPUS --out results                 # 45 minutes on two cores
     python experiments/paper_tables.py --data PHOTOS --preset long --out results   # four hours
     python experiments/paper_tables.py --data CORPUS --reuse.surrogate runs/mine --lfw LFW --pairs pairs.txt
+    python experiments/paper_tables.py --data CORPUS --scans SCANS --out results
     python experiments/paper_tables.py --data CORPUS --encoder-weights.vgg-face vgg_face.pth --budget.further 60
 
 AlexNet and VGG-Face start from random weights unless files of pretrained ones are given, so that a few minutes bring
@@ -37,6 +38,7 @@ from mofa3d.baselines.light import with_light
 from mofa3d.baselines.occlusion import OccludedFaces, compare_occluded
 from mofa3d.baselines.pixel_systems import PixelSystems
 from mofa3d.baselines.recipe import Faces, RunConfig, open_faces
+from mofa3d.baselines.scan_comparison import COLUMNS, EXPLANATION, compare_scans, read_scans
 from mofa3d.baselines.steps import Outcome, Run, programs_of
 from mofa3d.baselines.systems import open_regressor
 from mofa3d.baselines.tables import Results, Table
@@ -56,11 +58,14 @@ from mofa3d.baselines.trainings import (
 )
 from mofa3d.baselines.verifications import verify_all
 from mofa3d.checkpoints import open_run
+from mofa3d.data.dlib_landmarks import is_installed
 from mofa3d.data.synthetic import SyntheticConfig
 from mofa3d.environment import commit, machine
 from mofa3d.evaluation import average_face
 from mofa3d.gauss_newton import garrido, thies
 from mofa3d.models.makehuman.cache import cache_directory
+from mofa3d.scans.layout import find_scans
+from mofa3d.scans.scan import Unit
 from renderers import make_renderer
 
 AVERAGE = "average face"
@@ -92,6 +97,10 @@ class Config(TrainingsConfig):
     """Folder of LFW, to verify people with; without it, held-out people of the corpus are verified."""
     pairs: Path | None = None
     """LFW's pairs.txt."""
+    scans: Path | None = None
+    """A folder of scans with photographs of the same people, or NoW's; see docs/evaluation.md."""
+    scan_unit: Unit = "mm"
+    """Unit of the scans and their landmarks."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -146,6 +155,15 @@ def verified(config: Config, corpus: Path, outcomes: dict[str, Outcome], run: Ru
     return Table(title, explanation, tables.VERIFICATION, rows), commands
 
 
+def scanned(config: Config, starts: dict[str, Callable[[], Estimate]], whole: Decoder) -> list[Table]:
+    """Geometry against scans, if there are any; where dlib is installed, it finds the landmarks that fits need."""
+    if config.scans is None:
+        return []
+    scans = read_scans(find_scans(config.scans), config.scan_unit, whole.model)
+    rows = compare_scans(starts, whole, scans, landmarks=is_installed())
+    return [Table("Against scans", EXPLANATION, COLUMNS, rows)]
+
+
 @dataclass(frozen=True)
 class Images:
     """What all systems are compared on: faces, and which of them."""
@@ -189,6 +207,7 @@ def main(config: Config, run: Run = RUN) -> None:
         Table("Held-out photographs", remarks.PHOTOGRAPHS, tables.PHOTOGRAPHS, on_photos),
         Table("Synthetic faces with known geometry", remarks.SYNTHETIC, tables.SYNTHETIC, on_faces),
         Table("Training on synthetic faces, before and after", remarks.TRAINED, tables.BEFORE_AND_AFTER, trained),
+        *scanned(config, starts, whole),
         Table("Photographs with occluders", remarks.OCCLUDED, tables.OCCLUDED, occluded),
         Table("Pixels of photographs", remarks.PIXELS, tables.PIXELS, pixel_rows),
         Table("Pixels of synthetic faces", remarks.SYNTHETIC_PIXELS, tables.PIXELS, face_pixel_rows),

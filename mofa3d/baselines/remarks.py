@@ -77,6 +77,6 @@ DIFFERENCES = """\
   the authors had edges, highlights and texture constraints too. Without LFW's own pairs, pairs of held-out people are
   made, which is not View 2; with them, people of the pairs may have been among the training photographs.
 - The reports of quick trainings measure a part of what is held out, evenly spread.
-- There is no comparison with scans of real faces in these tables: geometry is measured on synthetic faces only, which
-  favours what was trained on them.
+- Unless scans were given (`--scans`), geometry is measured on synthetic faces only, which favours what was trained on
+  them; the paper has scans of real faces.
 """

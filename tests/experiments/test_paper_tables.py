@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,16 @@ from PIL import Image
 
 from conftest import make_tiny_model
 from mofa3d import Camera, Decoder
+from mofa3d.baselines.comparison import Estimate, encoder_estimate
 from mofa3d.baselines.steps import Outcome
 from mofa3d.baselines.trainings import QUICK, Budget, EncoderWeights, Reuse, plan, train_all
 from mofa3d.data.corpus import INDEX, KEYS
 from mofa3d.data.synthetic import SyntheticConfig, synthesize
+from mofa3d.evaluation import average_face
 from mofa3d.morphable_model import save_model
 from programs import load
 from renderers import make_renderer
+from scanned_faces import make_face, make_face_model, write_person
 
 paper_tables = load("paper_tables")
 FITS = ("Garrido", "Thies", "Thies, no landmarks")
@@ -87,6 +91,25 @@ def results(workplace) -> Path:
     """What a comparison has written of which Tran's training fails."""
     paper_tables.main(settings(workplace), Programs(failing="train_pooled"))
     return workplace / "results"
+
+
+def test_scans_are_compared_where_there_are_any(workplace, tmp_path, portrait, monkeypatch):
+    model = make_face_model()
+    decode = Decoder(model, Camera())
+    write_person(tmp_path / "scans" / "anna", make_face())
+    shutil.copyfile(portrait, tmp_path / "scans" / "anna" / "1.jpg")
+    monkeypatch.setattr(paper_tables, "is_installed", lambda: False)
+
+    def broken() -> Estimate:
+        raise ValueError("it was told to fail")
+
+    starts = {"average face": lambda: encoder_estimate(average_face(decode), decode), "broken": broken}
+    assert paper_tables.scanned(settings(workplace), starts, decode) == []
+    [table] = paper_tables.scanned(settings(workplace, scans=tmp_path / "scans"), starts, decode)
+    average, failed = table.rows
+    assert (average.system, average.images) == ("average face", 1)
+    assert 0.5 < average.values["median"] <= average.values["own size, median"] + 1
+    assert failed.reason == "it was told to fail"
 
 
 @pytest.mark.slow
