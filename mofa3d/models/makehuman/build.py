@@ -1,4 +1,4 @@
-"""Put the default model together: about 24,000 vertices, 80 shape, 64 expression and 80 reflectance modes."""
+"""Put the default model together: about 29,000 vertices, 80 shape, 64 expression and 80 reflectance modes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import scipy.sparse as sparse
 import torch
 import trimesh
 
-from mofa3d.models.makehuman import expression, shape, source, units
+from mofa3d.models.makehuman import expression, shape, source, teeth, units
 from mofa3d.models.makehuman.clipping import clip
 from mofa3d.models.makehuman.population import population_shape
 from mofa3d.models.makehuman.reflectance import Surface, reflectance_modes
@@ -44,7 +44,8 @@ def build() -> Built:
     data = source.data_directory()
     base = source.read_base_mesh(data)
     wanted = np.isin(base.parts, PARTS) & np.isin(base.groups, GROUPS)
-    keep = np.unique(base.quads[wanted])
+    of_teeth = np.isin(base.groups, (teeth.UPPER, teeth.LOWER))
+    keep = np.unique(base.quads[wanted | of_teeth])
     local = np.full(len(base.vertices), -1)
     local[keep] = np.arange(len(keep))
     quads, texture_quads, parts = local[base.quads[wanted]], base.texture_quads[wanted], base.parts[wanted]
@@ -77,12 +78,22 @@ def build() -> Built:
     mouth = _touched(triangles, fine_parts == "mouth_cavity") & ~_touched(triangles, fine_parts == "head")
     uv = _texture_coordinates(base.texture, coarse, texture_quads[kept_quads], refine)
 
+    tooth = teeth.make_teeth(local[base.quads[of_teeth]], base.groups[of_teeth] == teeth.UPPER)
+    tooth_uv = _texture_coordinates(
+        base.texture, _renumber(local[base.quads[of_teeth]], tooth.used), base.texture_quads[of_teeth], tooth.refine
+    )
+
     weights = np.where((mean[used, 2] > 0.9) & (mean[used, 1] < 7.75), 1.0, SIDE_WEIGHT)
-    shape_basis = _refine(refine, shape.principal_components(identities[:, used], weights, SHAPE_MODES))
+    shape_modes = shape.principal_components(identities[:, used], weights, SHAPE_MODES)
+    shape_basis = _refine(refine, shape_modes)
+    deviations = identities - mean
+    tooth_shape = teeth.follow(deviations[:, used], shape_modes, weights, deviations[:, tooth.used])
     movements, names = expression.read_units(data, len(base.vertices), keep)
-    movements = movements[:, used]
     expressions = expression.sample_expressions(movements, names, random)
-    expression_basis = _refine(refine, expression.expression_modes(expressions, weights, EXPRESSION_MODES))
+    movements = movements[:, used]
+    expression_modes = expression.expression_modes(expressions[:, used], weights, EXPRESSION_MODES)
+    expression_basis = _refine(refine, expression_modes)
+    tooth_expression = teeth.follow(expressions[:, used], expression_modes, weights, expressions[:, tooth.used])
     surface = Surface(
         vertices=vertices,
         triangles=triangles,
@@ -97,6 +108,20 @@ def build() -> Built:
 
     frontal = _frontal(vertices, landmarks, mouth)
     attached = _attach(landmarks, vertices, triangles, ~eyes)
+    movements = _refine(refine, np.moveaxis(movements, 0, -1))[frontal] * MILLIMETRES
+    codes, explained = units.fit_units(movements, expression_basis[frontal] * MILLIMETRES)
+
+    tooth_vertices = tooth.positions(mean)
+    triangles = np.concatenate([triangles, tooth.triangles + len(vertices)])
+    vertices = np.concatenate([vertices, tooth_vertices])
+    shape_basis = np.concatenate([shape_basis, _refine(tooth.refine, tooth_shape)])
+    expression_basis = np.concatenate([expression_basis, _refine(tooth.refine, tooth_expression)])
+    mean_reflectance = np.concatenate([mean_reflectance, teeth.reflectance(tooth_vertices)])
+    still = np.zeros((len(tooth_vertices), *reflectance_basis.shape[1:]))
+    reflectance_basis = np.concatenate([reflectance_basis, still])
+    frontal = np.concatenate([frontal, np.zeros(len(tooth_vertices), dtype=bool)])
+    uv = np.concatenate([uv, tooth_uv])
+
     # The middle of the face features, a decimetre behind the front: what the camera looks at and the head turns about.
     vertices = (vertices - _centre(landmarks)) * MILLIMETRES
     shape_basis, expression_basis = shape_basis * MILLIMETRES, expression_basis * MILLIMETRES
@@ -111,8 +136,6 @@ def build() -> Built:
     def tensor(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
 
-    movements = _refine(refine, np.moveaxis(movements, 0, -1))[frontal] * MILLIMETRES
-    codes, explained = units.fit_units(movements, expression_basis[frontal])
     model = MorphableModel(
         mean_shape=tensor(vertices),
         shape_basis=tensor(shape_basis),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mofa3d.models.makehuman.build import Built
 
 T = TypeVar("T")
-BUILDER_VERSION = 7  # raise it with every change that alters the numbers
+BUILDER_VERSION = 8  # raise it with every change that alters the numbers
 
 
 def cache_directory() -> Path:

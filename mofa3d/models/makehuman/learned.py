@@ -30,6 +30,8 @@ def save_reflectance(model: MorphableModel, path: Path) -> None:
 def with_learned_reflectance(model: MorphableModel, path: Path = PATH) -> MorphableModel:
     """The same geometry with the reflectance of a file that `save_reflectance` wrote.
 
+    Vertices beyond those of the file, as the teeth are, keep their own.
+
     Raises:
         ValueError: the file is missing, damaged, or belongs to another mesh.
     """
@@ -39,14 +41,18 @@ def with_learned_reflectance(model: MorphableModel, path: Path = PATH) -> Morpha
             mesh = json.loads((file.metadata() or {})["mofa3d"])["mesh"]
     except Exception as error:  # safetensors, JSON and missing keys all mean the same: not such a file
         raise ValueError(f"{path} holds no reflectance ({error}); install mofa3d again") from error
-    if mesh != mesh_hash(model):
+    known = len(mean)
+    if known > len(model.mean_shape) or mesh != mesh_hash(model, known):
         raise ValueError(
             f"the reflectance in {path} was learned on another mesh than this one of {len(model.mean_shape)} vertices; "
             'learn it again with experiments/learn_reflectance.py, or use reflectance="pigment"'
         )
-    return model.with_reflectance(mean.to(torch.float32), basis.to(torch.float32))
+    mean = torch.cat([mean.to(torch.float32), model.mean_reflectance[known:]])
+    basis = torch.cat([basis.to(torch.float32), model.reflectance_basis[known:]])
+    return model.with_reflectance(mean, basis)
 
 
-def mesh_hash(model: MorphableModel) -> str:
-    """Of the triangles, whose vertices keep their meaning as long as it stays the same."""
-    return hashlib.sha256(model.faces.cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
+def mesh_hash(model: MorphableModel, count: int | None = None) -> str:
+    """Of the triangles between the first `count` vertices, which keep their meaning as long as it stays the same."""
+    faces = model.faces if count is None else model.faces[(model.faces < count).all(dim=1)]
+    return hashlib.sha256(faces.cpu().contiguous().numpy().tobytes()).hexdigest()[:16]
