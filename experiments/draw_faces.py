@@ -33,7 +33,7 @@ class Config:
     """Picture to write."""
     size: int = 320
     """Height of one of its parts, pixels."""
-    refine: bool = False
+    refine: bool = True
     """Fit the face to the photograph, with dlib's landmarks where that is installed."""
 
 

@@ -1,6 +1,7 @@
 """The energy of a fit to one photograph, and its Gauss-Newton normal equations.
 
-    E(x) = w_photo · mean ‖c_i - I(u_i)‖₂ + w_land · Eq. 9 + w_reg · Eq. 10 + w_white · coloured light
+    E(x) = w_photo · mean ‖c_i - I(u_i)‖₂ + w_land · Eq. 9 + w_lips · lip closure + w_reg · Eq. 10 + w_white · coloured
+           light
 
 The mean is over the sampled vertices that are visible, as in Garrido et al. 2016, where Eq. 8 of Tewari et al. 2017
 divides by a constant: so a face gains nothing by turning vertices away. The ℓ2,1 norm is minimised by iteratively
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.jacobian import SampledFace, Samples, landmark_rows, photometric_rows, sample, vertex_derivatives
-from mofa3d.losses import LANDMARKS_46, WEIGHT_EXPRESSION, WEIGHT_REFLECTANCE
+from mofa3d.losses import LANDMARKS_46, LIP_PAIRS, WEIGHT_EXPRESSION, WEIGHT_REFLECTANCE
 from mofa3d.objective import LossWeights
 from mofa3d.scene import Scene
 from mofa3d.semantic_code import SemanticCode
@@ -74,7 +75,7 @@ class FitEnergy:
         face: the vertices that are compared.
         image: (H, W, 3) RGB in 0 to 1; it may be smaller than the camera's image.
         points: the photograph's landmarks in pixels of the camera, or ``None``.
-        weights: of the terms.
+        weights: of the terms; without that of landmarks, lips are not compared either.
     """
 
     def __init__(
@@ -102,14 +103,31 @@ class FitEnergy:
         error = float(residuals[counted].norm(dim=1).double().sum()) / number if number else WORST
         total = self.weights.photometric * error + float(vector @ self.prior @ vector)
         if self.points is not None:
-            total += self.weights.landmark * float(self._landmark_residuals(scene).double().square().sum())
+            for weight, found in self._point_terms(self._offsets(scene)):
+                total += weight * float(found.double().square().sum())
         return Evaluation(total, vector, scene, samples, residuals, counted)
 
-    def _landmark_residuals(self, scene: Scene) -> Float[Tensor, "46 2"]:
-        """√c (u - s) in units of half the image width (Eq. 9)."""
-        chosen = list(LANDMARKS_46)
-        offset = (scene.landmarks[0, chosen] - self.points.pixels[chosen]) / (scene.camera.image_size / 2)
-        return self.points.confidence[chosen, None].sqrt() * offset
+    def _offsets(self, scene: Scene) -> Float[Tensor, "68 2"]:
+        """u - s in units of half the image width."""
+        return (scene.landmarks[0] - self.points.pixels) / (scene.camera.image_size / 2)
+
+    def _point_terms(self, values: Float[Tensor, "68 *K"]) -> list[tuple[float, Float[Tensor, "P *K"]]]:
+        """Weights of the terms of landmarks, and what of the offsets, or of their derivatives, is squared in each.
+
+        √c (u - s) of the 46 points (Eq. 9), and the difference of that of two lip points; see
+        `mofa3d.losses.lip_closure`.
+        """
+        chosen, (upper, lower) = list(LANDMARKS_46), (list(points) for points in zip(*LIP_PAIRS, strict=True))
+        confidence = self.points.confidence
+        pairs = [
+            (self.weights.landmark, values[chosen], confidence[chosen]),
+            (self.weights.lip_closure, values[upper] - values[lower], confidence[upper] * confidence[lower]),
+        ]
+        return [
+            (weight, certain.sqrt().view(-1, *[1] * (found.ndim - 1)) * found)
+            for weight, found, certain in pairs
+            if weight
+        ]
 
     @torch.no_grad()
     def normal_equations(self, at: Evaluation) -> NormalEquations:
@@ -132,10 +150,12 @@ class FitEnergy:
                 hessian += square(rows)
                 gradient += rows.T @ (factor[:, None] * residual).flatten()
         if self.points is not None:
-            factor = self.points.confidence[list(LANDMARKS_46)].sqrt().repeat_interleave(2)
-            rows = factor[:, None] * landmark_rows(self.face, at.scene) / (at.scene.camera.image_size / 2)
-            hessian += 2 * self.weights.landmark * square(rows)
-            gradient += 2 * self.weights.landmark * (rows.T @ self._landmark_residuals(at.scene).flatten())
+            derivatives = landmark_rows(self.face, at.scene) / (at.scene.camera.image_size / 2)
+            terms = zip(self._point_terms(derivatives), self._point_terms(self._offsets(at.scene)), strict=True)
+            for (weight, rows), (_, residual) in terms:
+                rows = rows.flatten(0, 1)
+                hessian += 2 * weight * square(rows)
+                gradient += 2 * weight * (rows.T @ residual.flatten())
         return NormalEquations(hessian, gradient)
 
 

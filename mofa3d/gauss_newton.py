@@ -65,7 +65,7 @@ class GaussNewtonConfig:
 
     levels: tuple[Level, ...]
     loss: LossWeights = field(
-        default_factory=lambda: LossWeights(regularizer=1e-4, landmark=2.0, coloured_light=1.0)
+        default_factory=lambda: LossWeights(regularizer=1e-4, landmark=2.0, lip_closure=10.0, coloured_light=1.0)
     )
     damping: float = 1e-3
     tolerance: float = 0.0

@@ -20,7 +20,6 @@ from torch import Tensor
 from mofa3d import harmonics, jacobian_kernels, parallel
 from mofa3d.camera import Camera
 from mofa3d.decoder import Decoder
-from mofa3d.losses import LANDMARKS_46
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.rotations import right_jacobians
 from mofa3d.scene import Scene
@@ -48,9 +47,8 @@ class SampledFace:
         self.geometry_basis = torch.cat([part.shape_basis, part.expression_basis], dim=2).contiguous()
         self.reflectance_basis = part.reflectance_basis[self.vertices].contiguous()
         self.ring = Ring.of(part.faces, self.vertices)
-        corners = part.faces[part.landmark_faces[list(LANDMARKS_46)]]
-        weights = part.landmark_weights[list(LANDMARKS_46)]
-        self.landmark_basis = torch.einsum("lk,lkcd->lcd", weights, self.geometry_basis[corners])
+        corners = part.faces[part.landmark_faces]
+        self.landmark_basis = torch.einsum("lk,lkcd->lcd", part.landmark_weights, self.geometry_basis[corners])
 
 
 class Ring(NamedTuple):
@@ -213,9 +211,9 @@ def photometric_rows(
     return rows
 
 
-def landmark_rows(face: SampledFace, scene: Scene) -> Float[Tensor, "92 D"]:
-    """The Jacobian of the pixels of the 46 landmarks (x, y of one after the other) of a batch of one code."""
-    points = face.decode.model.landmarks(scene.positions)[0, list(LANDMARKS_46)]
+def landmark_rows(face: SampledFace, scene: Scene) -> Float[Tensor, "68 2 D"]:
+    """The Jacobian of the pixels (x, y) of the 68 landmarks of a batch of one code."""
+    points = face.decode.model.landmarks(scene.positions)[0]
     to_camera = axis_angle_to_matrix(scene.rotation)[0].T
     projection = scene.camera.projection_jacobian(points)
     turned = torch.linalg.cross(projection, points[:, None].expand(-1, 2, -1))
@@ -225,7 +223,7 @@ def landmark_rows(face: SampledFace, scene: Scene) -> Float[Tensor, "92 D"]:
     rows[..., : sizes.shape + sizes.expression] = projection @ to_camera @ face.landmark_basis
     rows[..., where["rotation"]] = turned @ right_jacobian(scene.rotation[0])
     rows[..., where["translation"]] = -projection @ to_camera
-    return rows.flatten(0, 1)
+    return rows
 
 
 def right_jacobian(rotation: Float[Tensor, "3"]) -> Float[Tensor, "3 3"]:

@@ -15,7 +15,7 @@ from mofa3d.objective import LossWeights
 from renderers import make_renderer
 
 CAMERA = Camera(64)
-WEIGHTS = LossWeights(photometric=1.5, regularizer=0.02, landmark=2.0, coloured_light=0.7)
+WEIGHTS = LossWeights(photometric=1.5, regularizer=0.02, landmark=2.0, lip_closure=3.0, coloured_light=0.7)
 
 
 def make_image(size: int = 64) -> torch.Tensor:
@@ -47,6 +47,7 @@ def plain_energy(vector: torch.Tensor, image: torch.Tensor, points: Points, weig
     return (
         weights.photometric * metrics.photometric_error(rendering, image.permute(2, 0, 1)[None])
         + weights.landmark * losses.landmark(scene.landmarks, points.pixels[None], points.confidence[None], 64)
+        + weights.lip_closure * losses.lip_closure(scene.landmarks, points.pixels[None], points.confidence[None], 64)
         + weights.regularizer * losses.regularizer(code)
         + weights.coloured_light * losses.coloured_light(code)
     )[0]
@@ -79,16 +80,17 @@ def test_hessian_is_the_reweighted_square_of_autograds_jacobian(face, vector):
     def residuals(v: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         scene = plain(SemanticCode.from_vector(v[None], face.decode.model.sizes))
         shown = losses.sample(image.permute(2, 0, 1)[None], scene.pixels)[0].T
-        chosen = list(losses.LANDMARKS_46)
-        return (scene.colors[0] - shown)[face.vertices][at.counted], scene.landmarks[0, chosen] / 32
+        return (scene.colors[0] - shown)[face.vertices][at.counted], scene.landmarks[0] / 32
 
     colours, places = torch.autograd.functional.jacobian(residuals, vector)
     distance = at.residuals[at.counted].norm(dim=1)
     weight = WEIGHTS.photometric / len(distance) / distance
-    confidence = points.confidence[list(losses.LANDMARKS_46)]
+    chosen, (upper, lower) = list(losses.LANDMARKS_46), (list(p) for p in zip(*losses.LIP_PAIRS, strict=True))
+    certain, lips = points.confidence, places[upper] - places[lower]
     expected = (
         torch.einsum("v,vci,vcj->ij", weight, colours, colours)
-        + 2 * WEIGHTS.landmark * torch.einsum("v,vci,vcj->ij", confidence, places, places)
+        + 2 * WEIGHTS.landmark * torch.einsum("v,vci,vcj->ij", certain[chosen], places[chosen], places[chosen])
+        + 2 * WEIGHTS.lip_closure * torch.einsum("v,vci,vcj->ij", certain[upper] * certain[lower], lips, lips)
         + 2 * prior_matrix(face.decode.model.sizes, WEIGHTS)
     )
     torch.testing.assert_close(energy.normal_equations(at).hessian, expected, atol=1e-6, rtol=1e-6)

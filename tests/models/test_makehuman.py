@@ -9,14 +9,16 @@ import time
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file as read_safetensors
 
 from conftest import make_tiny_model
 from mofa3d import load_model
 from mofa3d.camera import Camera
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.decoder import Decoder
+from mofa3d.expression_units import expression_units
 from mofa3d.losses import LANDMARKS_46
-from mofa3d.models.makehuman import cache, source
+from mofa3d.models.makehuman import cache, learned, source
 from mofa3d.models.makehuman.build import Built
 from mofa3d.models.makehuman.cache import load_units
 from mofa3d.models.makehuman.units import make_units
@@ -111,6 +113,37 @@ class TestMeanFace:
         lips, bridge = mean[corners[[51, 57]]].mean(dim=(0, 1)), mean[corners[[27, 28]]].mean(dim=(0, 1))
         assert float(bridge[0]) > float(bridge[1]) > float(bridge[2])
         assert float(lips[0] / lips[1]) > float(bridge[0] / bridge[1])
+
+
+class TestTeeth:
+    @pytest.fixture
+    def teeth(self, default_model) -> torch.Tensor:
+        """They come last: whatever has no learned reflectance."""
+        first = len(read_safetensors(learned.PATH)["mean_reflectance"])
+        return torch.arange(first, len(default_model.mean_shape))
+
+    def test_stand_in_the_mouth_and_do_not_count(self, default_model, teeth, landmarks):
+        assert 100 < len(teeth) < 1000
+        assert not default_model.frontal[teeth].any()
+        places = default_model.mean_shape[teeth]
+        assert float(places[:, 2].max()) < float(landmarks[[62, 66], 2].min()) - 5
+        assert float(places[:, 0].abs().max()) < 40
+        assert float(places[:, 1].min()) > float(landmarks[8, 1])
+        assert float(places[:, 1].max()) < float(landmarks[33, 1]) + 5
+
+    def test_lower_ones_move_with_the_jaw_and_upper_ones_stay(self, default_model, teeth):
+        opened = expression_units(default_model)["jawOpen"]
+        down = -(default_model.expression_basis[teeth, 1] @ opened)
+        upper = down < down.median()
+        assert float(down[upper].abs().max()) < 2.5
+        chin = default_model.landmarks(default_model.expression_basis[:, 1].T[..., None].expand(-1, -1, 3))[:, 8, 0]
+        assert float(down[~upper].max()) > 0.5 * -float(chin @ opened) > 3
+
+    def test_are_light(self, default_model, teeth):
+        colours = default_model.mean_reflectance[teeth]
+        assert float(colours.amax(dim=1).max()) > 0.75
+        assert (colours.diff(dim=1) < 0).all()  # ivory
+        assert (default_model.reflectance_basis[teeth] == 0).all()
 
 
 class TestLandmarks:
