@@ -30,7 +30,7 @@ def save_reflectance(model: MorphableModel, path: Path) -> None:
 def with_learned_reflectance(model: MorphableModel, path: Path = PATH) -> MorphableModel:
     """The same geometry with the reflectance of a file that `save_reflectance` wrote.
 
-    Vertices beyond those of the file, as the teeth are, keep their own.
+    Vertices beyond those of the file, as the teeth are, keep their mean, and do not vary.
 
     Raises:
         ValueError: the file is missing, damaged, or belongs to another mesh.
@@ -48,8 +48,8 @@ def with_learned_reflectance(model: MorphableModel, path: Path = PATH) -> Morpha
             'learn it again with experiments/learn_reflectance.py, or use reflectance="pigment"'
         )
     mean = torch.cat([mean.to(torch.float32), model.mean_reflectance[known:]])
-    basis = torch.cat([basis.to(torch.float32), model.reflectance_basis[known:]])
-    return model.with_reflectance(mean, basis)
+    still = torch.zeros(len(mean) - known, *basis.shape[1:])
+    return model.with_reflectance(mean, torch.cat([basis.to(torch.float32), still]))
 
 
 def mesh_hash(model: MorphableModel, count: int | None = None) -> str:
