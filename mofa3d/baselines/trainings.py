@@ -48,8 +48,8 @@ class Budget:
     """Photographs of each held-out person that are verified, where no --lfw is given."""
 
 
-# Of the 45 minutes, preparing 24,000 photographs takes 14, and trainings 18.5; starting programs, their reports, fits and
-# verification take the rest.
+# Of the 45 minutes, preparing 24,000 photographs takes 14, and trainings 18.5; starting programs, their reports, fits
+# and verification take the rest.
 QUICK = Budget(3.0, 3.0, 1.25, 2.5, 0.5, 1.0, 1.0, people=12, photographs=30, report_images=160, verified=3)
 LONG = Budget(40.0, 40.0, 10.0, 20.0, 15.0, 15.0, 15.0, people=200, photographs=200, report_images=0, verified=10)
 
