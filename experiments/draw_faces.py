@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -16,7 +16,7 @@ from tyro.conf import Positional
 
 import mofa3d
 from mofa3d import Decoder, SemanticCode, editing, export, program
-from mofa3d.edited_photo import composite
+from mofa3d.edited_photo import Window, composite
 from mofa3d.expression_units import expression_units
 from mofa3d.lighting import directional_light
 from renderers import make_renderer
@@ -39,15 +39,15 @@ class Config:
 
 def main(config: Config) -> None:
     face = mofa3d.reconstruct(config.photo, refine=config.refine)
-    model, render = face.writer.model, make_renderer("cpu")
+    model, render, sharp = face.writer.model, make_renderer("cpu"), make_renderer("cpu", antialias=False)
     units = expression_units(model)
 
     def edited(code: SemanticCode) -> UInt8[np.ndarray, "H W 3"]:
         found = face.reconstruction
         scene = Decoder(model, found.scene.camera)(code)
-        return composite(face.photo, found, scene, model, render, make_renderer("cpu", antialias=False))
+        return composite(face.photo, found, scene, model, render, sharp)
 
-    turned = export.turntable(model, replace(face.code), render, config.size, frames=8)
+    turned = export.turntable(model, face.code, render, config.size, frames=8)
     views = [turned[frame][:, side : side + config.size] for frame, side in ((1, 0), (2, 0), (3, config.size))]
     smile = editing.add_expression(face.code, units, {"smile": 0.7})
     photos = (face.photo, face.overlay(), edited(smile), edited(editing.relight(face.code, directional_light(LAMP))))
@@ -61,12 +61,8 @@ def around_face(face: mofa3d.Face, photo: UInt8[np.ndarray, "H W 3"], size: int)
     """The part of a photograph around a face, as a square of `size` pixels."""
     t = face.reconstruction.transform
     side = face.reconstruction.scene.camera.image_size / t.scale
-    part = (1 + 2 * AROUND) * side
-    left, top = t.left - AROUND * side, t.top - AROUND * side
-    corners = np.array([[left, top], [left + part, top], [left, top + part]], dtype=np.float32)
-    places = np.array([[0, 0], [size, 0], [0, size]], dtype=np.float32)
-    to_square = cv2.getAffineTransform(corners, places)
-    return cv2.warpAffine(photo, to_square, (size, size), flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
+    window = Window(round(t.left - AROUND * side), round(t.top - AROUND * side), round((1 + 2 * AROUND) * side))
+    return cv2.resize(window.cut(photo), (size, size), interpolation=cv2.INTER_AREA)
 
 
 if __name__ == "__main__":

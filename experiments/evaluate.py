@@ -42,13 +42,12 @@ from mofa3d.environment import commit, machine
 from mofa3d.evaluation import average_face, evaluate, under_occluders
 from mofa3d.evaluation_groups import people_groups, photo_groups
 from mofa3d.evaluation_report import MEASURES, SCAN_MEASURES, Evaluation, Row, Section, rows_of
+from mofa3d.flag import Flag
 from mofa3d.gauss_newton import garrido, thies
 from mofa3d.models.makehuman.cache import cache_directory
 from mofa3d.scans.layout import find_scans
 from mofa3d.scans.scan import Unit
 from renderers import make_renderer
-
-Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
 AVERAGE = "all, average face instead of the encoder"
 ERRORS = """\

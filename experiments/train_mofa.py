@@ -14,10 +14,9 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-import tyro
 
 from mofa3d import Camera, Decoder, program
 from mofa3d.checkpoints import Description, claim_folder, start_from
@@ -31,6 +30,7 @@ from mofa3d.encoders import Encoder, OutputScales
 from mofa3d.environment import check_device, commit
 from mofa3d.evaluation import average_face, evaluate
 from mofa3d.evaluation_groups import photo_groups
+from mofa3d.flag import Flag
 from mofa3d.fused_vertex_loss import FusedVertexLoss
 from mofa3d.memory import keep_freed_memory
 from mofa3d.models.makehuman.cache import cache_directory
@@ -62,7 +62,6 @@ QUICK_LANDMARKS = replace(
 )
 
 
-Flag = Annotated[bool, tyro.conf.FlagCreatePairsOff]
 
 
 @dataclass(frozen=True)

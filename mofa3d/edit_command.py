@@ -10,8 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import Positional, arg
 
+from mofa3d.flag import Flag
 from mofa3d.weights import SHIPPED
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 PICTURE = "edited.png"
 
 Other = Annotated[Path | None, arg(metavar="OTHER")]
-Flag = Annotated[bool, FlagCreatePairsOff]
 
 
 @dataclass(frozen=True)

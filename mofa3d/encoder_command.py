@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import Positional, arg
 
+from mofa3d.flag import Flag
 from mofa3d.weights import SHIPPED
 
 KINDS = (".onnx", ".safetensors")
@@ -21,7 +22,7 @@ class ExportEncoder:
     """Folder of a training run, or its checkpoint.pt; else the encoder that comes with the package."""
     out: Annotated[Path, arg(metavar="FILE")] = Path("encoder.onnx")
     """File to write: .onnx, or .safetensors."""
-    force: Annotated[bool, FlagCreatePairsOff] = False
+    force: Flag = False
     """Replace a file that is there already."""
 
     def __call__(self) -> str:

@@ -6,12 +6,21 @@ import numpy as np
 import scipy.sparse as sparse
 import scipy.sparse.linalg
 from jaxtyping import Bool, Float, Int
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 
 def mirror_vertices(vertices: Float[np.ndarray, "N 3"]) -> Int[np.ndarray, "N"]:
     """For each vertex the nearest one to its mirror image in the plane x = 0."""
     return cKDTree(vertices).query(vertices * [-1, 1, 1])[1]
+
+
+def connected_to(chosen: Bool[np.ndarray, "N"], faces: Int[np.ndarray, "F 3"]) -> Bool[np.ndarray, "N"]:
+    """Which vertices belong to a connected part of a mesh that has a chosen one."""
+    sides = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
+    graph = sparse.coo_matrix((np.ones(len(sides)), sides.T), shape=(len(chosen), len(chosen)))
+    _, part = connected_components(graph, directed=False)
+    return np.isin(part, part[chosen])
 
 
 def extend(

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, OmitSubcommandPrefixes, Positional, arg, subcommand
+from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, arg, subcommand
 
+from mofa3d.flag import Flag
 from mofa3d.preview import PreviewConfig
 
 if TYPE_CHECKING:
@@ -22,7 +23,6 @@ SUFFIX = ".safetensors"
 
 Source = Annotated[Positional[str], arg(metavar="NAME_OR_PATH")]
 SourceFile = Annotated[Path | None, arg(metavar="FILE")]
-Flag = Annotated[bool, FlagCreatePairsOff]
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import Positional, arg
 
+from mofa3d.flag import Flag
 from mofa3d.output_options import OutputOptions
 from mofa3d.weights import SHIPPED
-
-Flag = Annotated[bool, FlagCreatePairsOff]
 
 
 @dataclass(frozen=True)

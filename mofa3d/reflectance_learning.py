@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mofa3d.delighting import ReflectanceSamples
-from mofa3d.mesh_fields import extend
+from mofa3d.mesh_fields import connected_to, extend
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.robust_pca import Components
 
@@ -40,7 +40,8 @@ def with_components(model: MorphableModel, components: Components) -> MorphableM
     """The model with the reflectance of components of its frontal vertices.
 
     Beyond the frontal region every column continues smoothly and fades to that of plain skin, the vertices which the
-    components explain best; the inside of the mouth keeps its colour.
+    components explain best. The inside of the mouth keeps its colour, and so do parts of the mesh that have no frontal
+    vertex, as the teeth.
 
     Args:
         components: of the model's frontal vertices in their order, three channels.
@@ -55,7 +56,8 @@ def with_components(model: MorphableModel, components: Components) -> MorphableM
     whole = torch.from_numpy(everywhere).float().view(len(frontal), *skin.shape)
     mean, basis = whole[..., 0].contiguous(), whole[..., 1:].contiguous()
     dark = ~model.frontal & (model.mean_reflectance.amax(dim=1) < DARK)
-    mean[dark], basis[dark] = model.mean_reflectance[dark], 0.0
+    kept = dark | ~torch.from_numpy(connected_to(frontal, faces))
+    mean[kept], basis[kept] = model.mean_reflectance[kept], 0.0
     return model.with_reflectance(mean.clamp(0, 1), basis)
 
 

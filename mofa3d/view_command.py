@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import FlagCreatePairsOff, arg
+from tyro.conf import arg
 
+from mofa3d.flag import Flag
 from mofa3d.weights import SHIPPED
-
-Flag = Annotated[bool, FlagCreatePairsOff]
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,18 @@ class TestWithComponents:
         assert float(learned.mean_reflectance[model.frontal].min()) > 0.39
 
 
+    def test_teeth_stay_white(self):
+        model = make_tiny_model(24)
+        # A triangle of its own behind the face.
+        alone = (~model.frontal).nonzero().flatten()[:3]
+        faces = model.faces[~torch.isin(model.faces, alone).any(dim=1)]
+        model.faces = torch.cat([faces, alone[None]])
+        model.mean_reflectance[alone] = torch.tensor([0.8, 0.75, 0.7])
+        learned = with_components(model, make_components(int(model.frontal.sum())))
+        torch.testing.assert_close(learned.mean_reflectance[alone], torch.tensor([[0.8, 0.75, 0.7]] * 3))
+        assert not learned.reflectance_basis[alone].any()
+
+
 def test_completed_keeps_what_counts_and_fills_the_rest():
     components = make_components(6)
     predicted = components.mean + (components.codes.sum(dim=1) * 0.1)[:, None, None]

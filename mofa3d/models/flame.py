@@ -28,7 +28,6 @@ METRE = 1000.0  # mm
 SHAPE_MODES = 300  # the first columns of `shapedirs`; the others are expressions
 JAW, JOINTS = 2, 5
 JAW_DEVIATIONS = (0.12, 0.04)  # rad: opening, and sideways
-JAW_MODES = len(JAW_DEVIATIONS)
 
 
 def load(
