@@ -23,6 +23,7 @@ from tyro.conf import Positional
 
 from mofa3d import Decoder, program
 from mofa3d.baselines.comparison import choose, encoder_estimate, fit_estimate, measure
+from mofa3d.baselines.occlusion import OccludedFaces
 from mofa3d.baselines.scan_comparison import (
     FREE,
     KEPT,
@@ -39,7 +40,7 @@ from mofa3d.data.folder import open_corpus
 from mofa3d.data.split import held_out, spread
 from mofa3d.encoders import Encoder
 from mofa3d.environment import commit, machine
-from mofa3d.evaluation import average_face, evaluate, under_occluders
+from mofa3d.evaluation import average_face, evaluate
 from mofa3d.evaluation_groups import people_groups, photo_groups
 from mofa3d.evaluation_report import MEASURES, SCAN_MEASURES, Evaluation, Row, Section, rows_of
 from mofa3d.flag import Flag
@@ -164,7 +165,7 @@ def photo_sections(config: Config, encoder: Encoder, whole: Decoder) -> tuple[li
         chosen = choose(corpus, indices, config.refine_images)
         sections.append(Section("Refined by a fit", REFINED, refined(config, encoder, whole, corpus, chosen), MEASURES))
     if config.occluders:
-        covered = rows_of(find(under_occluders(encoder, config.seed)), groups)
+        covered = rows_of(find(encoder, dataset=OccludedFaces(corpus, config.seed)), groups)
         rows = [replace(row, name=f"{row.name}, occluded") for row in covered if "yaw" not in row.name]
         plain = [row for row in rows_of(errors, groups) if "yaw" not in row.name]
         both = [row for pair in zip(plain, rows, strict=True) for row in pair]

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from mofa3d import metrics
-from mofa3d.data.augment import occlude
+from mofa3d.data.augment import encoder_input
 from mofa3d.data.yaw import estimate_yaw, yaw_of
 from mofa3d.decoder import Decoder
 from mofa3d.morphable_model import MorphableModel
@@ -24,15 +24,6 @@ BATCH = 16
 def average_face(decode: Decoder) -> Encode:
     """The encoder that always says code 0: where every training starts, because the last layer starts at zero."""
     return lambda image: image.new_zeros(len(image), decode.model.sizes.total)
-
-
-def under_occluders(encode: Encode, seed: int) -> Encode:
-    """The encoder looking at photographs with one blob of one colour on each (see `mofa3d.data.augment.occlude`).
-
-    The blobs follow from the seed and the order of the photographs.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    return lambda image: encode(torch.stack([occlude(photo, generator) for photo in image]))
 
 
 @torch.no_grad()
@@ -50,7 +41,7 @@ def evaluate(
     parts: list[dict[str, Tensor]] = []
     for batch in _batches(dataset, indices):
         batch = {name: value.to(device) for name, value in batch.items()}
-        code = SemanticCode.from_vector(encode(batch["image"]), decode.model.sizes)
+        code = SemanticCode.from_vector(encode(encoder_input(batch)), decode.model.sizes)
         parts.append(code_errors(code, decode, render, batch))
     return {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else ())}
 

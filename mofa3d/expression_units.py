@@ -119,7 +119,7 @@ def _makehuman_units(model: MorphableModel) -> dict[str, Float[Tensor, "E"]] | N
     from mofa3d.models.makehuman.cache import load_units
 
     units = load_units()
-    landmarks = model.landmarks(model.expression_basis.permute(2, 0, 1)).permute(1, 2, 0).cpu()
+    landmarks = model.at_landmarks(model.expression_basis).cpu()
     if landmarks.shape != units.landmarks.shape or not torch.allclose(landmarks, units.landmarks, rtol=0, atol=SAME):
         return None
     return dict(zip(units.names, units.codes.to(model.mean_shape), strict=True))

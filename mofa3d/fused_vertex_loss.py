@@ -74,8 +74,8 @@ class FusedVertexLoss:
         area = FACE_FRACTION * camera.image_size**2
         self.weight = 1 / area if area_weights else 1 / max(self.tables.frontal_count, 1)
         geometry = torch.cat([model.shape_basis, model.expression_basis], dim=2)
-        self.landmark_mean = model.landmarks(model.mean_shape[None])[0].flatten()
-        self.landmark_basis = model.landmarks(geometry.flatten(1)[None])[0].reshape(3 * 68, -1)
+        self.landmark_mean = model.at_landmarks(model.mean_shape).flatten()
+        self.landmark_basis = model.at_landmarks(geometry).flatten(0, 1)
 
     def __call__(
         self, code: SemanticCode, image: Float[Tensor, "B 3 H W"], background_cost: float = 0.0

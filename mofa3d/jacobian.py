@@ -47,8 +47,7 @@ class SampledFace:
         self.geometry_basis = torch.cat([part.shape_basis, part.expression_basis], dim=2).contiguous()
         self.reflectance_basis = part.reflectance_basis[self.vertices].contiguous()
         self.ring = Ring.of(part.faces, self.vertices)
-        corners = part.faces[part.landmark_faces]
-        self.landmark_basis = torch.einsum("lk,lkcd->lcd", part.landmark_weights, self.geometry_basis[corners])
+        self.landmark_basis = part.at_landmarks(self.geometry_basis)
 
 
 class Ring(NamedTuple):

@@ -110,6 +110,11 @@ class MorphableModel(nn.Module):
         corners = vertices[:, self.faces[self.landmark_faces]]
         return (corners * self.landmark_weights[..., None]).sum(dim=2)
 
+    def at_landmarks(self, values: Float[Tensor, "N *D"]) -> Float[Tensor, "68 *D"]:
+        """What any values of the vertices, as a basis, are at the 68 iBUG points, in the values' type."""
+        weights = self.landmark_weights.to(values.dtype)
+        return torch.einsum("lk,lk...->l...", weights, values[self.faces[self.landmark_faces]])
+
     def restrict(self, keep: Bool[Tensor, "N"]) -> MorphableModel:
         """The part of the model on the kept vertices, their one-ring and the landmarks' triangles.
 

@@ -81,12 +81,8 @@ def _with_shape(codes: SemanticCode, shape: Tensor, model: MorphableModel, camer
 
 def _landmark_model(model: MorphableModel) -> tuple[Tensor, Tensor, Tensor]:
     """Mean (68, 3) and bases (68, 3, ·) of the landmarks alone."""
-    corners = model.faces[model.landmark_faces]
-    values = (model.mean_shape[..., None], model.shape_basis, model.expression_basis)
-    mean, *bases = (
-        torch.einsum("lk,lkcd->lcd", model.landmark_weights.double(), value[corners].double()) for value in values
-    )
-    return mean[..., 0], *bases
+    values = (model.mean_shape, model.shape_basis, model.expression_basis)
+    return tuple(model.at_landmarks(value.double()) for value in values)
 
 
 def _combine(basis: Float[Tensor, "P 3 D"], code: Float[Tensor, "B D"]) -> Float[Tensor, "B P 3"]:

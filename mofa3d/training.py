@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from mofa3d.data.augment import encoder_input
 from mofa3d.decoder import Decoder
 from mofa3d.encoder_file import SUFFIX, read_encoder
 from mofa3d.encoders import Encoder
@@ -165,7 +166,7 @@ def train(
 
     def step(batch: Batch, iteration: int) -> Step:
         with torch.autocast(batch["image"].device.type, torch.bfloat16, enabled=config.bfloat16):
-            vector = encoder(batch.get("input", batch["image"]))  # see `mofa3d.data.augment`
+            vector = encoder(encoder_input(batch))
         code = SemanticCode.from_vector(vector, decode.model.sizes)
         if iteration < config.freeze_geometry:
             code = without_geometry(code)

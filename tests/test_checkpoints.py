@@ -11,7 +11,7 @@ import torch
 
 from conftest import make_tiny_model
 from mofa3d import training
-from mofa3d.checkpoints import CHECKPOINT_NAME, Description, open_run
+from mofa3d.checkpoints import CHECKPOINT_NAME, Description, open_run, start_from
 from mofa3d.encoders import Encoder, OutputScales
 from mofa3d.morphable_model import MorphableModel, save_model
 from mofa3d.training import Progress, TrainingConfig, make_optimizer, save_checkpoint
@@ -136,3 +136,22 @@ class TestOpenRun:
         save_run(tmp_path, replace(about, fingerprint="0123456789abcdef"), tiny_model)
         with pytest.raises(ValueError, match="trained for another version of the face model"):
             open_run(tmp_path)
+
+
+class TestStartFrom:
+    def test_weights_are_those_of_the_other_training_even_on_another_model(self, about, tiny_model, tmp_path):
+        trained = save_run(tmp_path / "first", about, tiny_model)
+        encoder = about.make_encoder(tiny_model)
+        assert not encoder.head.weight.any()
+        start_from(encoder, replace(about, fingerprint="another"), tmp_path / "first")
+        for name, value in trained.state_dict().items():
+            assert torch.equal(encoder.state_dict()[name], value), name
+
+    @pytest.mark.parametrize(
+        "changes", [{"input_size": 48}, {"scales": OutputScales(rotation=0.1)}, {"image_size": 64}]
+    )
+    def test_another_network_or_code_is_refused(self, about, tiny_model, tmp_path, changes):
+        save_run(tmp_path / "first", about, tiny_model)
+        [name] = changes
+        with pytest.raises(ValueError, match=rf"was trained with {name} .*; begin with the settings"):
+            start_from(about.make_encoder(tiny_model), replace(about, **changes), tmp_path / "first")

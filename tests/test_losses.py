@@ -138,3 +138,30 @@ def test_coloured_light_is_the_square_distance_from_grey():
     light[1, 8] = torch.tensor([0.0, 0.1, -0.1])
     values = losses.coloured_light(code.replace(illumination=light))
     torch.testing.assert_close(values, torch.tensor([0.06, 0.02], dtype=torch.float64))
+
+
+class TestLipClosure:
+    def closure(self, projected, detected=None, confidence=None) -> float:
+        detected = torch.zeros(1, 68, 2) if detected is None else detected
+        confidence = torch.ones(1, 68) if confidence is None else confidence
+        return float(losses.lip_closure(projected, detected, confidence, 240))
+
+    def test_opening_in_half_image_widths(self):
+        projected = torch.zeros(1, 68, 2)
+        projected[0, 66] = torch.tensor([0.0, 12.0])  # 12 px open, of 120
+        assert self.closure(projected) == pytest.approx(0.01)
+        projected[0, 67] = torch.tensor([6.0, 0.0])
+        assert self.closure(projected) == pytest.approx(0.01 + 0.0025)
+
+    def test_where_the_mouth_is_does_not_matter(self):
+        generator = torch.Generator().manual_seed(0)
+        points = 240 * torch.rand(1, 68, 2, generator=generator)
+        assert self.closure(points + torch.tensor([5.0, -9.0]), points) == pytest.approx(0, abs=1e-10)
+
+    def test_both_points_of_a_pair_must_be_trusted(self):
+        projected, confidence = torch.zeros(1, 68, 2), torch.ones(1, 68)
+        projected[0, 62, 1] = 60.0
+        confidence[0, 62], confidence[0, 66] = 0.5, 0.8
+        assert self.closure(projected, confidence=confidence) == pytest.approx(0.25 * 0.4)
+        confidence[0, 66] = 0.0
+        assert self.closure(projected, confidence=confidence) == 0

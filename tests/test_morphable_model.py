@@ -86,6 +86,15 @@ def test_faces_out_of_range_are_refused(tiny_model, index):
         MorphableModel(**arguments)
 
 
+def test_values_at_landmarks(tiny_model):
+    found = tiny_model.at_landmarks(tiny_model.mean_shape)
+    torch.testing.assert_close(found, tiny_model.landmarks(tiny_model.mean_shape[None])[0])
+    basis = tiny_model.at_landmarks(tiny_model.shape_basis.double())
+    assert (basis.shape, basis.dtype) == ((68, 3, tiny_model.sizes.shape), torch.float64)
+    moved = tiny_model.landmarks((tiny_model.mean_shape + tiny_model.shape_basis[..., 1])[None])[0]
+    torch.testing.assert_close(basis[..., 1].float(), moved - found, atol=1e-4, rtol=0)
+
+
 def test_fingerprint_depends_on_every_number_but_not_on_the_name(tiny_model):
     assert tiny_model.fingerprint() == make_tiny_model().fingerprint()
     renamed = MorphableModel(**{**parts(tiny_model), "name": "other"})

@@ -159,6 +159,23 @@ class TestTrain:
         for ours, theirs in zip(encoders[1].parameters(), encoders[0].parameters(), strict=True):
             torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=0)
 
+    def test_the_encoder_sees_the_input_and_losses_the_image(self, decode, tmp_path):
+        batch, encoder, seen = make_batch(decode), make_encoder(), []
+        encoder.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+
+        def batches(_):
+            while True:
+                yield {**batch, "input": 1 - batch["image"]}
+
+        out = tmp_path / "out"
+        out.mkdir()
+        training.train(encoder, decode, VertexRenderer(), batches, config(iterations=1), out, {})
+        assert torch.equal(seen[0], 1 - batch["image"])
+        [line] = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        scene = decode(SemanticCode.zeros(4, SIZES))
+        expected = losses.photometric(VertexRenderer()(scene), batch["image"]).mean()
+        assert line["photometric"] == pytest.approx(float(expected), rel=1e-5)
+
     def test_bfloat16_leaves_weights_and_codes_in_float32(self, decode, tmp_path):
         encoder, _ = run(decode, tmp_path / "a", iterations=3, bfloat16=True)
         other, _ = run(decode, tmp_path / "b", iterations=3)

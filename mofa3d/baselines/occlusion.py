@@ -8,7 +8,7 @@ from torch.utils.data import Dataset
 
 from mofa3d.baselines.comparison import Estimate, Measured, measure
 from mofa3d.baselines.tables import Row, row_of
-from mofa3d.data.augment import occlude
+from mofa3d.data.augment import encoder_input, occlude
 from mofa3d.decoder import Decoder
 from mofa3d.scene import Renderer
 
@@ -29,7 +29,7 @@ class OccludedFaces(Dataset):
 
 def looking_at_occluders(estimate: Estimate) -> Estimate:
     """The same system, which sees the occluded ``input``."""
-    return lambda batch: estimate({**batch, "image": batch["input"]})
+    return lambda batch: estimate({**batch, "image": encoder_input(batch)})
 
 
 def compare_occluded(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from mofa3d import markdown
 from mofa3d.baselines.pixel_evaluation import PixelView, Predict, average_image, draw_pixels, evaluate_pixels
 from mofa3d.baselines.recipe import Faces
 from mofa3d.data.split import spread
@@ -49,14 +50,13 @@ class PixelReport:
     systems: dict[str, dict[str, Tensor]]
 
     def table(self) -> str:
-        rows = [["held-out images", "number", "", *(label for label, _ in COLUMNS.values())]]
-        rows.append(["---"] * len(rows[0]))
+        rows = []
         means = {system: group_means(errors, self.groups) for system, errors in self.systems.items()}
         for group in self.groups:
             for system, values in means.items():
                 cells = [format(values[group][name], form) for name, (_, form) in COLUMNS.items()]
                 rows.append([group, str(values[group]["images"]), system, *cells])
-        return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+        return markdown.table(["held-out images", "number", "", *(label for label, _ in COLUMNS.values())], rows)
 
     def write(self, out: Path) -> Path:
         """Write ``report.md`` and ``report.json`` into a folder that holds ``curves.png`` and ``faces.png``."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mofa3d import report
+from mofa3d import markdown, report
 from mofa3d.baselines import pixel_report
 from mofa3d.evaluation import group_correlations, group_means
 from mofa3d.report import number, without_nan
@@ -89,12 +89,11 @@ class Table:
 
     def markdown(self) -> str:
         """The table; systems without values have dashes, and their reasons come below it."""
-        lines = [["system", "images", *(label for label, _ in self.columns.values())]]
-        lines.append(["---"] * len(lines[0]))
+        lines = []
         for row in self.rows:
             cells = [number(row.values.get(name, float("nan")), form) for name, (_, form) in self.columns.items()]
             lines.append([row.system, "–" if row.reason else str(row.images), *cells])
-        table = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        table = markdown.table(["system", "images", *(label for label, _ in self.columns.values())], lines)
         reasons = [f"- {row.system}: {' '.join(row.reason.split())}" for row in self.rows if row.reason]
         return "\n\n".join([table, *(["Not measured:\n\n" + "\n".join(reasons)] if reasons else [])])
 

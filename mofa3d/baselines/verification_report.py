@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from mofa3d import markdown
 from mofa3d.baselines.verification import Verification
 
 EXPLANATION = """\
@@ -15,11 +16,11 @@ AUC: area under the ROC over all folds; 0.5 is chance.
 
 def table(results: dict[str, Verification]) -> str:
     """One row for each kind of code, as Markdown."""
-    rows = [["compared", "accuracy (%)", "AUC"], ["---"] * 3]
+    rows = []
     for name, found in results.items():
         accuracy = f"{100 * found.accuracy:.2f} ± {100 * found.standard_error:.2f}"
         rows.append([name, accuracy, f"{found.area:.4f}"])
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return markdown.table(["compared", "accuracy (%)", "AUC"], rows)
 
 
 def write_report(out: Path, facts: dict[str, str], results: dict[str, Verification]) -> Path:

@@ -17,9 +17,9 @@ from mofa3d.baselines.pairs import Pair, check_photos, pair_people
 from mofa3d.data.corpus import Corpus
 from mofa3d.data.crop import IMAGE_SIZE, crop_face
 from mofa3d.data.detect import FaceBox, detect_faces
-from mofa3d.data.dlib_landmarks import detect_landmarks
 from mofa3d.data.photo import read_photo, to_tensor
 from mofa3d.data.split import spread
+from mofa3d.inference import FaceCrop, batch_of
 from mofa3d.semantic_code import SemanticCode
 
 
@@ -57,13 +57,9 @@ class LfwFaces(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         photo, box = read_photo(self.folder / self.names[index]), self.boxes[index]
-        crop, transform = crop_face(photo, box, IMAGE_SIZE)
-        item = {"image": to_tensor(crop)}
-        if self.landmarks:
-            found = detect_landmarks(photo, box)
-            item["landmarks"] = torch.from_numpy(transform.to_crop(found.points)).float()
-            item["confidence"] = torch.from_numpy(found.confidence).float()
-        return item
+        pixels, transform = crop_face(photo, box, IMAGE_SIZE)
+        batch = batch_of(FaceCrop(photo, box, to_tensor(pixels), transform), self.landmarks)
+        return {name: value[0] for name, value in batch.items()}
 
 
 def find_faces(folder: Path, names: list[str]) -> tuple[list[FaceBox], int]:

@@ -80,6 +80,11 @@ def augment(item: Item, config: AugmentConfig, generator: torch.Generator) -> It
     return {**kept, "image": image, "landmarks": landmarks, "confidence": confidence}
 
 
+def encoder_input(batch: Item) -> Tensor:
+    """What an encoder is to see of items: their ``input`` if they have one, else the ``image`` that losses compare."""
+    return batch.get("input", batch["image"])
+
+
 def mirror(
     image: Float[Tensor, "3 H W"], landmarks: Float[Tensor, "68 2"], confidence: Float[Tensor, "68"]
 ) -> tuple[Float[Tensor, "3 H W"], Float[Tensor, "68 2"], Float[Tensor, "68"]]:
