@@ -22,7 +22,7 @@ import tyro
 from tyro.conf import Positional
 
 from mofa3d import Decoder, program
-from mofa3d.baselines.comparison import choose, encoder_estimate, fit_estimate, measure
+from mofa3d.baselines.comparison import Estimate, choose, encoder_estimate, fit_estimate, measure
 from mofa3d.baselines.occlusion import OccludedFaces
 from mofa3d.baselines.scan_comparison import (
     FREE,
@@ -44,10 +44,13 @@ from mofa3d.evaluation import average_face, evaluate
 from mofa3d.evaluation_groups import people_groups, photo_groups
 from mofa3d.evaluation_report import MEASURES, SCAN_MEASURES, Evaluation, Row, Section, rows_of
 from mofa3d.flag import Flag
-from mofa3d.gauss_newton import garrido, thies
+from mofa3d.gauss_newton import GaussNewton, GaussNewtonConfig, garrido, thies
 from mofa3d.models.makehuman.cache import cache_directory
+from mofa3d.objective import Batch
+from mofa3d.refinement import own_points
 from mofa3d.scans.layout import find_scans
 from mofa3d.scans.scan import Unit
+from mofa3d.semantic_code import SemanticCode
 from renderers import make_renderer
 
 AVERAGE = "all, average face instead of the encoder"
@@ -66,7 +69,8 @@ pose, age, light and quality of their photographs too, so a difference between t
 equal errors in the image do not say that shape or skin colour are right."""
 REFINED = """\
 The same photographs, with the code as the encoder says it and after Gauss-Newton steps from there. The fit with
-landmarks is given the points that its landmark error is measured with, so that error says how well it obeys."""
+landmarks is given the points that its landmark error is measured with, so that error says how well it obeys; the one
+with the encoder's own is given none."""
 OCCLUDED = """\
 The encoder sees each photograph with one ellipse of one colour laid over it, somewhere; errors are against the
 photograph without it. Its radius is 10 to 30 per cent of the crop's width, its middle is anywhere in the crop, so on
@@ -179,12 +183,24 @@ def photo_sections(config: Config, encoder: Encoder, whole: Decoder) -> tuple[li
     return sections, facts
 
 
+def keeping_points(encoder: Encoder, whole: Decoder, method: GaussNewtonConfig) -> Estimate:
+    """Fits that keep the points where the encoder has them, as `mofa3d reconstruct --refine` does without a detector."""
+    fit = GaussNewton(whole, method)
+
+    def estimate(batch: Batch) -> SemanticCode:
+        code = SemanticCode.from_vector(encoder(batch["image"]), whole.model.sizes)
+        return fit(code, {**batch, **own_points(code, whole)}).codes
+
+    return estimate
+
+
 def refined(config: Config, encoder: Encoder, whole: Decoder, corpus: Corpus, indices: Sequence[int]) -> list[Row]:
     """Errors as predicted and after fits, on the same photographs."""
     method = {"garrido": garrido, "thies": thies}[config.refine_method]()
     systems = {
         "as the encoder says": encoder_estimate(encoder, whole),
         f"{config.refine_method}, without landmarks": fit_estimate(whole, method, landmarks=False, start=encoder),
+        f"{config.refine_method}, with the encoder's own": keeping_points(encoder, whole, method),
     }
     if bool((corpus.confidence[list(indices)] > 0).all()):
         systems[f"{config.refine_method}, with landmarks"] = fit_estimate(whole, method, start=encoder)

@@ -12,6 +12,7 @@ from mofa3d.data.dlib_landmarks import is_installed
 from mofa3d.decoder import Decoder
 from mofa3d.gauss_newton import GaussNewton, GaussNewtonConfig, thies
 from mofa3d.inference import FaceCrop, batch_of
+from mofa3d.objective import Batch
 from mofa3d.semantic_code import SemanticCode
 
 
@@ -48,10 +49,15 @@ class Refiner:
         """
         batch = batch_of(crop, self.detected)
         if self.kept:
-            batch["landmarks"] = self.decode(code).landmarks
-            batch["confidence"] = torch.ones(batch["landmarks"].shape[:2])
+            batch |= own_points(code, self.decode)
         with one_thread():
             return self.fit(code, batch).codes
+
+
+def own_points(code: SemanticCode, decode: Decoder) -> Batch:
+    """The points where codes have them, as ``landmarks`` and ``confidence`` of photographs without any."""
+    points = decode(code).landmarks
+    return {"landmarks": points, "confidence": points.new_ones(points.shape[:2])}
 
 
 @contextmanager
