@@ -184,7 +184,7 @@ def photo_sections(config: Config, encoder: Encoder, whole: Decoder) -> tuple[li
 
 
 def keeping_points(encoder: Encoder, whole: Decoder, method: GaussNewtonConfig) -> Estimate:
-    """Fits that keep the points where the encoder has them, as `mofa3d reconstruct --refine` does without a detector."""
+    """Fits that keep the points where the encoder has them, as `reconstruct --refine` does without a detector."""
     fit = GaussNewton(whole, method)
 
     def estimate(batch: Batch) -> SemanticCode:
