@@ -9,6 +9,9 @@ both at best, which is measured first. Writes benchmark.json and benchmark.md.
 
 from __future__ import annotations
 
+from mofa3d import program  # before PyTorch: it says how long its idle threads spin
+
+# isort: split
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -24,7 +27,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the benchmark
 
 from benchmarks import encoders, fits, optimizers, rasterizer, training_step, vertex_loss
 from benchmarks.measure import Ceilings, Row, Setup, measure_ceilings
-from mofa3d import program
 from mofa3d.environment import commit, machine
 
 Subject = Literal["encoders", "rasterizer", "vertex_loss", "optimizers", "training_step", "fits"]

@@ -10,6 +10,9 @@ Writes checkpoint.pt, config.json, metrics.jsonl, TensorBoard's files and report
 
 from __future__ import annotations
 
+from mofa3d import Camera, Decoder, program  # before PyTorch: it says how long its idle threads spin
+
+# isort: split
 import json
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
@@ -18,7 +21,6 @@ from typing import Literal
 
 import torch
 
-from mofa3d import Camera, Decoder, program
 from mofa3d.checkpoints import Description, claim_folder, start_from
 from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches

@@ -7,11 +7,12 @@ import math
 import numpy as np
 from numba import njit
 
+from mofa3d.simd import fill, load, root, store, store_rounded
+
 # Not "nnan" and "ninf": a NaN must come through, or a diverged training would go unnoticed.
 _OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "arcp", "nsz"}}
 
-
-FACTORS = 5  # multiplied in one go; the paper's batch
+ZERO = np.float32(0)
 
 
 @njit(**_OPTIONS)
@@ -37,32 +38,27 @@ def adadelta_of_product(
 ):
     """`adadelta` on the rows `start` to `stop` of matrices (O, I), for the gradient left · right.
 
+    All in one loop: its roots and quotients take as long as the memory, so neither may wait for the other.
+
     Args:
-        left, right: (O, B) and (B, I); B is a multiple of `FACTORS`.
-        rounded: (O, I) the bits of the values in bfloat16, to be brought up to date, or (0, I).
+        values, square_means, change_means: (O I / `LANES`, `LANES`), the matrices as they lie in memory.
+        left, right: (O, B) and (B I / `LANES`, `LANES`).
+        rounded: (O I,) the bits of the values in bfloat16, to be brought up to date, or (0,).
     """
-    numbers = rate, rho, one_minus_rho, epsilon, decay
-    gradients = np.empty(values.shape[1], dtype=np.float32)
+    width = len(values) // len(left)
     for row in range(start, stop):
-        gradients[:] = 0
-        # In a loop of its own: the compiler keeps only so many arrays apart.
-        for k in range(0, left.shape[1], FACTORS):
-            factors = left[row, k], left[row, k + 1], left[row, k + 2], left[row, k + 3], left[row, k + 4]
-            _add_products(gradients, factors, right[k], right[k + 1], right[k + 2], right[k + 3], right[k + 4])
-        adadelta(values[row], gradients, square_means[row], change_means[row], *numbers)
-        if len(rounded):
-            _round(values[row].view(np.uint32), rounded[row])
-
-
-@njit(**_OPTIONS)
-def _add_products(total, factors, first, second, third, fourth, fifth):
-    a, b, c, d, e = factors
-    for i in range(len(total)):
-        total[i] += a * first[i] + b * second[i] + c * third[i] + d * fourth[i] + e * fifth[i]
-
-
-@njit(**_OPTIONS)
-def _round(bits, rounded):
-    """Bits of float32 to bits of bfloat16, to the nearest, ties to even."""
-    for i in range(len(bits)):
-        rounded[i] = (bits[i] + np.uint32(0x7FFF) + ((bits[i] >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
+        for column in range(width):
+            gradient = fill(ZERO)
+            for k in range(left.shape[1]):
+                gradient += left[row, k] * load(right, k * width + column)
+            i = row * width + column
+            value, change_mean = load(values, i), load(change_means, i)
+            gradient += decay * value
+            square_mean = rho * load(square_means, i) + one_minus_rho * (gradient * gradient)
+            change = root((change_mean + epsilon) / (square_mean + epsilon)) * gradient
+            value -= rate * change
+            store(square_means, i, square_mean)
+            store(change_means, i, rho * change_mean + one_minus_rho * (change * change))
+            store(values, i, value)
+            if len(rounded):
+                store_rounded(rounded, i, value)

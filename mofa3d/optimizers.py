@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.adadelta import adadelta
 
 from mofa3d import parallel
@@ -67,8 +67,7 @@ class Adadelta(torch.optim.Adadelta):
             factors = take_factors(value)
             if factors is None:
                 continue
-            simple = value.grad is None and value.is_contiguous() and value.dtype == torch.float32
-            if simple and not _is_unusual(group):
+            if value.grad is None and _is_in_lanes(value) and not _is_unusual(group):
                 state = self.state[value]
                 if not state:  # as PyTorch begins it
                     state.update(step=torch.zeros(()))
@@ -82,6 +81,13 @@ class Adadelta(torch.optim.Adadelta):
 
 def _is_unusual(group: dict) -> bool:
     return any(group[name] for name in ("maximize", "differentiable", "capturable"))
+
+
+def _is_in_lanes(value: Tensor) -> bool:
+    """Whether the kernel of products may take a matrix: it needs rows of whole `LANES`."""
+    from mofa3d.simd import LANES
+
+    return value.dtype == torch.float32 and value.is_contiguous() and value.shape[1] % LANES == 0
 
 
 def _is_fusible(row: Row) -> bool:
@@ -98,18 +104,27 @@ def _is_fusible(row: Row) -> bool:
 def _step_product(value: Tensor, factors: Factors, means: tuple[Tensor, Tensor], group: dict) -> None:
     from mofa3d import optimizer_kernels
 
-    batch = len(factors[0])
-    left, right = (nn.functional.pad(factor, (0, 0, 0, -batch % optimizer_kernels.FACTORS)) for factor in factors)
+    left, right = factors
     copy = rounded_copy(value)
     rounded = torch.empty(0, value.shape[1], dtype=torch.bfloat16) if copy is None else copy
-    tensors = (value, left.T.contiguous(), right.contiguous(), *means, rounded.view(torch.uint16))
-    arrays = [tensor.detach().numpy() for tensor in tensors]
+    square_means, change_means = map(_in_lanes, means)
+    arrays = (
+        _in_lanes(value), left.T.contiguous().numpy(), _in_lanes(right.contiguous()), square_means, change_means,
+        _in_lanes(rounded.view(torch.uint16)),
+    )  # fmt: skip
     rows = max(1, RUN // value.shape[1])
     runs = [(start, min(start + rows, len(value))) for start in range(0, len(value), rows)]
     parallel.run(optimizer_kernels.adadelta_of_product, [(*arrays, *edges, *_numbers(group)) for edges in runs])
     torch.autograd.graph.increment_version([value])
     if copy is not None:
         keep_rounded(value, copy)
+
+
+def _in_lanes(matrix: Tensor) -> np.ndarray:
+    """A matrix as it lies in memory, in rows of `LANES` numbers."""
+    from mofa3d.simd import LANES
+
+    return matrix.detach().numpy().reshape(-1, LANES)
 
 
 def _numbers(group: dict) -> list[np.float32]:

@@ -14,6 +14,8 @@ from numba.extending import intrinsic, lower_builtin, models, register_model, ty
 
 LANES = 8
 ROW = ir.VectorType(ir.FloatType(), LANES)
+BITS = ir.VectorType(ir.IntType(32), LANES)
+HALVES = ir.VectorType(ir.IntType(16), LANES)
 OPERATIONS = {
     "fadd": (operator.add, operator.iadd),
     "fsub": (operator.sub, operator.isub),
@@ -111,12 +113,30 @@ def store(typing_context, rows, index, value):
     return types.void(rows, index, value), generate
 
 
-def _address(context, builder, signature, arguments):
+@intrinsic
+def store_rounded(typing_context, rows, index, value):
+    """`store` in bfloat16, into an array of its bits (uint16); to the nearest, ties to even."""
+
+    def generate(context, builder, signature, arguments):
+        def each(number):
+            return ir.Constant(BITS, [number] * LANES)
+
+        bits = builder.bitcast(arguments[2], BITS)
+        odd = builder.and_(builder.lshr(bits, each(16)), each(1))
+        rounded = builder.lshr(builder.add(bits, builder.add(odd, each(0x7FFF))), each(16))
+        address = _address(context, builder, signature, arguments, HALVES)
+        builder.store(builder.trunc(rounded, HALVES), address, align=2)
+        return context.get_dummy_value()
+
+    return types.void(rows, index, value), generate
+
+
+def _address(context, builder, signature, arguments, row=ROW):
     array_type, index_type = signature.args[:2]
     array = context.make_array(array_type)(context, builder, arguments[0])
     index = context.cast(builder, arguments[1], index_type, types.intp)
     number = builder.mul(index, ir.IntType(64)(LANES))
-    return builder.bitcast(builder.gep(array.data, [number]), ROW.as_pointer())
+    return builder.bitcast(builder.gep(array.data, [number]), row.as_pointer())
 
 
 @intrinsic

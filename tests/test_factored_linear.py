@@ -15,7 +15,7 @@ from mofa3d.training import TrainingConfig, make_optimizer
 
 def make_network(keep_factors: bool, dtype: torch.dtype = torch.float32) -> nn.Sequential:
     torch.manual_seed(0)
-    network = nn.Sequential(nn.Linear(7, 6), FactoredLinear(6, 50), nn.Tanh(), FactoredLinear(50, 3)).to(dtype)
+    network = nn.Sequential(nn.Linear(7, 8), FactoredLinear(8, 56), nn.Tanh(), FactoredLinear(56, 3)).to(dtype)
     for layer in network:
         if isinstance(layer, FactoredLinear):
             layer.keep_factors = keep_factors
@@ -63,6 +63,18 @@ def test_twenty_steps_are_those_of_pytorch(batch, passes, options, monkeypatch):
     train(theirs, torch.optim.Adadelta(theirs.parameters(), 0.1, **options), batch, passes)
     assert_same(ours, theirs)
     assert (ours[1].weight - make_network(keep_factors=True)[1].weight).abs().max() > 1e-4
+
+
+def test_rows_that_are_not_whole_lanes_are_multiplied_out():
+    torch.manual_seed(0)
+    ours, theirs = FactoredLinear(13, 3), nn.Linear(13, 3)
+    theirs.load_state_dict(ours.state_dict())
+    ours.keep_factors = True
+    optimizers_of_both = Adadelta(ours.parameters(), 0.1), torch.optim.Adadelta(theirs.parameters(), 0.1)
+    for layer, optimizer in zip((ours, theirs), optimizers_of_both, strict=True):
+        layer(torch.linspace(-1, 2, 65).view(5, 13)).square().mean().backward()
+        optimizer.step()
+    assert_same(ours, theirs)
 
 
 def test_other_types_are_multiplied_out():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def run(program: str) -> str:
+def run(program: str, environment: dict[str, str] | None = None) -> str:
     """What a fresh interpreter prints, with every warning an error."""
     command = [sys.executable, "-W", "error", "-c", program]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=120, check=False)
+    options = {"capture_output": True, "text": True, "cwd": ROOT, "timeout": 120, "env": environment}
+    result = subprocess.run(command, check=False, **options)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -27,6 +29,13 @@ def test_library_loads_no_backend_and_no_optional_package():
         f"print({unwanted!r} & sys.modules.keys())"
     )
     assert run(program).strip() == "set()"
+
+
+def test_idle_threads_do_not_spin_for_long_unless_the_user_says_so():
+    program = "import os, mofa3d; print(os.environ.get('GOMP_SPINCOUNT'))"
+    plain = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    for asked, expected in (({}, "20000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "None")):
+        assert run(program, {**plain, **asked}).strip() == expected
 
 
 def test_normals_warn_about_nothing():

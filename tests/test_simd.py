@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from numba import njit
 
-from mofa3d.simd import LANES, above, at_least, fill, load, root, store
+from mofa3d.simd import LANES, above, at_least, fill, load, root, store, store_rounded
 
 
 @njit
@@ -52,3 +53,16 @@ def test_nan_stays_but_is_above_nothing(rows):
     assert np.isnan(results[[0, 1, 4, 5, 8], 5]).all()
     assert results[6, 5] == 0
     assert np.isfinite(np.delete(results, 5, axis=1)).all()
+
+
+def test_rounding_is_that_of_bfloat16():
+    @njit
+    def round_all(rows, bits):
+        for i in range(len(rows)):
+            store_rounded(bits, i, load(rows, i))
+
+    numbers = np.random.default_rng(0).standard_normal((50, LANES)).astype(np.float32)
+    numbers[0] = 1 + np.array([1, 3, 5, 7, 0.99, 1.01, 0, -1], np.float32) * 2**-8  # the first four lie in the middle
+    bits = np.zeros((50, LANES), np.uint16)
+    round_all(numbers, bits)
+    assert torch.equal(torch.from_numpy(bits).view(torch.bfloat16), torch.from_numpy(numbers).bfloat16())

@@ -27,10 +27,10 @@ class TestMeasure:
         assert ceilings.floor(operations=5e6, moved=1e5) == pytest.approx(5)
         assert ceilings.floor(operations=5e6, moved=1e6) == pytest.approx(10)
 
-    def test_work_takes_turns_after_a_first_time_that_does_not_count(self):
+    def test_work_takes_turns_and_the_first_time_of_a_turn_does_not_count(self):
         done = []
         times = take_turns({"a": lambda: done.append("a"), "b": lambda: done.append("b")}, 2)
-        assert "".join(done) == "ababab"
+        assert "".join(done) == "ab" + "aabb" * 2
         assert {way: len(values) for way, values in times.items()} == {"a": 2, "b": 2}
 
     def test_rows_compare_with_the_first_way(self):
