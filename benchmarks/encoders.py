@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from mofa3d.data.synthetic import SyntheticConfig, sample_codes
 from mofa3d.encoder_runtime import has_onnx
 from mofa3d.encoders import Encoder, make_encoder
 from mofa3d.flattening import flatten_encoder
+from mofa3d.half_precision import in_bfloat16
 from renderers import make_renderer
 
 SUBJECT = "encoders"
@@ -61,11 +61,10 @@ def _rows(setup: Setup, setting: str, encoder: Encoder, image: Tensor, decode: D
 def ways(encoder: Encoder, size: int) -> dict[str, Run]:
     """Ways to compute an encoder's codes; the first is the encoder itself."""
     flat = flatten_encoder(encoder, size)
-    half = copy.deepcopy(flat).to(torch.bfloat16).to(memory_format=torch.channels_last)
     found: dict[str, Run] = {
         "torch": encoder,
         "torch, norms folded": flat,
-        "torch, bfloat16": lambda image: half(image.bfloat16()).float(),
+        "torch, bfloat16": in_bfloat16(encoder, size),
     }
     if has_onnx():
         from mofa3d.onnx_export import to_onnx

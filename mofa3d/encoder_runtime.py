@@ -8,27 +8,34 @@ from contextlib import suppress
 from typing import Literal, get_args
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from mofa3d.encoders import Encoder
+from mofa3d.half_precision import has_bfloat16, in_bfloat16
 
-Runtime = Literal["auto", "torch", "onnx"]
+Runtime = Literal["auto", "torch", "onnx", "bfloat16"]
 Encode = Callable[[Float[Tensor, "B 3 S S"]], Float[Tensor, "B D"]]
 
 # Onnxruntime needs about half a second to import, write and open MobileNetV2, and saves some 6 ms of each image on two
 # cores; AlexNet takes longer at both.
 PATIENCE = 64
+# Rounding the weights of AlexNet takes 0.1 s and saves 8 ms of each image.
+PATIENCE_BFLOAT16 = 12
+
+LARGE = 20_000_000  # weights of linear layers: reading them then takes longer than the convolutions
 
 
 def choose_runtime(encoder: Encoder, image_size: int, runtime: Runtime = "auto") -> Encode:
-    """What computes an encoder's codes most quickly, with its numbers to rounding (float32 everywhere).
+    """What computes an encoder's codes most quickly.
 
     Args:
         encoder: in evaluation mode afterwards; changes of its weights may go unnoticed later.
         image_size: side of the images, pixels.
-        runtime: ``onnx`` from the first image on; ``torch`` always; ``auto`` begins with PyTorch and goes over to
-            onnxruntime, where it is installed and the encoder on the CPU, once there have been so many images that
-            starting it pays.
+        runtime: ``onnx`` or ``bfloat16`` from the first image on; ``torch`` always; ``auto`` begins with PyTorch and
+            goes over to the fastest other one once there have been so many images that starting it pays, if the encoder
+            is on the CPU: for networks like AlexNet, most of which is linear layers, that is bfloat16 where the
+            processor has it, for others onnxruntime where it is installed. All but bfloat16 give the same codes to
+            rounding in float32; see `mofa3d.half_precision`.
 
     Raises:
         ValueError: an unknown name, or ``onnx`` where its packages are missing.
@@ -38,9 +45,20 @@ def choose_runtime(encoder: Encoder, image_size: int, runtime: Runtime = "auto")
     encoder.eval()
     if runtime == "onnx":
         return open_with_onnx(encoder, image_size)
-    if runtime == "torch" or encoder.scales.device.type != "cpu" or not has_onnx():
+    if runtime == "bfloat16":
+        return in_bfloat16(encoder, image_size)
+    if runtime == "torch" or encoder.scales.device.type != "cpu":
+        return encoder
+    if is_mostly_linear(encoder) and has_bfloat16():
+        return PatientEncoder(encoder, lambda: in_bfloat16(encoder, image_size), PATIENCE_BFLOAT16)
+    if not has_onnx():
         return encoder
     return PatientEncoder(encoder, lambda: open_with_onnx(encoder, image_size))
+
+
+def is_mostly_linear(encoder: Encoder) -> bool:
+    """Whether an encoder's time goes by reading the weights of its linear layers."""
+    return sum(layer.weight.numel() for layer in encoder.modules() if isinstance(layer, nn.Linear)) > LARGE
 
 
 def has_onnx() -> bool:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from lively_encoders import images, is_as_good, lively
+from mofa3d import encoder_runtime
 from mofa3d.encoder_runtime import PatientEncoder, choose_runtime, has_onnx
 
 needs_onnx = pytest.mark.skipif(not has_onnx(), reason="the extra onnx is not installed")
@@ -56,6 +57,23 @@ class TestChoice:
         assert type(patient.current).__name__ == "OnnxEncoder"
         assert is_as_good(found, encoder, image)
 
+    def test_large_linear_layers_are_rounded_after_a_while(self, monkeypatch):
+        monkeypatch.setattr(encoder_runtime, "has_bfloat16", lambda: True)
+        encoder, image = lively("alexnet"), images(64)
+        patient = choose_runtime(encoder, 64)
+        assert torch.equal(patient(image), encoder(image))
+        patient.left = 0
+        rounded = patient(image)
+        assert not torch.equal(rounded, encoder(image))
+        assert torch.equal(rounded, choose_runtime(encoder, 64, "bfloat16")(image))
+        torch.testing.assert_close(rounded, encoder(image), rtol=0.05, atol=0.05 * float(rounded.abs().max()))
+
+    def test_processors_without_such_numbers_round_nothing(self, monkeypatch):
+        monkeypatch.setattr(encoder_runtime, "has_bfloat16", lambda: False)
+        monkeypatch.setattr(encoder_runtime, "has_onnx", lambda: False)
+        encoder = lively("alexnet")
+        assert choose_runtime(encoder, 64) is encoder
+
     def test_torch_is_the_encoder_itself(self):
         encoder = copy.deepcopy(lively("mobilenet_v2")).train()
         assert choose_runtime(encoder, 48, "torch") is encoder
@@ -67,5 +85,5 @@ class TestChoice:
         assert choose_runtime(encoder, 48) is encoder
 
     def test_unknown_name(self, unchecked_types):
-        with pytest.raises(ValueError, match="unknown runtime 'tensorrt': choose one of auto, torch, onnx"):
+        with pytest.raises(ValueError, match="unknown runtime 'tensorrt': choose one of auto, torch, onnx, bfloat16"):
             choose_runtime(lively("mobilenet_v2"), 48, "tensorrt")
