@@ -41,8 +41,17 @@ from mofa3d.data.split import held_out, spread
 from mofa3d.encoders import Encoder
 from mofa3d.environment import commit, machine
 from mofa3d.evaluation import average_face, evaluate
+from mofa3d.evaluation_colors import errors_across, photograph_pairs, with_average_skin, with_fitted_colors
 from mofa3d.evaluation_groups import people_groups, photo_groups
-from mofa3d.evaluation_report import MEASURES, SCAN_MEASURES, Evaluation, Row, Section, rows_of
+from mofa3d.evaluation_report import (
+    ACROSS_MEASURES,
+    MEASURES,
+    SCAN_MEASURES,
+    Evaluation,
+    Row,
+    Section,
+    rows_of,
+)
 from mofa3d.flag import Flag
 from mofa3d.gauss_newton import GaussNewton, GaussNewtonConfig, garrido, thies
 from mofa3d.models.makehuman.cache import cache_directory
@@ -71,6 +80,13 @@ REFINED = """\
 The same photographs, with the code as the encoder says it and after Gauss-Newton steps from there. The fit with
 landmarks is given the points that its landmark error is measured with, so that error says how well it obeys; the one
 with the encoder's own is given none."""
+COLORS = """\
+The same photographs, with the code as `mofa3d reconstruct` gives it: reflectance and light are fitted to what the
+encoder saw of the photograph, by least squares; the rest is the encoder's, so only the first measure changes."""
+ACROSS = """\
+One pair of photographs for each person of whom there are several. Photometric error of the reflectance that was found
+in the first of them: there, and in the second one, with the geometry that was found in that and light fitted in it. The
+last row takes the average skin instead."""
 OCCLUDED = """\
 The encoder sees each photograph with one ellipse of one colour laid over it, somewhere; errors are against the
 photograph without it. Its radius is 10 to 30 per cent of the crop's width, its middle is anywhere in the crop, so on
@@ -158,13 +174,25 @@ def photo_sections(config: Config, encoder: Encoder, whole: Decoder) -> tuple[li
     indices, known = choose_photographs(config, corpus)
     # Only frontal vertices enter the errors, so only they (and what their normals need) are decoded.
     frontal = Decoder(whole.model.restrict(whole.model.frontal), whole.camera)
-    find = partial(evaluate, decode=frontal, render=make_renderer("vertex"), dataset=corpus, indices=indices)
+    render = make_renderer("vertex")
+    find = partial(evaluate, decode=frontal, render=render, dataset=corpus, indices=indices)
     errors, photos = find(encoder), [corpus.photos[i] for i in indices]
     groups, people = photo_groups(corpus, indices, whole.model), people_groups(photos)
     average = Row(AVERAGE, find(average_face(frontal)))
     sections = [Section("Held-out photographs", ERRORS, [*rows_of(errors, groups), average], MEASURES)]
     if people:
         sections.append(Section("By label, age and gender", PEOPLE, rows_of(errors, people), MEASURES))
+    fitted = with_fitted_colors(encoder, frontal)
+    sections.append(Section("With colours fitted", COLORS, rows_of(find(fitted), groups), MEASURES))
+    pairs = photograph_pairs(indices, corpus.photos, corpus.identities)
+    if pairs:
+        skins = {
+            "as the encoder says": encoder,
+            "with colours fitted": fitted,
+            "average skin": with_average_skin(encoder, frontal),
+        }
+        rows = [Row(name, errors_across(encode, frontal, render, corpus, pairs)) for name, encode in skins.items()]
+        sections.append(Section("The same skin in another photograph", ACROSS, rows, ACROSS_MEASURES))
     if config.refine:
         chosen = choose(corpus, indices, config.refine_images)
         sections.append(Section("Refined by a fit", REFINED, refined(config, encoder, whole, corpus, chosen), MEASURES))

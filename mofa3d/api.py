@@ -19,6 +19,7 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
+from mofa3d import inference
 from mofa3d.checkpoints import checkpoint_file
 from mofa3d.data.photo import Photo, read_photo, to_photo
 from mofa3d.export import MESH_SUFFIXES
@@ -116,6 +117,7 @@ def reconstruct(
     *,
     checkpoint: str | Path | None = None,
     refine: bool = False,
+    fit_colors: bool = True,
     every_face: bool = False,
 ) -> Face | list[Face]:
     """Reconstruct the most prominent face of a photograph, or every face.
@@ -128,6 +130,8 @@ def reconstruct(
             that comes with the package.
         refine: whether to fit each face to the photograph by Gauss-Newton steps, with dlib's landmarks where that is
             installed.
+        fit_colors: whether to fit skin colours and light of what the encoder says to the photograph; `refine` does that
+            anyway.
         every_face: whether to return a list of all faces, the most prominent first.
 
     Raises:
@@ -136,7 +140,7 @@ def reconstruct(
     pixels, name = _read(photo)
     run = checkpoint_file(SHIPPED if checkpoint is None else Path(checkpoint)).absolute()
     stamp = run.stat().st_mtime_ns if run.exists() else 0
-    reconstructor, writer = _open(run, stamp, refine)
+    reconstructor, writer = _open(run, stamp, refine, fit_colors)
     try:
         found = reconstructor(pixels, every_face)
     except ValueError as error:
@@ -158,8 +162,10 @@ def _read(photo: str | os.PathLike | Image.Image | np.ndarray) -> tuple[Photo, s
 
 
 @lru_cache(maxsize=OPENED)
-def _open(run: Path, stamp: int, refine: bool) -> tuple[Reconstructor, ReconstructionWriter]:
+def _open(
+    run: Path, stamp: int, refine: bool, fit_colors: bool
+) -> tuple[Reconstructor, ReconstructionWriter]:
     """What reconstructs and what writes; `stamp` changes with the file."""
-    reconstructor = Reconstructor.open(run, refine=Refiner if refine else None)
+    reconstructor = Reconstructor.open(run, refine=Refiner if refine else inference.fit_colors if fit_colors else None)
     textures = FaceTextures(reconstructor.decode.model, rasterize)
     return reconstructor, ReconstructionWriter(textures, make_renderer("cpu"))

@@ -39,6 +39,10 @@ SCAN_MEASURES = {
     "mean": Measure("mean (mm)", ".2f"),
     "std": Measure("deviation (mm)", ".2f"),
 }
+ACROSS_MEASURES = {
+    "own": Measure("in its own photograph", ".3f"),
+    "other": Measure("in another of the same person", ".3f"),
+}
 
 
 @dataclass(frozen=True)

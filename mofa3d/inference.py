@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mofa3d import pictures
 from mofa3d.checkpoints import open_run
+from mofa3d.color_fit import ColorFit
 from mofa3d.compositing import composite
 from mofa3d.data.crop import CropTransform, crop_face
 from mofa3d.data.detect import FaceBox, detect_faces
@@ -58,6 +59,12 @@ class FaceCrop(NamedTuple):
 
 Estimate = Callable[[FaceCrop], SemanticCode]
 Refine = Callable[[SemanticCode, FaceCrop], SemanticCode]
+
+
+def fit_colors(decode: Decoder) -> Refine:
+    """What fits reflectance and light of codes to their crops; see `ColorFit`."""
+    fit = ColorFit(decode)
+    return lambda code, crop: fit(code, crop.pixels[None])
 
 
 def crop_at(photo: Photo, box: FaceBox, decode: Decoder) -> FaceCrop:
@@ -111,7 +118,8 @@ class Reconstructor:
         encoder, decode: see `mofa3d.checkpoints.open_run`.
         device: where to run them.
         runtime: see `mofa3d.encoder_runtime.choose_runtime`.
-        refine: makes what improves a predicted code, as `mofa3d.refinement.Refiner` does; ``None`` leaves it as it is.
+        refine: makes what improves a predicted code: by default its colours are fitted, in some milliseconds;
+            `mofa3d.refinement.Refiner` fits everything; ``None`` leaves it as the encoder says it.
     """
 
     def __init__(
@@ -120,7 +128,7 @@ class Reconstructor:
         decode: Decoder,
         device: str = "cpu",
         runtime: Runtime = "auto",
-        refine: Callable[[Decoder], Refine] | None = None,
+        refine: Callable[[Decoder], Refine] | None = fit_colors,
     ) -> None:
         self.encoder = encoder.eval().to(device)
         self.decode = decode.to(device)
@@ -134,7 +142,7 @@ class Reconstructor:
         run: Path = SHIPPED,
         device: str = "cpu",
         runtime: Runtime = "auto",
-        refine: Callable[[Decoder], Refine] | None = None,
+        refine: Callable[[Decoder], Refine] | None = fit_colors,
     ) -> Reconstructor:
         """From a training run's folder or checkpoint, or what comes with the package; see `open_run` for errors."""
         return cls(*open_run(run), device=device, runtime=runtime, refine=refine)

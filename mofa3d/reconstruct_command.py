@@ -34,9 +34,12 @@ class Reconstruct:
     refine: Flag = False
     """Fit each face to its photograph by Gauss-Newton steps, with dlib's landmarks where that is installed, else
     with the encoder's; videos are fitted to what the encoder says of all their frames."""
+    as_predicted: Flag = False
+    """Leave each code as the encoder says it; otherwise skin colours and light are fitted to the photograph, which
+    takes some milliseconds. The codes of videos are always the encoder's."""
     output: Annotated[OutputOptions, arg(name="")] = field(default_factory=OutputOptions)
-    runtime: Literal["auto", "torch", "onnx"] = "auto"
-    """What computes the encoder: PyTorch; onnxruntime (extra `onnx`); or whichever is done first."""
+    runtime: Literal["auto", "torch", "onnx", "bfloat16"] = "auto"
+    """What computes the encoder: PyTorch; onnxruntime (extra `onnx`); PyTorch in bfloat16; or what is done first."""
 
     def __call__(self) -> str:
         """Reconstruct; returns what to say about it.
@@ -48,7 +51,7 @@ class Reconstruct:
         from mofa3d.checkpoints import checkpoint_file
         from mofa3d.data.corpus import FAILURES
         from mofa3d.export.face_textures import FaceTextures
-        from mofa3d.inference import Reconstructor
+        from mofa3d.inference import Reconstructor, fit_colors
         from mofa3d.output_names import printable
         from mofa3d.reconstruction_writer import ReconstructionWriter
         from mofa3d.refinement import Refiner
@@ -56,8 +59,11 @@ class Reconstruct:
         from renderers import make_renderer
         from renderers.cpu_rasterizer import rasterize
 
+        if self.refine and self.as_predicted:
+            raise ValueError("--refine changes what --as-predicted leaves as it is; give one of them")
         run = checkpoint_file(self.checkpoint or SHIPPED)
-        reconstructor = Reconstructor.open(run, runtime=self.runtime, refine=Refiner if self.refine else None)
+        refine = Refiner if self.refine else None if self.as_predicted else fit_colors
+        reconstructor = Reconstructor.open(run, runtime=self.runtime, refine=refine)
         render = make_renderer("cpu")
         write = ReconstructionWriter(FaceTextures(reconstructor.decode.model, rasterize), render, self.output)
 
@@ -71,6 +77,7 @@ class Reconstruct:
             "encoder": hashlib.sha256(run.read_bytes()).hexdigest(),
             "every_face": self.every_face,
             "refine": self.refine,
+            "as_predicted": self.as_predicted,
             "output": asdict(self.output),
         }
         batch = BatchReconstruction(lambda photo: reconstructor(photo, self.every_face), write, film, about)

@@ -12,7 +12,7 @@ import trimesh
 from PIL import Image
 
 import mofa3d
-from mofa3d import api
+from mofa3d import api, color_fit
 from mofa3d.export import PhotoCamera
 from tiny_runs import make_tiny_run
 
@@ -49,6 +49,15 @@ class TestReconstruct:
         monkeypatch.setattr(api.Reconstructor, "open", opened)
         again = mofa3d.reconstruct(portrait, checkpoint=trained)
         assert again.writer is face.writer
+
+    def test_colours_are_fitted_unless_not_wanted(self, trained, portrait, monkeypatch):
+        monkeypatch.setattr(color_fit, "FEWEST", 5)  # the tiny model has few vertices
+        fitted = mofa3d.reconstruct(portrait, checkpoint=trained).code
+        predicted = mofa3d.reconstruct(portrait, checkpoint=trained, fit_colors=False).code
+        for name in ("shape", "expression", "rotation", "translation"):
+            assert torch.equal(getattr(fitted, name), getattr(predicted, name))
+        assert not torch.equal(fitted.reflectance, predicted.reflectance)
+        assert not torch.equal(fitted.illumination, predicted.illumination)
 
     def test_every_face(self, trained, portrait):
         [only] = mofa3d.reconstruct(portrait, checkpoint=trained, every_face=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from mofa3d import harmonics, pictures
+from mofa3d import harmonics, metrics, pictures
 from mofa3d.camera import Camera
 from mofa3d.checkpoints import CHECKPOINT_NAME, Description
 from mofa3d.data.crop import crop_face
@@ -36,10 +36,10 @@ def render():
     return make_renderer("cpu")
 
 
-def untrained(model: MorphableModel) -> Reconstructor:
+def untrained(model: MorphableModel, **options) -> Reconstructor:
     """A reconstructor that says code 0 about every face."""
     encoder = make_encoder("mobilenet_v2", sizes=model.sizes, weights=None, input_size=32)
-    return Reconstructor(encoder, Decoder(model, Camera(240)))
+    return Reconstructor(encoder, Decoder(model, Camera(240)), **options)
 
 
 @pytest.fixture
@@ -70,13 +70,24 @@ class TestReconstructor:
 
     def test_average_face_lies_on_the_photographs(self, default_model, photo):
         [found] = untrained(default_model)(photo)
-        assert found.code.to_vector().abs().max() == 0
+        geometry = (found.code.shape, found.code.expression, found.code.rotation, found.code.translation)
+        assert max(float(block.abs().max()) for block in geometry) == 0
         points = found.transform.to_photo(found.scene.landmarks[0].numpy())
         assert np.hypot(*(points[36:48].mean(axis=0) - EYES)) < 15
         assert np.hypot(*(points[[36, 39, 42, 45]].mean(axis=0) - EYES)) < 15
         assert np.hypot(*(points[8] - (268, 333))) < 30  # the chin
         assert np.hypot(*(points[30] - (267, 240))) < 15  # the tip of the nose
         assert points[36, 0] < points[45, 0]  # the subject's right eye is on the image's left
+
+    def test_colours_are_fitted_unless_the_prediction_is_asked_for(self, default_model, photo):
+        fitted, predicted = untrained(default_model), untrained(default_model, refine=None)
+        [ours], [theirs] = fitted(photo), predicted(photo)
+        assert float(theirs.code.to_vector().abs().max()) == 0
+        render = make_renderer("vertex")
+        error, before = (
+            float(metrics.photometric_error(render(found.scene), found.crop[None])) for found in (ours, theirs)
+        )
+        assert error < 0.6 * before
 
     def test_most_prominent_face_or_every_face(self, tiny_model, photo):
         face = photo[60:400, 100:440]

@@ -14,7 +14,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from mofa3d import cli
+from mofa3d import cli, color_fit
 from mofa3d.batch_reconstruction import RECORD
 from mofa3d.reconstruct_command import Reconstruct
 from odd_files import bad_files, good_files
@@ -96,6 +96,17 @@ def test_refinement_changes_the_code(trained, portrait, tmp_path):
         assert run(trained, portrait, "--out", tmp_path / name, "--formats", "ply", *more) == 0
     codes = [json.loads((tmp_path / n / "grace_hopper" / "code.json").read_text()) for n in ("plain", "refined")]
     assert np.abs(np.subtract(*(code["shape"] for code in codes))).max() > 0.01
+
+
+def test_prediction_stays_if_asked_for(trained, portrait, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(color_fit, "FEWEST", 5)  # the tiny model has few vertices
+    for name, more in {"fitted": (), "said": ("--as-predicted",)}.items():
+        assert run(trained, portrait, "--out", tmp_path / name, "--formats", "ply", *more) == 0
+    fitted, said = (json.loads((tmp_path / n / "grace_hopper" / "code.json").read_text()) for n in ("fitted", "said"))
+    assert fitted["shape"] == said["shape"]
+    assert np.abs(np.subtract(fitted["reflectance"], said["reflectance"])).max() > 0.01
+    assert run(trained, portrait, "--out", tmp_path / "both", "--as-predicted", "--refine") == 2
+    assert "--refine changes what --as-predicted leaves as it is; give one of them" in capsys.readouterr().err
 
 
 def test_the_others_are_still_done(trained, portrait, tmp_path, capsys):
