@@ -1,4 +1,4 @@
-"""The CPU rasterizer beside PyTorch3D's, and the whole "cpu" renderer forward and backward."""
+"""The CPU rasterizer beside PyTorch3D's, without and with its backward pass, and the whole "cpu" renderer."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import torch
 from benchmarks.measure import Row, Setup, Work, compare
 from mofa3d import Camera, Decoder, load_model
 from mofa3d.data.synthetic import SyntheticConfig, sample_codes
+from mofa3d.memory import keep_freed_memory
 from mofa3d.scene import Renderer, Scene
 from renderers import make_renderer
 from renderers.cpu_rasterizer import rasterize_scene
 from renderers.pytorch3d_rasterizer import Pytorch3dRasterizer
+from renderers.rasterized import Rasterizer
 
 SUBJECT = "rasterizer"
 FRAGMENT = 8 + 4 + 12 + 4  # bytes of a pixel's face, depth, barycentric coordinates and distance
@@ -22,8 +24,9 @@ COLOUR = 16  # bytes of a pixel's RGBA
 
 def rows(setup: Setup) -> Iterator[Row]:
     """One image of each size and few turns, because PyTorch3D's rasterizer takes seconds."""
+    keep_freed_memory()
     model = load_model("makehuman")
-    for size in (32, 48) if setup.quick else (120, 240, 480):
+    for size in (32, 48) if setup.quick else (120, 240):
         decode = Decoder(model, Camera(size))
         codes = sample_codes(SyntheticConfig(), 1, model.sizes, torch.Generator().manual_seed(0))
         with torch.no_grad():
@@ -35,6 +38,12 @@ def rows(setup: Setup) -> Iterator[Row]:
         }
         floor = setup.ceilings.floor(0, mesh + size**2 * FRAGMENT)
         yield from compare(SUBJECT, f"rasterize, {size} px", works, floor, repeats, {"cpu": agreement(scene)})
+        floor = setup.ceilings.floor(0, 2 * mesh + size**2 * 2 * FRAGMENT)
+        works = {
+            "pytorch3d": raster_forward_backward(scene, Pytorch3dRasterizer()),
+            "cpu": raster_forward_backward(scene, rasterize_scene),
+        }
+        yield from compare(SUBJECT, f"rasterize, forward and backward, {size} px", works, floor, repeats)
         ways = {
             "pytorch3d, hard": make_renderer("pytorch3d"),
             "cpu, hard": make_renderer("cpu", antialias=False),
@@ -43,6 +52,18 @@ def rows(setup: Setup) -> Iterator[Row]:
         floor = setup.ceilings.floor(0, 2 * mesh + size**2 * 2 * (FRAGMENT + COLOUR))
         works = {way: forward_backward(scene, render) for way, render in ways.items()}
         yield from compare(SUBJECT, f"whole renderer, forward and backward, {size} px", works, floor, repeats)
+
+
+def raster_forward_backward(scene: Scene, rasterize: Rasterizer) -> Work:
+    """One rasterization and the gradient of its mean square with respect to the vertices."""
+
+    def work() -> None:
+        vertices = scene.vertices.clone().requires_grad_()
+        positions = scene.camera.to_camera(vertices, scene.rotation, scene.translation)
+        moved = replace(scene, vertices=vertices, positions=positions, pixels=scene.camera.project(positions))
+        rasterize(moved).bary_coords.square().mean().backward()
+
+    return work
 
 
 def forward_backward(scene: Scene, render: Renderer) -> Work:

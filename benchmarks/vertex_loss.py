@@ -12,6 +12,7 @@ from benchmarks.model_sizes import with_vertices
 from mofa3d import Camera, Decoder, MorphableModel, SemanticCode, load_model, losses
 from mofa3d.data.synthetic import SyntheticConfig, sample_codes
 from mofa3d.fused_vertex_loss import FusedVertexLoss
+from mofa3d.memory import keep_freed_memory
 from renderers import make_renderer
 
 SUBJECT = "vertex_loss"
@@ -21,6 +22,7 @@ VERTICES, BATCHES = (6_000, 12_000, 24_000, 48_000, 96_000), (1, 2, 5, 16, 64)
 
 def rows(setup: Setup) -> Iterator[Row]:
     """Cost against the number of vertices at the paper's batch of 5, and against the batch."""
+    keep_freed_memory()
     model = load_model("makehuman")
     whole = with_vertices(model, 2_000 if setup.quick else 24_000)
     if not setup.quick:

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from mofa3d.scene import Rendering, Scene
 from renderers.interpolate import interpolate
+from renderers.shaded_pixels import shade_pixels
 from renderers.shader import blend, shade
 
 if TYPE_CHECKING:
@@ -48,9 +49,24 @@ class Interpolate(Protocol):
     def __call__(self, fragments: Fragments, attributes: Tensor, faces: Tensor) -> Tensor: ...
 
 
-def interpolate_fragments(fragments: Fragments, attributes: Tensor, faces: Tensor) -> Tensor:
-    """The interpolation that any rasterizer's fragments allow."""
-    return interpolate(fragments.pix_to_face, fragments.bary_coords, attributes, faces)
+def shade_fragments(
+    fragments: Fragments, scene: Scene, interpolated: Interpolate | None = None
+) -> Float[Tensor, "B H W K 3"]:
+    """Colours of fragments; on the CPU with one face per pixel in one pass.
+
+    Args:
+        interpolated: how vertex attributes reach the fragments; ``None`` means by their barycentric coordinates.
+    """
+    light = scene.illumination
+    if interpolated is None and scene.normals.device.type == "cpu" and fragments.pix_to_face.shape[3] == 1:
+        one = fragments.pix_to_face[..., 0], fragments.bary_coords[..., 0, :]
+        return shade_pixels(*one, scene.reflectance, scene.normals, light, scene.faces)[..., None, :]
+    attributes = torch.cat([scene.reflectance, scene.normals], dim=-1)
+    if interpolated is None:
+        values = interpolate(fragments.pix_to_face, fragments.bary_coords, attributes, scene.faces)
+    else:
+        values = interpolated(fragments, attributes, scene.faces)
+    return shade(values[..., :3], values[..., 3:], light)
 
 
 @dataclass(frozen=True)
@@ -68,19 +84,18 @@ class RasterizedRenderer:
         antialias: for one face per pixel; ``None`` leaves silhouettes as they are.
         background: RGB.
         blend_params: sigma and gamma of soft blending.
-        interpolate: how vertex attributes reach the fragments.
+        interpolate: see `shade_fragments`.
     """
 
     rasterize: Rasterizer
     antialias: Antialias | None = None
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)
     blend_params: BlendParams | None = None
-    interpolate: Interpolate = interpolate_fragments
+    interpolate: Interpolate | None = None
 
     def __call__(self, scene: Scene) -> Rendering:
         fragments = self.rasterize(scene)
-        attributes = self.interpolate(fragments, torch.cat([scene.reflectance, scene.normals], dim=-1), scene.faces)
-        colors = shade(attributes[..., :3], attributes[..., 3:], scene.illumination)
+        colors = shade_fragments(fragments, scene, self.interpolate)
         counted = counted_fragments(scene, fragments.pix_to_face).to(colors.dtype)
         if colors.shape[3] > 1:
             layer = self._soft(colors, counted, fragments)
