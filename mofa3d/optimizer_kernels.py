@@ -34,31 +34,60 @@ def adadelta(values, gradients, square_means, change_means, rate, rho, one_minus
 
 @njit(**_OPTIONS)
 def adadelta_of_product(
-    values, left, right, square_means, change_means, rounded, start, stop, rate, rho, one_minus_rho, epsilon, decay
-):
+    values, left, right, square_means, change_means, rounded, back, start, stop,
+    rate, rho, one_minus_rho, epsilon, decay,
+):  # fmt: skip
     """`adadelta` on the rows `start` to `stop` of matrices (O, I), for the gradient left · right.
 
-    All in one loop: its roots and quotients take as long as the memory, so neither may wait for the other.
+    Two rows at a time and all in one loop: its roots and quotients take as long as the memory, so that neither waits
+    for the other, and the products with the old values cost nothing.
 
     Args:
         values, square_means, change_means: (O I / `LANES`, `LANES`), the matrices as they lie in memory.
         left, right: (O, B) and (B I / `LANES`, `LANES`).
-        rounded: (O I,) the bits of the values in bfloat16, to be brought up to date, or (0,).
+        rounded: (O I / `LANES`, `LANES`) the bits of the values in bfloat16, to be brought up to date, or (0, `LANES`).
+        back: (B I / `LANES`, `LANES`), to which leftᵀ · values, as they were, is added for these rows.
     """
+    numbers = rate, rho, one_minus_rho, epsilon, decay
+    means = square_means, change_means
     width = len(values) // len(left)
-    for row in range(start, stop):
+    for row in range(start, stop - 1, 2):
         for column in range(width):
-            gradient = fill(ZERO)
+            i, j = row * width + column, (row + 1) * width + column
+            first, second = load(values, i), load(values, j)
+            first_gradient, second_gradient = fill(ZERO), fill(ZERO)
             for k in range(left.shape[1]):
-                gradient += left[row, k] * load(right, k * width + column)
-            i = row * width + column
-            value, change_mean = load(values, i), load(change_means, i)
-            gradient += decay * value
-            square_mean = rho * load(square_means, i) + one_minus_rho * (gradient * gradient)
-            change = root((change_mean + epsilon) / (square_mean + epsilon)) * gradient
-            value -= rate * change
-            store(square_means, i, square_mean)
-            store(change_means, i, rho * change_mean + one_minus_rho * (change * change))
-            store(values, i, value)
-            if len(rounded):
-                store_rounded(rounded, i, value)
+                a, b, at = left[row, k], left[row + 1, k], k * width + column
+                factor = load(right, at)
+                first_gradient += a * factor
+                second_gradient += b * factor
+                store(back, at, load(back, at) + (a * first + b * second))
+            _step(values, means, rounded, i, first, first_gradient, numbers)
+            _step(values, means, rounded, j, second, second_gradient, numbers)
+    if (stop - start) % 2:
+        row = stop - 1
+        for column in range(width):
+            i, gradient = row * width + column, fill(ZERO)
+            value = load(values, i)
+            for k in range(left.shape[1]):
+                a, at = left[row, k], k * width + column
+                gradient += a * load(right, at)
+                store(back, at, load(back, at) + a * value)
+            _step(values, means, rounded, i, value, gradient, numbers)
+
+
+@njit(inline="always")
+def _step(values, means, rounded, i, value, gradient, numbers):
+    """`adadelta` for the `LANES` values at i."""
+    square_means, change_means = means
+    rate, rho, one_minus_rho, epsilon, decay = numbers
+    gradient += decay * value
+    change_mean = load(change_means, i)
+    square_mean = rho * load(square_means, i) + one_minus_rho * (gradient * gradient)
+    change = root((change_mean + epsilon) / (square_mean + epsilon)) * gradient
+    value -= rate * change
+    store(square_means, i, square_mean)
+    store(change_means, i, rho * change_mean + one_minus_rho * (change * change))
+    store(values, i, value)
+    if len(rounded):
+        store_rounded(rounded, i, value)

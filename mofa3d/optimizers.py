@@ -2,24 +2,25 @@
 
 AdaDelta on AlexNet's 60 million parameters moves 1.7 GB through memory if everything is read and written once. PyTorch
 has no such version of it and takes a pass for each operation, several times as long. For Adam it has one, which is as
-fast as a kernel of ours would be. Gradients that layers leave as factors (`mofa3d.factored_linear`) are multiplied
-while they are used.
+fast as a kernel of ours would be. Weights of `mofa3d.factored_linear` can be moved in the backward pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor
 from torch.optim.adadelta import adadelta
 
 from mofa3d import parallel
-from mofa3d.factored_linear import Factors, keep_rounded, rounded_copy, take_factors
+from mofa3d.factored_linear import keep_rounded, leave_step_to, rounded_copy
 
 Row = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # value, gradient, means of squares and of changes, step
 
+PARTS = 8  # of a weight that steps in the backward pass
 RUN = 1 << 20  # elements per call of the kernel: enough for the call not to count, few enough to share out evenly
 
 
@@ -30,6 +31,10 @@ class Adadelta(torch.optim.Adadelta):
     `capturable`.
     """
 
+    def __init__(self, params: Iterable, lr: float = 1.0, **options) -> None:
+        super().__init__(params, lr, **options)
+        self._ahead: set[int] = set()  # weights that have taken their step already
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
         """One step with the gradients as they are, or as `closure` makes them; returns the closure's loss."""
@@ -37,8 +42,7 @@ class Adadelta(torch.optim.Adadelta):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            self._use_factors(group)
+        self._ahead.clear()
         if any(map(_is_unusual, self.param_groups)):
             super().step()
             return loss
@@ -54,29 +58,35 @@ class Adadelta(torch.optim.Adadelta):
                 adadelta(*map(list, zip(*rest, strict=True)), has_complex=has_complex, **options)
         return loss
 
-    def zero_grad(self, set_to_none: bool = True) -> None:
-        """Forget all gradients, also those that layers keep as factors."""
-        for group in self.param_groups:
-            for value in group["params"]:
-                take_factors(value)
-        super().zero_grad(set_to_none)
+    def step_in_backward(self, weight: Tensor) -> None:
+        """Take the steps of a `FactoredLinear`'s weight in the backward pass, which is then one pass for each `step`.
 
-    def _use_factors(self, group: dict) -> None:
-        """Take the steps of parameters whose gradient is kept as factors; multiply those that no kernel takes."""
-        for value in group["params"]:
-            factors = take_factors(value)
-            if factors is None:
-                continue
-            if value.grad is None and _is_in_lanes(value) and not _is_unusual(group):
-                state = self.state[value]
-                if not state:  # as PyTorch begins it
-                    state.update(step=torch.zeros(()))
-                    state.update(square_avg=torch.zeros_like(value), acc_delta=torch.zeros_like(value))
-                state["step"] += 1
-                _step_product(value, factors, (state["square_avg"], state["acc_delta"]), group)
-            else:
-                product = factors[0].T @ factors[1]
-                value.grad = product if value.grad is None else value.grad + product
+        The step is what it would be afterwards. What must keep a step from being taken, as a loss that is not finite,
+        has to be looked at before the backward pass.
+        """
+        leave_step_to(weight, self._step_ahead)
+
+    @torch.no_grad()
+    def _step_ahead(
+        self, weight: Tensor, left: Float[Tensor, "B O"], right: Float[Tensor, "B I"]
+    ) -> Float[Tensor, "B I"]:
+        [group] = (group for group in self.param_groups if any(weight is other for other in group["params"]))
+        if _is_unusual(group) or not _is_in_lanes(weight):
+            back, gradient = left @ weight, left.T @ right
+            weight.grad = gradient if weight.grad is None else weight.grad + gradient
+            return back
+        if id(weight) in self._ahead:
+            raise RuntimeError(
+                "a second backward pass before the optimiser's step, but a weight has taken its step in the first; "
+                "make one pass for each step, or do not use step_in_backward"
+            )
+        self._ahead.add(id(weight))
+        state = self.state[weight]
+        if not state:  # as PyTorch begins it
+            state.update(step=torch.zeros(()))
+            state.update(square_avg=torch.zeros_like(weight), acc_delta=torch.zeros_like(weight))
+        state["step"] += 1
+        return _step_product(weight, left, right, (state["square_avg"], state["acc_delta"]), group)
 
 
 def _is_unusual(group: dict) -> bool:
@@ -101,10 +111,16 @@ def _is_fusible(row: Row) -> bool:
     )
 
 
-def _step_product(value: Tensor, factors: Factors, means: tuple[Tensor, Tensor], group: dict) -> None:
+def _step_product(
+    value: Tensor,
+    left: Float[Tensor, "B O"],
+    right: Float[Tensor, "B I"],
+    means: tuple[Tensor, Tensor],
+    group: dict,
+) -> Float[Tensor, "B I"]:
+    """Take a weight's step for the gradient leftᵀ · right; gives left · value, of the value as it was."""
     from mofa3d import optimizer_kernels
 
-    left, right = factors
     copy = rounded_copy(value)
     rounded = torch.empty(0, value.shape[1], dtype=torch.bfloat16) if copy is None else copy
     square_means, change_means = map(_in_lanes, means)
@@ -112,12 +128,15 @@ def _step_product(value: Tensor, factors: Factors, means: tuple[Tensor, Tensor],
         _in_lanes(value), left.T.contiguous().numpy(), _in_lanes(right.contiguous()), square_means, change_means,
         _in_lanes(rounded.view(torch.uint16)),
     )  # fmt: skip
-    rows = max(1, RUN // value.shape[1])
-    runs = [(start, min(start + rows, len(value))) for start in range(0, len(value), rows)]
-    parallel.run(optimizer_kernels.adadelta_of_product, [(*arrays, *edges, *_numbers(group)) for edges in runs])
+    # A fixed number of parts, so that sums do not depend on the number of threads.
+    edges = [len(value) * i // PARTS for i in range(PARTS + 1)]
+    back = right.new_zeros(PARTS, *right.shape)
+    calls = [(*arrays, _in_lanes(back[i]), *edges[i : i + 2], *_numbers(group)) for i in range(PARTS)]
+    parallel.run(optimizer_kernels.adadelta_of_product, calls)
     torch.autograd.graph.increment_version([value])
     if copy is not None:
         keep_rounded(value, copy)
+    return back.sum(0)
 
 
 def _in_lanes(matrix: Tensor) -> np.ndarray:

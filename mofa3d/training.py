@@ -83,10 +83,11 @@ def make_optimizer(encoder: Encoder, config: TrainingConfig) -> torch.optim.Opti
     groups = encoder.parameter_groups(config.learning_rate, config.depth_learning_rate)
     if config.optimizer == "adam":
         return torch.optim.Adam(groups, fused=True)
+    optimizer = Adadelta(groups)
     for layer in encoder.modules():
-        if isinstance(layer, FactoredLinear):
-            layer.keep_factors = layer.weight.device.type == "cpu"
-    return Adadelta(groups)
+        if isinstance(layer, FactoredLinear) and layer.weight.device.type == "cpu":
+            optimizer.step_in_backward(layer.weight)
+    return optimizer
 
 
 def without_geometry(code: SemanticCode) -> SemanticCode:

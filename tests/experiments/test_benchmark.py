@@ -13,7 +13,7 @@ from programs import load
 
 benchmark = load("benchmark")
 
-from benchmarks import encoders  # noqa: E402 (the program makes the package known)
+from benchmarks import encoders, measure  # noqa: E402 (the program makes the package known)
 from benchmarks.encoders import ways  # noqa: E402
 from benchmarks.measure import Ceilings, Setup, compare, measure_ceilings, take_turns  # noqa: E402
 from benchmarks.model_sizes import subdivide, with_vertices  # noqa: E402
@@ -32,6 +32,12 @@ class TestMeasure:
         times = take_turns({"a": lambda: done.append("a"), "b": lambda: done.append("b")}, 2)
         assert "".join(done) == "ab" + "aabb" * 2
         assert {way: len(values) for way, values in times.items()} == {"a": 2, "b": 2}
+
+    def test_long_work_is_done_once_a_turn(self, monkeypatch):
+        monkeypatch.setattr(measure, "LONG", 5.0)
+        done = []
+        take_turns({"long": lambda: (done.append("l"), time.sleep(0.01)), "short": lambda: done.append("s")}, 3)
+        assert "".join(done) == "ls" + "llss" + "lss" * 2
 
     def test_rows_compare_with_the_first_way(self):
         works = {"slow": lambda: time.sleep(0.02), "fast": lambda: time.sleep(0.005)}
