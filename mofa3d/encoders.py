@@ -134,8 +134,9 @@ class Encoder(nn.Module):
         if self.input_size is not None and image.shape[-1] != self.input_size:
             size = (self.input_size, self.input_size)
             image = nn.functional.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
-        normalized = ((image - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
-        features = self.backbone(normalized)
+        # (image - mean) / std in one pass over the image.
+        normalized = torch.addcmul(-self.mean / self.std, image, 1 / self.std)
+        features = self.backbone(normalized.contiguous(memory_format=torch.channels_last))
         # Codes keep all their digits when a training lets the backbone compute in bfloat16.
         with torch.autocast(image.device.type, enabled=False):
             features = features.to(self.head.weight.dtype)
