@@ -34,10 +34,9 @@ def adadelta(values, gradients, square_means, change_means, rate, rho, one_minus
 
 @njit(**_OPTIONS)
 def adadelta_of_product(
-    values, left, right, square_means, change_means, rounded, back, start, stop,
-    rate, rho, one_minus_rho, epsilon, decay,
-):  # fmt: skip
-    """`adadelta` on the rows `start` to `stop` of matrices (O, I), for the gradient left · right.
+    values, left, right, square_means, change_means, rounded, back, rows, rate, rho, one_minus_rho, epsilon, decay
+):
+    """`adadelta` on some rows of matrices (O, I), for the gradient left · right.
 
     Two rows at a time and all in one loop: its roots and quotients take as long as the memory, so that neither waits
     for the other, and the products with the old values cost nothing.
@@ -47,25 +46,27 @@ def adadelta_of_product(
         left, right: (O, B) and (B I / `LANES`, `LANES`).
         rounded: (O I / `LANES`, `LANES`) the bits of the values in bfloat16, to be brought up to date, or (0, `LANES`).
         back: (B I / `LANES`, `LANES`), to which leftᵀ · values, as they were, is added for these rows.
+        rows: (R,) which ones.
     """
     numbers = rate, rho, one_minus_rho, epsilon, decay
     means = square_means, change_means
     width = len(values) // len(left)
-    for row in range(start, stop - 1, 2):
+    for pair in range(len(rows) // 2):
+        upper, lower = rows[2 * pair], rows[2 * pair + 1]
         for column in range(width):
-            i, j = row * width + column, (row + 1) * width + column
+            i, j = upper * width + column, lower * width + column
             first, second = load(values, i), load(values, j)
             first_gradient, second_gradient = fill(ZERO), fill(ZERO)
             for k in range(left.shape[1]):
-                a, b, at = left[row, k], left[row + 1, k], k * width + column
+                a, b, at = left[upper, k], left[lower, k], k * width + column
                 factor = load(right, at)
                 first_gradient += a * factor
                 second_gradient += b * factor
                 store(back, at, load(back, at) + (a * first + b * second))
             _step(values, means, rounded, i, first, first_gradient, numbers)
             _step(values, means, rounded, j, second, second_gradient, numbers)
-    if (stop - start) % 2:
-        row = stop - 1
+    if len(rows) % 2:
+        row = rows[-1]
         for column in range(width):
             i, gradient = row * width + column, fill(ZERO)
             value = load(values, i)
@@ -74,6 +75,20 @@ def adadelta_of_product(
                 gradient += a * load(right, at)
                 store(back, at, load(back, at) + a * value)
             _step(values, means, rounded, i, value, gradient, numbers)
+
+
+@njit(**_OPTIONS)
+def adadelta_at_rest(square_means, change_means, rows, width, rho):
+    """`adadelta` on some rows of matrices whose gradient is zero there: values stay, and means fade.
+
+    Args:
+        square_means, change_means, rows: as in `adadelta_of_product`.
+        width: I / `LANES`.
+    """
+    for row in rows:
+        for i in range(row * width, (row + 1) * width):
+            store(square_means, i, rho * load(square_means, i))
+            store(change_means, i, rho * load(change_means, i))
 
 
 @njit(inline="always")

@@ -124,15 +124,22 @@ def _step_product(
     copy = rounded_copy(value)
     rounded = torch.empty(0, value.shape[1], dtype=torch.bfloat16) if copy is None else copy
     square_means, change_means = map(_in_lanes, means)
-    arrays = (
-        _in_lanes(value), left.T.contiguous().numpy(), _in_lanes(right.contiguous()), square_means, change_means,
-        _in_lanes(rounded.view(torch.uint16)),
-    )  # fmt: skip
+    factor = left.T.contiguous().numpy()
+    given = (_in_lanes(value), factor, _in_lanes(right.contiguous()), square_means, change_means)
+    given += (_in_lanes(rounded.view(torch.uint16)),)
+    # Outputs that no image of the batch has used, a quarter of AlexNet's with dropout, have no gradient.
+    moves = factor.any(axis=1) | bool(group["weight_decay"])
     # A fixed number of parts, so that sums do not depend on the number of threads.
-    edges = [len(value) * i // PARTS for i in range(PARTS + 1)]
-    back = right.new_zeros(PARTS, *right.shape)
-    calls = [(*arrays, _in_lanes(back[i]), *edges[i : i + 2], *_numbers(group)) for i in range(PARTS)]
-    parallel.run(optimizer_kernels.adadelta_of_product, calls)
+    moving, resting = (np.array_split(np.flatnonzero(rows), PARTS) for rows in (moves, ~moves))
+    back, numbers = right.new_zeros(PARTS, *right.shape), _numbers(group)
+    width, rho = len(given[0]) // len(value), numbers[1]
+    parallel.run_in_turn(
+        (
+            optimizer_kernels.adadelta_of_product,
+            [(*given, _in_lanes(into), rows, *numbers) for into, rows in zip(back, moving, strict=True)],
+        ),
+        (optimizer_kernels.adadelta_at_rest, [(square_means, change_means, rows, width, rho) for rows in resting]),
+    )
     torch.autograd.graph.increment_version([value])
     if copy is not None:
         keep_rounded(value, copy)

@@ -58,6 +58,27 @@ def test_twenty_steps_are_those_of_pytorch(batch, parts, options, monkeypatch):
     assert (ours[1].weight - make_network()[1].weight).abs().max() > 1e-4
 
 
+@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.01}])
+def test_outputs_that_rest_step_as_pytorch_says(options):
+    def with_dead_outputs(network: nn.Sequential) -> nn.Sequential:
+        network[2] = nn.ReLU()
+        with torch.no_grad():
+            network[1].bias[10:41] = -100
+        return network
+
+    ours, optimizer = make_stepping(**options)
+    theirs = with_dead_outputs(make_network())
+    second = torch.optim.Adadelta(theirs.parameters(), 0.1, **options)
+    train(theirs, second)
+    train(with_dead_outputs(ours), optimizer)
+    with torch.no_grad():  # they wake
+        for network in (ours, theirs):
+            network[1].bias[10:41] = 0
+    train(ours, optimizer)
+    train(theirs, second)
+    assert_same(ours, theirs)
+
+
 def test_the_step_is_taken_in_the_backward_pass_and_the_gradients_are_those_before_it():
     (ours, optimizer), theirs, value = make_stepping(), make_network(), torch.rand(5, 7)
     before = ours[1].weight.clone()
