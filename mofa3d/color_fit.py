@@ -74,7 +74,9 @@ class ColorFit:
             skin = self._skin(reflectance)
             root = _root_weights(photo - skin * irradiance, share)
             illumination = _solve_light(photo, skin, lights, root, code.illumination)
-        enough = seen.sum(dim=1) >= FEWEST
+        # A code that is not finite must come through, or nobody would notice.
+        finite = reflectance.isfinite().all(dim=1) & illumination.isfinite().all(dim=2).all(dim=1)
+        enough = (seen.sum(dim=1) >= FEWEST) & finite
         return code.replace(
             reflectance=reflectance.where(enough[:, None], code.reflectance),
             illumination=illumination.where(enough[:, None, None], code.illumination),
@@ -120,5 +122,6 @@ def _solve_light(
 
 
 def _solve(matrix: Float[Tensor, "B D D"], right: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-    """Positive definite equations."""
-    return torch.cholesky_solve(right[..., None], torch.linalg.cholesky(matrix))[..., 0]
+    """Positive definite equations; no numbers where one of them is none."""
+    factor, _ = torch.linalg.cholesky_ex(matrix)
+    return torch.cholesky_solve(right[..., None], factor)[..., 0]

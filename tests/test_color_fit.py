@@ -136,3 +136,12 @@ def test_faces_beside_the_picture_stay_as_they_are(decode, predicted, image):
     found = ColorFit(decode)(away, image).to_vector()
     assert torch.equal(found[1], away.to_vector()[1])
     assert not torch.equal(found[0], away.to_vector()[0])
+
+
+def test_what_is_no_number_stays_visible(decode, predicted, image):
+    broken = predicted.shape.clone()
+    broken[1] = torch.nan
+    found = ColorFit(decode)(predicted.replace(shape=broken), image)
+    assert torch.equal(found.illumination[1], predicted.illumination[1])
+    assert found.shape[1].isnan().all()
+    assert found.to_vector()[0].isfinite().all()
