@@ -56,7 +56,7 @@ from mofa3d.flag import Flag
 from mofa3d.gauss_newton import GaussNewton, GaussNewtonConfig, garrido, thies
 from mofa3d.models.makehuman.cache import cache_directory
 from mofa3d.objective import Batch
-from mofa3d.refinement import own_points
+from mofa3d.refinement import one_thread, own_points
 from mofa3d.scans.layout import find_scans
 from mofa3d.scans.scan import Unit
 from mofa3d.semantic_code import SemanticCode
@@ -233,7 +233,8 @@ def refined(config: Config, encoder: Encoder, whole: Decoder, corpus: Corpus, in
     if bool((corpus.confidence[list(indices)] > 0).all()):
         systems[f"{config.refine_method}, with landmarks"] = fit_estimate(whole, method, start=encoder)
     render = make_renderer("vertex")
-    return [Row(name, measure(system, whole, render, corpus, indices).errors) for name, system in systems.items()]
+    with one_thread():
+        return [Row(name, measure(system, whole, render, corpus, indices).errors) for name, system in systems.items()]
 
 
 def scan_sections(config: Config, encoder: Encoder, whole: Decoder) -> tuple[list[Section], dict[str, str]]:
