@@ -103,20 +103,27 @@ def _functions(x, y, z, one, three, linear, product, half_product, zonal):
     )  # fmt: skip
 
 
+@njit(inline="always")
+def _between(normals, a, b, c, wa, wb, wc):
+    """The normal between three vertices, of any length."""
+    return (
+        wa * normals[a, 0] + wb * normals[b, 0] + wc * normals[c, 0],
+        wa * normals[a, 1] + wb * normals[b, 1] + wc * normals[c, 1],
+        wa * normals[a, 2] + wb * normals[b, 2] + wc * normals[c, 2],
+    )
+
+
 @njit(**_OPTIONS)
 def _shade(face_index, bary, faces, first_face, reflectance, normals, light, constants, colors):
     one, three, linear, product, half_product, zonal, ambient, shortest = constants
     for row in range(face_index.shape[0]):
         for column in range(face_index.shape[1]):
-            face = face_index[row, column] - first_face
             if face_index[row, column] < 0:
                 colors[row, column, 0] = colors[row, column, 1] = colors[row, column, 2] = 0
                 continue
-            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-            wa, wb, wc = bary[row, column, 0], bary[row, column, 1], bary[row, column, 2]
-            x = wa * normals[a, 0] + wb * normals[b, 0] + wc * normals[c, 0]
-            y = wa * normals[a, 1] + wb * normals[b, 1] + wc * normals[c, 1]
-            z = wa * normals[a, 2] + wb * normals[b, 2] + wc * normals[c, 2]
+            a, b, c = faces[face_index[row, column] - first_face]
+            wa, wb, wc = bary[row, column]
+            x, y, z = _between(normals, a, b, c, wa, wb, wc)
             length = math.sqrt(max(x * x + y * y + z * z, shortest))
             values = _functions(
                 x / length, y / length, z / length, one, three, linear, product, half_product, zonal
@@ -137,15 +144,12 @@ def _shade_back(
     one, three, linear, product, half_product, zonal, ambient, shortest = constants
     for row in range(face_index.shape[0]):
         for column in range(face_index.shape[1]):
-            face = face_index[row, column] - first_face
             grad_bary[row, column, 0] = grad_bary[row, column, 1] = grad_bary[row, column, 2] = 0
             if face_index[row, column] < 0:
                 continue
-            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-            wa, wb, wc = bary[row, column, 0], bary[row, column, 1], bary[row, column, 2]
-            x = wa * normals[a, 0] + wb * normals[b, 0] + wc * normals[c, 0]
-            y = wa * normals[a, 1] + wb * normals[b, 1] + wc * normals[c, 1]
-            z = wa * normals[a, 2] + wb * normals[b, 2] + wc * normals[c, 2]
+            a, b, c = faces[face_index[row, column] - first_face]
+            wa, wb, wc = bary[row, column]
+            x, y, z = _between(normals, a, b, c, wa, wb, wc)
             square = x * x + y * y + z * z
             length = math.sqrt(max(square, shortest))
             x, y, z = x / length, y / length, z / length
