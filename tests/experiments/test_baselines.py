@@ -97,7 +97,7 @@ class TestAutoencoder:
     def test_checkpoint_is_opened_again(self, trained):
         image = torch.full((1, 3, 16, 16), 0.5)
         network = open_autoencoder(trained)
-        assert float((network(image) - 0.5).detach().abs().max()) > 0.01  # an untrained one says an even grey
+        assert float((network(image) - 0.5).detach().abs().max()) > 0.003  # an untrained one says an even grey
         with pytest.raises(ValueError, match="holds the system 'autoencoder', not 'conv_decoder'; give a run of that"):
             open_learned_decoder(trained)
         with pytest.raises(ValueError, match="holds the system 'autoencoder', not an encoder of the whole code"):
