@@ -1,4 +1,4 @@
-"""Gauss-Newton fits of a photograph, beside as many of Adam's steps on the losses that they minimise."""
+"""Gauss-Newton fits of a photograph, beside as many of Adam's steps on the same losses; and fits of colours alone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import torch
 
 from benchmarks.measure import Row, Setup, compare
 from mofa3d import Camera, Decoder, SemanticCode, load_model, losses
+from mofa3d.color_fit import ROUNDS, ColorFit
 from mofa3d.data.synthetic import SyntheticConfig, sample_codes
 from mofa3d.gauss_newton import GaussNewton, GaussNewtonConfig, Level, garrido, thies
 from mofa3d.objective import Batch, compute_losses
@@ -48,6 +49,14 @@ def _rows(setup: Setup) -> Iterator[Row]:
         products = sum(level.steps * 3 * (frontal // level.every) * size**2 for level in config.levels)
         floor = setup.ceilings.floor(products, 0)
         yield from compare(SUBJECT, f"{name}, {steps} steps, one image, one thread", works, floor, 3, notes)
+    # The right geometry with nobody's colours, of which a whole fit changes the geometry too.
+    plain = codes.replace(reflectance=start.reflectance, illumination=start.illumination)
+    fit, color_fit = GaussNewton(decode, quick if setup.quick else thies()), ColorFit(decode)
+    works = {"Gauss-Newton on everything": lambda: fit(plain, batch), "least squares": lambda: color_fit(plain, image)}
+    notes = {way: f"photometric error {error(decode, work(), image):.3f}" for way, work in works.items()}
+    chosen, size = len(color_fit.chosen), decode.model.sizes.reflectance
+    floor = setup.ceilings.floor(ROUNDS * 3 * chosen * size**2, 0)
+    yield from compare(SUBJECT, "reflectance and light, one image, one thread", works, floor, 5, notes)
 
 
 def descend(decode: Decoder, config: GaussNewtonConfig, start: SemanticCode, batch: Batch, steps: int) -> SemanticCode:

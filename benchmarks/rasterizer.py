@@ -23,15 +23,15 @@ COLOUR = 16  # bytes of a pixel's RGBA
 
 
 def rows(setup: Setup) -> Iterator[Row]:
-    """One image of each size and few turns, because PyTorch3D's rasterizer takes seconds."""
+    """One image of each size and few turns, because PyTorch3D's rasterizer takes seconds, at 480 px half a minute."""
     keep_freed_memory()
     model = load_model("makehuman")
-    for size in (32, 48) if setup.quick else (120, 240):
+    for size in (32, 48) if setup.quick else (120, 240, 480):
         decode = Decoder(model, Camera(size))
         codes = sample_codes(SyntheticConfig(), 1, model.sizes, torch.Generator().manual_seed(0))
         with torch.no_grad():
             scene = decode(codes)
-        repeats, mesh = 1 if setup.quick else 3, 12 * (len(model.mean_shape) + len(model.faces))
+        repeats, mesh = 1 if setup.quick or size > 240 else 3, 12 * (len(model.mean_shape) + len(model.faces))
         works = {
             "pytorch3d": lambda scene=scene: Pytorch3dRasterizer()(scene),
             "cpu": lambda scene=scene: rasterize_scene(scene),

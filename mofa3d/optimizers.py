@@ -35,6 +35,11 @@ class Adadelta(torch.optim.Adadelta):
         super().__init__(params, lr, **options)
         self._ahead: set[int] = set()  # weights that have taken their step already
 
+    def __setstate__(self, state: dict) -> None:
+        """For copies, whose weights have taken no step."""
+        super().__setstate__(state)
+        self._ahead = set()
+
     @torch.no_grad()
     def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
         """One step with the gradients as they are, or as `closure` makes them; returns the closure's loss."""

@@ -94,6 +94,18 @@ def test_the_step_is_taken_in_the_backward_pass_and_the_gradients_are_those_befo
     assert torch.equal(ours[1].weight, stepped)
 
 
+def test_optimizers_can_be_copied():
+    network, optimizer = make_stepping()
+    train(network, optimizer)
+    ours, theirs = copy.deepcopy((network, optimizer)), copy.deepcopy((network, optimizer))
+    for step in (Adadelta.step, torch.optim.Adadelta.step):
+        changed, other = ours if step is Adadelta.step else theirs
+        changed(torch.linspace(0, 1, 35).view(5, 7)).square().mean().backward()
+        step(other)
+    assert_same(ours[0], theirs[0])
+    assert not torch.equal(ours[0][1].weight, network[1].weight)
+
+
 def test_second_pass_before_the_step_is_refused():
     network, optimizer = make_stepping()
     network(torch.rand(2, 7)).sum().backward()

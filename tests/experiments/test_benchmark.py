@@ -37,7 +37,7 @@ class TestMeasure:
         monkeypatch.setattr(measure, "LONG", 5.0)
         done = []
         take_turns({"long": lambda: (done.append("l"), time.sleep(0.01)), "short": lambda: done.append("s")}, 3)
-        assert "".join(done) == "ls" + "llss" + "lss" * 2
+        assert "".join(done) == "ls" + "lss" * 3
 
     def test_rows_compare_with_the_first_way(self):
         works = {"slow": lambda: time.sleep(0.02), "fast": lambda: time.sleep(0.005)}

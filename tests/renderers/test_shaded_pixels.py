@@ -70,11 +70,22 @@ def test_normals_of_no_length_have_no_direction():
         torch.testing.assert_close(found, expected)
 
 
-def test_one_or_many_threads_and_images_give_the_same():
+@pytest.mark.parametrize("threads", [1, 2])
+def test_images_of_a_batch_do_not_meet_however_many_threads_there_are(threads):
     pix_to_face, given, faces = make_inputs()
+    given = [tensor.requires_grad_() for tensor in given]
     together = shade_pixels(pix_to_face, *given, faces)
-    alone = shade_pixels(pix_to_face[:1], *(tensor[:1] for tensor in given), faces)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        first = [tensor.detach()[:1].requires_grad_() for tensor in given]
+        alone = shade_pixels(pix_to_face[:1], *first, faces)
+        found = torch.autograd.grad(alone.square().sum(), first)
+    finally:
+        torch.set_num_threads(before)
     assert torch.equal(alone, together[:1])
+    for ours, theirs in zip(found, torch.autograd.grad(together.square().sum(), given), strict=True):
+        torch.testing.assert_close(ours, theirs[:1])
 
 
 def test_second_derivatives_are_refused():
