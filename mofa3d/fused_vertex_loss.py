@@ -10,45 +10,29 @@ numbers are still in the processor: the backward pass only scales. Nothing of th
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import reverse_cuthill_mckee
-from torch import Tensor, nn
+from jaxtyping import Float, UInt
+from torch import Tensor
 
 from mofa3d import parallel
-from mofa3d.camera import FACE_FRACTION, Camera
+from mofa3d.camera import Camera
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.rotations import rotation_gradients, rotation_matrices
 from mofa3d.semantic_code import SemanticCode
+from mofa3d.vertex_loss import (
+    LandmarkProjection,
+    VertexLoss,
+    check_arguments,
+    refuse_second_derivative,
+    sample_weight,
+)
+from mofa3d.vertex_rings import make_rings
 
 RUNS = 8  # parts that threads share; fixed, so that sums do not depend on the number of threads
-
-
-@dataclass(frozen=True)
-class VertexLoss:
-    """What training and its log need of a decoded batch.
-
-    Attributes:
-        photometric: see `mofa3d.losses.photometric`.
-        photometric_error: see `mofa3d.metrics.photometric_error`; not differentiable.
-        project_landmarks: computes `landmarks`, which only some trainings need.
-    """
-
-    photometric: Float[Tensor, "B"]
-    photometric_error: Float[Tensor, "B"]
-    project_landmarks: Callable[[], Float[Tensor, "B 68 2"]]
-
-    @cached_property
-    def landmarks(self) -> Float[Tensor, "B 68 2"]:
-        """The 68 iBUG points, pixels; differentiable."""
-        return self.project_landmarks()
 
 
 class FusedVertexLoss:
@@ -71,11 +55,8 @@ class FusedVertexLoss:
             )
         self.camera, self.area_weights, self.sizes = camera, area_weights, model.sizes
         self.tables = _make_tables(model)
-        area = FACE_FRACTION * camera.image_size**2
-        self.weight = 1 / area if area_weights else 1 / max(self.tables.frontal_count, 1)
-        geometry = torch.cat([model.shape_basis, model.expression_basis], dim=2)
-        self.landmark_mean = model.at_landmarks(model.mean_shape).flatten()
-        self.landmark_basis = model.at_landmarks(geometry).flatten(0, 1)
+        self.weight = sample_weight(self.tables.frontal_count, camera, area_weights)
+        self.project_landmarks = LandmarkProjection(model, camera)
 
     def __call__(
         self, code: SemanticCode, image: Float[Tensor, "B 3 H W"], background_cost: float = 0.0
@@ -90,18 +71,9 @@ class FusedVertexLoss:
         Raises:
             ValueError: sizes that do not fit.
         """
-        if code.sizes != self.sizes:
-            raise ValueError(f"the fused loss was made for codes of {self.sizes}, got {code.sizes}")
-        expected = (len(code), 3, self.camera.image_size, self.camera.image_size)
-        if image.shape != expected:
-            raise ValueError(f"expected images of shape {expected}, as many as codes, got {tuple(image.shape)}")
+        check_arguments(code, image, self.sizes, self.camera)
         photometric, error = _Compare.apply(code.to_vector(), image, background_cost, self)
-        return VertexLoss(photometric, error, lambda: self._project_landmarks(code))
-
-    def _project_landmarks(self, code: SemanticCode) -> Float[Tensor, "B 68 2"]:
-        geometry = torch.cat([code.shape, code.expression], dim=1)
-        points = nn.functional.linear(geometry, self.landmark_basis, self.landmark_mean).unflatten(1, (68, 3))
-        return self.camera.project(self.camera.to_camera(points, code.rotation, code.translation))
+        return VertexLoss(photometric, error, lambda: self.project_landmarks(code))
 
 
 @dataclass(frozen=True)
@@ -134,39 +106,19 @@ class _Tables:
 
 
 def _make_tables(model: MorphableModel) -> _Tables:
-    frontal = model.frontal
-    faces = model.faces[frontal[model.faces].any(dim=1)]
-    order = _order(faces, frontal)
-    place = torch.empty(len(frontal), dtype=torch.long)
-    place[order] = torch.arange(len(order))
-    faces, frontal_count = place[faces], int(frontal.sum())
-    owners = faces.flatten()
-    by_owner = torch.argsort(owners, stable=True)
-    others = torch.stack([faces.roll(-1, 1).flatten(), faces.roll(-2, 1).flatten()], dim=1)[by_owner]
-    starts = np.zeros(len(order) + 1, dtype=np.uint32)
-    starts[1:] = torch.bincount(owners, minlength=len(order)).cumsum(0).numpy()
+    rings = make_rings(model)
+    order, frontal_count = rings.order, rings.frontal_count
     geometry_basis = torch.cat([model.shape_basis, model.expression_basis], dim=2)
     return _Tables(
         frontal_count,
         len(order),
-        starts,
-        np.ascontiguousarray(others.numpy().astype(np.uint32)),
+        rings.starts.numpy().astype(np.uint32),
+        np.ascontiguousarray(rings.corners.numpy().astype(np.uint32)),
         _whole_blocks(model.mean_shape[order].flatten()),
         _grouped(geometry_basis[order].flatten(0, 1)),
         _whole_blocks(model.mean_reflectance[order[:frontal_count]].flatten()),
         _grouped(model.reflectance_basis[order[:frontal_count]].flatten(0, 1)),
     )
-
-
-def _order(faces: Int[Tensor, "F 3"], frontal: Bool[Tensor, "N"]) -> Int[Tensor, "V"]:
-    """Frontal vertices, then the others that faces have; neighbours close together, so that they share the cache."""
-    pairs = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).numpy()
-    pairs = np.concatenate([pairs, pairs[:, ::-1]])
-    graph = coo_array((np.ones(len(pairs)), pairs.T), shape=(len(frontal), len(frontal))).tocsr()
-    order = torch.from_numpy(reverse_cuthill_mckee(graph, symmetric_mode=True).astype(np.int64))
-    around = torch.zeros_like(frontal)
-    around[faces.flatten()] = True
-    return torch.cat([order[frontal[order]], order[(around & ~frontal)[order]]])
 
 
 def _whole_blocks(rows: Float[Tensor, "R *K"]) -> Float[np.ndarray, "Q *K"]:
@@ -211,12 +163,7 @@ class _Compare(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad_photometric, _):
-        # Not `once_differentiable`, which lets second derivatives pass where the first is a constant factor.
-        if torch.is_grad_enabled():
-            raise RuntimeError(
-                "the fused loss is differentiable once; for higher derivatives (create_graph=True) use "
-                "Decoder(..., fused=False) and VertexRenderer"
-            )
+        refuse_second_derivative()
         (gradient,) = ctx.saved_tensors
         return grad_photometric[:, None] * gradient, None, None, None
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from mofa3d import losses, metrics
 from mofa3d.decoder import Decoder
-from mofa3d.fused_vertex_loss import FusedVertexLoss, VertexLoss
 from mofa3d.scene import Renderer, Rendering, Scene
 from mofa3d.semantic_code import SemanticCode
+from mofa3d.vertex_loss import FusedLoss, VertexLoss
 
 Batch = dict[str, Tensor]
 
@@ -89,7 +89,7 @@ def evaluate_batch(
     weights: LossWeights,
     decode: Decoder,
     render: Renderer,
-    fused: FusedVertexLoss | None = None,
+    fused: FusedLoss | None = None,
 ) -> tuple[dict[str, Tensor], Callable[[], dict[str, Tensor]]]:
     """`compute_losses` of a batch, and a function that gives its `compute_errors`.
 

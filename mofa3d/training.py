@@ -21,11 +21,11 @@ from mofa3d.decoder import Decoder
 from mofa3d.encoder_file import SUFFIX, read_encoder
 from mofa3d.encoders import Encoder
 from mofa3d.factored_linear import FactoredLinear
-from mofa3d.fused_vertex_loss import FusedVertexLoss
 from mofa3d.objective import Batch, LossWeights, evaluate_batch
 from mofa3d.optimizers import Adadelta
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
+from mofa3d.vertex_loss import FusedLoss
 
 INSTEAD = "give the folder of a training run, its checkpoint.pt, or an encoder's .safetensors file"
 
@@ -147,7 +147,7 @@ def train(
     out: Path,
     description: dict,
     resume: bool = False,
-    fused: FusedVertexLoss | None = None,
+    fused: FusedLoss | None = None,
 ) -> Progress:
     """Train the encoder until `config` says enough.
 
