@@ -2,71 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 import torch
-from torch import nn
 
+import vertex_scenes
 from conftest import make_code, make_tiny_model
-from mofa3d import losses, metrics
 from mofa3d.camera import Camera
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.decoder import Decoder
 from mofa3d.fused_vertex_loss import FusedVertexLoss
-from mofa3d.morphable_model import MorphableModel
 from mofa3d.semantic_code import SemanticCode
-from renderers.vertex import VertexRenderer
+from vertex_scenes import CAMERA, POSES, copy_of, in_double, make_images, make_vector, reference
 
-CAMERA = Camera(64)
-POSES = {
-    "moderate": {},
-    "turned": {"rotation": [0.0, 1.5, 0.2]},
-    "from behind": {"rotation": [0.1, 3.0, 0.0]},
-    "half outside": {"translation": [70.0, -60.0, 0.0]},
-    "outside": {"translation": [900.0, 0.0, 0.0]},
-    "close": {"translation": [5.0, 0.0, 500.0]},
-}
-
-
-def make_images(batch: int, size: int = 64, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-    """Smooth ones, so that rounding a position does not change the image's gradient there."""
-    noise = torch.rand(batch, 3, 5, 5, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    return nn.functional.interpolate(noise, (size, size), mode="bicubic").clamp(0, 1).to(dtype)
-
-
-def make_vector(batch: int, sizes: CodeSizes, pose: str = "moderate", seed: int = 0) -> torch.Tensor:
-    vector = make_code(batch, sizes, seed).to_vector()
-    for block, values in POSES[pose].items():
-        vector[:, sizes.slices[block]] += torch.tensor(values, dtype=torch.float64)
-    return vector
-
-
-def reference(
-    model: MorphableModel, camera: Camera, vector: torch.Tensor, image: torch.Tensor, area_weights: bool, cost: float
-):
-    """Loss, error, landmarks and the loss's gradient in double precision."""
-    leaf = vector.double().requires_grad_()
-    scene = Decoder(model, camera, fused=False)(SemanticCode.from_vector(leaf, model.sizes))
-    rendering = VertexRenderer(area_weights)(scene)
-    loss = losses.photometric(rendering, image.double(), cost)
-    (gradient,) = torch.autograd.grad(loss.sum(), leaf)
-    return loss.detach(), metrics.photometric_error(rendering, image.double()).detach(), scene.landmarks, gradient
-
-
-def assert_agrees(model, camera, vector, image, area_weights=False, cost=0.0, tolerance=1e-4):
-    loss, error, landmarks, gradient = reference(_double(model), camera, vector, image, area_weights, cost)
-    leaf = vector.float().requires_grad_()
-    seen = FusedVertexLoss(model, camera, area_weights)(SemanticCode.from_vector(leaf, model.sizes), image, cost)
-    torch.testing.assert_close(seen.photometric.double(), loss, rtol=1e-5, atol=1e-7)
-    torch.testing.assert_close(seen.photometric_error.double(), error, rtol=1e-5, atol=0, equal_nan=True)
-    torch.testing.assert_close(seen.landmarks.double(), landmarks, rtol=0, atol=1e-3)
-    (ours,) = torch.autograd.grad(seen.photometric.sum(), leaf)
-    difference = (ours.double() - gradient).norm(dim=1)
-    assert (difference <= tolerance * gradient.norm(dim=1) + 1e-9).all()
-    return ours
-
-
-def _double(model: MorphableModel) -> MorphableModel:
-    return model.restrict(torch.ones_like(model.frontal)).double()
+assert_agrees = partial(vertex_scenes.assert_agrees, FusedVertexLoss)
 
 
 @pytest.mark.parametrize("pose", POSES)
@@ -86,7 +36,7 @@ def test_batches_of_more_images_than_lie_side_by_side(tiny_model):
 
 def test_every_block_of_the_code_has_its_gradient(tiny_model):
     vector = make_vector(3, tiny_model.sizes)
-    *_, expected = reference(_double(tiny_model), CAMERA, vector, make_images(3), False, 0.0)
+    *_, expected = reference(in_double(tiny_model), CAMERA, vector, make_images(3), False, 0.0)
     ours = assert_agrees(tiny_model, CAMERA, vector, make_images(3)).double()
     for name, where in tiny_model.sizes.slices.items():
         assert (ours - expected)[:, where].norm() < 3e-4 * expected[:, where].norm(), name
@@ -108,7 +58,7 @@ def test_landmarks_are_differentiable(tiny_model):
         if dtype == torch.float32:
             points = FusedVertexLoss(tiny_model, CAMERA)(code, make_images(3)).landmarks
         else:
-            points = Decoder(_double(tiny_model), CAMERA, fused=False)(code).landmarks
+            points = Decoder(in_double(tiny_model), CAMERA, fused=False)(code).landmarks
         gradients.append(torch.autograd.grad((points * weights.to(dtype)).sum(), leaf)[0].double())
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-4)
 
@@ -147,7 +97,7 @@ def test_nan_comes_through_and_stays_in_its_image(tiny_model, block):
 
 def test_a_perfect_match_has_no_gradient(tiny_model):
     code = SemanticCode.zeros(1, tiny_model.sizes)
-    flat = tiny_model.restrict(torch.ones_like(tiny_model.frontal))
+    flat = copy_of(tiny_model)
     flat.mean_reflectance.fill_(0.5)
     leaf = code.to_vector().requires_grad_()
     image = torch.full((1, 3, 64, 64), 0.35)  # in the ambient light of 0.7
@@ -162,12 +112,12 @@ def test_no_gradient_asked_for(tiny_model):
     with torch.no_grad():
         seen = FusedVertexLoss(tiny_model, CAMERA)(code, image)
     assert not seen.photometric.requires_grad
-    expected, *_ = reference(_double(tiny_model), CAMERA, code.to_vector(), image, False, 0.0)
+    expected, *_ = reference(in_double(tiny_model), CAMERA, code.to_vector(), image, False, 0.0)
     torch.testing.assert_close(seen.photometric.double(), expected, rtol=1e-5, atol=0)
 
 
 def test_vertices_without_area_have_finite_gradients(tiny_model):
-    model = tiny_model.restrict(torch.ones_like(tiny_model.frontal))
+    model = copy_of(tiny_model)
     for buffer in (model.mean_shape, model.shape_basis, model.expression_basis):
         buffer[:] = buffer[:1].clone()  # all in one point
     leaf = make_vector(2, model.sizes).float().requires_grad_()
