@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import os
 from pathlib import Path
 
 import numba
@@ -23,6 +24,15 @@ def _njit_without_checks(function=None, **options):
 
 
 numba.njit = _njit_without_checks
+
+if importlib.util.find_spec("triton") is not None:
+    if not torch.cuda.is_available():
+        # Kernels run on the CPU, as Python; Triton's own functions become what this says when they are imported.
+        os.environ.setdefault("TRITON_INTERPRET", "1")
+    import triton
+
+    _jit = triton.jit
+    triton.jit = lambda function=None, **options: _jit(function and inspect.unwrap(function), **options)
 
 # Before the first import of the checked packages: their annotated shapes and types are verified at every call. As for
 # static type checkers, an int will do for a float.

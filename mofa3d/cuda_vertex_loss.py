@@ -1,0 +1,200 @@
+"""Decoder, vertex renderer and photometric loss as one operation on NVIDIA GPUs; see `mofa3d.fused_vertex_loss`.
+
+Products with the bases are PyTorch's. Everything between them, there and back, is done by two kernels, and a third one
+gathers what is left. None of them waits for the GPU, so that a training step can be captured in a CUDA graph.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import ModuleType
+
+import torch
+from jaxtyping import Float, Int32
+from torch import Tensor, nn
+
+from mofa3d.camera import Camera
+from mofa3d.morphable_model import MorphableModel
+from mofa3d.semantic_code import SemanticCode
+from mofa3d.vertex_loss import (
+    LandmarkProjection,
+    VertexLoss,
+    check_arguments,
+    refuse_second_derivative,
+    sample_weight,
+)
+from mofa3d.vertex_rings import VertexRings, make_rings
+
+# Vertices of a program: one for each thread of a warp, so that sums need no shared memory.
+BLOCK = 32
+
+
+class CudaVertexLoss:
+    """The photometric loss of a batch of codes, differentiable once with respect to the code.
+
+    Results are the same every time, and have float32's digits, as far as PyTorch's products of matrices do: TF32, where
+    a user switched it on, costs three digits.
+
+    Args:
+        model: float32 on an NVIDIA GPU; the parts that matter for the loss are copied.
+        camera: the camera that sees the face.
+        area_weights: as `renderers.vertex.VertexRenderer` has it.
+
+    Raises:
+        ValueError: a model of another type or device, or Triton is missing.
+    """
+
+    def __init__(self, model: MorphableModel, camera: Camera, area_weights: bool = False) -> None:
+        devices = ("cuda", "cpu") if _load_kernels().INTERPRETED else ("cuda",)
+        if model.mean_shape.device.type not in devices or model.mean_shape.dtype != torch.float32:
+            raise ValueError(
+                f"this fused loss takes float32 models on NVIDIA GPUs, got {model.mean_shape.dtype} on "
+                f'{model.mean_shape.device}; move the model with .to("cuda"), or use FusedVertexLoss on the CPU, or '
+                "Decoder and VertexRenderer"
+            )
+        self.camera, self.area_weights, self.sizes = camera, area_weights, model.sizes
+        self.tables = _make_tables(model)
+        self.weight = sample_weight(self.tables.frontal_count, camera, area_weights)
+        self.project_landmarks = LandmarkProjection(model, camera)
+
+    def __call__(self, code: SemanticCode, image: Float[Tensor, "B 3 H W"], background_cost: float = 0.0) -> VertexLoss:
+        """Compare the faces that `code` means with photographs.
+
+        Args:
+            code: float32, of the model's sizes.
+            image: RGB in 0 to 1, of the camera's size; it gets no gradient.
+            background_cost: see `mofa3d.losses.photometric`.
+
+        Raises:
+            ValueError: sizes that do not fit.
+        """
+        check_arguments(code, image, self.sizes, self.camera)
+        photometric, error = _Compare.apply(code.to_vector(), image, background_cost, self)
+        return VertexLoss(photometric, error, lambda: self.project_landmarks(code))
+
+
+def _load_kernels() -> ModuleType:
+    try:
+        from mofa3d import cuda_vertex_kernels
+    except ModuleNotFoundError as error:
+        if error.name != "triton":
+            raise
+        raise ValueError(
+            "the fused loss for NVIDIA GPUs needs Triton, which comes with PyTorch for CUDA: pip install triton; or "
+            "use Decoder and VertexRenderer"
+        ) from error
+    return cuda_vertex_kernels
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """What the kernels take of a model: frontal vertices, then those around them.
+
+    Attributes:
+        frontal_count, count: the number of the former, and of all.
+        corners: the triangles around each vertex, see `mofa3d.cuda_vertex_kernels`.
+        geometry_mean, geometry_basis: x of all vertices, then y, then z.
+        reflectance_mean, reflectance_basis: the same of the frontal vertices.
+    """
+
+    frontal_count: int
+    count: int
+    corners: Int32[Tensor, "K 2 V"]
+    geometry_mean: Float[Tensor, "R"]
+    geometry_basis: Float[Tensor, "R G"]
+    reflectance_mean: Float[Tensor, "Q"]
+    reflectance_basis: Float[Tensor, "Q A"]
+
+
+def _make_tables(model: MorphableModel) -> _Tables:
+    rings, device = make_rings(model), model.mean_shape.device
+    order = rings.order.to(device)
+    frontal = order[: rings.frontal_count]
+    geometry_basis = torch.cat([model.shape_basis, model.expression_basis], dim=2)
+    return _Tables(
+        rings.frontal_count,
+        len(order),
+        _pad(rings).to(device),
+        model.mean_shape[order].T.flatten(),
+        geometry_basis[order].transpose(0, 1).flatten(0, 1),
+        model.mean_reflectance[frontal].T.flatten(),
+        model.reflectance_basis[frontal].transpose(0, 1).flatten(0, 1),
+    )
+
+
+def _pad(rings: VertexRings) -> Int32[Tensor, "K 2 V"]:
+    """As many triangles for each vertex; those that it does not have are the vertex itself, three times."""
+    counts, count = rings.starts.diff(), len(rings.order)
+    owners = torch.arange(count).repeat_interleave(counts)
+    places = torch.arange(len(owners)) - rings.starts[owners]
+    table = torch.arange(count).repeat(int(counts.max()) if count else 0, 2, 1)
+    table[places, :, owners] = rings.corners
+    return table.int()
+
+
+class _Compare(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, vector, image, background_cost, loss):
+        with torch.cuda.device_of(vector):  # kernels start on the current device
+            *results, gradient = _evaluate(vector.detach(), image, background_cost, loss, ctx.needs_input_grad[0])
+        photometric, error = results
+        ctx.save_for_backward(gradient)
+        ctx.mark_non_differentiable(error)
+        return photometric, error
+
+    @staticmethod
+    def backward(ctx, grad_photometric, _):
+        refuse_second_derivative()
+        (gradient,) = ctx.saved_tensors
+        return grad_photometric[:, None] * gradient, None, None, None
+
+
+def _evaluate(
+    vector: Float[Tensor, "B D"],
+    image: Float[Tensor, "B 3 H W"],
+    background_cost: float,
+    loss: CudaVertexLoss,
+    with_gradient: bool,
+) -> tuple[Float[Tensor, "B"], Float[Tensor, "B"], Float[Tensor, "B D"]]:
+    """Loss, error and the loss's gradient; the last is not filled unless asked for."""
+    kernels = _load_kernels()
+    tables, camera, batch = loss.tables, loss.camera, len(vector)
+    frontal_count, count, ring = tables.frontal_count, tables.count, len(tables.corners)
+    parts = loss.sizes.shape + loss.sizes.expression, loss.sizes.reflectance
+    parts = *parts, vector.shape[1] - sum(parts)
+    geometry, reflectance, around = vector.split(parts, dim=1)
+    vertices = nn.functional.linear(geometry, tables.geometry_basis, tables.geometry_mean)
+    colors = nn.functional.linear(reflectance, tables.reflectance_basis, tables.reflectance_mean)
+    grad_colors, grad_vertices, grad_normals = (torch.empty_like(colors) for _ in range(3))
+    grad_areas = colors.new_empty(batch, frontal_count) if loss.area_weights else colors
+
+    # A column of sums for each program of `compare`, and for those of `compare_back` that have any.
+    columns = first = -(-frontal_count // BLOCK)
+    everything = -(-count // BLOCK)
+    if loss.area_weights and with_gradient:
+        columns += everything
+    sums = vector.new_zeros(batch, kernels.SUMS.value, columns)
+    scene = around, around.stride(0), vertices
+    optics = camera.image_size, camera.focal, camera.rest_distance
+    shared = {"block": BLOCK, "num_warps": max(BLOCK // 32, 1)}
+    options = {"areas": loss.area_weights, **shared}
+    kernels.compare[first, batch](
+        *scene, colors, tables.corners, image.detach().contiguous(), frontal_count, count, ring, *optics,
+        background_cost, loss.weight, sums, columns, grad_colors, grad_vertices, grad_normals, grad_areas, **options,
+    )  # fmt: skip
+    gradient = torch.empty_like(vector)
+    by_geometry, by_reflectance, by_around = gradient.split(parts, dim=1)
+    if with_gradient:
+        whole = torch.empty_like(vertices)
+        kernels.compare_back[everything, batch](
+            *scene, tables.corners, frontal_count, count, ring, *optics, grad_vertices, grad_normals, grad_areas,
+            sums, columns, first, whole, **options,
+        )  # fmt: skip
+        torch.mm(whole, tables.geometry_basis, out=by_geometry)
+        torch.mm(grad_colors, tables.reflectance_basis, out=by_reflectance)
+    photometric, error = vector.new_empty(batch), vector.new_empty(batch)
+    kernels.finish[-(-batch // BLOCK),](
+        *scene[:2], sums.sum(dim=2), batch, background_cost, photometric, error, by_around, by_around.stride(0),
+        **shared,
+    )  # fmt: skip
+    return photometric, error, gradient
