@@ -33,12 +33,12 @@ from mofa3d.environment import check_device, commit
 from mofa3d.evaluation import average_face, evaluate
 from mofa3d.evaluation_groups import photo_groups
 from mofa3d.flag import Flag
-from mofa3d.fused_vertex_loss import FusedVertexLoss
 from mofa3d.memory import keep_freed_memory
 from mofa3d.models.makehuman.cache import cache_directory
 from mofa3d.objective import LossWeights
 from mofa3d.report import Report, draw_curves, draw_faces, write_meshes
 from mofa3d.training import DivergenceError, TrainingConfig, train
+from mofa3d.vertex_loss_choice import make_vertex_loss
 from renderers import make_renderer
 
 PAPER = TrainingConfig()
@@ -238,8 +238,8 @@ def main(config: Config) -> None:
     frontal = Decoder(model.restrict(model.frontal), whole.camera).to(config.device)
     decode = frontal if config.renderer == "vertex" else Decoder(model, whole.camera).to(config.device)
     fused = None
-    if config.renderer == "vertex" and config.device == "cpu":
-        fused = FusedVertexLoss(model, whole.camera, **render_options)
+    if config.renderer == "vertex":
+        fused = make_vertex_loss(model, whole.camera, config.device, **render_options)
 
     version = commit()  # before the training, during which the repository may change
     record = {"config": config, "training": settings, "description": about}
