@@ -121,18 +121,31 @@ def compare(
     ]  # fmt: skip
 
 
-def measure_ceilings(size: int = 2048, megabytes: int = 256) -> Ceilings:
+def measure_ceilings(size: int = 2048, megabytes: int = 256, device: str = "cpu") -> Ceilings:
     """Products of square matrices, and the better of reading and of changing more numbers than caches hold."""
 
     def fastest(work: Work) -> float:
-        return min(take_turns({"": work}, 8)[""]) / 1e3
+        return min(take_turns({"": waiting(work, device)}, 8)[""]) / 1e3
 
-    square = torch.rand(size, size)
+    square = torch.rand(size, size, device=device)
     half = square.bfloat16()
-    numbers = torch.ones(megabytes << 18)
+    numbers = torch.ones(megabytes << 18, device=device)
     operations = 2 * size**3
     return Ceilings(
         operations / fastest(lambda: square @ square),
         operations / fastest(lambda: half @ half),
         4 * len(numbers) * max(1 / fastest(numbers.sum), 2 / fastest(lambda: numbers.add_(1.0))),
     )
+
+
+def waiting(work: Work, device: str) -> Work:
+    """The same, done when it returns; work on a GPU is only begun then."""
+    if device == "cpu":
+        return work
+
+    def finished() -> object:
+        result = work()
+        torch.cuda.synchronize(device)
+        return result
+
+    return finished

@@ -34,37 +34,66 @@ def rows(setup: Setup) -> Iterator[Row]:
         yield from _rows(setup, whole, batch)
 
 
+Gradient = Callable[[Tensor], Tensor]  # of a loss with respect to vectors (B, 257) of codes, given them
+
+
 def _rows(setup: Setup, model: MorphableModel, batch: int, name: str = "") -> list[Row]:
-    camera, generator = Camera(SIZE), torch.Generator().manual_seed(0)
-    vector = sample_codes(SyntheticConfig(), batch, model.sizes, generator).to_vector()
-    image = torch.rand(batch, 3, SIZE, SIZE, generator=generator)
-    fused = FusedVertexLoss(model, camera)
+    def ways(camera: Camera, image: Tensor) -> dict[str, Gradient]:
+        fused = FusedVertexLoss(model, camera)
+        losses_of = {
+            "plain": plain_loss(Decoder(model, camera, fused=False), image),
+            "fused surface": plain_loss(Decoder(model, camera), image),
+            "fused": lambda code: fused(code, image).photometric,
+        }
+        return {way: gradient_of(loss, model) for way, loss in losses_of.items()}
 
-    def plain(decode: Decoder) -> Callable[[SemanticCode], Tensor]:
-        render = make_renderer("vertex")
-        return lambda code: losses.photometric(render(decode(code)), image)
+    return compare_ways(SUBJECT, setup, model, batch, ways, name)
 
-    ways = {
-        "plain": plain(Decoder(model, camera, fused=False)),
-        "fused surface": plain(Decoder(model, camera)),
-        "fused": lambda code: fused(code, image).photometric,
-    }
 
-    def gradient(loss: Callable[[SemanticCode], Tensor]) -> Tensor:
+def plain_loss(decode: Decoder, image: Tensor) -> Callable[[SemanticCode], Tensor]:
+    """The loss as decoder, renderer and loss, one after the other."""
+    render = make_renderer("vertex")
+    return lambda code: losses.photometric(render(decode(code)), image)
+
+
+def gradient_of(loss: Callable[[SemanticCode], Tensor], model: MorphableModel) -> Gradient:
+    def gradient(vector: Tensor) -> Tensor:
         leaf = vector.clone().requires_grad_()
         loss(SemanticCode.from_vector(leaf, model.sizes)).mean().backward()
         return leaf.grad
 
-    expected = gradient(ways["plain"])
+    return gradient
+
+
+def compare_ways(
+    subject: str,
+    setup: Setup,
+    model: MorphableModel,
+    batch: int,
+    make_ways: Callable[[Camera, Tensor], dict[str, Gradient]],
+    name: str = "",
+) -> list[Row]:
+    """Rows of several ways to the gradient for the same faces, on the model's device.
+
+    Args:
+        make_ways: given camera and images; the first is the reference.
+        name: of the model, if it has one.
+    """
+    device, generator = model.mean_shape.device, torch.Generator().manual_seed(0)
+    vector = sample_codes(SyntheticConfig(), batch, model.sizes, generator).to_vector().to(device)
+    image = torch.rand(batch, 3, SIZE, SIZE, generator=generator).to(device)
+    ways = make_ways(Camera(SIZE), image)
+    found = {way: gradient(vector) for way, gradient in ways.items()}
+    expected = found[next(iter(found))]
     notes = {
-        way: f"gradient differs by {float((gradient(loss) - expected).norm() / expected.norm()):.1e}"
-        for way, loss in ways.items()
-        if way != "plain"
+        way: f"gradient differs by {float((values - expected).norm() / expected.norm()):.1e}"
+        for way, values in found.items()
+        if values is not expected
     }
     count, sizes = len(model.mean_shape), model.sizes
     numbers = 3 * count * (sizes.shape + sizes.expression + sizes.reflectance)
     # Each number of the bases is read once each way, and takes part in a product and a sum for each image.
     floor = setup.ceilings.floor(2 * 2 * batch * numbers, 2 * 4 * numbers)
-    works = {way: (lambda loss=loss: gradient(loss)) for way, loss in ways.items()}
+    works = {way: (lambda gradient=gradient: gradient(vector)) for way, gradient in ways.items()}
     repeats = max(setup.repeats * 5 // max(batch, 5), 3)
-    return compare(SUBJECT, f"{name or f'{count} vertices'}, batch {batch}", works, floor, repeats, notes)
+    return compare(subject, f"{name or f'{count} vertices'}, batch {batch}", works, floor, repeats, notes)

@@ -25,11 +25,13 @@ import tyro
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the benchmarks are not installed
 
-from benchmarks import encoders, fits, optimizers, rasterizer, training_step, vertex_loss
+from benchmarks import cuda_vertex_loss, encoders, fits, optimizers, rasterizer, training_step, vertex_loss
 from benchmarks.measure import Ceilings, Row, Setup, measure_ceilings
 from mofa3d.environment import commit, machine
 
-Subject = Literal["encoders", "rasterizer", "vertex_loss", "optimizers", "training_step", "fits"]
+Subject = Literal[
+    "encoders", "rasterizer", "vertex_loss", "cuda_vertex_loss", "optimizers", "training_step", "fits"
+]  # fmt: skip
 HEADER = ("setting", "way", "median ms", "least", "most", "floor", "times as fast", "")
 
 
@@ -52,6 +54,7 @@ def subjects(config: Config) -> dict[str, Callable[[Setup], Iterator[Row]]]:
         "encoders": partial(encoders.rows, checkpoint=config.checkpoint),
         "rasterizer": rasterizer.rows,
         "vertex_loss": vertex_loss.rows,
+        "cuda_vertex_loss": cuda_vertex_loss.rows,
         "optimizers": optimizers.rows,
         "training_step": training_step.rows,
         "fits": fits.rows,

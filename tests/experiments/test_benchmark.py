@@ -104,9 +104,9 @@ class TestProgram:
     @pytest.fixture(autouse=True)
     def _small(self, monkeypatch):
         """The tiny face in place of the default one."""
-        from benchmarks import fits, rasterizer, training_step, vertex_loss
+        from benchmarks import cuda_vertex_loss, fits, rasterizer, training_step, vertex_loss
 
-        for module in (fits, rasterizer, training_step, vertex_loss):
+        for module in (cuda_vertex_loss, fits, rasterizer, training_step, vertex_loss):
             monkeypatch.setattr(module, "load_model", lambda name: make_tiny_model(24))
 
     @pytest.mark.parametrize("subject", ["optimizers", "vertex_loss", "fits", "rasterizer"])
@@ -121,6 +121,15 @@ class TestProgram:
         text = (tmp_path / "benchmark.md").read_text()
         assert text.count("\n| ") == len(rows) + 1
         assert rows[0].setting in capsys.readouterr().out
+
+    def test_subject_for_gpus(self, tmp_path, capsys):
+        rows = benchmark.measure(benchmark.Config(only=("cuda_vertex_loss",), out=tmp_path, quick=True))
+        if torch.cuda.is_available():
+            assert [row.way for row in rows] == ["plain", "fused", "fused, as a CUDA graph"]
+            assert all(float(row.note.split()[-1]) < 1e-3 for row in rows[1:])
+        else:
+            assert not rows
+            assert "there is no NVIDIA GPU" in capsys.readouterr().out
 
     @pytest.mark.slow
     @pytest.mark.parametrize("subject", ["encoders", "training_step"])
