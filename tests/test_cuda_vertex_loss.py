@@ -210,7 +210,8 @@ def test_the_loss_of_each_device(tiny_model):
 def test_kernels_compile_without_a_gpu(tmp_path):
     """In a process of its own, because this one's kernels may be Python."""
     here = Path(__file__).parent
-    changes = {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(here.parent)}
+    packages = os.pathsep.join([str(here.parent), os.environ.get("PYTHONPATH", "")])
+    changes = {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path), "PYTHONPATH": packages}
     environment = {**os.environ, **changes}
     command = [sys.executable, str(here / "compile_cuda_kernels.py")]
     options = {"capture_output": True, "text": True, "env": environment, "timeout": 300}

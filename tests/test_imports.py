@@ -21,7 +21,7 @@ def run(program: str, environment: dict[str, str] | None = None) -> str:
 
 def test_library_loads_no_backend_and_no_optional_package():
     unwanted = {"renderers", "numba", "pytorch3d._C", "nvdiffrast", "dlib", "face_alignment", "h5py", "anny"}
-    unwanted |= {"onnx", "onnxruntime", "nicegui", "torchvision", "trimesh", "mofa3d.api"}
+    unwanted |= {"onnx", "onnxruntime", "nicegui", "torchvision", "trimesh", "triton", "mofa3d.api"}
     program = (
         "import sys, warnings\n"
         "warnings.simplefilter('ignore')  # other packages' own\n"
