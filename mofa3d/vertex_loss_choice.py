@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sysconfig
+import warnings
 from importlib.util import find_spec
+from pathlib import Path
 
 import torch
 
@@ -22,13 +27,27 @@ def make_vertex_loss(
         model: float32, on any device, where it stays.
         camera: the camera that sees the face.
         device: where codes and images will be; NVIDIA GPUs have a fused loss where Triton is installed, which comes
-            with PyTorch for CUDA.
+            with PyTorch for CUDA, and finds a C compiler.
         area_weights: as `renderers.vertex.VertexRenderer` has it.
     """
     kind = torch.device(device).type
     if kind == "cpu":
         return FusedVertexLoss(model, camera, area_weights)
-    if kind == "cuda" and find_spec("triton") is not None:
-        # A copy is moved, because `to` moves a module itself.
-        return CudaVertexLoss(model.restrict(model.frontal).to(device), camera, area_weights)
-    return None
+    if kind != "cuda" or find_spec("triton") is None:
+        return None
+    if not _can_compile():
+        warnings.warn(
+            "losses are computed in plain PyTorch, which is slower: Triton needs a C compiler and Python.h; install gcc "
+            "and python3-dev",
+            stacklevel=2,
+        )
+        return None
+    # A copy is moved, because `to` moves a module itself.
+    return CudaVertexLoss(model.restrict(model.frontal).to(device), camera, area_weights)
+
+
+def _can_compile() -> bool:
+    """Whether Triton can build the small C module with which it starts kernels, as `triton.runtime.build` does."""
+    compiler = os.environ.get("CC") or shutil.which("gcc") or shutil.which("clang")
+    # Debian's own scheme names a folder in which the header never is.
+    return bool(compiler) and Path(sysconfig.get_path("include", "posix_prefix"), "Python.h").exists()

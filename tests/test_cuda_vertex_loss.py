@@ -197,6 +197,13 @@ def test_missing_triton(model, monkeypatch):
         CudaVertexLoss(model, CAMERA)
 
 
+def test_missing_compiler(model, monkeypatch):
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setattr(vertex_loss_choice.shutil, "which", lambda name: None)
+    with pytest.warns(UserWarning, match=r"plain PyTorch, .* install gcc and python3-dev"):
+        assert make_vertex_loss(model, CAMERA, "cuda") is None
+
+
 def test_the_loss_of_each_device(tiny_model):
     assert isinstance(make_vertex_loss(tiny_model, CAMERA, "cpu", area_weights=True), FusedVertexLoss)
     assert make_vertex_loss(tiny_model, CAMERA, "meta") is None
