@@ -37,8 +37,8 @@ def make_vertex_loss(
         return None
     if not _can_compile():
         warnings.warn(
-            "losses are computed in plain PyTorch, which is slower: Triton needs a C compiler and Python.h; install gcc "
-            "and python3-dev",
+            "losses are computed in plain PyTorch, which is slower: Triton needs a C compiler and Python.h; install "
+            "gcc and python3-dev",
             stacklevel=2,
         )
         return None
