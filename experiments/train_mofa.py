@@ -14,6 +14,7 @@ from mofa3d import Camera, Decoder, program  # before PyTorch: it says how long 
 
 # isort: split
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches
 from mofa3d.data.corpus import FAILURES, Corpus, list_failures
 from mofa3d.data.folder import open_corpus
+from mofa3d.data.resident import ResidentFaces, fits
 from mofa3d.data.split import held_out, repeat_evenly, spread, train_and_test
 from mofa3d.data.synthetic import SyntheticConfig, fingerprint_of, synthesize
 from mofa3d.encoders import Encoder, OutputScales
@@ -87,6 +89,8 @@ class Config:
     with --landmarks."""
     regularizer: float | None = None
     """Weight of the statistical regularisation (Eq. 10)."""
+    fitted_photometric: float | None = None
+    """Weight of the photometric loss with colours found by least squares, beside the one with the encoder's."""
     iterations: int | None = None
     minutes: float | None = None
     """End after this time; 0 means no limit."""
@@ -165,7 +169,7 @@ def training_config(config: Config) -> TrainingConfig:
         asked.setdefault("freeze_geometry", 0)  # its colours are not wrong any more
     if config.iterations is not None and config.minutes is None:
         asked["minutes"] = 0.0  # a number of iterations means just that
-    weights = ("regularizer", "background_cost")
+    weights = ("regularizer", "background_cost", "fitted_photometric")
     loss = {name: getattr(config, name) for name in weights if getattr(config, name) is not None}
     return replace(preset, **asked, loss=replace(preset.loss, **loss))
 
@@ -217,6 +221,17 @@ def measured(config: Config, test: list[int]) -> str:
     return f"{len(test)} of the held-out ones measured" if config.report_images else f"{len(test)} held out"
 
 
+def photo_stream(
+    dataset: Corpus, shown: list[int], batch_size: int, config: Config
+) -> Callable[[int], Iterator[dict[str, torch.Tensor]]]:
+    """Endless batches from an iteration on: out of a GPU's memory if they fit there, else read while it trains."""
+    if fits(len(set(shown)), dataset[shown[0]]["image"].shape[-1], config.device):
+        faces = ResidentFaces(dataset, shown, config.device)
+        return partial(faces.batches, shown, batch_size, config.seed, changes=config.augment)
+    options = {"changes": config.augment, "shards": dataset.shards_of(shown), "device": config.device}
+    return partial(batches, dataset, shown, batch_size, config.seed, **options)
+
+
 def main(config: Config) -> None:
     settings = training_config(config)
     render_options = {"area_weights": True} if config.renderer == "vertex" and settings.loss.background_cost else {}
@@ -247,9 +262,7 @@ def main(config: Config) -> None:
     (config.out / "config.json").write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
 
     shown = repeat_evenly(images.train, images.dataset.sources) if config.even_sources else images.train
-    shards = images.dataset.shards_of(shown)
-    options = {"changes": config.augment, "shards": shards, "device": config.device}
-    stream = partial(batches, images.dataset, shown, settings.batch_size, config.seed, **options)
+    stream = photo_stream(images.dataset, shown, settings.batch_size, config)
     progress = train(encoder, decode, render, stream, settings, config.out, about.to_dict(), config.resume, fused)
 
     facts = {

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from mofa3d import losses, metrics
+from mofa3d.color_fit import ColorFit
 from mofa3d.decoder import Decoder
 from mofa3d.scene import Renderer, Rendering, Scene
 from mofa3d.semantic_code import SemanticCode
@@ -28,6 +30,8 @@ class LossWeights:
         lip_closure: of `mofa3d.losses.lip_closure`; the paper has none.
         coloured_light: of `mofa3d.losses.coloured_light`; the paper has none.
         background_cost: see `mofa3d.losses.photometric`; 0 is Eq. 8 as printed.
+        fitted_photometric: of the photometric loss with the colours that `mofa3d.color_fit` finds for the code's
+            geometry, which then need not wait until the encoder has learned colours; the paper has none.
     """
 
     photometric: float = 1.92
@@ -36,6 +40,7 @@ class LossWeights:
     lip_closure: float = 0.0
     coloured_light: float = 0.0
     background_cost: float = 0.0
+    fitted_photometric: float = 0.0
 
 
 def compute_losses(
@@ -90,16 +95,34 @@ def evaluate_batch(
     decode: Decoder,
     render: Renderer,
     fused: FusedLoss | None = None,
+    fit_colors: ColorFit | None = None,
 ) -> tuple[dict[str, Tensor], Callable[[], dict[str, Tensor]]]:
     """`compute_losses` of a batch, and a function that gives its `compute_errors`.
 
     Args:
         fused: does the work of `decode` and `render` where it is given, as far as first derivatives need it.
+        fit_colors: finds colours where their photometric loss is on.
+
+    Reference: Golub and Pereyra 1973, "The Differentiation of Pseudo-Inverses and Nonlinear Least Squares Problems
+    Whose Variables Separate", for fitted colours: at their best, how they follow the geometry does not change the loss.
     """
+    image, cost = batch["image"], weights.background_cost
     if fused is not None:
-        seen = fused(code, batch["image"], weights.background_cost)
+        seen = fused(code, image, cost)
         terms = _collect_losses(code, seen.photometric, seen, batch, weights)
-        return terms, lambda: _collect_errors(seen.photometric_error, seen.landmarks, batch)
-    scene = decode(code)
-    rendering = render(scene)
-    return compute_losses(code, scene, rendering, batch, weights), lambda: compute_errors(scene, rendering, batch)
+
+        def errors() -> dict[str, Tensor]:
+            return _collect_errors(seen.photometric_error, seen.landmarks, batch)
+    else:
+        scene = decode(code)
+        rendering = render(scene)
+        terms = compute_losses(code, scene, rendering, batch, weights)
+        errors = partial(compute_errors, scene, rendering, batch)
+    if weights.fitted_photometric:
+        found = fit_colors(code, image)
+        fitted = code.replace(reflectance=found.reflectance, illumination=found.illumination)
+        if fused is not None:
+            terms["fitted_photometric"] = fused(fitted, image, cost).photometric
+        else:
+            terms["fitted_photometric"] = losses.photometric(render(decode(fitted)), image, cost)
+    return terms, errors

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from mofa3d.color_fit import ColorFit
 from mofa3d.data.augment import encoder_input
 from mofa3d.decoder import Decoder
 from mofa3d.encoder_file import SUFFIX, read_encoder
@@ -165,13 +166,15 @@ def train(
         ValueError: nothing to resume from, or a training of another encoder, face model or optimiser.
     """
 
+    fit_colors = ColorFit(decode) if config.loss.fitted_photometric else None
+
     def step(batch: Batch, iteration: int) -> Step:
         with torch.autocast(batch["image"].device.type, torch.bfloat16, enabled=config.bfloat16):
             vector = encoder(encoder_input(batch))
         code = SemanticCode.from_vector(vector, decode.model.sizes)
         if iteration < config.freeze_geometry:
             code = without_geometry(code)
-        terms, watch = evaluate_batch(code, batch, config.loss, decode, render, fused)
+        terms, watch = evaluate_batch(code, batch, config.loss, decode, render, fused, fit_colors)
         total = sum(getattr(config.loss, name) * term.mean() for name, term in terms.items())
         return Step(terms, total, watch)
 

@@ -49,7 +49,7 @@ class Shuffle:
         return chosen
 
     def _epoch(self, number: int) -> list[int]:
-        generator = torch.Generator().manual_seed(_seed(self.seed, number, 0))
+        generator = torch.Generator().manual_seed(seed_of(self.seed, number, 0))
         names, shard = self.shards.unique(return_inverse=True)
         window = torch.randperm(len(names), generator=generator)[shard] // WINDOW
         shuffled = torch.randperm(len(self.indices), generator=generator)
@@ -57,7 +57,8 @@ class Shuffle:
         return [self.indices[i] for i in order.tolist()]
 
 
-def _seed(*numbers: int) -> int:
+def seed_of(*numbers: int) -> int:
+    """A seed that numbers decide together, with no two alike in practice."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
 
 
@@ -96,7 +97,7 @@ def batches(
     shuffle = Shuffle([indices[i] for i in mine], seed, None if shards is None else [shards[i] for i in mine])
 
     def load(iteration: int) -> dict[str, Tensor]:
-        generator = torch.Generator().manual_seed(_seed(seed, iteration, 1 + rank))
+        generator = torch.Generator().manual_seed(seed_of(seed, iteration, 1 + rank))
         items = [dataset[i] for i in shuffle.batch(batch_size, iteration)]
         items = [augment(item, changes, generator) for item in items]
         shared = set.intersection(*(set(item) for item in items))

@@ -1,0 +1,79 @@
+"""The loss with fitted colours moves geometry alone, as if those colours were the encoder's."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from conftest import make_code, make_tiny_model
+from mofa3d import Camera, Decoder, SemanticCode, color_fit, losses
+from mofa3d.color_fit import ColorFit
+from mofa3d.fused_vertex_loss import FusedVertexLoss
+from mofa3d.objective import Batch, LossWeights, evaluate_batch
+from renderers import make_renderer
+from renderers.vertex import VertexRenderer
+
+SIZE, COST = 96, 0.1
+WEIGHTS = LossWeights(fitted_photometric=1.0, background_cost=COST)
+
+
+@pytest.fixture(autouse=True)
+def _few_vertices(monkeypatch):
+    monkeypatch.setattr(color_fit, "EVERY", 1)
+    monkeypatch.setattr(color_fit, "FEWEST", 20)
+
+
+@pytest.fixture(scope="module")
+def decode() -> Decoder:
+    return Decoder(make_tiny_model(rings=40), Camera(SIZE))
+
+
+@pytest.fixture(scope="module")
+def batch(decode) -> Batch:
+    with torch.no_grad():
+        image = make_renderer("cpu")(decode(make_code(2, seed=5, dtype=torch.float32))).image[:, :3]
+    return {"image": image, "landmarks": torch.zeros(2, 68, 2), "confidence": torch.zeros(2, 68)}
+
+
+def gradients(decode: Decoder, batch: Batch, fused: bool) -> tuple[torch.Tensor, torch.Tensor]:
+    """The loss with fitted colours, and its gradient by the code."""
+    sizes = decode.model.sizes
+    vector = make_code(2, seed=0, dtype=torch.float32).to_vector().requires_grad_()
+    loss = FusedVertexLoss(decode.model, decode.camera, area_weights=True) if fused else None
+    terms, _ = evaluate_batch(
+        SemanticCode.from_vector(vector, sizes), batch, WEIGHTS, decode, VertexRenderer(True), loss, ColorFit(decode)
+    )
+    (gradient,) = torch.autograd.grad(terms["fitted_photometric"].sum(), vector)
+    return terms["fitted_photometric"].detach(), gradient
+
+
+def test_it_is_the_loss_of_the_code_with_fitted_colours(decode, batch):
+    code = make_code(2, seed=0, dtype=torch.float32)
+    fitted = ColorFit(decode)(code, batch["image"])
+    own = losses.photometric(VertexRenderer(True)(decode(code)), batch["image"], COST)
+    expected = losses.photometric(VertexRenderer(True)(decode(fitted)), batch["image"], COST)
+    value, _ = gradients(decode, batch, fused=False)
+    torch.testing.assert_close(value, expected)
+    assert (value < own - 0.01).all()
+
+
+def test_the_encoders_colours_have_no_say(decode, batch):
+    _, gradient = gradients(decode, batch, fused=False)
+    slices = decode.model.sizes.slices
+    assert not gradient[:, slices["reflectance"]].any()
+    assert not gradient[:, slices["illumination"]].any()
+    for block in ("shape", "expression", "rotation", "translation"):
+        assert (gradient[:, slices[block]].norm(dim=1) > 1e-5).all()
+
+
+def test_the_fused_loss_says_the_same(decode, batch):
+    value, gradient = gradients(decode, batch, fused=False)
+    fused_value, fused_gradient = gradients(decode, batch, fused=True)
+    torch.testing.assert_close(fused_value, value, rtol=1e-4, atol=1e-6)
+    assert (fused_gradient - gradient).norm() < 1e-3 * gradient.norm()
+
+
+def test_it_is_off_by_default(decode, batch):
+    code = make_code(2, seed=0, dtype=torch.float32)
+    terms, _ = evaluate_batch(code, batch, LossWeights(), decode, VertexRenderer())
+    assert terms.keys() == {"photometric", "regularizer"}
