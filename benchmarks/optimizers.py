@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 
 from benchmarks.measure import Row, Setup, compare
 from mofa3d.encoders import Encoder, make_encoder
+from mofa3d.factored_linear import FactoredLinear
 from mofa3d.optimizers import Adadelta
 
 SUBJECT = "optimizers"
 MOVED = 4 * (4 + 3)  # bytes of a parameter: value, gradient and two means are read, all but the gradient are written
+BATCH = 5  # of the factors of gradients
 
 
 def rows(setup: Setup) -> Iterator[Row]:
     for name in ("mobilenet_v2",) if setup.quick else ("alexnet", "mobilenet_v2"):
-        pair = [with_gradients(name) for _ in range(2)]
-        plain, fast = torch.optim.Adadelta(pair[0].parameters(), 0.1), Adadelta(pair[1].parameters(), 0.1)
-        count = sum(value.numel() for value in pair[0].parameters())
+        encoder = with_gradients(name)
+        count = sum(value.numel() for value in encoder.parameters())
+        works = {
+            "torch": torch.optim.Adadelta(encoder.parameters(), 0.1).step,
+            "fused": Adadelta(with_gradients(name).parameters(), 0.1).step,
+        }
+        if any(isinstance(layer, FactoredLinear) for layer in encoder.modules()):
+            works["fused, with factors of gradients"] = in_backward(with_gradients(name))
         floor = setup.ceilings.floor(0, MOVED * count)
-        works = {"torch": plain.step, "fused": fast.step}
         yield from compare(SUBJECT, f"AdaDelta, {name}, {count / 1e6:.0f} million", works, floor, setup.repeats)
 
 
@@ -30,3 +36,25 @@ def with_gradients(name: str) -> Encoder:
     for value in encoder.parameters():
         value.grad = 1e-3 * torch.randn_like(value)
     return encoder
+
+
+def in_backward(encoder: Encoder) -> Callable[[], object]:
+    """What a training does: large layers take their step from the factors of their gradient, the rest from gradients.
+
+    The gradients of what came into those layers, which trainings need too, are found along with it.
+    """
+    optimizer = Adadelta(encoder.parameters(), 0.1)
+    factors = []
+    for layer in encoder.modules():
+        if isinstance(layer, FactoredLinear):
+            layer.weight.grad = None
+            optimizer.step_in_backward(layer.weight)
+            left, right = (1e-2 * torch.randn(BATCH, size) for size in layer.weight.shape)
+            factors.append((layer.weight, left, right))
+
+    def step() -> None:
+        for weight, left, right in factors:
+            weight.take_step(weight, left, right)
+        optimizer.step()
+
+    return step

@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from mofa3d.simd import LANES, above, at_least, fill, load, root, store
+from mofa3d.simd import LANES, above, at_least, clip, fill, load, load_pairs, root, store, whole
 from mofa3d.vertex_kernels import (
     HALF,
     ONE,
@@ -101,7 +101,7 @@ def combine_back(basis, gradients, first, grad_code):
 
 @njit(**OPTIONS)
 def compare(
-    start, stop, given, starts, corners, vertices, pixels, means, basis, code, images,
+    start, stop, given, starts, corners, vertices, pixels, means, basis, code, images, size,
     focal, rest_distance, background_cost,
     sums, grad_code, grad_vertices, grad_normals, grad_areas,
 ):  # fmt: skip
@@ -111,14 +111,14 @@ def compare(
         given: pose, light and weight of each image, `GIVEN` rows.
         vertices, pixels: from `decode`.
         means, basis, code: of the reflectance.
-        images: (B, 3, H, W), at most `LANES`.
+        images: (B, 3 S S), at most `LANES`; with S = 1, two more numbers each, which do not matter.
+        size: S.
         sums: `SUMS` rows to add to.
         grad_code: of the reflectance, to add to.
         grad_vertices, grad_normals: to fill; the latter with respect to the sum of the face normals around each vertex.
         grad_areas: to fill if there are `pixels`.
     """
-    block, sampled = np.zeros((ROWS, LANES), np.float32), np.zeros((11, LANES), np.float32)
-    height, width = np.float32(images.shape[2]), np.float32(images.shape[3])
+    block, side = np.zeros((ROWS, LANES), np.float32), np.float32(size)
     for first in range(start, stop, BLOCK):
         combine(means, basis, code, 3 * first, block, 0)
         for i in range(first, min(first + BLOCK, stop)):
@@ -131,20 +131,16 @@ def compare(
             normal = nx, ny, nz
             depth = rest_distance - pz
             scale = focal / depth
-            u, v = HALF * width + scale * px, HALF * height - scale * py
-            store(sampled, 0, u)
-            store(sampled, 1, v)
-            for lane in range(len(images)):
-                _sample(images, lane, sampled)
+            u, v = HALF * side + scale * px, HALF * side - scale * py
+            (image_r, image_g, image_b), (xr, xg, xb), (yr, yg, yb) = _sample(images, size, u, v)
 
             # 𝒱 of Eq. 8, inside the image.
-            seen = above(nz * depth - nx * px - ny * py, ZERO) * _within(u, width) * _within(v, height)
+            seen = above(nz * depth - nx * px - ny * py, ZERO) * _within(u, side) * _within(v, side)
             seen = seen * load(given, WEIGHT)
             weight = seen * _area(i, starts, corners, pixels) if len(pixels) else seen
             at = 3 * (i - first)
             (r, g, b), light_r = load_vector(block, at), irradiance(normal, given, 0)
             light_g, light_b = irradiance(normal, given, 1), irradiance(normal, given, 2)
-            image_r, image_g, image_b = load_vector(sampled, 2)
             dr, dg, db = image_r - r * light_r, image_g - g * light_g, image_b - b * light_b
             # No NaN of the pose may be lost because it makes a vertex not count.
             square = dr * dr + dg * dg + db * db + ZERO * depth
@@ -168,8 +164,6 @@ def compare(
             along_normal = (gx - along * nx) / length, (gy - along * ny) / length, (gz - along * nz) / length
             _store_vector(grad_normals, 3 * i, turn_back(total, along_normal, given, sums))
 
-            xr, xg, xb = load_vector(sampled, 5)
-            yr, yg, yb = load_vector(sampled, 8)
             moved = _unproject(dr * xr + dg * xg + db * xb, dr * yr + dg * yg + db * yb, px, py, depth, scale)
             _store_vector(grad_vertices, 3 * i, move_back(vertex, moved, given, sums))
         combine_back(basis, block, 3 * first, grad_code)
@@ -290,29 +284,34 @@ def _within(at, size):
 
 
 @njit(**OPTIONS)
-def _sample(images, lane, sampled):
-    """Colour and its derivatives along x and y (rows 2, 5, 8) at the pixel in rows 0 and 1, bilinearly.
-
-    Border pixels extend outwards.
-    """
-    x, left, right, moves_x = _between(sampled[0, lane], images.shape[3])
-    y, top, bottom, moves_y = _between(sampled[1, lane], images.shape[2])
-    for channel in range(3):
-        upper, lower = images[lane, channel, top], images[lane, channel, bottom]
-        a, b, c, d = upper[left], upper[right], lower[left], lower[right]
-        over, under = a + x * (b - a), c + x * (d - c)
-        sampled[2 + channel, lane] = over + y * (under - over)
-        sampled[5 + channel, lane] = moves_x * (b - a + y * (d - c - b + a))
-        sampled[8 + channel, lane] = moves_y * (under - over)
+def _sample(images, size, u, v):
+    """Colours and their derivatives along x and along y at pixels (u, v), bilinearly; border pixels extend outwards."""
+    x, left, moves_x = _between(u, size)
+    y, top, moves_y = _between(v, size)
+    red = _sample_channel(images, 0, size, left, top, x, y)
+    green = _sample_channel(images, size * size, size, left, top, x, y)
+    blue = _sample_channel(images, 2 * size * size, size, left, top, x, y)
+    return (
+        (red[0], green[0], blue[0]),
+        (moves_x * red[1], moves_x * green[1], moves_x * blue[1]),
+        (moves_y * red[2], moves_y * green[2], moves_y * blue[2]),
+    )
 
 
 @njit(**OPTIONS)
-def _between(pixel, count):
-    """Fraction and indices of the two pixels around a coordinate, and 0 where it is held at the border, else 1."""
-    last = np.float32(count - 1)
+def _sample_channel(images, offset, size, left, top, x, y):
+    a, b = load_pairs(images, offset, top, left, size)
+    c, d = load_pairs(images, offset + size, top, left, size)
+    over, under = a + x * (b - a), c + x * (d - c)
+    return over + y * (under - over), b - a + y * (d - c - b + a), under - over
+
+
+@njit(**OPTIONS)
+def _between(pixel, size):
+    """Fraction and index of the first of two pixels around a coordinate, and 0 if it is held at the border, else 1."""
+    last = np.float32(size - 1)
     at = pixel - HALF
-    moves = ONE if ZERO < at < last else ZERO
-    at = at if at > ZERO else ZERO  # NaN too: it must not become an index
-    at = at if at < last else last
-    first = min(int(at), max(count - 2, 0))
-    return at - np.float32(first), np.uint64(first), np.uint64(min(first + 1, count - 1)), moves
+    moves = above(at, ZERO) * above(fill(last), at)
+    at = clip(at, ZERO, last)  # of NaN too: it must not become an index
+    first = clip(whole(at), ZERO, np.float32(max(size - 2, 0)))
+    return at - first, first, moves

@@ -200,6 +200,10 @@ def _evaluate(
     focal, distance, half, cost = map(
         np.float32, (camera.focal, camera.rest_distance, camera.image_size / 2, background_cost)
     )
+    side = camera.image_size
+    flat = images.reshape(batch, 3 * side * side)
+    if side == 1:  # kernels read two pixels at a time, and here use the first
+        flat = np.pad(flat, [(0, 0), (0, 2)])
     ring = tables.starts, tables.corners
 
     def decode(start: int, stop: int) -> None:
@@ -210,7 +214,7 @@ def _evaluate(
         base = tables.reflectance_means, tables.reflectance_basis, reflectance
         into = grad_around[run], grad_reflectance[run], grad_vertices, grad_normals, grad_areas
         kernels.compare(
-            start, stop, around, *ring, vertices, pixels, *base, images, focal, distance, cost, *into
+            start, stop, around, *ring, vertices, pixels, *base, flat, side, focal, distance, cost, *into
         )
 
     def compare_back(run: int, start: int, stop: int) -> None:

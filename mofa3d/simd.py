@@ -16,6 +16,7 @@ LANES = 8
 ROW = ir.VectorType(ir.FloatType(), LANES)
 BITS = ir.VectorType(ir.IntType(32), LANES)
 HALVES = ir.VectorType(ir.IntType(16), LANES)
+PAIR = ir.VectorType(ir.FloatType(), 2)
 OPERATIONS = {
     "fadd": (operator.add, operator.iadd),
     "fsub": (operator.sub, operator.isub),
@@ -137,6 +138,73 @@ def _address(context, builder, signature, arguments, row=ROW):
     index = context.cast(builder, arguments[1], index_type, types.intp)
     number = builder.mul(index, ir.IntType(64)(LANES))
     return builder.bitcast(builder.gep(array.data, [number]), row.as_pointer())
+
+
+@intrinsic
+def load_pairs(typing_context, images, offset, rows, columns, width):
+    """Two neighbouring numbers of each of several images, as two values: those in a column, and in the next one.
+
+    Args:
+        images: (B, P) contiguous float32, B > 0; lanes beyond the last image repeat it.
+        offset: where the rows that are meant begin in each image.
+        rows, columns: whole numbers (as float32) of each lane, a place in an array of ``width`` columns that starts
+            at ``offset``; places out of range are not noticed.
+        width: of a row.
+    """
+
+    def generate(context, builder, signature, arguments):
+        wide, array_type = ir.IntType(64), signature.args[0]
+        array = context.make_array(array_type)(context, builder, arguments[0])
+        count, size = cgutils.unpack_tuple(builder, array.shape, 2)
+        offset, width = (context.cast(builder, arguments[i], signature.args[i], types.int64) for i in (1, 4))
+        rows, columns = (builder.fptosi(arguments[i], BITS) for i in (2, 3))
+        last = builder.sub(count, wide(1))
+        pairs = []
+        for lane in range(LANES):
+            number = builder.select(builder.icmp_signed("<", wide(lane), count), wide(lane), last)
+            row, column = (
+                builder.sext(builder.extract_element(value, ir.IntType(32)(lane)), wide) for value in (rows, columns)
+            )
+            within = builder.add(builder.mul(row, width), column)
+            at = builder.add(builder.mul(number, size), builder.add(offset, within))
+            address = builder.bitcast(builder.gep(array.data, [at]), PAIR.as_pointer())
+            pairs.append(builder.load(address, align=4))
+        left, right = (_every_other(builder, pairs, first) for first in (0, 1))
+        return context.make_tuple(builder, signature.return_type, (left, right))
+
+    pair = types.UniTuple(lanes, 2)
+    return pair(images, offset, rows, columns, width), generate
+
+
+def _every_other(builder, pairs, first):
+    """The first or the second numbers of `LANES` pairs."""
+    value = ir.Constant(ROW, ir.Undefined)
+    for lane, pair in enumerate(pairs):
+        number = builder.extract_element(pair, ir.IntType(32)(first))
+        value = builder.insert_element(value, number, ir.IntType(32)(lane))
+    return value
+
+
+@intrinsic
+def clip(typing_context, value, least, most):
+    """Each number, held between two bounds; NaN becomes the lower one."""
+
+    def generate(context, builder, signature, arguments):
+        value, least, most = (_spread(builder, argument) for argument in arguments)
+        value = builder.select(builder.fcmp_ordered(">", value, least), value, least)
+        return builder.select(builder.fcmp_ordered("<", value, most), value, most)
+
+    return lanes(value, least, most), generate
+
+
+@intrinsic
+def whole(typing_context, value):
+    """Each number without its fraction; numbers must lie within int32."""
+
+    def generate(context, builder, signature, arguments):
+        return builder.sitofp(builder.fptosi(arguments[0], BITS), ROW)
+
+    return lanes(value), generate
 
 
 @intrinsic

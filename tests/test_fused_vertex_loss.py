@@ -34,6 +34,12 @@ def test_batches_of_more_images_than_lie_side_by_side(tiny_model):
     assert_agrees(tiny_model, CAMERA, make_vector(19, tiny_model.sizes), make_images(19), True, 0.1)
 
 
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_the_smallest_images(tiny_model, size):
+    image = make_images(2)[:, :, :size, :size].contiguous()
+    assert_agrees(tiny_model, Camera(size), make_vector(2, tiny_model.sizes), image, cost=0.1)
+
+
 def test_every_block_of_the_code_has_its_gradient(tiny_model):
     vector = make_vector(3, tiny_model.sizes)
     *_, expected = reference(in_double(tiny_model), CAMERA, vector, make_images(3), False, 0.0)

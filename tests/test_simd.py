@@ -7,7 +7,7 @@ import pytest
 import torch
 from numba import njit
 
-from mofa3d.simd import LANES, above, at_least, fill, load, root, store, store_rounded
+from mofa3d.simd import LANES, above, at_least, clip, fill, load, load_pairs, root, store, store_rounded, whole
 
 
 @njit
@@ -66,3 +66,34 @@ def test_rounding_is_that_of_bfloat16():
     bits = np.zeros((50, LANES), np.uint16)
     round_all(numbers, bits)
     assert torch.equal(torch.from_numpy(bits).view(torch.bfloat16), torch.from_numpy(numbers).bfloat16())
+
+
+def test_neighbours_in_images():
+    @njit
+    def pairs(images, rows, results):
+        left, right = load_pairs(images, 20, load(rows, 0), load(rows, 1), 5)
+        store(results, 0, left)
+        store(results, 1, right)
+
+    generator = np.random.default_rng(0)
+    images = generator.standard_normal((LANES - 2, 3, 4, 5)).astype(np.float32)
+    row, column = generator.integers(4, size=LANES), generator.integers(4, size=LANES)
+    results = np.zeros((2, LANES), np.float32)
+    pairs(images.reshape(len(images), -1), np.array([row, column], np.float32), results)
+    image = np.minimum(np.arange(LANES), len(images) - 1)  # lanes beyond the last image repeat it
+    assert (results == images[image, 1, row, [column, column + 1]]).all()
+
+
+def test_bounds_and_whole_numbers():
+    @njit
+    def compute_both(rows, results):
+        value = load(rows, 0)
+        store(results, 0, clip(value, np.float32(-1), np.float32(2)))
+        store(results, 1, whole(load(rows, 1)))
+
+    rows = np.zeros((2, LANES), np.float32)
+    rows[:, :6] = [[-3, -1, 0.5, 2, 7, np.nan], [2.9, -2.9, 0.4, 5, 1e6 + 0.5, -0.0]]
+    results = np.ones((2, LANES), np.float32)
+    compute_both(rows, results)
+    assert results[0, :6].tolist() == [-1, -1, 0.5, 2, 2, -1]
+    assert results[1, :6].tolist() == [2, -2, 0, 5, 1e6, 0]

@@ -21,23 +21,28 @@ from lively_encoders import images, is_as_good, lively  # noqa: E402
 from mofa3d.onnx_export import to_onnx  # noqa: E402
 
 
+@pytest.fixture(autouse=True)
+def _hardly_warmed(monkeypatch):
+    monkeypatch.setattr(measure, "WARMING", 1.0)
+
+
 class TestMeasure:
     def test_floor_is_the_slower_of_operations_and_memory(self):
         ceilings = Ceilings(float32=1e9, bfloat16=2e9, bandwidth=1e8)
         assert ceilings.floor(operations=5e6, moved=1e5) == pytest.approx(5)
         assert ceilings.floor(operations=5e6, moved=1e6) == pytest.approx(10)
 
-    def test_work_takes_turns_and_the_first_time_of_a_turn_does_not_count(self):
+    def test_work_takes_turns_and_is_warmed_before_it_is_timed(self, monkeypatch):
+        monkeypatch.setattr(measure, "WARMING", 5.0)
+        monkeypatch.setattr(measure, "_milliseconds", lambda work: work())
         done = []
-        times = take_turns({"a": lambda: done.append("a"), "b": lambda: done.append("b")}, 2)
-        assert "".join(done) == "ab" + "aabb" * 2
-        assert {way: len(values) for way, values in times.items()} == {"a": 2, "b": 2}
 
-    def test_long_work_is_done_once_a_turn(self, monkeypatch):
-        monkeypatch.setattr(measure, "LONG", 5.0)
-        done = []
-        take_turns({"long": lambda: (done.append("l"), time.sleep(0.01)), "short": lambda: done.append("s")}, 3)
-        assert "".join(done) == "ls" + "lss" * 3
+        def taking(name, milliseconds):
+            return lambda: done.append(name) or milliseconds
+
+        times = take_turns({"short": taking("s", 3.0), "middle": taking("m", 24.0), "long": taking("l", 25.0)}, 2)
+        assert "".join(done) == "sml" + "sssmml" * 2
+        assert times == {"short": [3.0] * 2, "middle": [24.0] * 2, "long": [25.0] * 2}
 
     def test_rows_compare_with_the_first_way(self):
         works = {"slow": lambda: time.sleep(0.02), "fast": lambda: time.sleep(0.005)}
