@@ -76,7 +76,8 @@ def take_turns(works: dict[str, Work], repeats: int) -> dict[str, list[float]]:
 
     In each turn, work is done for `WARMING` before it is timed once: threads, caches and clocks are then as it leaves
     them itself, and not as another way left them. (Work of 6 ms takes 10 at first, and five calls until it takes 6;
-    what it costs between other work is seen in `benchmarks.training_step`.) What takes five times as long is not warmed.
+    what it costs between other work is seen in `benchmarks.training_step`.) What takes five times `WARMING` is not
+    warmed.
     """
     times = {way: [_milliseconds(work)] for way, work in works.items()}  # compiles and allocates
     for _ in range(repeats):
