@@ -15,7 +15,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from mofa3d.simd import LANES, above, at_least, clip, fill, load, load_pairs, root, store, whole
+from mofa3d.simd import LANES, above, at_least, clip, fill, load, load_pairs, prefetch, root, store, whole
 from mofa3d.vertex_kernels import (
     HALF,
     ONE,
@@ -34,6 +34,7 @@ from mofa3d.vertex_kernels import (
 BLOCK = 32  # vertices
 ROWS = 3 * BLOCK
 GROUP = 8  # rows of a basis whose numbers stand side by side: it is then read from one end to the other
+AHEAD = 2  # groups: what is read so much later is brought into the cache meanwhile
 
 # Rows of `given` after pose and light, and of `sums` after their gradients.
 WEIGHT, GIVEN = 39, 40
@@ -65,7 +66,9 @@ def combine(means, basis, code, first, rows, at):
         # Eight sums at a time hide the time that each addition takes. The means come last: they are far larger than the
         # rest, and every sum is rounded.
         a = b = c = d = e = f = g = h = fill(ZERO)
+        ahead = ((first + part) // GROUP + AHEAD) * group.shape[0]
         for k in range(group.shape[0]):
+            prefetch(basis, (ahead + k) * GROUP)
             number = load(code, k)
             a += group[k, 0] * number
             b += group[k, 1] * number
@@ -93,7 +96,9 @@ def combine_back(basis, gradients, first, grad_code):
         group = basis[(first + part) // GROUP]
         (a, b, c), (d, e, f) = load_vector(gradients, part), load_vector(gradients, part + 3)
         g, h = load(gradients, part + 6), load(gradients, part + 7)
+        ahead = ((first + part) // GROUP + AHEAD) * group.shape[0]
         for k in range(group.shape[0]):
+            prefetch(basis, (ahead + k) * GROUP)
             even = group[k, 0] * a + group[k, 2] * c + group[k, 4] * e + group[k, 6] * g
             odd = group[k, 1] * b + group[k, 3] * d + group[k, 5] * f + group[k, 7] * h
             add(grad_code, k, even + odd)

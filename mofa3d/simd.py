@@ -208,6 +208,28 @@ def whole(typing_context, value):
 
 
 @intrinsic
+def prefetch(typing_context, array, index):
+    """Begin to bring an element of an array into the cache, for a loop that will read it a few microseconds later.
+
+    Processors do so themselves for what is read in order, but only within a page of 4 kB; a loop that then waits for
+    the first lines of every page takes three times as long. An index out of range does nothing.
+    """
+
+    def generate(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        index = context.cast(builder, arguments[1], signature.args[1], types.intp)
+        bytes_, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [bytes_, number, number, number])
+        function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        # To be read, into all caches, as data.
+        address = builder.bitcast(builder.gep(array.data, [index]), bytes_)
+        builder.call(function, [address, number(0), number(3), number(1)])
+        return context.get_dummy_value()
+
+    return types.void(array, index), generate
+
+
+@intrinsic
 def root(typing_context, value):
     """Square roots."""
 

@@ -7,7 +7,20 @@ import pytest
 import torch
 from numba import njit
 
-from mofa3d.simd import LANES, above, at_least, clip, fill, load, load_pairs, root, store, store_rounded, whole
+from mofa3d.simd import (
+    LANES,
+    above,
+    at_least,
+    clip,
+    fill,
+    load,
+    load_pairs,
+    prefetch,
+    root,
+    store,
+    store_rounded,
+    whole,
+)
 
 
 @njit
@@ -97,3 +110,15 @@ def test_bounds_and_whole_numbers():
     compute_both(rows, results)
     assert results[0, :6].tolist() == [-1, -1, 0.5, 2, 2, -1]
     assert results[1, :6].tolist() == [2, -2, 0, 5, 1e6, 0]
+
+
+def test_what_is_prefetched_stays_as_it_is_and_may_lie_anywhere():
+    @njit
+    def prefetch_all(array, far):
+        for index in range(-far, len(array) + far):
+            prefetch(array, index)
+
+    numbers = np.arange(100, dtype=np.float32)
+    prefetch_all(numbers, 1 << 20)
+    assert numbers.tolist() == list(range(100))
+    assert "llvm.prefetch" in next(iter(prefetch_all.inspect_llvm().values()))
