@@ -7,12 +7,13 @@ import math
 import numpy as np
 from numba import njit
 
-from mofa3d.simd import fill, load, root, store, store_rounded
+from mofa3d.simd import LANES, fill, load, prefetch, root, store, store_rounded
 
 # Not "nnan" and "ninf": a NaN must come through, or a diverged training would go unnoticed.
 _OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "arcp", "nsz"}}
 
 ZERO = np.float32(0)
+AHEAD = 16  # times `LANES` numbers: what is read so much later is brought into the cache meanwhile
 
 
 @njit(**_OPTIONS)
@@ -55,6 +56,10 @@ def adadelta_of_product(
         upper, lower = rows[2 * pair], rows[2 * pair + 1]
         for column in range(width):
             i, j = upper * width + column, lower * width + column
+            for ahead in (LANES * (i + AHEAD), LANES * (j + AHEAD)):
+                prefetch(values, ahead)
+                prefetch(square_means, ahead)
+                prefetch(change_means, ahead)
             first, second = load(values, i), load(values, j)
             first_gradient, second_gradient = fill(ZERO), fill(ZERO)
             for k in range(left.shape[1]):
