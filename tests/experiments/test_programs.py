@@ -17,6 +17,7 @@ import tyro
 from PIL import Image
 
 from conftest import make_tiny_model
+from mofa3d import color_fit
 from mofa3d.checkpoints import open_run
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.data.synthetic import SyntheticConfig
@@ -128,6 +129,21 @@ class TestTraining:
         assert log == [10, 20, 30]
         content = json.loads((out / "report.json").read_text(encoding="utf-8"))
         assert content["facts"]["training"].startswith("30 iterations")
+
+    def test_photographs_in_memory_and_fitted_colours(self, workplace, tmp_path, monkeypatch):
+        """As on a GPU, whose memory they fit."""
+        monkeypatch.setattr(train_mofa, "fits", lambda faces, image_size, device: faces == 18 and image_size == 240)
+        monkeypatch.setattr(train_mofa, "batches", None)
+        monkeypatch.setattr(color_fit, "EVERY", 1)  # the tiny face has few vertices
+        monkeypatch.setattr(color_fit, "FEWEST", 20)
+        out = tmp_path / "out"
+        changes = {"fitted_photometric": 0.5, "freeze_geometry": 0, "no_landmarks": True}
+        train_mofa.main(config(workplace, out=out, iterations=10, **changes))
+        line = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
+        # What the encoder says of colours is nothing yet.
+        assert 0 < line["fitted_photometric"] < line["photometric"]
+        terms = ("photometric", 1.92), ("regularizer", 3e-4), ("coloured_light", 0.5), ("fitted_photometric", 0.5)
+        assert line["loss"] == pytest.approx(sum(weight * line[name] for name, weight in terms), rel=1e-4)
 
     def test_report_on_a_few_images(self, workplace, tmp_path):
         train_mofa.main(config(workplace, out=tmp_path / "out", iterations=1, report_images=2, freeze_geometry=7))
