@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -56,12 +57,15 @@ def has_bfloat16() -> bool:
 
 
 @torch.no_grad()
-def in_bfloat16(encoder: Encoder, image_size: int) -> fx.GraphModule:
+def in_bfloat16(
+    encoder: Encoder, image_size: int, linear: Callable[[nn.Linear], nn.Module] = HalfLinear
+) -> fx.GraphModule:
     """An encoder whose convolutions and linear layers, but for the last, compute in bfloat16.
 
     Args:
         encoder: set to evaluation mode; its weights are copied.
         image_size: side of the images, pixels.
+        linear: makes what computes a linear layer, from bfloat16 to bfloat16; is not asked about the last one.
 
     Returns:
         A module from images (B, 3, S, S) in 0 to 1 to codes (B, D), float32 both. Images are resized and normalised,
@@ -74,7 +78,7 @@ def in_bfloat16(encoder: Encoder, image_size: int) -> fx.GraphModule:
     packed = all(_can_be_packed(layer) for _, layer in layers if isinstance(layer, nn.Conv2d))
     for name, layer in layers:
         if isinstance(layer, nn.Linear):
-            flat.set_submodule(name, HalfLinear(layer))
+            flat.set_submodule(name, linear(layer))
         elif packed:
             flat.set_submodule(name, HalfConvolution(layer))
         else:
