@@ -11,9 +11,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mofa3d.encoders import Encoder
-from mofa3d.half_precision import has_bfloat16, in_bfloat16
+from mofa3d.half_precision import HalfLinear, has_bfloat16, in_bfloat16
+from mofa3d.int8_linear import Int8Linear
 
-Runtime = Literal["auto", "torch", "onnx", "bfloat16"]
+Runtime = Literal["auto", "torch", "onnx", "bfloat16", "int8"]
 Encode = Callable[[Float[Tensor, "B 3 S S"]], Float[Tensor, "B D"]]
 
 # Onnxruntime needs about half a second to import, write and open MobileNetV2, and saves some 6 ms of each image on two
@@ -24,6 +25,8 @@ PATIENCE_BFLOAT16 = 12
 
 LARGE = 20_000_000  # weights of linear layers: reading them then takes longer than the convolutions
 
+_ROUNDED = {"bfloat16": HalfLinear, "int8": Int8Linear}
+
 
 def choose_runtime(encoder: Encoder, image_size: int, runtime: Runtime = "auto") -> Encode:
     """What computes an encoder's codes most quickly.
@@ -31,24 +34,35 @@ def choose_runtime(encoder: Encoder, image_size: int, runtime: Runtime = "auto")
     Args:
         encoder: in evaluation mode afterwards; changes of its weights may go unnoticed later.
         image_size: side of the images, pixels.
-        runtime: ``onnx`` or ``bfloat16`` from the first image on; ``torch`` always; ``auto`` begins with PyTorch and
-            goes over to the fastest other one once there have been so many images that starting it pays, if the encoder
-            is on the CPU: for networks like AlexNet, most of which is linear layers, that is bfloat16 where the
-            processor has it, for others onnxruntime where it is installed. All but bfloat16 give the same codes to
-            rounding in float32; see `mofa3d.half_precision`.
+        runtime: ``onnx``, ``bfloat16`` or ``int8`` from the first image on; ``torch`` always; ``auto`` begins with
+            PyTorch and goes over to another one once there have been so many images that starting it pays, if the
+            encoder is on the CPU: for networks like AlexNet, most of which is linear layers, that is bfloat16 where the
+            processor has it, for others onnxruntime where it is installed. These two and PyTorch give the same codes to
+            rounding in their numbers; see `mofa3d.half_precision`. ``int8`` is ``bfloat16`` with bytes for the weights
+            of linear layers but the last (`mofa3d.int8_linear`): the fastest one for single images of networks like
+            AlexNet, and for others the same as ``bfloat16``.
 
     Raises:
-        ValueError: an unknown name, or ``onnx`` where its packages are missing.
+        ValueError: an unknown name, ``onnx`` where its packages are missing, or ``bfloat16`` or ``int8`` where no
+            processor with such numbers holds the encoder.
     """
     if runtime not in get_args(Runtime):
         raise ValueError(f"unknown runtime {runtime!r}: choose one of {', '.join(get_args(Runtime))}")
     encoder.eval()
     if runtime == "onnx":
         return open_with_onnx(encoder, image_size)
-    if runtime == "bfloat16":
-        return in_bfloat16(encoder, image_size)
-    if runtime == "torch" or encoder.scales.device.type != "cpu":
+    on_cpu = encoder.scales.device.type == "cpu"
+    if runtime in _ROUNDED:
+        if not (on_cpu and has_bfloat16()):
+            raise ValueError(
+                f"the runtime {runtime!r} needs the encoder on a CPU that multiplies bfloat16, and not on "
+                f"{'this one' if on_cpu else encoder.scales.device}: choose 'auto', 'torch' or 'onnx'"
+            )
+        return in_bfloat16(encoder, image_size, _ROUNDED[runtime])
+    if runtime == "torch" or not on_cpu:
         return encoder
+    # Never int8: its codes are twice as far from float32's as bfloat16's, and what that does to the landmarks of a
+    # trained network that is mostly linear layers was not measured, for want of one.
     if is_mostly_linear(encoder) and has_bfloat16():
         return PatientEncoder(encoder, lambda: in_bfloat16(encoder, image_size), PATIENCE_BFLOAT16)
     if not has_onnx():

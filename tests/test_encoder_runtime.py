@@ -7,10 +7,13 @@ import importlib.util
 
 import pytest
 import torch
+from torch import nn
 
 from lively_encoders import images, is_as_good, lively
 from mofa3d import encoder_runtime
 from mofa3d.encoder_runtime import PatientEncoder, choose_runtime, has_onnx
+from mofa3d.half_precision import has_bfloat16
+from mofa3d.int8_linear import Int8Linear
 
 needs_onnx = pytest.mark.skipif(not has_onnx(), reason="the extra onnx is not installed")
 
@@ -68,6 +71,25 @@ class TestChoice:
         assert torch.equal(rounded, choose_runtime(encoder, 64, "bfloat16")(image))
         torch.testing.assert_close(rounded, encoder(image), rtol=0.05, atol=0.05 * float(rounded.abs().max()))
 
+    @pytest.mark.skipif(not has_bfloat16(), reason="this processor does not multiply bfloat16")
+    def test_bytes_for_linear_layers(self):
+        encoder, image = lively("alexnet"), images(64)
+        encode = choose_runtime(encoder, 64, "int8")
+        linear = [type(layer) for layer in encode.modules() if "Linear" in type(layer).__name__]
+        assert linear == [Int8Linear, Int8Linear, nn.Linear]
+        assert not torch.equal(encode(image), choose_runtime(encoder, 64, "bfloat16")(image))
+
+    @pytest.mark.parametrize("runtime", ["bfloat16", "int8"])
+    def test_rounding_where_nothing_multiplies_such_numbers(self, runtime, monkeypatch):
+        monkeypatch.setattr(encoder_runtime, "has_bfloat16", lambda: False)
+        with pytest.raises(ValueError, match=f"'{runtime}' needs .* and not on this one: choose 'auto', 'torch' or"):
+            choose_runtime(lively("mobilenet_v2"), 48, runtime)
+
+    @pytest.mark.parametrize("runtime", ["bfloat16", "int8"])
+    def test_rounding_elsewhere_than_on_cpus(self, runtime):
+        with pytest.raises(ValueError, match=f"'{runtime}' needs .* and not on meta: choose 'auto', 'torch' or"):
+            choose_runtime(copy.deepcopy(lively("mobilenet_v2")).to("meta"), 48, runtime)
+
     def test_processors_without_such_numbers_round_nothing(self, monkeypatch):
         monkeypatch.setattr(encoder_runtime, "has_bfloat16", lambda: False)
         monkeypatch.setattr(encoder_runtime, "has_onnx", lambda: False)
@@ -85,5 +107,5 @@ class TestChoice:
         assert choose_runtime(encoder, 48) is encoder
 
     def test_unknown_name(self, unchecked_types):
-        with pytest.raises(ValueError, match="unknown runtime 'tensorrt': choose one of auto, torch, onnx, bfloat16"):
+        with pytest.raises(ValueError, match="'tensorrt': choose one of auto, torch, onnx, bfloat16, int8"):
             choose_runtime(lively("mobilenet_v2"), 48, "tensorrt")
