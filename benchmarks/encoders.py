@@ -14,10 +14,11 @@ from benchmarks.measure import Row, Setup, compare
 from mofa3d import Camera, Decoder, SemanticCode, load_model
 from mofa3d.checkpoints import open_run
 from mofa3d.data.synthetic import SyntheticConfig, sample_codes
-from mofa3d.encoder_runtime import has_onnx
+from mofa3d.encoder_runtime import has_onnx, is_mostly_linear
 from mofa3d.encoders import Encoder, make_encoder
 from mofa3d.flattening import flatten_encoder
 from mofa3d.half_precision import in_bfloat16
+from mofa3d.int8_linear import Int8Linear
 from renderers import make_renderer
 
 SUBJECT = "encoders"
@@ -66,6 +67,8 @@ def ways(encoder: Encoder, size: int) -> dict[str, Run]:
         "torch, norms folded": flat,
         "torch, bfloat16": in_bfloat16(encoder, size),
     }
+    if is_mostly_linear(encoder):
+        found["torch, bfloat16, int8 linear layers"] = in_bfloat16(encoder, size, Int8Linear)
     if has_onnx():
         from mofa3d.onnx_export import to_onnx
         from mofa3d.onnx_inference import OnnxEncoder
