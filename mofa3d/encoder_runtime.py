@@ -61,8 +61,8 @@ def choose_runtime(encoder: Encoder, image_size: int, runtime: Runtime = "auto")
         return in_bfloat16(encoder, image_size, _ROUNDED[runtime])
     if runtime == "torch" or not on_cpu:
         return encoder
-    # Never int8: its codes are twice as far from float32's as bfloat16's, and what that does to the landmarks of a
-    # trained network that is mostly linear layers was not measured, for want of one.
+    # Never int8: its codes are up to twice as far from float32's as bfloat16's, and what that does to the landmarks of
+    # a trained network that is mostly linear layers was not measured, for want of one.
     if is_mostly_linear(encoder) and has_bfloat16():
         return PatientEncoder(encoder, lambda: in_bfloat16(encoder, image_size), PATIENCE_BFLOAT16)
     if not has_onnx():
