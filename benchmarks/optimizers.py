@@ -12,7 +12,8 @@ from mofa3d.factored_linear import FactoredLinear
 from mofa3d.optimizers import Adadelta
 
 SUBJECT = "optimizers"
-MOVED = 4 * (4 + 3)  # bytes of a parameter: value, gradient and two means are read, all but the gradient are written
+# Bytes of a parameter: value, gradient and two means are read, all but the gradient are written.
+MOVED = 4 * (4 + 3)
 BATCH = 5  # of the factors of gradients
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numba import njit
 
@@ -13,24 +11,27 @@ from mofa3d.simd import LANES, fill, load, prefetch, root, store, store_rounded
 _OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "arcp", "nsz"}}
 
 ZERO = np.float32(0)
-AHEAD = 16  # times `LANES` numbers: what is read so much later is brought into the cache meanwhile
+AHEAD, FAR_AHEAD = 16, 64  # rows of `LANES` numbers: what is read so much later is brought into the cache meanwhile
 
 
 @njit(**_OPTIONS)
-def adadelta(values, gradients, square_means, change_means, rate, rho, one_minus_rho, epsilon, decay):
-    """One step of AdaDelta, in place on all but `gradients`; numbers of a wider type than the arrays' halve its speed.
+def adadelta(values, gradients, square_means, change_means, rounded, rate, rho, one_minus_rho, epsilon, decay):
+    """One step of AdaDelta, in place on all but `gradients`; arrays are (R, `LANES`), but for `rounded`.
 
     Reference: Zeiler 2012, "ADADELTA: An Adaptive Learning Rate Method", Algorithm 1, with PyTorch's factor `rate`.
+
+    Args:
+        rounded: (R, `LANES`) the bits of the values in bfloat16, to be brought up to date, or (0, `LANES`).
     """
-    for i in range(values.shape[0]):
-        gradient = gradients[i] + decay * values[i]
-        square_mean = rho * square_means[i] + one_minus_rho * gradient * gradient
-        change_mean = change_means[i]
-        # A root of the quotient, because roots and divisions are what the arithmetic waits for.
-        change = math.sqrt((change_mean + epsilon) / (square_mean + epsilon)) * gradient
-        square_means[i] = square_mean
-        change_means[i] = rho * change_mean + one_minus_rho * change * change
-        values[i] -= rate * change
+    numbers = rate, rho, one_minus_rho, epsilon, decay
+    means = square_means, change_means
+    for i in range(len(values)):
+        ahead = LANES * (i + FAR_AHEAD)
+        prefetch(values, ahead)
+        prefetch(gradients, ahead)
+        prefetch(square_means, ahead)
+        prefetch(change_means, ahead)
+        _step(values, means, rounded, i, load(values, i), load(gradients, i), numbers)
 
 
 @njit(**_OPTIONS)
@@ -98,12 +99,13 @@ def adadelta_at_rest(square_means, change_means, rows, width, rho):
 
 @njit(inline="always")
 def _step(values, means, rounded, i, value, gradient, numbers):
-    """`adadelta` for the `LANES` values at i."""
+    """Step of the `LANES` values at i; numbers of a wider type than the arrays' would halve its speed."""
     square_means, change_means = means
     rate, rho, one_minus_rho, epsilon, decay = numbers
     gradient += decay * value
     change_mean = load(change_means, i)
     square_mean = rho * load(square_means, i) + one_minus_rho * (gradient * gradient)
+    # A root of the quotient, because roots and divisions are what the arithmetic waits for.
     change = root((change_mean + epsilon) / (square_mean + epsilon)) * gradient
     value -= rate * change
     store(square_means, i, square_mean)

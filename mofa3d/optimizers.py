@@ -166,15 +166,37 @@ def _numbers(group: dict) -> list[np.float32]:
 
 def _step_fused(rows: list[Row], group: dict) -> None:
     from mofa3d import optimizer_kernels
+    from mofa3d.simd import LANES
 
-    numbers, calls = _numbers(group), []
+    numbers, calls, rests = _numbers(group), [], []
+    nothing, run = np.empty((0, LANES), np.uint16), RUN // LANES
     for *tensors, step in rows:
         step += 1
         arrays = [_flat(tensor) for tensor in tensors]
-        calls += [(*(array[i : i + RUN] for array in arrays), *numbers) for i in range(0, len(arrays[0]), RUN)]
+        whole = len(arrays[0]) // LANES * LANES
+        lanes = [array[:whole].reshape(-1, LANES) for array in arrays]
+        calls += [(*(array[i : i + run] for array in lanes), nothing, *numbers) for i in range(0, len(lanes[0]), run)]
+        if whole < len(arrays[0]):
+            rests.append([array[whole:] for array in arrays])
+    # What fills no row of its own goes into rows together, and back.
+    columns = list(zip(*rests, strict=True))
+    joined = [_padded(np.concatenate(column)) for column in columns]
+    if rests:
+        calls.append((*joined, nothing, *numbers))
     parallel.run(optimizer_kernels.adadelta, calls)
+    ends = np.cumsum([len(rest[0]) for rest in rests])
+    for column, moved in zip(columns, joined, strict=True):
+        for array, part in zip(column, np.split(moved.ravel(), ends), strict=False):
+            array[...] = part
     # What autograd has saved of the old values is no longer there: a later backward pass must fail, not lie.
     torch.autograd.graph.increment_version([row[0] for row in rows])
+
+
+def _padded(numbers: np.ndarray) -> np.ndarray:
+    """Numbers in rows of `LANES`, with zeros at the end."""
+    from mofa3d.simd import LANES
+
+    return np.pad(numbers, (0, -len(numbers) % LANES)).reshape(-1, LANES)
 
 
 def _flat(tensor: Tensor) -> np.ndarray:

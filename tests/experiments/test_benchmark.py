@@ -17,6 +17,7 @@ from benchmarks import encoders, measure  # noqa: E402 (the program makes the pa
 from benchmarks.encoders import ways  # noqa: E402
 from benchmarks.measure import Ceilings, Setup, compare, measure_ceilings, take_turns  # noqa: E402
 from benchmarks.model_sizes import subdivide, with_vertices  # noqa: E402
+from benchmarks.streaming import scale_all  # noqa: E402
 from lively_encoders import images, is_as_good, lively  # noqa: E402
 from mofa3d.onnx_export import to_onnx  # noqa: E402
 
@@ -53,6 +54,11 @@ class TestMeasure:
         assert fast.floor == 2
         assert slow.least <= slow.median <= slow.most
         assert 10 <= slow.median < 20
+
+    def test_all_numbers_are_moved_and_stay(self):
+        numbers = torch.arange(8 * 1001, dtype=torch.float32)
+        scale_all(numbers)
+        assert torch.equal(numbers, torch.arange(8 * 1001, dtype=torch.float32))
 
     def test_ceilings_are_those_of_a_computer(self):
         found = measure_ceilings(256, 4)
