@@ -22,8 +22,8 @@ def scale(rows, factor):
         store(rows, i, factor * load(rows, i))
 
 
-def scale_all(numbers: Tensor) -> None:
-    """Read and write all of a float32 tensor on the CPU, whose size is a multiple of `LANES`, on all threads."""
+def scale_all(numbers: Tensor, factor: float = 1.0) -> None:
+    """Multiply a float32 tensor on the CPU, whose size is a multiple of `LANES`, in place and on all threads."""
     rows = numbers.numpy().reshape(-1, LANES)
-    parallel.run(scale, [(part, np.float32(1)) for part in np.array_split(rows, PARTS)])
+    parallel.run(scale, [(part, np.float32(factor)) for part in np.array_split(rows, PARTS)])
     torch.autograd.graph.increment_version([numbers])

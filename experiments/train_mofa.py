@@ -27,7 +27,7 @@ from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches
 from mofa3d.data.corpus import FAILURES, Corpus, list_failures
 from mofa3d.data.folder import open_corpus
-from mofa3d.data.resident import ResidentFaces, fits
+from mofa3d.data.resident import ResidentFaces, fits_in_memory
 from mofa3d.data.split import held_out, repeat_evenly, spread, train_and_test
 from mofa3d.data.synthetic import SyntheticConfig, fingerprint_of, synthesize
 from mofa3d.encoders import Encoder, OutputScales
@@ -225,7 +225,7 @@ def photo_stream(
     dataset: Corpus, shown: list[int], batch_size: int, config: Config
 ) -> Callable[[int], Iterator[dict[str, torch.Tensor]]]:
     """Endless batches from an iteration on: out of a GPU's memory if they fit there, else read while it trains."""
-    if fits(len(set(shown)), dataset[shown[0]]["image"].shape[-1], config.device):
+    if fits_in_memory(len(set(shown)), dataset[shown[0]]["image"].shape[-1], config.device):
         faces = ResidentFaces(dataset, shown, config.device)
         return partial(faces.batches, shown, batch_size, config.seed, changes=config.augment)
     options = {"changes": config.augment, "shards": dataset.shards_of(shown), "device": config.device}

@@ -61,12 +61,12 @@ class CudaVertexLoss:
         """Compare the faces that `code` means with photographs.
 
         Args:
-            code: float32, of the model's sizes.
-            image: RGB in 0 to 1, of the camera's size; it gets no gradient.
+            code: float32, of the model's sizes and on its device.
+            image: float32 RGB in 0 to 1, of the camera's size and on the code's device; it gets no gradient.
             background_cost: see `mofa3d.losses.photometric`.
 
         Raises:
-            ValueError: sizes that do not fit.
+            ValueError: sizes that do not fit, or an image of another type or device.
         """
         check_arguments(code, image, self.sizes, self.camera)
         photometric, error = _Compare.apply(code.to_vector(), image, background_cost, self)
@@ -135,7 +135,8 @@ def _pad(rings: VertexRings) -> Int32[Tensor, "K 2 V"]:
 class _Compare(torch.autograd.Function):
     @staticmethod
     def forward(ctx, vector, image, background_cost, loss):
-        with torch.cuda.device_of(vector):  # kernels start on the current device
+        # Kernels start on the current device, and under autocast the products would lose digits.
+        with torch.cuda.device_of(vector), torch.autocast(vector.device.type, enabled=False):
             *results, gradient = _evaluate(vector.detach(), image, background_cost, loss, ctx.needs_input_grad[0])
         photometric, error = results
         ctx.save_for_backward(gradient)
@@ -160,8 +161,8 @@ def _evaluate(
     kernels = _load_kernels()
     tables, camera, batch = loss.tables, loss.camera, len(vector)
     frontal_count, count, ring = tables.frontal_count, tables.count, len(tables.corners)
-    parts = loss.sizes.shape + loss.sizes.expression, loss.sizes.reflectance
-    parts = *parts, vector.shape[1] - sum(parts)
+    geometry_size, reflectance_size = loss.sizes.shape + loss.sizes.expression, loss.sizes.reflectance
+    parts = geometry_size, reflectance_size, vector.shape[1] - geometry_size - reflectance_size
     geometry, reflectance, around = vector.split(parts, dim=1)
     vertices = nn.functional.linear(geometry, tables.geometry_basis, tables.geometry_mean)
     colors = nn.functional.linear(reflectance, tables.reflectance_basis, tables.reflectance_mean)
@@ -169,16 +170,14 @@ def _evaluate(
     grad_areas = colors.new_empty(batch, frontal_count) if loss.area_weights else colors
 
     # A column of sums for each program of `compare`, and for those of `compare_back` that have any.
-    columns = first = -(-frontal_count // BLOCK)
-    everything = -(-count // BLOCK)
-    if loss.area_weights and with_gradient:
-        columns += everything
+    frontal_programs, all_programs = -(-frontal_count // BLOCK), -(-count // BLOCK)
+    columns = frontal_programs + (all_programs if loss.area_weights and with_gradient else 0)
     sums = vector.new_zeros(batch, kernels.SUMS.value, columns)
     scene = around, around.stride(0), vertices
     optics = camera.image_size, camera.focal, camera.rest_distance
     shared = {"block": BLOCK, "num_warps": max(BLOCK // 32, 1)}
     options = {"areas": loss.area_weights, **shared}
-    kernels.compare[first, batch](
+    kernels.compare[frontal_programs, batch](
         *scene, colors, tables.corners, image.detach().contiguous(), frontal_count, count, ring, *optics,
         background_cost, loss.weight, sums, columns, grad_colors, grad_vertices, grad_normals, grad_areas, **options,
     )  # fmt: skip
@@ -186,9 +185,9 @@ def _evaluate(
     by_geometry, by_reflectance, by_around = gradient.split(parts, dim=1)
     if with_gradient:
         whole = torch.empty_like(vertices)
-        kernels.compare_back[everything, batch](
+        kernels.compare_back[all_programs, batch](
             *scene, tables.corners, frontal_count, count, ring, *optics, grad_vertices, grad_normals, grad_areas,
-            sums, columns, first, whole, **options,
+            sums, columns, frontal_programs, whole, **options,
         )  # fmt: skip
         torch.mm(whole, tables.geometry_basis, out=by_geometry)
         torch.mm(grad_colors, tables.reflectance_basis, out=by_reflectance)

@@ -64,12 +64,12 @@ class FusedVertexLoss:
         """Compare the faces that `code` means with photographs.
 
         Args:
-            code: float32, of the model's sizes.
-            image: RGB in 0 to 1, of the camera's size; it gets no gradient.
+            code: float32, of the model's sizes and on its device.
+            image: float32 RGB in 0 to 1, of the camera's size and on the code's device; it gets no gradient.
             background_cost: see `mofa3d.losses.photometric`.
 
         Raises:
-            ValueError: sizes that do not fit.
+            ValueError: sizes that do not fit, or an image of another type or device.
         """
         check_arguments(code, image, self.sizes, self.camera)
         photometric, error = _Compare.apply(code.to_vector(), image, background_cost, self)

@@ -97,15 +97,23 @@ def evaluate_batch(
     fused: FusedLoss | None = None,
     fit_colors: ColorFit | None = None,
 ) -> tuple[dict[str, Tensor], Callable[[], dict[str, Tensor]]]:
-    """`compute_losses` of a batch, and a function that gives its `compute_errors`.
+    """The losses of a batch as `compute_losses` has them, and a function that gives its `compute_errors`.
 
     Args:
         fused: does the work of `decode` and `render` where it is given, as far as first derivatives need it.
-        fit_colors: finds colours where their photometric loss is on.
+        fit_colors: finds the colours of `LossWeights.fitted_photometric`, of which the loss is one more term.
+
+    How fitted colours follow the geometry is left out of the gradient: it would not matter if they were the best for
+    this very loss, and they are nearly so, but for priors and because fewer vertices were compared.
+
+    Raises:
+        ValueError: that term is on, but there is nothing to find the colours with.
 
     Reference: Golub and Pereyra 1973, "The Differentiation of Pseudo-Inverses and Nonlinear Least Squares Problems
-    Whose Variables Separate", for fitted colours: at their best, how they follow the geometry does not change the loss.
+    Whose Variables Separate".
     """
+    if weights.fitted_photometric and fit_colors is None:
+        raise ValueError("fitted_photometric needs colours: give fit_colors=ColorFit(decode)")
     image, cost = batch["image"], weights.background_cost
     if fused is not None:
         seen = fused(code, image, cost)

@@ -172,6 +172,8 @@ def load_pairs(typing_context, images, offset, rows, columns, width):
         left, right = (_every_other(builder, pairs, first) for first in (0, 1))
         return context.make_tuple(builder, signature.return_type, (left, right))
 
+    if images.dtype != types.float32 or images.layout != "C":
+        return None  # which numba reports as arguments of the wrong type
     pair = types.UniTuple(lanes, 2)
     return pair(images, offset, rows, columns, width), generate
 

@@ -7,7 +7,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -172,10 +172,12 @@ def train(
         with torch.autocast(batch["image"].device.type, torch.bfloat16, enabled=config.bfloat16):
             vector = encoder(encoder_input(batch))
         code = SemanticCode.from_vector(vector, decode.model.sizes)
+        weights = config.loss
         if iteration < config.freeze_geometry:
             code = without_geometry(code)
-        terms, watch = evaluate_batch(code, batch, config.loss, decode, render, fused, fit_colors)
-        total = sum(getattr(config.loss, name) * term.mean() for name, term in terms.items())
+            weights = replace(weights, fitted_photometric=0.0)  # which moves geometry only
+        terms, watch = evaluate_batch(code, batch, weights, decode, render, fused, fit_colors)
+        total = sum(getattr(weights, name) * term.mean() for name, term in terms.items())
         return Step(terms, total, watch)
 
     return optimize(encoder, make_optimizer(encoder, config), step, batches, config, out, description, resume)

@@ -56,8 +56,9 @@ class LandmarkProjection:
 
     def __call__(self, code: SemanticCode) -> Float[Tensor, "B 68 2"]:
         geometry = torch.cat([code.shape, code.expression], dim=1)
-        points = nn.functional.linear(geometry, self.basis, self.mean).unflatten(1, (68, 3))
-        return self.camera.project(self.camera.to_camera(points, code.rotation, code.translation))
+        with torch.autocast(geometry.device.type, enabled=False):  # pixels need all their digits
+            points = nn.functional.linear(geometry, self.basis, self.mean).unflatten(1, (68, 3))
+            return self.camera.project(self.camera.to_camera(points, code.rotation, code.translation))
 
 
 def sample_weight(frontal_count: int, camera: Camera, area_weights: bool) -> float:
@@ -71,6 +72,10 @@ def check_arguments(code: SemanticCode, image: Float[Tensor, "B 3 H W"], sizes: 
     Raises:
         ValueError: they do not.
     """
+    if image.dtype != torch.float32 or image.device != code.shape.device:
+        raise ValueError(
+            f"expected float32 images on {code.shape.device}, where the codes are, got {image.dtype} on {image.device}"
+        )
     if code.sizes != sizes:
         raise ValueError(f"the fused loss was made for codes of {sizes}, got {code.sizes}")
     expected = (len(code), 3, camera.image_size, camera.image_size)

@@ -29,6 +29,12 @@ def make_vertex_loss(
         device: where codes and images will be; NVIDIA GPUs have a fused loss where Triton is installed, which comes
             with PyTorch for CUDA, and finds a C compiler.
         area_weights: as `renderers.vertex.VertexRenderer` has it.
+
+    Warns:
+        UserWarning: a GPU, and Triton, but no compiler for it.
+
+    Raises:
+        ValueError: a model of another type.
     """
     kind = torch.device(device).type
     if kind == "cpu":

@@ -111,6 +111,18 @@ def test_results_do_not_depend_on_the_block(model, area_weights, monkeypatch):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6 * float(other.abs().max()))
 
 
+def test_autocast_costs_no_digits(model):
+    loss, vector, image = CudaVertexLoss(model, CAMERA, True), make_vector(2, model.sizes), make_images(2).to(DEVICE)
+    expected = evaluate(loss, vector, image)
+    with torch.autocast(DEVICE, torch.bfloat16):
+        found = evaluate(loss, vector, image)
+        code = SemanticCode.from_vector(vector.float().to(DEVICE), model.sizes)
+        points = loss(code, image).landmarks
+    for value, other in zip(found, expected, strict=True):
+        assert torch.equal(value, other)
+    assert torch.equal(points, loss(code, image).landmarks)
+
+
 def test_results_are_the_same_every_time(model):
     loss, vector, image = CudaVertexLoss(model, CAMERA, True), make_vector(2, model.sizes), make_images(2).to(DEVICE)
     for first, second in zip(evaluate(loss, vector, image), evaluate(loss, vector, image), strict=True):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from itertools import repeat
+
 import pytest
 import torch
+from torch import nn
 
 from conftest import make_code, make_tiny_model
-from mofa3d import Camera, Decoder, SemanticCode, color_fit, losses
+from mofa3d import Camera, Decoder, SemanticCode, color_fit, losses, training
 from mofa3d.color_fit import ColorFit
+from mofa3d.encoders import Encoder
 from mofa3d.fused_vertex_loss import FusedVertexLoss
 from mofa3d.objective import Batch, LossWeights, evaluate_batch
+from mofa3d.training import TrainingConfig
 from renderers import make_renderer
 from renderers.vertex import VertexRenderer
 
@@ -71,6 +77,34 @@ def test_the_fused_loss_says_the_same(decode, batch):
     fused_value, fused_gradient = gradients(decode, batch, fused=True)
     torch.testing.assert_close(fused_value, value, rtol=1e-4, atol=1e-6)
     assert (fused_gradient - gradient).norm() < 1e-3 * gradient.norm()
+
+
+def test_rendered_images_have_it_too(decode, batch):
+    code, render = make_code(2, seed=0, dtype=torch.float32), make_renderer("cpu")
+    terms, _ = evaluate_batch(code, batch, WEIGHTS, decode, render, fit_colors=ColorFit(decode))
+    fitted = ColorFit(decode)(code, batch["image"])
+    expected = losses.photometric(render(decode(fitted)), batch["image"], COST)
+    torch.testing.assert_close(terms["fitted_photometric"], expected)
+    assert (expected < terms["photometric"]).all()
+
+
+def test_without_anything_to_fit_colours_with(decode, batch):
+    with pytest.raises(ValueError, match=r"give fit_colors=ColorFit\(decode\)"):
+        evaluate_batch(make_code(2, dtype=torch.float32), batch, WEIGHTS, decode, VertexRenderer())
+
+
+def test_a_training_leaves_it_out_while_geometry_stays(decode, batch, tmp_path):
+    torch.manual_seed(0)
+    backbone = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten())
+    config = TrainingConfig(iterations=4, optimizer="adam", freeze_geometry=2, log_every=1, loss=WEIGHTS)
+    encoder = Encoder(backbone, 48, decode.model.sizes)
+    training.train(encoder, decode, VertexRenderer(True), lambda _: repeat(batch), config, tmp_path, {})
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert ["fitted_photometric" in line for line in lines] == [False, False, True, True]
+    for line in lines:
+        terms = {"photometric": 1.92, "regularizer": 2.9e-5, "fitted_photometric": 1.0}
+        expected = sum(weight * line.get(name, 0.0) for name, weight in terms.items())
+        assert line["loss"] == pytest.approx(expected, rel=1e-5)
 
 
 def test_it_is_off_by_default(decode, batch):

@@ -141,3 +141,6 @@ def test_what_does_not_fit_is_refused(tiny_model):
         fused(make_code(2, CodeSizes(4, 4, 6), dtype=torch.float32), make_images(2))
     with pytest.raises(ValueError, match=r"expected images of shape \(2, 3, 64, 64\), as many as codes, got \(3, 3,"):
         fused(make_code(2, dtype=torch.float32), make_images(3))
+    for image in (make_images(2).double(), make_images(2).half()):
+        with pytest.raises(ValueError, match=r"expected float32 images on cpu, where the codes are, got torch\.float"):
+            fused(make_code(2, dtype=torch.float32), image)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numba import njit
+from numba.core.errors import TypingError
 
 from mofa3d.simd import (
     LANES,
@@ -95,6 +96,18 @@ def test_neighbours_in_images():
     pairs(images.reshape(len(images), -1), np.array([row, column], np.float32), results)
     image = np.minimum(np.arange(LANES), len(images) - 1)  # lanes beyond the last image repeat it
     assert (results == images[image, 1, row, [column, column + 1]]).all()
+
+
+def test_images_of_other_types_are_no_images():
+    @njit
+    def pairs(images, rows):
+        load_pairs(images, 0, load(rows, 0), load(rows, 0), 2)
+
+    rows = np.zeros((1, LANES), np.float32)
+    pairs(np.zeros((1, 8), np.float32), rows)
+    for kind in (np.float64, np.uint8):
+        with pytest.raises(TypingError):
+            pairs(np.zeros((1, 8), kind), rows)
 
 
 def test_bounds_and_whole_numbers():

@@ -55,15 +55,15 @@ def augment_batch(batch: Item, config: AugmentConfig, generator: torch.Generator
     """
     if "code" in batch:
         raise ValueError("a batch with true codes cannot be changed; leave them out, or change items one by one")
-    image = batch["image"]
-    return apply_changes(batch, draw_changes(config, len(image), image.shape[-1], generator), config)
+    count, _, height, width = batch["image"].shape
+    return apply_changes(batch, draw_changes(config, count, (width, height), generator), config)
 
 
-def draw_changes(config: AugmentConfig, count: int, width: int, generator: torch.Generator) -> Changes:
-    """Changes for some items with images of a width in pixels."""
+def draw_changes(config: AugmentConfig, count: int, size: tuple[int, int], generator: torch.Generator) -> Changes:
+    """Changes for some items with images of a size (width, height) in pixels."""
     random = torch.rand(count, 20, generator=generator, device=generator.device)
     signed = 2 * random - 1
-    least, most = (width * size for size in OCCLUDER_SIZE)
+    least, most = (size[0] * share for share in OCCLUDER_SIZE)
     radius = least + (most - least) * random[:, 11]
     return Changes(
         mirrored=random[:, 0] < config.mirror,
@@ -73,7 +73,7 @@ def draw_changes(config: AugmentConfig, count: int, width: int, generator: torch
         contrast=1 + config.color * signed[:, 5],
         gain=1 + config.color * signed[:, 6, None] + config.color / 2 * signed[:, 7:10],
         occluded=random[:, 10] < config.occluders,
-        center=width * random[:, 13:15],
+        center=random[:, 13:15] * random.new_tensor(size),
         radii=torch.stack([radius, radius * (0.4 + 0.6 * random[:, 12])], dim=1),
         turn=math.pi * random[:, 15],
         color=random[:, 16:19],

@@ -115,7 +115,9 @@ class Corpus(Dataset):
     def _bytes(self, index: int) -> bytes:
         shard, offset, size = self._place[index].tolist()
         if shard not in self._files:
-            self._files[shard] = os.open(self.folder / "shards" / f"{shard:06d}.tar", os.O_RDONLY)
+            opened = os.open(self.folder / "shards" / f"{shard:06d}.tar", os.O_RDONLY)
+            if self._files.setdefault(shard, opened) != opened:
+                os.close(opened)  # another thread was faster
         return os.pread(self._files[shard], size, offset)  # several threads may read at once
 
     def __getstate__(self) -> dict:

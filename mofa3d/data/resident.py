@@ -19,7 +19,7 @@ from mofa3d.data.batches import Shuffle, seed_of
 SHARE = 0.5  # of the free memory that photographs may take
 
 
-def fits(faces: int, image_size: int, device: str | torch.device) -> bool:
+def fits_in_memory(faces: int, image_size: int, device: str | torch.device) -> bool:
     """Whether so many crops of a size in pixels leave a GPU enough memory for a training; on other devices, never."""
     device = torch.device(device)
     if device.type != "cuda":
@@ -35,6 +35,12 @@ class ResidentFaces:
         dataset: items as `mofa3d.data.corpus.Corpus` has them; images that came from 8 bits stay the same.
         indices: which items.
         device: where they go.
+
+    Attributes:
+        rows: where each item of the dataset is in the following.
+        images: (K, 3, H, W) uint8.
+        landmarks: (K, 68, 2) px.
+        confidence: (K, 68).
 
     Raises:
         ValueError: no items.
@@ -64,11 +70,22 @@ class ResidentFaces:
     def batches(
         self, indices: Sequence[int], batch_size: int, seed: int, start: int = 0, changes: AugmentConfig | None = None
     ) -> Iterator[dict[str, Tensor]]:
-        """Batches from iteration `start` on; the same seed and iteration give the same batch, as in `batches`.
+        """Batches from iteration `start` on; the same seed and iteration give the same batch.
+
+        They are not those of `mofa3d.data.batches.batches`, whose order keeps to shards and which changes items with
+        other random numbers.
 
         Args:
             indices: items of the dataset to draw from, each as often as it is named; all of them must be here.
             changes: how items are changed at random; ``None`` mirrors half of them.
+
+        Yields:
+            ``image`` (B, 3, H, W) in 0 to 1, ``landmarks`` (B, 68, 2) px, ``confidence`` (B, 68), ``index`` (B,), and
+            with occluders ``input`` (B, 3, H, W), all on the device.
+
+        Raises:
+            ValueError: no indices.
+            KeyError: an index that is not here.
         """
         shuffle, changes = Shuffle(indices, seed), changes or AugmentConfig()
         for iteration in count(start):

@@ -26,7 +26,7 @@ def batch() -> dict[str, torch.Tensor]:
 
 
 def draw(config: AugmentConfig, seed: int = 1, count: int = COUNT):
-    return draw_changes(config, count, WIDTH, torch.Generator().manual_seed(seed))
+    return draw_changes(config, count, (WIDTH, HEIGHT), torch.Generator().manual_seed(seed))
 
 
 def test_items_are_mirrored_moved_and_recoloured_as_one_by_one(batch):
@@ -76,7 +76,8 @@ def test_changes_are_drawn_from_what_was_asked_for():
         (gain, 0.7, 1.3),
         (changes.radii[:, 0], least, most),
         (changes.radii[:, 1] / changes.radii[:, 0], 0.4, 1.0),
-        (changes.center, 0, WIDTH),
+        (changes.center[:, 0], 0, WIDTH),
+        (changes.center[:, 1], 0, HEIGHT),
         (changes.turn, 0, math.pi),
         (changes.color, 0, 1),
     ]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -55,6 +57,22 @@ class TestFaces:
         assert corpus.photos == KEYS
         for index in (0, 7, 19, 20, 39):
             assert grey(corpus, index) == pytest.approx(6 * index, abs=1)
+
+    def test_many_threads_open_each_shard_once(self, tmp_path, monkeypatch):
+        corpus, opened, closed = make_corpus(tmp_path), [], []
+
+        def open_slowly(*arguments) -> int:
+            time.sleep(0.01)  # as on a distant disk
+            opened.append(os_open(*arguments))
+            return opened[-1]
+
+        os_open, os_close = os.open, os.close
+        monkeypatch.setattr(os, "open", open_slowly)
+        monkeypatch.setattr(os, "close", lambda file: closed.append(file) or os_close(file))
+        with ThreadPoolExecutor(16) as pool:
+            greys = list(pool.map(lambda index: grey(corpus, index), range(40)))
+        assert greys == pytest.approx([6 * index for index in range(40)], abs=1)
+        assert len(opened) - len(closed) == 4
 
     def test_points_are_known_or_not(self, tmp_path):
         corpus = make_corpus(tmp_path)

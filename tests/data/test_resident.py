@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from mofa3d.data import resident
 from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import Shuffle
-from mofa3d.data.resident import ResidentFaces, fits
+from mofa3d.data.resident import ResidentFaces, fits_in_memory
 
 STILL = AugmentConfig(mirror=0.0)
 
@@ -73,6 +73,6 @@ def test_nothing_to_train_on():
 def test_photographs_take_half_of_a_free_gpu_at_most(monkeypatch):
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2 * 1000 * 3 * 240**2, 1))
     assert resident.SHARE == 0.5
-    assert fits(999, 240, "cuda")
-    assert not fits(1000, 240, "cuda")
-    assert not fits(1, 240, "cpu")
+    assert fits_in_memory(999, 240, "cuda")
+    assert not fits_in_memory(1000, 240, "cuda")
+    assert not fits_in_memory(1, 240, "cpu")

@@ -132,7 +132,7 @@ class TestTraining:
 
     def test_photographs_in_memory_and_fitted_colours(self, workplace, tmp_path, monkeypatch):
         """As on a GPU, whose memory they fit."""
-        monkeypatch.setattr(train_mofa, "fits", lambda faces, image_size, device: faces == 18 and image_size == 240)
+        monkeypatch.setattr(train_mofa, "fits_in_memory", lambda faces, size, device: faces == 18 and size == 240)
         monkeypatch.setattr(train_mofa, "batches", None)
         monkeypatch.setattr(color_fit, "EVERY", 1)  # the tiny face has few vertices
         monkeypatch.setattr(color_fit, "FEWEST", 20)
