@@ -39,12 +39,13 @@ class ColorFit:
 
     Args:
         decode: of the codes.
+        every: one in so many frontal vertices is compared, `EVERY` if ``None``.
     """
 
-    def __init__(self, decode: Decoder) -> None:
+    def __init__(self, decode: Decoder, every: int | None = None) -> None:
         model = decode.model.restrict(decode.model.frontal)
         self.decode = Decoder(model, decode.camera)
-        self.chosen = model.frontal.nonzero().flatten()[::EVERY]
+        self.chosen = model.frontal.nonzero().flatten()[:: every or EVERY]
         self.mean, self.basis = model.mean_reflectance[self.chosen], model.reflectance_basis[self.chosen]
 
     @torch.no_grad()

@@ -13,13 +13,15 @@ error is high too.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from jaxtyping import Float
+from torch import Tensor
 
 from mofa3d import metrics
+from mofa3d.color_fit import ColorFit
 from mofa3d.data.crop import CROP_SCALE, CROP_SHIFT, CropTransform, align, crop_face
 from mofa3d.data.detect import FaceBox, detect_faces
 from mofa3d.data.photo import Photo, to_tensor
@@ -70,7 +72,7 @@ class Sighting:
         transform: from the frame to the crop.
         code: a batch of one.
         landmarks: projected iBUG points, pixels of the frame.
-        error: photometric, 0 to √3.
+        error: photometric, 0 to √3, of the code as the encoder says it.
     """
 
     frame: int
@@ -90,7 +92,7 @@ class FaceTracker:
     """Follows the most prominent face of a video; call it with one frame after the other.
 
     Args:
-        reconstructor: gives encoder and face model.
+        reconstructor: gives encoder and face model, and if it refines anything, colours are fitted to each frame.
         config: when the detector is asked.
     """
 
@@ -99,6 +101,8 @@ class FaceTracker:
         self.encode, self.device = reconstructor.encode, reconstructor.device
         model, camera = reconstructor.decode.model, reconstructor.decode.camera
         self.decode = Decoder(sampled(model), camera).to(self.device)
+        # As of photographs, but to fewer vertices: over the frames of a video, their errors cancel out.
+        self.fit_colors = None if reconstructor.refine is None else ColorFit(self.decode, every=1)
         mean = self.decode(SemanticCode.zeros(1, model.sizes, device=self.device)).landmarks[0]
         self.target = mean[list(LANDMARKS_46)].double().cpu().numpy()
         self.last: Sighting | None = None  # in the frame before
@@ -164,19 +168,24 @@ class FaceTracker:
         return sighting
 
     def _look(self, number: int, photo: Photo, box: FaceBox, new_track: bool = False) -> Sighting | None:
-        """Encode a crop, and then the crop that the answer gives."""
+        """Encode a crop, and then the crop that the answer gives; colours are those of the latter."""
         track = self.track + new_track
         for _ in range(2):
-            sighting = self._sighting(number, track, photo, box)
+            image, transform = self._crop(photo, box)
+            sighting = self._sighting(number, track, image, transform)
             box = self._box(sighting)
             if box is None:
                 return None
         self.track = track
-        return sighting
+        return sighting if self.fit_colors is None else replace(sighting, code=self.fit_colors(sighting.code, image))
 
-    def _sighting(self, number: int, track: int, photo: Photo, box: FaceBox) -> Sighting:
+    def _crop(self, photo: Photo, box: FaceBox) -> tuple[Float[Tensor, "1 3 S S"], CropTransform]:
         pixels, transform = crop_face(photo, box, self.decode.camera.image_size)
-        image = to_tensor(pixels).to(self.device)[None]
+        return to_tensor(pixels).to(self.device)[None], transform
+
+    def _sighting(
+        self, number: int, track: int, image: Float[Tensor, "1 3 S S"], transform: CropTransform
+    ) -> Sighting:
         code = SemanticCode.from_vector(self.encode(image), self.decode.model.sizes)
         scene = self.decode(code)
         counted = (scene.front_facing & scene.frontal).to(scene.colors.dtype)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
-from mofa3d import tracking
+from mofa3d import color_fit, metrics, tracking
 from mofa3d.tracking import FaceTracker, TrackingConfig, sampled
+from renderers.vertex import VertexRenderer
 from spot_videos import GREY, detect_spots, frame_of, spot_reconstructor
 
 
@@ -44,6 +46,26 @@ def test_face_is_followed_without_the_detector(tiny_model, detections):
     # The crop goes along: the square stays as large in it.
     scales = np.array([sighting.transform.scale for sighting in sightings])
     np.testing.assert_allclose(scales * [place[2] for place in places], scales[0] * 30, rtol=0.03)
+
+
+def test_colours_are_fitted_to_each_frame(tiny_model, detections, monkeypatch):
+    monkeypatch.setattr(color_fit, "FEWEST", 10)
+    tracker, images = FaceTracker(spot_reconstructor(tiny_model)), []
+    fit = tracker.fit_colors
+    tracker.fit_colors = lambda code, image: images.append(image) or fit(code, image)
+    found = follow(tracker, [(80, 60, 36), (81, 60, 36)])
+    reconstructor = spot_reconstructor(tiny_model)
+    reconstructor.refine = None  # --as-predicted
+    plain = follow(FaceTracker(reconstructor), [(80, 60, 36), (81, 60, 36)])
+    assert len(images) == 2
+    render = VertexRenderer()
+    for fitted, said, image in zip(found, plain, images, strict=True):
+        assert (fitted.error, fitted.transform) == (said.error, said.transform)
+        assert np.array_equal(fitted.landmarks, said.landmarks)
+        for block in ("shape", "expression", "rotation", "translation"):
+            assert torch.equal(getattr(fitted.code, block), getattr(said.code, block))
+        errors = [metrics.photometric_error(render(tracker.decode(each.code)), image) for each in (fitted, said)]
+        assert errors[0] < 0.7 * errors[1]
 
 
 def test_detector_is_asked_every_so_often(tiny_model, detections):
