@@ -222,10 +222,10 @@ def measured(config: Config, test: list[int]) -> str:
 
 
 def photo_stream(
-    dataset: Corpus, shown: list[int], batch_size: int, config: Config
+    dataset: Corpus, shown: list[int], batch_size: int, image_size: int, config: Config
 ) -> Callable[[int], Iterator[dict[str, torch.Tensor]]]:
     """Endless batches from an iteration on: out of a GPU's memory if they fit there, else read while it trains."""
-    if fits_in_memory(len(set(shown)), dataset[shown[0]]["image"].shape[-1], config.device):
+    if fits_in_memory(len(set(shown)), image_size, config.device):
         faces = ResidentFaces(dataset, shown, config.device)
         return partial(faces.batches, shown, batch_size, config.seed, changes=config.augment)
     options = {"changes": config.augment, "shards": dataset.shards_of(shown), "device": config.device}
@@ -262,7 +262,7 @@ def main(config: Config) -> None:
     (config.out / "config.json").write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
 
     shown = repeat_evenly(images.train, images.dataset.sources) if config.even_sources else images.train
-    stream = photo_stream(images.dataset, shown, settings.batch_size, config)
+    stream = photo_stream(images.dataset, shown, settings.batch_size, about.image_size, config)
     progress = train(encoder, decode, render, stream, settings, config.out, about.to_dict(), config.resume, fused)
 
     facts = {

@@ -15,21 +15,25 @@ from torch import Tensor, nn
 
 from mofa3d.camera import Camera
 from mofa3d.morphable_model import MorphableModel
-from mofa3d.semantic_code import SemanticCode
-from mofa3d.vertex_loss import (
-    LandmarkProjection,
-    VertexLoss,
-    check_arguments,
-    refuse_second_derivative,
-    sample_weight,
-)
+from mofa3d.vertex_loss import FusedLoss, ScaledGradient
 from mofa3d.vertex_rings import VertexRings, make_rings
 
 # Vertices of a program: one for each thread of a warp, so that sums need no shared memory.
 BLOCK = 32
 
 
-class CudaVertexLoss:
+class _Compare(ScaledGradient):
+    @staticmethod
+    def forward(ctx, vector, image, background_cost, loss):
+        # Kernels start on the current device, and under autocast the products would lose digits.
+        with torch.cuda.device_of(vector), torch.autocast(vector.device.type, enabled=False):
+            *results, gradient = _evaluate(vector.detach(), image, background_cost, loss, ctx.needs_input_grad[0])
+        photometric, error = results
+        ScaledGradient.keep(ctx, gradient, error)
+        return photometric, error
+
+
+class CudaVertexLoss(FusedLoss):
     """The photometric loss of a batch of codes, differentiable once with respect to the code.
 
     Results are the same every time, and have float32's digits, as far as PyTorch's products of matrices do: TF32, where
@@ -44,6 +48,8 @@ class CudaVertexLoss:
         ValueError: a model of another type or device, or Triton is missing.
     """
 
+    compare = _Compare
+
     def __init__(self, model: MorphableModel, camera: Camera, area_weights: bool = False) -> None:
         devices = ("cuda", "cpu") if _load_kernels().INTERPRETED else ("cuda",)
         if model.mean_shape.device.type not in devices or model.mean_shape.dtype != torch.float32:
@@ -52,25 +58,8 @@ class CudaVertexLoss:
                 f'{model.mean_shape.device}; move the model with .to("cuda"), or use FusedVertexLoss on the CPU, or '
                 "Decoder and VertexRenderer"
             )
-        self.camera, self.area_weights, self.sizes = camera, area_weights, model.sizes
+        super().__init__(model, camera, area_weights)
         self.tables = _make_tables(model)
-        self.weight = sample_weight(self.tables.frontal_count, camera, area_weights)
-        self.project_landmarks = LandmarkProjection(model, camera)
-
-    def __call__(self, code: SemanticCode, image: Float[Tensor, "B 3 H W"], background_cost: float = 0.0) -> VertexLoss:
-        """Compare the faces that `code` means with photographs.
-
-        Args:
-            code: float32, of the model's sizes and on its device.
-            image: float32 RGB in 0 to 1, of the camera's size and on the code's device; it gets no gradient.
-            background_cost: see `mofa3d.losses.photometric`.
-
-        Raises:
-            ValueError: sizes that do not fit, or an image of another type or device.
-        """
-        check_arguments(code, image, self.sizes, self.camera)
-        photometric, error = _Compare.apply(code.to_vector(), image, background_cost, self)
-        return VertexLoss(photometric, error, lambda: self.project_landmarks(code))
 
 
 def _load_kernels() -> ModuleType:
@@ -130,24 +119,6 @@ def _pad(rings: VertexRings) -> Int32[Tensor, "K 2 V"]:
     table = torch.arange(count).repeat(int(counts.max()) if count else 0, 2, 1)
     table[places, :, owners] = rings.corners
     return table.int()
-
-
-class _Compare(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, vector, image, background_cost, loss):
-        # Kernels start on the current device, and under autocast the products would lose digits.
-        with torch.cuda.device_of(vector), torch.autocast(vector.device.type, enabled=False):
-            *results, gradient = _evaluate(vector.detach(), image, background_cost, loss, ctx.needs_input_grad[0])
-        photometric, error = results
-        ctx.save_for_backward(gradient)
-        ctx.mark_non_differentiable(error)
-        return photometric, error
-
-    @staticmethod
-    def backward(ctx, grad_photometric, _):
-        refuse_second_derivative()
-        (gradient,) = ctx.saved_tensors
-        return grad_photometric[:, None] * gradient, None, None, None
 
 
 def _evaluate(

@@ -22,20 +22,36 @@ from mofa3d import parallel
 from mofa3d.camera import Camera
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.rotations import rotation_gradients, rotation_matrices
-from mofa3d.semantic_code import SemanticCode
-from mofa3d.vertex_loss import (
-    LandmarkProjection,
-    VertexLoss,
-    check_arguments,
-    refuse_second_derivative,
-    sample_weight,
-)
+from mofa3d.vertex_loss import FusedLoss, ScaledGradient
 from mofa3d.vertex_rings import make_rings
 
 RUNS = 8  # parts that threads share; fixed, so that sums do not depend on the number of threads
 
 
-class FusedVertexLoss:
+class _Compare(ScaledGradient):
+    @staticmethod
+    def forward(ctx, vector, image, background_cost, loss):
+        from mofa3d.simd import LANES
+
+        vectors, images, wanted = vector.detach().numpy(), image.detach().contiguous().numpy(), ctx.needs_input_grad[0]
+        where = loss.sizes.slices["rotation"]
+        before, rotations, after = np.split(vectors, [where.start, where.stop], axis=1)
+        rotations = rotations.astype(np.float64)
+        matrices = rotation_matrices(rotations).reshape(-1, 9)
+        given = np.concatenate([before, matrices.astype(np.float32), after], axis=1)
+        groups = [slice(first, first + LANES) for first in range(0, len(given), LANES)]
+        parts = [_evaluate(given[group], images[group], background_cost, loss, wanted) for group in groups]
+        photometric, error, gradient = (torch.cat(values) for values in zip(*parts, strict=True))
+        if wanted:
+            before, by_matrix, after = gradient.tensor_split([where.start, where.start + 9], dim=1)
+            by_matrix = by_matrix.numpy().reshape(-1, 3, 3).astype(np.float64)
+            by_rotation = torch.from_numpy(rotation_gradients(rotations, by_matrix)).to(vector.dtype)
+            gradient = torch.cat([before, by_rotation, after], dim=1)
+        ScaledGradient.keep(ctx, gradient, error)
+        return photometric, error
+
+
+class FusedVertexLoss(FusedLoss):
     """The photometric loss of a batch of codes, differentiable once with respect to the code.
 
     Args:
@@ -47,33 +63,16 @@ class FusedVertexLoss:
         ValueError: a model of another type or device.
     """
 
+    compare = _Compare
+
     def __init__(self, model: MorphableModel, camera: Camera, area_weights: bool = False) -> None:
         if model.mean_shape.device.type != "cpu" or model.mean_shape.dtype != torch.float32:
             raise ValueError(
                 f"the fused loss takes float32 models on the CPU, got {model.mean_shape.dtype} on "
                 f"{model.mean_shape.device}; use Decoder and VertexRenderer"
             )
-        self.camera, self.area_weights, self.sizes = camera, area_weights, model.sizes
+        super().__init__(model, camera, area_weights)
         self.tables = _make_tables(model)
-        self.weight = sample_weight(self.tables.frontal_count, camera, area_weights)
-        self.project_landmarks = LandmarkProjection(model, camera)
-
-    def __call__(
-        self, code: SemanticCode, image: Float[Tensor, "B 3 H W"], background_cost: float = 0.0
-    ) -> VertexLoss:
-        """Compare the faces that `code` means with photographs.
-
-        Args:
-            code: float32, of the model's sizes and on its device.
-            image: float32 RGB in 0 to 1, of the camera's size and on the code's device; it gets no gradient.
-            background_cost: see `mofa3d.losses.photometric`.
-
-        Raises:
-            ValueError: sizes that do not fit, or an image of another type or device.
-        """
-        check_arguments(code, image, self.sizes, self.camera)
-        photometric, error = _Compare.apply(code.to_vector(), image, background_cost, self)
-        return VertexLoss(photometric, error, lambda: self.project_landmarks(code))
 
 
 @dataclass(frozen=True)
@@ -136,36 +135,6 @@ def _grouped(basis: Float[Tensor, "R K"]) -> Float[np.ndarray, "Q K G"]:
 
     rows = _whole_blocks(basis)
     return np.ascontiguousarray(rows.reshape(-1, GROUP, rows.shape[1]).transpose(0, 2, 1))
-
-
-class _Compare(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, vector, image, background_cost, loss):
-        from mofa3d.simd import LANES
-
-        vectors, images, wanted = vector.detach().numpy(), image.detach().contiguous().numpy(), ctx.needs_input_grad[0]
-        where = loss.sizes.slices["rotation"]
-        before, rotations, after = np.split(vectors, [where.start, where.stop], axis=1)
-        rotations = rotations.astype(np.float64)
-        matrices = rotation_matrices(rotations).reshape(-1, 9)
-        given = np.concatenate([before, matrices.astype(np.float32), after], axis=1)
-        groups = [slice(first, first + LANES) for first in range(0, len(given), LANES)]
-        parts = [_evaluate(given[group], images[group], background_cost, loss, wanted) for group in groups]
-        photometric, error, gradient = (torch.cat(values) for values in zip(*parts, strict=True))
-        if wanted:
-            before, by_matrix, after = gradient.tensor_split([where.start, where.start + 9], dim=1)
-            by_matrix = by_matrix.numpy().reshape(-1, 3, 3).astype(np.float64)
-            by_rotation = torch.from_numpy(rotation_gradients(rotations, by_matrix)).to(vector.dtype)
-            gradient = torch.cat([before, by_rotation, after], dim=1)
-        ctx.save_for_backward(gradient)
-        ctx.mark_non_differentiable(error)
-        return photometric, error
-
-    @staticmethod
-    def backward(ctx, grad_photometric, _):
-        refuse_second_derivative()
-        (gradient,) = ctx.saved_tensors
-        return grad_photometric[:, None] * gradient, None, None, None
 
 
 def _evaluate(

@@ -15,13 +15,10 @@ AHEAD, FAR_AHEAD = 16, 64  # rows of `LANES` numbers: what is read so much later
 
 
 @njit(**_OPTIONS)
-def adadelta(values, gradients, square_means, change_means, rounded, rate, rho, one_minus_rho, epsilon, decay):
-    """One step of AdaDelta, in place on all but `gradients`; arrays are (R, `LANES`), but for `rounded`.
+def adadelta(values, gradients, square_means, change_means, rate, rho, one_minus_rho, epsilon, decay):
+    """One step of AdaDelta, in place on all but `gradients`; arrays are (R, `LANES`).
 
     Reference: Zeiler 2012, "ADADELTA: An Adaptive Learning Rate Method", Algorithm 1, with PyTorch's factor `rate`.
-
-    Args:
-        rounded: (R, `LANES`) the bits of the values in bfloat16, to be brought up to date, or (0, `LANES`).
     """
     numbers = rate, rho, one_minus_rho, epsilon, decay
     means = square_means, change_means
@@ -31,7 +28,7 @@ def adadelta(values, gradients, square_means, change_means, rounded, rate, rho, 
         prefetch(gradients, ahead)
         prefetch(square_means, ahead)
         prefetch(change_means, ahead)
-        _step(values, means, rounded, i, load(values, i), load(gradients, i), numbers)
+        store(values, i, _step(means, i, load(values, i), load(gradients, i), numbers))
 
 
 @njit(**_OPTIONS)
@@ -69,8 +66,8 @@ def adadelta_of_product(
                 first_gradient += a * factor
                 second_gradient += b * factor
                 store(back, at, load(back, at) + (a * first + b * second))
-            _step(values, means, rounded, i, first, first_gradient, numbers)
-            _step(values, means, rounded, j, second, second_gradient, numbers)
+            _keep(values, rounded, i, _step(means, i, first, first_gradient, numbers))
+            _keep(values, rounded, j, _step(means, j, second, second_gradient, numbers))
     if len(rows) % 2:
         row = rows[-1]
         for column in range(width):
@@ -80,7 +77,7 @@ def adadelta_of_product(
                 a, at = left[row, k], k * width + column
                 gradient += a * load(right, at)
                 store(back, at, load(back, at) + a * value)
-            _step(values, means, rounded, i, value, gradient, numbers)
+            _keep(values, rounded, i, _step(means, i, value, gradient, numbers))
 
 
 @njit(**_OPTIONS)
@@ -98,8 +95,8 @@ def adadelta_at_rest(square_means, change_means, rows, width, rho):
 
 
 @njit(inline="always")
-def _step(values, means, rounded, i, value, gradient, numbers):
-    """Step of the `LANES` values at i; numbers of a wider type than the arrays' would halve its speed."""
+def _step(means, i, value, gradient, numbers):
+    """The `LANES` values at i after a step; numbers of a wider type than the arrays' would halve its speed."""
     square_means, change_means = means
     rate, rho, one_minus_rho, epsilon, decay = numbers
     gradient += decay * value
@@ -107,9 +104,13 @@ def _step(values, means, rounded, i, value, gradient, numbers):
     square_mean = rho * load(square_means, i) + one_minus_rho * (gradient * gradient)
     # A root of the quotient, because roots and divisions are what the arithmetic waits for.
     change = root((change_mean + epsilon) / (square_mean + epsilon)) * gradient
-    value -= rate * change
     store(square_means, i, square_mean)
     store(change_means, i, rho * change_mean + one_minus_rho * (change * change))
+    return value - rate * change
+
+
+@njit(inline="always")
+def _keep(values, rounded, i, value):
     store(values, i, value)
     if len(rounded):
         store_rounded(rounded, i, value)

@@ -168,21 +168,20 @@ def _step_fused(rows: list[Row], group: dict) -> None:
     from mofa3d import optimizer_kernels
     from mofa3d.simd import LANES
 
-    numbers, calls, rests = _numbers(group), [], []
-    nothing, run = np.empty((0, LANES), np.uint16), RUN // LANES
+    numbers, calls, rests, run = _numbers(group), [], [], RUN // LANES
     for *tensors, step in rows:
         step += 1
         arrays = [_flat(tensor) for tensor in tensors]
         whole = len(arrays[0]) // LANES * LANES
         lanes = [array[:whole].reshape(-1, LANES) for array in arrays]
-        calls += [(*(array[i : i + run] for array in lanes), nothing, *numbers) for i in range(0, len(lanes[0]), run)]
+        calls += [(*(array[i : i + run] for array in lanes), *numbers) for i in range(0, len(lanes[0]), run)]
         if whole < len(arrays[0]):
             rests.append([array[whole:] for array in arrays])
     # What fills no row of its own goes into rows together, and back.
     columns = list(zip(*rests, strict=True))
     joined = [_padded(np.concatenate(column)) for column in columns]
     if rests:
-        calls.append((*joined, nothing, *numbers))
+        calls.append((*joined, *numbers))
     parallel.run(optimizer_kernels.adadelta, calls)
     ends = np.cumsum([len(rest[0]) for rest in rests])
     for column, moved in zip(columns, joined, strict=True):

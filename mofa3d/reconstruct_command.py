@@ -36,7 +36,7 @@ class Reconstruct:
     with the encoder's; videos are fitted to what the encoder says of all their frames."""
     as_predicted: Flag = False
     """Leave each code as the encoder says it; otherwise skin colours and light are fitted to the photograph, which
-    takes some milliseconds. The codes of videos are always the encoder's."""
+    takes some milliseconds; those of videos, to every frame."""
     output: Annotated[OutputOptions, arg(name="")] = field(default_factory=OutputOptions)
     runtime: Literal["auto", "torch", "onnx", "bfloat16", "int8"] = "auto"
     """What computes the encoder: PyTorch; onnxruntime (extra `onnx`); PyTorch in bfloat16, or so with linear layers'

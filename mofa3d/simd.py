@@ -213,8 +213,8 @@ def whole(typing_context, value):
 def prefetch(typing_context, array, index):
     """Begin to bring an element of an array into the cache, for a loop that will read it a few microseconds later.
 
-    Processors do so themselves for what is read in order, but only within a page of 4 kB; a loop that then waits for
-    the first lines of every page takes three times as long. An index out of range does nothing.
+    Processors do so themselves for what is read in order, but only within a page of 4 kB; without this, a loop waits
+    for the first lines of every page. An index out of range does nothing.
     """
 
     def generate(context, builder, signature, arguments):

@@ -1,4 +1,4 @@
-"""What the fused losses of decoded vertices have in common: their result, and what they ask of their arguments."""
+"""What the fused losses of decoded vertices have in common: all but how loss and gradient are computed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mofa3d.camera import FACE_FRACTION, Camera
-from mofa3d.code_sizes import CodeSizes
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.semantic_code import SemanticCode
 
@@ -36,10 +35,6 @@ class VertexLoss:
         return self.project_landmarks()
 
 
-# Compares the faces that codes mean with images (B, 3, H, W) at a background cost, see `mofa3d.losses.photometric`.
-FusedLoss = Callable[[SemanticCode, Tensor, float], VertexLoss]
-
-
 class LandmarkProjection:
     """Codes to the 68 iBUG points in pixels, without the vertices in between; differentiable.
 
@@ -61,38 +56,74 @@ class LandmarkProjection:
             return self.camera.project(self.camera.to_camera(points, code.rotation, code.translation))
 
 
-def sample_weight(frontal_count: int, camera: Camera, area_weights: bool) -> float:
-    """What a vertex weighs in the loss, or with `area_weights` a square pixel; see `renderers.vertex`."""
-    return 1 / (FACE_FRACTION * camera.image_size**2) if area_weights else 1 / max(frontal_count, 1)
+class ScaledGradient(torch.autograd.Function):
+    """Losses (B,) and errors (B,) of vectors (B, D) of codes, worked out along with the losses' gradient.
 
-
-def check_arguments(code: SemanticCode, image: Float[Tensor, "B 3 H W"], sizes: CodeSizes, camera: Camera) -> None:
-    """Fail where codes and images do not fit each other, the model and the camera.
-
-    Raises:
-        ValueError: they do not.
+    A loss is one number per image, so the backward pass only scales. Subclasses have the forward pass, with the
+    arguments vector, image, background cost and a `FusedLoss`, which ends with `keep`.
     """
-    if image.dtype != torch.float32 or image.device != code.shape.device:
-        raise ValueError(
-            f"expected float32 images on {code.shape.device}, where the codes are, got {image.dtype} on {image.device}"
-        )
-    if code.sizes != sizes:
-        raise ValueError(f"the fused loss was made for codes of {sizes}, got {code.sizes}")
-    expected = (len(code), 3, camera.image_size, camera.image_size)
-    if image.shape != expected:
-        raise ValueError(f"expected images of shape {expected}, as many as codes, got {tuple(image.shape)}")
+
+    @staticmethod
+    def keep(ctx, gradient: Float[Tensor, "B D"], error: Float[Tensor, "B"]) -> None:
+        """Save what the backward pass needs: the gradient; errors have none."""
+        ctx.save_for_backward(gradient)
+        ctx.mark_non_differentiable(error)
+
+    @staticmethod
+    def backward(ctx, grad_photometric, _):
+        # Not `once_differentiable`, which lets second derivatives pass where the first is a constant factor.
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "the fused loss is differentiable once; for higher derivatives (create_graph=True) use "
+                "Decoder(..., fused=False) and VertexRenderer"
+            )
+        (gradient,) = ctx.saved_tensors
+        return grad_photometric[:, None] * gradient, None, None, None
 
 
-def refuse_second_derivative() -> None:
-    """To be called by `backward` of what is differentiable once.
+class FusedLoss:
+    """The photometric loss of a batch of codes, differentiable once with respect to the code; of one device each.
 
-    Not `once_differentiable`, which lets second derivatives pass where the first is a constant factor.
+    Args:
+        model: on that device.
+        camera: the camera that sees the face.
+        area_weights: as `renderers.vertex.VertexRenderer` has it.
 
-    Raises:
-        RuntimeError: the first derivative is to be differentiated.
+    Attributes:
+        weight: of a vertex in the loss, or with `area_weights` of a square pixel.
     """
-    if torch.is_grad_enabled():
-        raise RuntimeError(
-            "the fused loss is differentiable once; for higher derivatives (create_graph=True) use "
-            "Decoder(..., fused=False) and VertexRenderer"
-        )
+
+    compare: type[ScaledGradient]
+
+    def __init__(self, model: MorphableModel, camera: Camera, area_weights: bool = False) -> None:
+        self.camera, self.area_weights, self.sizes = camera, area_weights, model.sizes
+        area, count = FACE_FRACTION * camera.image_size**2, max(int(model.frontal.sum()), 1)
+        self.weight = 1 / area if area_weights else 1 / count
+        self.project_landmarks = LandmarkProjection(model, camera)
+
+    def __call__(self, code: SemanticCode, image: Float[Tensor, "B 3 H W"], background_cost: float = 0.0) -> VertexLoss:
+        """Compare the faces that `code` means with photographs.
+
+        Args:
+            code: float32, of the model's sizes and on its device.
+            image: float32 RGB in 0 to 1, of the camera's size and on the code's device; it gets no gradient.
+            background_cost: see `mofa3d.losses.photometric`.
+
+        Raises:
+            ValueError: sizes that do not fit, or an image of another type or device.
+        """
+        self._check(code, image)
+        photometric, error = self.compare.apply(code.to_vector(), image, background_cost, self)
+        return VertexLoss(photometric, error, lambda: self.project_landmarks(code))
+
+    def _check(self, code: SemanticCode, image: Float[Tensor, "B 3 H W"]) -> None:
+        if image.dtype != torch.float32 or image.device != code.shape.device:
+            raise ValueError(
+                f"expected float32 images on {code.shape.device}, where the codes are, got {image.dtype} on "
+                f"{image.device}"
+            )
+        if code.sizes != self.sizes:
+            raise ValueError(f"the fused loss was made for codes of {self.sizes}, got {code.sizes}")
+        expected = (len(code), 3, self.camera.image_size, self.camera.image_size)
+        if image.shape != expected:
+            raise ValueError(f"expected images of shape {expected}, as many as codes, got {tuple(image.shape)}")

@@ -38,6 +38,7 @@ if importlib.util.find_spec("triton") is not None:
 # static type checkers, an int will do for a float.
 install_import_hook(["mofa3d", "renderers"], "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
+from mofa3d import color_fit  # noqa: E402
 from mofa3d.code_sizes import CodeSizes  # noqa: E402
 from mofa3d.models import load_model  # noqa: E402
 from mofa3d.morphable_model import LandmarkBarycentric, MorphableModel  # noqa: E402
@@ -102,6 +103,13 @@ def tiny_model() -> MorphableModel:
 @pytest.fixture
 def tiny_model_double() -> MorphableModel:
     return make_tiny_model(dtype=torch.float64)
+
+
+@pytest.fixture
+def colors_of_few_vertices(monkeypatch):
+    """Let colours be fitted to the tiny model, which has few vertices."""
+    monkeypatch.setattr(color_fit, "EVERY", 1)
+    monkeypatch.setattr(color_fit, "FEWEST", 20)
 
 
 @pytest.fixture

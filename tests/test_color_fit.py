@@ -11,14 +11,10 @@ from mofa3d import Camera, Decoder, SemanticCode, color_fit, losses
 from mofa3d.color_fit import ColorFit
 from renderers import make_renderer
 
+pytestmark = pytest.mark.usefixtures("colors_of_few_vertices")
+
 SIZE = 96
 GEOMETRY = ("shape", "expression", "rotation", "translation")
-
-
-@pytest.fixture(autouse=True)
-def _few_vertices(monkeypatch):
-    monkeypatch.setattr(color_fit, "EVERY", 1)
-    monkeypatch.setattr(color_fit, "FEWEST", 20)
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,10 @@ import torch
 from torch import nn
 
 import vertex_scenes
-from conftest import make_code, make_tiny_model
+from conftest import make_tiny_model
+from fused_loss_tests import FusedLossTests
 from mofa3d import cuda_vertex_loss, training, vertex_loss_choice
 from mofa3d.camera import Camera
-from mofa3d.code_sizes import CodeSizes
 from mofa3d.cuda_vertex_loss import CudaVertexLoss
 from mofa3d.decoder import Decoder
 from mofa3d.encoders import Encoder
@@ -33,7 +33,7 @@ from mofa3d.semantic_code import SemanticCode
 from mofa3d.training import TrainingConfig
 from mofa3d.vertex_loss_choice import make_vertex_loss
 from renderers.vertex import VertexRenderer
-from vertex_scenes import CAMERA, POSES, copy_of, in_double, make_images, make_vector, reference
+from vertex_scenes import CAMERA, copy_of, evaluate, in_double, make_images, make_vector, reference
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="Triton is not installed")
 
@@ -54,30 +54,8 @@ def model() -> MorphableModel:
     return make_tiny_model().to(DEVICE)
 
 
-def evaluate(loss, vector: torch.Tensor, image: torch.Tensor, cost: float = 0.0) -> tuple[torch.Tensor, ...]:
-    """Loss, error, and the gradient of the losses' sum."""
-    leaf = vector.float().to(image.device).requires_grad_()
-    seen = loss(SemanticCode.from_vector(leaf, loss.sizes), image, cost)
-    return seen.photometric.detach(), seen.photometric_error, *torch.autograd.grad(seen.photometric.sum(), leaf)
-
-
-@pytest.mark.parametrize("pose", POSES)
-@pytest.mark.parametrize(("area_weights", "cost"), [(False, 0.0), (True, 0.14)])
-def test_numbers_and_gradients_are_those_of_the_plain_path(model, pose, area_weights, cost):
-    vector = make_vector(3, model.sizes, pose)
-    gradient = assert_agrees(model, CAMERA, vector, make_images(3), area_weights, cost)
-    if pose in ("outside", "from behind"):
-        assert not gradient.any()
-    else:
-        assert (gradient.norm(dim=1) > 1e-3).all()
-
-
-def test_every_block_of_the_code_has_its_gradient(model):
-    vector = make_vector(3, model.sizes)
-    *_, expected = reference(in_double(model), CAMERA, vector, make_images(3), False, 0.0)
-    ours = assert_agrees(model, CAMERA, vector, make_images(3)).double()
-    for name, where in model.sizes.slices.items():
-        assert (ours - expected)[:, where].norm() < 1e-4 * expected[:, where].norm(), name
+class TestAgainstThePlainPath(FusedLossTests):
+    kind = CudaVertexLoss
 
 
 @pytest.mark.parametrize("angle", [0.0, 1e-6, 5e-3, 2e-2, 3.1])
@@ -129,51 +107,6 @@ def test_results_are_the_same_every_time(model):
         assert torch.equal(first, second)
 
 
-def test_each_image_has_its_own_factor(model):
-    leaf = make_vector(3, model.sizes).float().to(DEVICE).requires_grad_()
-    seen = CudaVertexLoss(model, CAMERA)(SemanticCode.from_vector(leaf, model.sizes), make_images(3).to(DEVICE))
-    factors = torch.tensor([1.0, -2.0, 0.0], device=DEVICE)
-    (whole,) = torch.autograd.grad(seen.photometric.sum(), leaf, retain_graph=True)
-    (scaled,) = torch.autograd.grad((factors * seen.photometric).sum(), leaf, retain_graph=True)
-    torch.testing.assert_close(scaled, factors[:, None] * whole)
-    with pytest.raises(RuntimeError, match=r"differentiable once; for higher derivatives .* use Decoder"):
-        torch.autograd.grad(seen.photometric.sum(), leaf, create_graph=True)
-    assert not seen.photometric_error.requires_grad
-
-
-@pytest.mark.parametrize("block", ["shape", "reflectance", "rotation", "translation", "illumination"])
-def test_nan_comes_through_and_stays_in_its_image(model, block):
-    vector = make_vector(3, model.sizes).float()
-    vector[1, model.sizes.slices[block].start] = float("nan")
-    loss, _, gradient = evaluate(CudaVertexLoss(model, CAMERA), vector, make_images(3).to(DEVICE))
-    assert loss.isnan().tolist() == [False, True, False]
-    assert gradient[[0, 2]].isfinite().all()
-
-
-def test_a_perfect_match_has_no_gradient(model):
-    model.mean_reflectance.fill_(0.5)
-    image = torch.full((1, 3, 64, 64), 0.35, device=DEVICE)  # in the ambient light of 0.7
-    loss, _, gradient = evaluate(CudaVertexLoss(model, CAMERA), torch.zeros(1, model.sizes.total), image)
-    assert loss < 1e-5
-    assert gradient.isfinite().all()
-
-
-def test_no_gradient_asked_for(model):
-    code, image = SemanticCode.from_vector(make_vector(2, model.sizes).float().to(DEVICE), model.sizes), make_images(2)
-    seen = CudaVertexLoss(model, CAMERA, True)(code, image.to(DEVICE))
-    assert not seen.photometric.requires_grad
-    expected, *_ = reference(in_double(model), CAMERA, make_vector(2, model.sizes), image, True, 0.0)
-    torch.testing.assert_close(seen.photometric.double().cpu(), expected, rtol=1e-5, atol=0)
-
-
-def test_vertices_without_area_have_finite_gradients(model):
-    for buffer in (model.mean_shape, model.shape_basis, model.expression_basis):
-        buffer[:] = buffer[:1].clone()  # all in one point
-    loss, _, gradient = evaluate(CudaVertexLoss(model, CAMERA), make_vector(2, model.sizes), make_images(2).to(DEVICE))
-    assert not loss.any()
-    assert gradient.isfinite().all()
-
-
 def test_no_frontal_vertex_at_all(model):
     model.frontal[:] = False
     loss, _, gradient = evaluate(
@@ -183,19 +116,9 @@ def test_no_frontal_vertex_at_all(model):
     assert not gradient.any()
 
 
-def test_images_of_one_pixel(model):
-    assert_agrees(model, Camera(1), make_vector(1, model.sizes), make_images(1)[:, :, :1, :1])
-
-
-def test_what_does_not_fit_is_refused(model):
+def test_other_models_are_refused():
     with pytest.raises(ValueError, match=r"takes float32 models on NVIDIA GPUs, got torch\.float64 on .*; move the"):
         CudaVertexLoss(make_tiny_model(dtype=torch.float64).to(DEVICE), CAMERA)
-    loss = CudaVertexLoss(model, CAMERA)
-    code = SemanticCode.from_vector(make_vector(2, model.sizes).float().to(DEVICE), model.sizes)
-    with pytest.raises(ValueError, match=r"was made for codes of .* got"):
-        loss(make_code(2, CodeSizes(4, 4, 6), dtype=torch.float32), make_images(2))
-    with pytest.raises(ValueError, match=r"expected images of shape \(2, 3, 64, 64\), as many as codes, got \(3, 3,"):
-        loss(code, make_images(3).to(DEVICE))
 
 
 def test_missing_triton(model, monkeypatch):

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from conftest import make_code, make_tiny_model
-from mofa3d import Camera, Decoder, SemanticCode, color_fit, losses, training
+from mofa3d import Camera, Decoder, SemanticCode, losses, training
 from mofa3d.color_fit import ColorFit
 from mofa3d.encoders import Encoder
 from mofa3d.fused_vertex_loss import FusedVertexLoss
@@ -19,14 +19,10 @@ from mofa3d.training import TrainingConfig
 from renderers import make_renderer
 from renderers.vertex import VertexRenderer
 
+pytestmark = pytest.mark.usefixtures("colors_of_few_vertices")
+
 SIZE, COST = 96, 0.1
 WEIGHTS = LossWeights(fitted_photometric=1.0, background_cost=COST)
-
-
-@pytest.fixture(autouse=True)
-def _few_vertices(monkeypatch):
-    monkeypatch.setattr(color_fit, "EVERY", 1)
-    monkeypatch.setattr(color_fit, "FEWEST", 20)
 
 
 @pytest.fixture(scope="module")

@@ -66,6 +66,13 @@ def assert_agrees(kind, model, camera, vector, image, area_weights=False, cost=0
     return ours
 
 
+def evaluate(loss, vector: torch.Tensor, image: torch.Tensor, cost: float = 0.0) -> tuple[torch.Tensor, ...]:
+    """Loss, error, and the gradient of the losses' sum, on the image's device."""
+    leaf = vector.float().to(image.device).requires_grad_()
+    seen = loss(SemanticCode.from_vector(leaf, loss.sizes), image, cost)
+    return seen.photometric.detach(), seen.photometric_error, *torch.autograd.grad(seen.photometric.sum(), leaf)
+
+
 def copy_of(model: MorphableModel) -> MorphableModel:
     """One that may be changed."""
     return model.restrict(torch.ones_like(model.frontal))

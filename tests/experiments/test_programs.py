@@ -17,7 +17,6 @@ import tyro
 from PIL import Image
 
 from conftest import make_tiny_model
-from mofa3d import color_fit
 from mofa3d.checkpoints import open_run
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.data.synthetic import SyntheticConfig
@@ -130,12 +129,11 @@ class TestTraining:
         content = json.loads((out / "report.json").read_text(encoding="utf-8"))
         assert content["facts"]["training"].startswith("30 iterations")
 
+    @pytest.mark.usefixtures("colors_of_few_vertices")
     def test_photographs_in_memory_and_fitted_colours(self, workplace, tmp_path, monkeypatch):
         """As on a GPU, whose memory they fit."""
         monkeypatch.setattr(train_mofa, "fits_in_memory", lambda faces, size, device: faces == 18 and size == 240)
         monkeypatch.setattr(train_mofa, "batches", None)
-        monkeypatch.setattr(color_fit, "EVERY", 1)  # the tiny face has few vertices
-        monkeypatch.setattr(color_fit, "FEWEST", 20)
         out = tmp_path / "out"
         changes = {"fitted_photometric": 0.5, "freeze_geometry": 0, "no_landmarks": True}
         train_mofa.main(config(workplace, out=out, iterations=10, **changes))
