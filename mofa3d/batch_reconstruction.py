@@ -16,7 +16,6 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from mofa3d.data.blocks import write_text
 from mofa3d.data.corpus import FAILURES, Failure, list_failures
 from mofa3d.data.photo import Photo
 from mofa3d.data.sources import Item, Reader, find_items
@@ -24,6 +23,7 @@ from mofa3d.inference import Reconstruction
 from mofa3d.output_folder import make_folder
 from mofa3d.output_names import folder_names, printable
 from mofa3d.reconstruction_writer import WRITTEN, clear
+from mofa3d.whole_files import write_text
 
 RECORD = "reconstruction.json"
 FACE = "face_"
@@ -182,6 +182,4 @@ def _list(path: Path, failures: list[Failure]) -> None:
     if not failures:
         path.unlink(missing_ok=True)
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    list_failures(temporary, failures)
-    os.replace(temporary, path)
+    list_failures(path, failures)

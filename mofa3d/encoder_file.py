@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
+
+from mofa3d.whole_files import write_tensors
 
 SUFFIX = ".safetensors"
 
@@ -29,12 +29,9 @@ def write_encoder(path: Path, content: dict) -> None:
         rounded = value.half() if value.is_floating_point() else value
         if not torch.isfinite(rounded).all():
             raise ValueError(f"{name} holds values that half precision cannot (beyond ±65504, or none); train again")
-        tensors[name] = rounded.contiguous()
+        tensors[name] = rounded
     about = {"description": content["description"], "progress": content["progress"]}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(tensors, temporary, metadata={"mofa3d": json.dumps(about)})
-    os.replace(temporary, path)
+    write_tensors(path, tensors, {"mofa3d": json.dumps(about)})
 
 
 def read_encoder(path: Path) -> dict:

@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mofa3d.code_sizes import CodeSizes
+from mofa3d.whole_files import write_tensors
 
 LANDMARK_COUNT = 68
 
@@ -201,11 +200,7 @@ def _combine(mean: Tensor | None, basis: Tensor, code: Tensor) -> Tensor:
 def save_model(model: MorphableModel, path: str | Path) -> None:
     """Write a model to a ``.safetensors`` file, atomically: a reader sees the old file or the whole new one."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    tensors = {key: value.contiguous() for key, value in model.state_dict().items()}
-    save_file(tensors, temporary, metadata={"mofa3d": json.dumps({"name": model.name})})
-    os.replace(temporary, path)
+    write_tensors(path, model.state_dict(), {"mofa3d": json.dumps({"name": model.name})})
 
 
 def read_model(path: str | Path) -> MorphableModel:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import operator
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from torch.fx.passes.shape_prop import ShapeProp
 from mofa3d.encoders import Encoder
 from mofa3d.factored_linear import FactoredLinear
 from mofa3d.flattening import Normalize, Resize, flatten_encoder
+from mofa3d.whole_files import write_bytes
 
 INPUT, OUTPUT = "image", "code"
 OPSET, IR_VERSION = 17, 8  # of 2022: old enough for every reader, and nothing newer is needed
@@ -41,9 +41,7 @@ def export_onnx(encoder: Encoder, path: str | Path, image_size: int = 240) -> No
     path = Path(path)
     content = to_onnx(encoder, image_size)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
+    write_bytes(path, content)
 
 
 def to_onnx(encoder: Encoder, image_size: int) -> bytes:

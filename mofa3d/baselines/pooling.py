@@ -9,7 +9,6 @@ Reference: Tran et al. 2017, "Regressing Robust and Discriminative 3D Morphable 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,12 +16,12 @@ from pathlib import Path
 import torch
 from jaxtyping import Float, Int
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.semantic_code import SemanticCode
+from mofa3d.whole_files import write_tensors
 
 IDENTITY_BLOCKS = ("shape", "reflectance")
 TARGETS = "targets.safetensors"  # in the folder of a run
@@ -53,11 +52,9 @@ class PooledTargets:
     def save(self, path: Path) -> None:
         """Write everything to a ``.safetensors`` file, atomically."""
         names = ("shape", "reflectance", "index", "person", "fits")
-        tensors = {name: getattr(self, name).contiguous() for name in names}
+        tensors = {name: getattr(self, name) for name in names}
         facts = {"people": self.people, "fingerprint": self.fingerprint}
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        save_file(tensors, temporary, metadata={"pooled": json.dumps(facts)})
-        os.replace(temporary, path)
+        write_tensors(path, tensors, {"pooled": json.dumps(facts)})
 
     @classmethod
     def read(cls, path: Path) -> PooledTargets:

@@ -6,25 +6,14 @@ blocks that are done can be relied on, and the others are done again.
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from mofa3d.data.shards import Face, write_shard
+from mofa3d.whole_files import write_text
 
-SHARDS, LOCK = "shards", ".lock"
-
-
-@contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Wait until no other process works on this corpus; whatever ends a process lets the next one in."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / LOCK, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+SHARDS = "shards"
 
 
 def write_block(
@@ -73,10 +62,3 @@ def read_records(folder: Path) -> Iterator[dict]:
     """What became of each photograph of a corpus; see `write_block`."""
     for record in sorted((folder / SHARDS).glob("*.json")):
         yield from json.loads(record.read_text(encoding="utf-8"))["photos"]
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file that appears whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)

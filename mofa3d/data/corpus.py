@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 from collections import Counter, defaultdict
@@ -26,11 +27,12 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mofa3d.data.blocks import read_records, write_text
+from mofa3d.data.blocks import read_records
 from mofa3d.data.photo import to_tensor
 from mofa3d.data.prune import find_duplicates
 from mofa3d.data.shards import Face, decode_crop, read_shard
 from mofa3d.data.split import held_out
+from mofa3d.whole_files import whole_file, write_text
 
 FORMAT = 1
 MOST_SOURCES = 20
@@ -140,10 +142,11 @@ class Corpus(Dataset):
 
 def list_failures(path: Path, failures: Iterable[Failure]) -> None:
     """Write which photographs cannot be used, and why, as a CSV table."""
-    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:  # names need not be UTF-8
-        rows = csv.writer(file)
-        rows.writerow(["file", "reason"])
-        rows.writerows((failure.photo, failure.reason) for failure in failures)
+    table = io.StringIO()
+    rows = csv.writer(table)
+    rows.writerow(["file", "reason"])
+    rows.writerows((failure.photo, failure.reason) for failure in failures)
+    write_text(path, table.getvalue(), errors="surrogateescape")  # names need not be UTF-8
 
 
 @dataclass(frozen=True)
@@ -243,8 +246,6 @@ def _write_index(folder: Path, kept: Int[np.ndarray, "K"], decisions: Decisions)
         names[row] = json.dumps([face.key, face.identity])
     identities = [json.loads(name)[1] for name in names]
     arrays["held_out"] = np.array(held_out(identities, decisions.held_out, decisions.seed))
-    temporary = folder / f".{INDEX}.{os.getpid()}"
-    with open(temporary, "wb") as file:
+    with whole_file(folder / INDEX) as file:
         np.savez(file, **arrays)
-    os.replace(temporary, folder / INDEX)
     write_text(folder / KEYS, "\n".join(names) + "\n")

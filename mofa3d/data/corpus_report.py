@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from mofa3d.data.blocks import write_text
 from mofa3d.data.corpus import FAILURES, REMOVED, Corpus
 from mofa3d.data.photo import Photo, fit
 from mofa3d.data.shards import decode_crop, encode_crop
+from mofa3d.whole_files import write_text
 
 REPORT, PICTURES = "report.html", "report"
 COLUMNS, ROWS, SIDE = 12, 6, 100  # of a contact sheet; pixels of a picture in it

@@ -21,7 +21,7 @@ from typing import Literal
 
 from tqdm import tqdm
 
-from mofa3d.data.blocks import alone, finished_blocks, write_block
+from mofa3d.data.blocks import finished_blocks, write_block
 from mofa3d.data.corpus import REMOVED, Corpus, Decisions, finish
 from mofa3d.data.corpus_report import write_report
 from mofa3d.data.examine import Kept, Removed, examine
@@ -29,6 +29,7 @@ from mofa3d.data.landmarks import Points, find_landmarks
 from mofa3d.data.prune import Limits
 from mofa3d.data.shards import Face, encode_crop
 from mofa3d.data.sources import Item, Reader, find_items
+from mofa3d.locks import alone
 
 VERSION = 1  # of what is done to a photograph
 SHOWN = 6  # removed faces per rule and block that are kept for the report

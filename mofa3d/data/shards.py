@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -18,6 +17,7 @@ import cv2
 import numpy as np
 
 from mofa3d.data.photo import Photo
+from mofa3d.whole_files import whole_file
 
 JPEG_QUALITY = 95
 
@@ -71,14 +71,13 @@ def decode_crop(data: bytes | memoryview) -> Photo:
 
 def write_shard(path: Path, faces: Iterable[tuple[Face, bytes]]) -> int:
     """Write faces with their JPEG crops, atomically and without times or owners; returns how many."""
-    temporary, count = path.with_name(f".{path.name}.{os.getpid()}"), 0
-    with tarfile.open(temporary, "w", format=tarfile.USTAR_FORMAT) as archive:
+    count = 0
+    with whole_file(path) as file, tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for count, (face, jpeg) in enumerate(faces, start=1):
             name = f"{count - 1:09d}"
             sidecar = {key: value for key, value in asdict(face).items() if value is not None}
             _add(archive, f"{name}.jpg", jpeg)
             _add(archive, f"{name}.json", json.dumps(sidecar, sort_keys=True).encode())
-    os.replace(temporary, path)
     return count
 
 

@@ -20,11 +20,12 @@ from tqdm import tqdm
 
 from mofa3d import harmonics
 from mofa3d.code_sizes import CodeSizes
-from mofa3d.data.blocks import alone, finished_blocks, write_block
+from mofa3d.data.blocks import finished_blocks, write_block
 from mofa3d.data.corpus import Corpus, Decisions, finish
 from mofa3d.data.photo import find_photos, read_photo
 from mofa3d.data.shards import Face, encode_crop
 from mofa3d.decoder import Decoder
+from mofa3d.locks import alone
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 import platformdirs
 
+from mofa3d.locks import alone
 from mofa3d.models.makehuman.learned import with_learned_reflectance
 from mofa3d.models.makehuman.source import package_version
 from mofa3d.models.makehuman.units import ExpressionUnits, read_units_file, save_units
@@ -64,18 +65,23 @@ def _units_path() -> Path:
 
 
 def _cached(path: Path, read: Callable[[Path], T], choose: Callable[[Built], T]) -> T:
-    """What a file holds; both files are written where it is missing.
+    """What a file holds; both files are written where it is missing, by one of the processes that miss it at once."""
+    if (found := _read(path, read)) is not None:
+        return found
+    with alone(path.parent):
+        if (found := _read(path, read)) is not None:  # another process was faster
+            return found
+        from mofa3d.models.makehuman.build import build
 
-    Two processes that start at once both build and each puts whole files in place; the numbers are the same.
-    """
-    if path.exists():
-        try:
-            return read(path)
-        except ValueError:
-            path.unlink(missing_ok=True)  # a damaged cache is no reason to fail: build it again
-    from mofa3d.models.makehuman.build import build
-
-    built = build()
-    save_model(built.model, _model_path())
-    save_units(built.units, _units_path())
+        built = build()
+        save_model(built.model, _model_path())
+        save_units(built.units, _units_path())
     return choose(built)
+
+
+def _read(path: Path, read: Callable[[Path], T]) -> T | None:
+    """What a file of the cache holds; a damaged one is as good as none, and no reason to fail."""
+    try:
+        return read(path) if path.exists() else None
+    except ValueError:
+        return None

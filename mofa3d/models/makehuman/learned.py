@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import save_file
 
 from mofa3d.morphable_model import MorphableModel
+from mofa3d.whole_files import write_tensors
 
 PATH = Path(__file__).with_name("reflectance.safetensors")
 
@@ -19,12 +18,10 @@ PATH = Path(__file__).with_name("reflectance.safetensors")
 def save_reflectance(model: MorphableModel, path: Path) -> None:
     """Write a model's reflectance as half-precision numbers, atomically, with a hash of the mesh it belongs to."""
     tensors = {
-        "mean_reflectance": model.mean_reflectance.half().contiguous(),
-        "reflectance_basis": model.reflectance_basis.half().contiguous(),
+        "mean_reflectance": model.mean_reflectance.half(),
+        "reflectance_basis": model.reflectance_basis.half(),
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    save_file(tensors, temporary, metadata={"mofa3d": json.dumps({"mesh": mesh_hash(model)})})
-    os.replace(temporary, path)
+    write_tensors(path, tensors, {"mofa3d": json.dumps({"mesh": mesh_hash(model)})})
 
 
 def with_learned_reflectance(model: MorphableModel, path: Path = PATH) -> MorphableModel:

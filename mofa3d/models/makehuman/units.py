@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +10,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from safetensors import safe_open
-from safetensors.torch import save_file
 from torch import Tensor
+
+from mofa3d.whole_files import write_tensors
 
 TOLERANCE = 0.02  # mm at every vertex that a coefficient of one standard deviation has to be worth
 LEAST_EXPLAINED = 0.75  # share of a unit's movement; the tongue and the nostrils' flare are hardly in the model
@@ -70,11 +70,8 @@ def make_units(
 
 def save_units(units: ExpressionUnits, path: Path) -> None:
     """Write units to a ``.safetensors`` file, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    tensors = {name: getattr(units, name).contiguous() for name in ("codes", "explained", "landmarks")}
-    save_file(tensors, temporary, metadata={"mofa3d": json.dumps({"units": units.names})})
-    os.replace(temporary, path)
+    tensors = {name: getattr(units, name) for name in ("codes", "explained", "landmarks")}
+    write_tensors(path, tensors, {"mofa3d": json.dumps({"units": units.names})})
 
 
 def read_units_file(path: Path) -> ExpressionUnits:

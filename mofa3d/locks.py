@@ -1,0 +1,42 @@
+"""Folders in which one process works at a time."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from tqdm import tqdm
+
+LOCK = ".lock"
+PATIENCE = 1.0  # seconds of waiting after which one is told
+
+
+@contextmanager
+def alone(folder: Path, wait: bool = True) -> Iterator[None]:
+    """Keep other processes out of a folder, which is made; whatever ends a process lets the next one in.
+
+    Args:
+        folder: to work in; only who asks here is kept out.
+        wait: until a process that works there has ended.
+
+    Raises:
+        ValueError: another process works there, and this one is not to wait.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / LOCK)
+    try:
+        lock.acquire(timeout=PATIENCE if wait else 0)
+    except Timeout:
+        if not wait:
+            raise ValueError(
+                f"another process is writing into {folder}; wait until it has ended, or choose another folder"
+            ) from None
+        tqdm.write(f"waiting for another process that is writing into {folder}", file=sys.stderr)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
