@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 from torch import Tensor
 
 from mofa3d import parallel
+from mofa3d.compiled import compiled
 from mofa3d.simd import LANES, load, prefetch, store
 
 AHEAD = 64  # rows
 PARTS = 16
 
 
-@njit(nogil=True, cache=True)
+@compiled(nogil=True)
 def scale(rows, factor):
     """Multiply an array (R, `LANES`) of float32 by a number, in place."""
     for i in range(len(rows)):

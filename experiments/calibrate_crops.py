@@ -15,11 +15,11 @@ import numpy as np
 import tyro
 
 from mofa3d import Camera, Decoder, SemanticCode, load_model, program
+from mofa3d.cache_folder import cache_directory
 from mofa3d.data.crop import CROP_SCALE, CROP_SHIFT, IMAGE_SIZE, calibrate
 from mofa3d.data.detect import FaceBox
 from mofa3d.data.folder import open_corpus
 from mofa3d.losses import LANDMARKS_46
-from mofa3d.models.makehuman.cache import cache_directory
 
 
 @dataclass(frozen=True)

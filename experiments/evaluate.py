@@ -34,6 +34,7 @@ from mofa3d.baselines.scan_comparison import (
     read_scans,
     write_table,
 )
+from mofa3d.cache_folder import cache_directory
 from mofa3d.checkpoints import SHIPPED, open_run
 from mofa3d.data.corpus import Corpus, Failure
 from mofa3d.data.folder import open_corpus
@@ -54,7 +55,6 @@ from mofa3d.evaluation_report import (
 )
 from mofa3d.flag import Flag
 from mofa3d.gauss_newton import GaussNewton, GaussNewtonConfig, garrido, thies
-from mofa3d.models.makehuman.cache import cache_directory
 from mofa3d.objective import Batch
 from mofa3d.refinement import one_thread, own_points
 from mofa3d.scans.layout import find_scans

@@ -57,13 +57,13 @@ from mofa3d.baselines.trainings import (
     train_all,
 )
 from mofa3d.baselines.verifications import verify_all
+from mofa3d.cache_folder import cache_directory
 from mofa3d.checkpoints import open_run
 from mofa3d.data.dlib_landmarks import is_installed
 from mofa3d.data.synthetic import SyntheticConfig
 from mofa3d.environment import commit, machine
 from mofa3d.evaluation import average_face
 from mofa3d.gauss_newton import garrido, thies
-from mofa3d.models.makehuman.cache import cache_directory
 from mofa3d.scans.layout import find_scans
 from mofa3d.scans.scan import Unit
 from renderers import make_renderer

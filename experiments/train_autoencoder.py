@@ -22,11 +22,11 @@ from mofa3d.baselines.pixel_errors import color_distance
 from mofa3d.baselines.pixel_evaluation import Batch, PixelView
 from mofa3d.baselines.pixel_report import report_network
 from mofa3d.baselines.recipe import RunConfig, make_adam, open_faces, write_record
+from mofa3d.cache_folder import cache_directory
 from mofa3d.checkpoints import claim_folder
 from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches
 from mofa3d.environment import check_device, commit
-from mofa3d.models.makehuman.cache import cache_directory
 from mofa3d.training import DivergenceError, Step, optimize
 from renderers import make_renderer
 

@@ -22,6 +22,7 @@ from typing import Literal
 
 import torch
 
+from mofa3d.cache_folder import cache_directory
 from mofa3d.checkpoints import Description, claim_folder, start_from
 from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches
@@ -36,7 +37,6 @@ from mofa3d.evaluation import average_face, evaluate
 from mofa3d.evaluation_groups import photo_groups
 from mofa3d.flag import Flag
 from mofa3d.memory import keep_freed_memory
-from mofa3d.models.makehuman.cache import cache_directory
 from mofa3d.objective import LossWeights
 from mofa3d.report import Report, draw_curves, draw_faces, write_meshes
 from mofa3d.training import DivergenceError, TrainingConfig, train

@@ -22,6 +22,7 @@ from mofa3d.baselines.feedback import draw_feedback
 from mofa3d.baselines.light import with_light
 from mofa3d.baselines.recipe import RunConfig, make_adam, open_faces, require_codes, write_record
 from mofa3d.baselines.richardson import IterativeRegressor, RegressorDescription, geometry_gram, regression_losses
+from mofa3d.cache_folder import cache_directory
 from mofa3d.checkpoints import claim_folder
 from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches
@@ -30,7 +31,6 @@ from mofa3d.data.split import spread, train_and_test
 from mofa3d.encoders import OutputScales
 from mofa3d.environment import check_device, commit
 from mofa3d.evaluation import average_face, evaluate
-from mofa3d.models.makehuman.cache import cache_directory
 from mofa3d.objective import Batch
 from mofa3d.report import Report, draw_curves, draw_faces, write_meshes
 from mofa3d.training import DivergenceError, Step, optimize

@@ -13,8 +13,8 @@ number of row i for coefficient k at [i // GROUP, k, i % GROUP].
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from mofa3d.compiled import compiled
 from mofa3d.simd import LANES, above, at_least, clip, fill, load, load_pairs, prefetch, root, store, whole
 from mofa3d.vertex_kernels import (
     HALF,
@@ -45,7 +45,7 @@ SHORTEST = np.float32(1e-12)  # length of a sum of face normals below which ther
 LEAST_SQUARE = np.float32(1e-12)  # of a colour distance, as in `mofa3d.losses.residuals`
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def decode(start, stop, means, basis, code, given, focal, rest_distance, half, vertices, pixels):
     """Fill the vertices (model space) and, unless it has no rows, their projected pixels, two rows each."""
     for i in range(start, stop, BLOCK):
@@ -58,7 +58,7 @@ def decode(start, stop, means, basis, code, given, focal, rest_distance, half, v
             store(pixels, 2 * i + 1, half - scale * y)
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def combine(means, basis, code, first, rows, at):
     """rows[at:] = means + basis · code for the `ROWS` rows of a block from `first` on."""
     for part in range(0, ROWS, GROUP):
@@ -89,7 +89,7 @@ def combine(means, basis, code, first, rows, at):
         store(rows, j + 7, h + means[i + 7])
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def combine_back(basis, gradients, first, grad_code):
     """Add to the code's gradient, given that of the `ROWS` rows of a block from `first` on."""
     for part in range(0, ROWS, GROUP):
@@ -104,7 +104,7 @@ def combine_back(basis, gradients, first, grad_code):
             add(grad_code, k, even + odd)
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def compare(
     start, stop, given, starts, corners, vertices, pixels, means, basis, code, images, size,
     focal, rest_distance, background_cost,
@@ -174,7 +174,7 @@ def compare(
         combine_back(basis, block, 3 * first, grad_code)
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def compare_back(
     start, stop, given, starts, corners, vertices, pixels, basis, focal, rest_distance,
     grad_normals, grad_areas, grad_vertices, sums, grad_code,
@@ -206,14 +206,14 @@ def compare_back(
         combine_back(basis, block, 3 * first, grad_code)
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def _store_vector(rows, at, vector):
     store(rows, at, vector[0])
     store(rows, at + 1, vector[1])
     store(rows, at + 2, vector[2])
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def _normal_sum(i, starts, corners, vertices):
     x, y, z = load_vector(vertices, 3 * i)
     sx, sy, sz = fill(ZERO), fill(ZERO), fill(ZERO)
@@ -225,7 +225,7 @@ def _normal_sum(i, starts, corners, vertices):
     return sx, sy, sz
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def _through_normals(i, starts, corners, vertices, grad_normals):
     """The gradient of a vertex's position from the normals around it.
 
@@ -244,7 +244,7 @@ def _through_normals(i, starts, corners, vertices, grad_normals):
     return x, y, z
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def _area(i, starts, corners, pixels):
     """A third of the areas of the triangles around a vertex that are turned to the camera."""
     total = fill(ZERO)
@@ -253,7 +253,7 @@ def _area(i, starts, corners, pixels):
     return total / SIX
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def _through_areas(i, starts, corners, pixels, grad_areas):
     """The gradient of a vertex's pixel from the areas around it."""
     gu, gv = fill(ZERO), fill(ZERO)
@@ -267,7 +267,7 @@ def _through_areas(i, starts, corners, pixels, grad_areas):
     return gu, gv
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def _doubled_area(pixels, a, b, c):
     """Twice the area of a triangle; counter-clockwise faces turn clockwise in pixels, where y points down."""
     x, y = load(pixels, a), load(pixels, a + 1)
@@ -276,19 +276,19 @@ def _doubled_area(pixels, a, b, c):
     return cx * by - bx * cy
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def _unproject(gu, gv, px, py, depth, scale):
     """The gradient of a camera-space position, given that of its pixel."""
     x, y = scale * gu, -scale * gv
     return x, y, (x * px + y * py) / depth
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def _within(at, size):
     return (ONE - above(fill(ZERO), at)) * (ONE - above(at, size))
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def _sample(images, size, u, v):
     """Colours and their derivatives along x and along y at pixels (u, v), bilinearly; border pixels extend outwards."""
     x, left, moves_x = _between(u, size)
@@ -303,7 +303,7 @@ def _sample(images, size, u, v):
     )
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def _sample_channel(images, offset, size, left, top, x, y):
     a, b = load_pairs(images, offset, top, left, size)
     c, d = load_pairs(images, offset + size, top, left, size)
@@ -311,7 +311,7 @@ def _sample_channel(images, offset, size, left, top, x, y):
     return over + y * (under - over), b - a + y * (d - c - b + a), under - over
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def _between(pixel, size):
     """Fraction and index of the first of two pixels around a coordinate, and 0 if it is held at the border, else 1."""
     last = np.float32(size - 1)

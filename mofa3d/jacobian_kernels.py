@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from numba import njit
+from mofa3d.compiled import compiled
 
 # Not "nnan" and "ninf": a NaN must come through, as in `mofa3d.surface_kernels`.
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "arcp", "nsz"}}
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "arcp", "nsz"}}
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def fill(
     rows, chosen, factors, starts, neighbours, geometry_basis, reflectance_basis,
     geometry, turn, shift, irradiance, reflectance, light,

@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from mofa3d.compiled import compiled
 from mofa3d.simd import LANES, fill, load, prefetch, root, store, store_rounded
 
 # Not "nnan" and "ninf": a NaN must come through, or a diverged training would go unnoticed.
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "arcp", "nsz"}}
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "arcp", "nsz"}}
 
 ZERO = np.float32(0)
 AHEAD, FAR_AHEAD = 16, 64  # rows of `LANES` numbers: what is read so much later is brought into the cache meanwhile
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def adadelta(values, gradients, square_means, change_means, rate, rho, one_minus_rho, epsilon, decay):
     """One step of AdaDelta, in place on all but `gradients`; arrays are (R, `LANES`).
 
@@ -31,7 +32,7 @@ def adadelta(values, gradients, square_means, change_means, rate, rho, one_minus
         store(values, i, _step(means, i, load(values, i), load(gradients, i), numbers))
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def adadelta_of_product(
     values, left, right, square_means, change_means, rounded, back, rows, rate, rho, one_minus_rho, epsilon, decay
 ):
@@ -80,7 +81,7 @@ def adadelta_of_product(
             _keep(values, rounded, i, _step(means, i, value, gradient, numbers))
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def adadelta_at_rest(square_means, change_means, rows, width, rho):
     """`adadelta` on some rows of matrices whose gradient is zero there: values stay, and means fade.
 

@@ -10,17 +10,18 @@ import math
 
 from numba import njit
 
+from mofa3d.compiled import compiled
 from mofa3d.harmonics import AMBIENT
 
 # Not "nnan" and "ninf": a NaN must come through, or a diverged training would go unnoticed.
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "arcp", "nsz"}}
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "arcp", "nsz"}}
 
 # Factors of the nine functions of `mofa3d.harmonics`.
 LINEAR, PRODUCT, ZONAL = 2 / math.sqrt(3), math.sqrt(15) / 4, math.sqrt(5) / 8
 SHORTEST = 1e-12  # length of a sum of face normals below which there is no normal
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def forward(
     vertices, reflectance, rotation, translation, illumination, faces, focal, half, rest_distance,
     positions, normals, lengths, pixels, colors, front_facing,
@@ -67,7 +68,7 @@ def _irradiance(x, y, z, illumination, channel):
     )  # fmt: skip
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def backward(
     vertices, reflectance, rotation, translation, illumination, faces, focal, rest_distance,
     positions, normals, lengths,

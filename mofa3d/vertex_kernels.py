@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
+from mofa3d.compiled import compiled
 from mofa3d.harmonics import AMBIENT
 from mofa3d.simd import load, store
 
 # Not "nnan" and "ninf": a NaN must come through, or a diverged training would go unnoticed.
-OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "arcp", "nsz"}}
+OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract", "arcp", "nsz"}}
 
 # Rows of `given` and of `sums`.
 ROTATION, TRANSLATION, LIGHT = 0, 9, 12
@@ -26,24 +26,24 @@ ONE, HALF, THREE, SIX, EVEN = _F(1), _F(0.5), _F(3), _F(6), _F(AMBIENT)
 LINEAR, PRODUCT, ZONAL = _F(2 / math.sqrt(3)), _F(math.sqrt(15) / 4), _F(math.sqrt(5) / 8)
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def add(rows, at, value):
     store(rows, at, load(rows, at) + value)
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def load_vector(rows, at):
     return load(rows, at), load(rows, at + 1), load(rows, at + 2)
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def from_origin(vertex, given):
     """From the camera-space origin to a vertex, in model space."""
     x, y, z = load_vector(given, TRANSLATION)
     return vertex[0] - x, vertex[1] - y, vertex[2] - z
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def to_camera(vector, given):
     """Turn a model-space vector into camera space."""
     x, y, z = vector
@@ -55,7 +55,7 @@ def to_camera(vector, given):
     )
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def turn_back(vector, gradient, given, sums):
     """Add to the rotation's gradient, and return the vector's, given that of what `to_camera` made of it."""
     (x, y, z), (gx, gy, gz) = vector, gradient
@@ -75,7 +75,7 @@ def turn_back(vector, gradient, given, sums):
     )
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def move_back(vector, gradient, given, sums):
     """The same for a position, whose way from the camera-space origin is `vector`: the translation moves it too."""
     gx, gy, gz = turn_back(vector, gradient, given, sums)
@@ -85,7 +85,7 @@ def move_back(vector, gradient, given, sums):
     return gx, gy, gz
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def irradiance(normal, given, channel):
     """See `mofa3d.harmonics.irradiance`."""
     x, y, z = normal
@@ -99,7 +99,7 @@ def irradiance(normal, given, channel):
     )  # fmt: skip
 
 
-@njit(**OPTIONS)
+@compiled(**OPTIONS)
 def irradiance_back(normal, gradient, given, sums, channel):
     """Add to the light's gradient, and return the normal's, given that of a channel's irradiance."""
     x, y, z = normal

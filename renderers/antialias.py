@@ -24,6 +24,7 @@ from numba import njit
 from torch import Tensor
 
 from mofa3d import parallel
+from mofa3d.compiled import compiled
 
 if TYPE_CHECKING:
     from pytorch3d.renderer.mesh.rasterizer import Fragments
@@ -176,7 +177,7 @@ def _side(px, py, ax, ay, bx, by):
     return (px - ax) * (by - ay) - (py - ay) * (bx - ax)
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
+@compiled(nogil=True, error_model="numpy")
 def _find_winners(pixels, depth, edge_vertices, opposite, cull_backfaces, face_index, zbuf, winner, inside_first):
     """Write for each pixel and its right (0) or lower (1) neighbour the outermost edge between them; others stay -1."""
     outermost = np.zeros(winner.shape)

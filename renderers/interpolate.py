@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import torch
 from jaxtyping import Float, Int
-from numba import njit
 from torch import Tensor
 
 from mofa3d import parallel
+from mofa3d.compiled import compiled
 
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy"}
+_OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 
 def interpolate(
@@ -101,7 +101,7 @@ def _image(vertices: Tensor, image: int, faces: Tensor) -> tuple[Tensor, int]:
     return (vertices, 0) if vertices.ndim == 2 else (vertices[image], image * len(faces))
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def _forward(face_index, bary, faces, first_face, attributes, values):
     height, width, channels = values.shape
     for row in range(height):
@@ -119,7 +119,7 @@ def _forward(face_index, bary, faces, first_face, attributes, values):
                 )
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def _backward(face_index, bary, faces, first_face, attributes, grad, grad_bary, grad_attributes):
     height, width, channels = grad.shape
     for row in range(height):

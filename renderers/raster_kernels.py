@@ -11,10 +11,12 @@ import math
 import numpy as np
 from numba import njit
 
+from mofa3d.compiled import compiled
+
 NEAREST_DEPTH = 1e-8  # a face with a vertex nearer than this is dropped whole, as in PyTorch3D
 SMALLEST_AREA = 1e-12  # twice the area in square pixels; below it barycentric coordinates mean nothing
 
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": False}
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": False}
 
 
 @njit(inline="always")
@@ -34,7 +36,7 @@ def _squared_distance_to_segment(px, py, ax, ay, bx, by):
     return ex * ex + ey * ey
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def find_nearest_faces(pixels, depth, faces, first_row, last_row, perspective, cull_backfaces, nearest):
     """Write into `nearest` (H, W) int64 the index of the nearest face at each pixel, or -1.
 
@@ -84,7 +86,7 @@ def find_nearest_faces(pixels, depth, faces, first_row, last_row, perspective, c
                         nearest[row, column] = face
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def locate(pixels, depth, faces, first_row, last_row, perspective, first_face, to_ndc, face_index, bary, zbuf, dists):
     """Barycentric coordinates, depth and signed squared distance to the face's border at each pixel's face.
 
@@ -125,7 +127,7 @@ def locate(pixels, depth, faces, first_row, last_row, perspective, first_face, t
             face_index[row, column] = face + first_face
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def locate_backward(
     pixels,
     depth,

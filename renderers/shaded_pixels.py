@@ -15,9 +15,10 @@ from numba import njit
 from torch import Tensor
 
 from mofa3d import parallel
+from mofa3d.compiled import compiled
 from mofa3d.harmonics import AMBIENT
 
-_OPTIONS = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"reassoc", "contract"}}
+_OPTIONS = {"nogil": True, "error_model": "numpy", "fastmath": {"reassoc", "contract"}}
 FUNCTIONS = 9  # of the light
 SHORTEST = 1e-24  # square of a normal's length below which there is no direction, as in `shade`
 
@@ -113,7 +114,7 @@ def _between(normals, a, b, c, wa, wb, wc):
     )
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def _shade(face_index, bary, faces, first_face, reflectance, normals, light, constants, colors):
     one, three, linear, product, half_product, zonal, ambient, shortest = constants
     for row in range(face_index.shape[0]):
@@ -136,7 +137,7 @@ def _shade(face_index, bary, faces, first_face, reflectance, normals, light, con
                 colors[row, column, channel] = albedo * irradiance
 
 
-@njit(**_OPTIONS)
+@compiled(**_OPTIONS)
 def _shade_back(
     face_index, bary, faces, first_face, reflectance, normals, light, constants,
     grad, grad_bary, grad_reflectance, grad_normals, grad_light,

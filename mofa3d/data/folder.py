@@ -6,6 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from mofa3d.cache_folder import check_cache
 from mofa3d.data.corpus import SUMMARY, Corpus
 from mofa3d.data.prepare import PrepareConfig, prepare
 
@@ -20,7 +21,7 @@ def open_corpus(data: Path, cache: Path, config: PrepareConfig | None = None, wo
         workers: processes; ``None`` means one per core.
 
     Raises:
-        ValueError: no folder, no photograph, or no usable face in any of them.
+        ValueError: no folder, no photograph, no usable face in any of them, or a cache that cannot be written.
     """
     data = data.expanduser().resolve()
     if (data / SUMMARY).is_file():
@@ -28,4 +29,5 @@ def open_corpus(data: Path, cache: Path, config: PrepareConfig | None = None, wo
     if not data.is_dir():
         raise ValueError(f"there is no folder {data}; give a folder of photographs, or a corpus of `mofa3d prepare`")
     name = f"corpus-{data.name}-{hashlib.sha256(os.fsencode(data)).hexdigest()[:12]}"
+    check_cache(cache)
     return prepare([data], cache / name, config or PrepareConfig(), workers)

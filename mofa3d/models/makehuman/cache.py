@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-import platformdirs
-
+from mofa3d.cache_folder import cache_directory, check_cache
 from mofa3d.locks import alone
 from mofa3d.models.makehuman.learned import with_learned_reflectance
 from mofa3d.models.makehuman.source import package_version
@@ -22,11 +20,6 @@ T = TypeVar("T")
 BUILDER_VERSION = 8  # raise it with every change that alters the numbers
 
 
-def cache_directory() -> Path:
-    """Where built models and prepared data are kept; the environment variable MOFA3D_CACHE overrides it."""
-    return Path(os.environ.get("MOFA3D_CACHE") or platformdirs.user_cache_dir("mofa3d"))
-
-
 def load(reflectance: Literal["learned", "pigment"] = "learned") -> MorphableModel:
     """The default model, from the cache or built (about half a minute).
 
@@ -35,7 +28,8 @@ def load(reflectance: Literal["learned", "pigment"] = "learned") -> MorphableMod
             from.
 
     Raises:
-        ValueError: the package ``anny`` is not installed, or there is no such reflectance.
+        ValueError: the package ``anny`` is not installed, the cache folder cannot be written, or there is no such
+            reflectance.
     """
     if reflectance not in ("learned", "pigment"):
         raise ValueError(f"unknown reflectance {reflectance!r}; choose learned or pigment")
@@ -47,7 +41,7 @@ def load_units() -> ExpressionUnits:
     """The units that the default model's expressions were made of, from the cache or built with the model.
 
     Raises:
-        ValueError: the package ``anny`` is not installed.
+        ValueError: the package ``anny`` is not installed, or the cache folder cannot be written.
     """
     return _cached(_units_path(), read_units_file, lambda built: built.units)
 
@@ -68,6 +62,7 @@ def _cached(path: Path, read: Callable[[Path], T], choose: Callable[[Built], T])
     """What a file holds; both files are written where it is missing, by one of the processes that miss it at once."""
     if (found := _read(path, read)) is not None:
         return found
+    check_cache(path.parent)
     with alone(path.parent):
         if (found := _read(path, read)) is not None:  # another process was faster
             return found
@@ -80,8 +75,8 @@ def _cached(path: Path, read: Callable[[Path], T], choose: Callable[[Built], T])
 
 
 def _read(path: Path, read: Callable[[Path], T]) -> T | None:
-    """What a file of the cache holds; a damaged one is as good as none, and no reason to fail."""
+    """What a file of the cache holds; one that is damaged or closed is as good as none."""
     try:
         return read(path) if path.exists() else None
-    except ValueError:
+    except (ValueError, PermissionError):  # the latter of another user's home
         return None
