@@ -100,7 +100,7 @@ def reconstruct_faces(
     Raises:
         ValueError: no face was found.
     """
-    boxes = detect_faces(photo)
+    boxes = detect_faces(photo, every_size=every_face)
     if not boxes:
         raise ValueError("no face was found; give a photograph with a clear, roughly frontal face")
     found = []

@@ -16,6 +16,7 @@ crop and in log scale (part of it is how faces differ, which no detector removes
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -30,6 +31,8 @@ BORDER = 0.25  # tight crops: no cascade finds a face that touches the border, s
 WORKING_SIZE = 640  # longer side in pixels at which faces are searched
 LARGE_FACE, SMALL_FACE = 0.2, 0.06  # smallest face searched first, and then, over the shorter side with its borders
 LARGE_VOTES, SMALL_VOTES = 8, 6  # raw answers that must agree: true faces have about 80, 95 % of the wrong ones < 16
+FAR_VOTES = 8  # of small faces beside large ones, where a wrong find is likelier than in a photograph without any
+SAME_FACE = 0.4  # of the smaller box that lies in the other; faces cheek to cheek share a quarter
 
 _cascades = threading.local()  # a classifier keeps buffers, so every thread needs its own
 
@@ -51,17 +54,38 @@ class FaceBox:
 
     def overlap(self, other: FaceBox) -> float:
         """Intersection over union."""
+        common = self._common(other)
+        return common / (self.size**2 + other.size**2 - common)
+
+    def shared(self, other: FaceBox) -> float:
+        """How much of the smaller box lies in the larger one, 0 to 1: a box inside another is wholly shared."""
+        return self._common(other) / min(self.size, other.size) ** 2
+
+    def _common(self, other: FaceBox) -> float:
         half = (self.size + other.size) / 2
         width = min(half - abs(self.x - other.x), self.size, other.size)
         height = min(half - abs(self.y - other.y), self.size, other.size)
-        common = max(width, 0.0) * max(height, 0.0)
-        return common / (self.size**2 + other.size**2 - common)
+        return max(width, 0.0) * max(height, 0.0)
 
 
-def detect_faces(photo: Photo) -> list[FaceBox]:
-    """Find the faces of a photograph, the best first: large, central and agreed on. Deterministic.
+def one_each(boxes: Iterable[FaceBox]) -> list[FaceBox]:
+    """One box for every face, those with most votes first: the others that lie mostly on one of these are left out.
 
-    Small faces (below a fifth of the photograph) are only searched where there is no large one.
+    A detector that looks for several sizes finds a mouth or an eye within a face, or a face once more around it.
+    """
+    kept: list[FaceBox] = []
+    for box in sorted(boxes, key=lambda box: -box.votes):
+        if all(box.shared(other) <= SAME_FACE for other in kept):
+            kept.append(box)
+    return kept
+
+
+def detect_faces(photo: Photo, every_size: bool = False) -> list[FaceBox]:
+    """Find the faces of a photograph, the best first: large, central and agreed on, none twice. Deterministic.
+
+    Args:
+        every_size: whether to look for small faces (below a fifth of the photograph) beside large ones as well; else
+            they are only searched where there is no large one.
     """
     height, width = photo.shape[:2]
     shrink = min(1.0, WORKING_SIZE / max(height, width))
@@ -71,13 +95,15 @@ def detect_faces(photo: Photo) -> list[FaceBox]:
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
     border = round(BORDER * max(grey.shape))
     grey = cv2.copyMakeBorder(grey, border, border, border, border, cv2.BORDER_REPLICATE)
-    for smallest, votes in ((LARGE_FACE, LARGE_VOTES), (SMALL_FACE, SMALL_VOTES)):
-        groups = _group(_raw_boxes(grey, smallest), votes)
-        if groups:
-            break
+    groups = _group(_raw_boxes(grey, LARGE_FACE), LARGE_VOTES)
+    if not groups:
+        groups = _group(_raw_boxes(grey, SMALL_FACE), SMALL_VOTES)
+    elif every_size:
+        far = _group(_raw_boxes(grey, SMALL_FACE), FAR_VOTES)
+        groups += [group for group in far if group[2] < LARGE_FACE * min(grey.shape)]
     boxes = [FaceBox((x - border) / shrink, (y - border) / shrink, s / shrink, n) for x, y, s, n in groups]
     inside = [box for box in boxes if 0 <= box.x <= width and 0 <= box.y <= height]
-    return sorted(inside, key=lambda box: -_prominence(box, width, height))
+    return sorted(one_each(inside), key=lambda box: -_prominence(box, width, height))
 
 
 def _prominence(box: FaceBox, width: int, height: int) -> float:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mofa3d.data.detect import FaceBox, _group, detect_faces
+from mofa3d.data.detect import FaceBox, _group, detect_faces, one_each
 from mofa3d.data.photo import read_photo
 
 # Between the eyes and of the face, by eye.
@@ -73,6 +73,29 @@ def test_the_large_central_face_comes_first(photo):
     assert boxes[1].x == pytest.approx(20 + 220 / 340 * (MIDDLE[0] - 100), abs=10)
 
 
+def test_near_and_far_faces_are_found_once_each_when_every_size_is_asked_for(photo):
+    near = photo[60:400, 100:440]
+    far = cv2.resize(near, (110, 110), interpolation=cv2.INTER_AREA)
+    scene = np.full((500, 900, 3), 128, dtype=np.uint8)
+    scene[40:380, 20:360] = near
+    corners = [(420, 360), (580, 360), (740, 360)]
+    for left, top in corners:
+        scene[top : top + 110, left : left + 110] = far
+    [nearest, *others] = detect_faces(scene, every_size=True)
+    assert [nearest] == detect_faces(scene)
+    assert nearest.x == pytest.approx(20 + MIDDLE[0] - 100, abs=15)
+    assert len(others) == 3
+    for box, (left, top) in zip(sorted(others, key=lambda box: box.x), corners, strict=True):
+        middle = left + 110 / 340 * (MIDDLE[0] - 100), top + 110 / 340 * (MIDDLE[1] - 60)
+        assert np.hypot(box.x - middle[0], box.y - middle[1]) < 8
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 1.6])
+def test_one_face_is_one_face_at_every_size(photo, scale):
+    scaled = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    assert len(detect_faces(scaled, every_size=True)) == 1
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (5, 300), (30, 30), (240, 240)])
 def test_no_face(shape):
     noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
@@ -82,6 +105,11 @@ def test_no_face(shape):
 
 class TestOverlap:
     BOX = FaceBox(50.0, 50.0, 20.0, 1)
+
+    def test_shared_is_of_the_smaller_box(self):
+        for other, shared in (((50, 50, 10), 1.0), ((60, 50, 20), 0.5), ((60, 50, 10), 0.5), ((90, 50, 20), 0.0)):
+            box = FaceBox(*map(float, other), 1)
+            assert self.BOX.shared(box) == box.shared(self.BOX) == pytest.approx(shared)
 
     @pytest.mark.parametrize(
         ("other", "overlap"),
@@ -99,6 +127,39 @@ class TestOverlap:
         box = FaceBox(*map(float, other), 1)
         assert self.BOX.overlap(box) == pytest.approx(overlap)
         assert box.overlap(self.BOX) == pytest.approx(overlap)
+
+
+class TestOneEach:
+    FACE = FaceBox(100.0, 100.0, 80.0, 60)
+
+    @pytest.mark.parametrize(
+        "again",
+        [
+            FaceBox(100.0, 130.0, 24.0, 9),  # its mouth
+            FaceBox(104.0, 98.0, 150.0, 12),  # the whole head
+            FaceBox(130.0, 110.0, 70.0, 12),  # half of it, at another scale
+            FaceBox(80.0, 135.0, 30.0, 12),  # an ear, partly outside
+        ],
+    )
+    def test_what_lies_mostly_on_a_better_find_is_left_out(self, again):
+        assert one_each([again, self.FACE]) == [self.FACE]
+        assert one_each([self.FACE, again]) == [self.FACE]
+
+    def test_the_one_with_more_votes_stays_whichever_is_larger(self):
+        inner = FaceBox(100.0, 100.0, 40.0, 90)
+        assert one_each([self.FACE, inner]) == [inner]
+
+    def test_neighbours_stay(self):
+        cheek_to_cheek = FaceBox(162.0, 105.0, 80.0, 40)
+        below = FaceBox(100.0, 160.0, 50.0, 20)
+        assert one_each([below, self.FACE, cheek_to_cheek]) == [self.FACE, cheek_to_cheek, below]
+
+    def test_two_in_one_large_find_are_two(self):
+        left, right = FaceBox(50.0, 50.0, 30.0, 40), FaceBox(90.0, 50.0, 30.0, 40)
+        assert one_each([FaceBox(70.0, 50.0, 100.0, 9), left, right]) == [left, right]
+
+    def test_none(self):
+        assert one_each([]) == []
 
 
 class TestGroup:
