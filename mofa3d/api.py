@@ -137,6 +137,8 @@ def reconstruct(
     Raises:
         ValueError: the photograph cannot be read or shows no face, or there is no such checkpoint.
     """
+    if not str(checkpoint if checkpoint is not None else SHIPPED).strip():
+        raise ValueError("checkpoint is empty, and would mean the current folder; give a path, or None")
     pixels, name = _read(photo)
     run = checkpoint_file(SHIPPED if checkpoint is None else Path(checkpoint)).absolute()
     stamp = run.stat().st_mtime_ns if run.exists() else 0

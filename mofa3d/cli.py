@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 
+from mofa3d.arguments import refuse_empty
 from mofa3d.data.prepare import PrepareConfig
 from mofa3d.data.synthetic import SyntheticConfig
 from mofa3d.edit_command import Edit
@@ -81,6 +82,11 @@ Command = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status."""
+    try:
+        refuse_empty(sys.argv[1:] if arguments is None else arguments)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     command = tyro.cli(OmitArgPrefixes[Command], args=arguments, prog="mofa3d", description=__doc__)
     at_once = isinstance(command, ModelCommand | Edit | ViewCommand)
     try:

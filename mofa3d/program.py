@@ -8,6 +8,8 @@ from typing import NoReturn, TypeVar
 
 import tyro
 
+from mofa3d.arguments import refuse_empty
+
 Config = TypeVar("Config")
 MISTAKE, INTERRUPTED = 2, 130  # exit status
 
@@ -28,6 +30,11 @@ def run(
         errors: that are the user's to mend, besides ValueError and OSError.
         stopped: what to say when the user interrupts it.
     """
+    try:
+        refuse_empty(sys.argv[1:])
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(MISTAKE)
     options = tyro.cli(config, description=description)
     try:
         status = main(options)

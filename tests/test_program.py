@@ -63,3 +63,8 @@ def test_an_interruption_says_how_to_go_on(monkeypatch, capsys):
 def test_help_has_the_description(monkeypatch, capsys):
     assert end(monkeypatch, lambda _: None, "--help") == 0
     assert "says what it does" in capsys.readouterr().out
+
+
+def test_empty_arguments_are_refused(monkeypatch, capsys):
+    assert end(monkeypatch, lambda _: None, "--count", "") == 2
+    assert capsys.readouterr().err.startswith("error: what follows --count is empty, ")

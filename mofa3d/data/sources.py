@@ -80,6 +80,8 @@ def find_items(sources: Sequence[str | Path], every: int | None = 30) -> list[It
     items: list[Item] = []
     taken: set[str] = set()
     for source in sources:
+        if not str(source).strip():
+            raise ValueError("a source is empty, and would mean the current folder; give a path, or . for it")
         before = len(items)
         items += _distinct(_items_of(str(source), every), taken)
         if len(items) == before:
