@@ -1,6 +1,7 @@
 # make            the same as `make install`
 # make train      train the autoencoder with the paper's renderer into runs/default
 # make test       linters, import rules and the quick tests
+# make test-isa   the tests that depend on the processor, with its instruction sets held down to AVX2 and to SSE
 # make cuda-build compile nvdiffrast's CUDA plugin; needs a C++ compiler, but neither a GPU nor a CUDA toolkit
 # PYTHON=python3.12 chooses the interpreter that .venv is made with.
 
@@ -11,7 +12,7 @@ SUPPORTED := import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 13
 PYTHON ?= $(firstword $(foreach name,python3 python3.12 python3.11 python3.10,\
 	$(shell $(name) -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $(name))))
 
-.PHONY: install train test lint cuda-build clean
+.PHONY: install train test test-isa lint cuda-build clean
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -33,6 +34,15 @@ lint: $(STAMP)
 
 test: lint
 	$(BIN)/python -m pytest -m "not slow and not cuda"
+
+# An empty NUMBA_CPU_FEATURES leaves kernels what the named processor has; else they keep what this one has.
+HELD := -m pytest -q -m "processor and not slow and not cuda"
+AVX2 := ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 NUMBA_CPU_NAME=haswell NUMBA_CPU_FEATURES=
+SSE := ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default NUMBA_CPU_NAME=generic NUMBA_CPU_FEATURES=
+
+test-isa: $(STAMP)
+	$(AVX2) $(BIN)/python $(HELD)
+	$(SSE) $(BIN)/python $(HELD)
 
 cuda-build: $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check -e '.[cuda-build]'

@@ -18,6 +18,7 @@ from mofa3d.encoder_runtime import has_onnx, is_mostly_linear
 from mofa3d.encoders import Encoder, make_encoder
 from mofa3d.flattening import flatten_encoder
 from mofa3d.half_precision import in_bfloat16
+from mofa3d.instruction_sets import multiplies_bfloat16
 from mofa3d.int8_linear import Int8Linear
 from renderers import make_renderer
 
@@ -56,19 +57,24 @@ def _rows(setup: Setup, setting: str, encoder: Encoder, image: Tensor, decode: D
     floor = setup.ceilings.floor(counter.get_total_flops(), moved)
     works = {way: (lambda run=run: run(image)) for way, run in runs.items()}
     setting = f"{setting}, batch {len(image)}"
-    return compare(SUBJECT, setting, works, floor, max(setup.repeats // len(image), 3), notes, len(image))
+    repeats, on_request = max(setup.repeats // len(image), 3), runs.keys() - {by_default(encoder)}
+    return compare(setup, SUBJECT, setting, works, floor, repeats, notes, len(image), on_request)
+
+
+def by_default(encoder: Encoder) -> str:
+    """The way that `mofa3d.encoder_runtime.choose_runtime` takes by itself after some images."""
+    if is_mostly_linear(encoder) and multiplies_bfloat16():
+        return "torch, bfloat16"
+    return "onnxruntime" if has_onnx() else "torch"
 
 
 def ways(encoder: Encoder, size: int) -> dict[str, Run]:
-    """Ways to compute an encoder's codes; the first is the encoder itself."""
-    flat = flatten_encoder(encoder, size)
-    found: dict[str, Run] = {
-        "torch": encoder,
-        "torch, norms folded": flat,
-        "torch, bfloat16": in_bfloat16(encoder, size),
-    }
-    if is_mostly_linear(encoder):
-        found["torch, bfloat16, int8 linear layers"] = in_bfloat16(encoder, size, Int8Linear)
+    """Ways to compute an encoder's codes on this processor; the first is the encoder itself."""
+    found: dict[str, Run] = {"torch": encoder, "torch, norms folded": flatten_encoder(encoder, size)}
+    if multiplies_bfloat16():
+        found["torch, bfloat16"] = in_bfloat16(encoder, size)
+        if is_mostly_linear(encoder):
+            found["torch, bfloat16, int8 linear layers"] = in_bfloat16(encoder, size, Int8Linear)
     if has_onnx():
         from mofa3d.onnx_export import to_onnx
         from mofa3d.onnx_inference import OnnxEncoder

@@ -48,7 +48,7 @@ def _rows(setup: Setup) -> Iterator[Row]:
         frontal, size = int(decode.model.frontal.sum()), decode.model.sizes.total
         products = sum(level.steps * 3 * (frontal // level.every) * size**2 for level in config.levels)
         floor = setup.ceilings.floor(products, 0)
-        yield from compare(SUBJECT, f"{name}, {steps} steps, one image, one thread", works, floor, 3, notes)
+        yield from compare(setup, SUBJECT, f"{name}, {steps} steps, one image, one thread", works, floor, 3, notes)
     # The right geometry with nobody's colours, of which a whole fit changes the geometry too.
     plain = codes.replace(reflectance=start.reflectance, illumination=start.illumination)
     fit, color_fit = GaussNewton(decode, quick if setup.quick else thies()), ColorFit(decode)
@@ -56,7 +56,7 @@ def _rows(setup: Setup) -> Iterator[Row]:
     notes = {way: f"photometric error {error(decode, work(), image):.3f}" for way, work in works.items()}
     chosen, size = len(color_fit.chosen), decode.model.sizes.reflectance
     floor = setup.ceilings.floor(ROUNDS * 3 * chosen * size**2, 0)
-    yield from compare(SUBJECT, "reflectance and light, one image, one thread", works, floor, 5, notes)
+    yield from compare(setup, SUBJECT, "reflectance and light, one image, one thread", works, floor, 5, notes)
 
 
 def descend(decode: Decoder, config: GaussNewtonConfig, start: SemanticCode, batch: Batch, steps: int) -> SemanticCode:

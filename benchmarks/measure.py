@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 
 import torch
 
 from benchmarks.streaming import scale_all
+from mofa3d.instruction_sets import multiplies_bfloat16
 
 Work = Callable[[], object]
 WARMING = 100.0  # ms
+MARGIN = 0.05  # of a time, by which the same work differs from itself
 
 
 @dataclass(frozen=True)
@@ -20,17 +23,26 @@ class Ceilings:
     """The most that this machine was seen to do.
 
     Attributes:
-        float32, bfloat16: operations per second in products of matrices.
+        float32, bfloat16: operations per second in products of matrices; no bfloat16 where the processor emulates it.
         bandwidth: bytes per second between memory and processor.
     """
 
     float32: float
-    bfloat16: float
+    bfloat16: float | None
     bandwidth: float
+
+    @property
+    def products(self) -> float:
+        """Operations per second in whichever numbers are faster."""
+        return max(self.float32, self.bfloat16 or 0.0)
 
     def floor(self, operations: float, moved: float) -> float:
         """The least time, ms, for float32 operations and bytes that have to move, if they overlap."""
         return 1e3 * max(operations / self.float32, moved / self.bandwidth)
+
+
+class TimeIsUpError(Exception):
+    """A benchmark has lasted as long as it may."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +53,24 @@ class Setup:
         ceilings: of this machine.
         repeats: of each piece of work.
         quick: small sizes, to see that everything runs.
+        seconds: that one comparison may repeat its work, even if that is less often.
+        end: reading of `time.monotonic` after which no comparison begins.
     """
 
     ceilings: Ceilings
     repeats: int = 20
     quick: bool = False
+    seconds: float = math.inf
+    end: float = math.inf
+
+    def begin(self) -> None:
+        """Called before each comparison.
+
+        Raises:
+            TimeIsUpError: no other may begin.
+        """
+        if time.monotonic() > self.end:
+            raise TimeIsUpError
 
 
 @dataclass(frozen=True)
@@ -60,6 +85,7 @@ class Row:
         floor: least time in theory, ms.
         speed: how many times as fast as the reference, by medians.
         note: how far the results are apart, and the like.
+        by_default: programs take this way by themselves, so that it must not be slower than the reference.
     """
 
     subject: str
@@ -71,24 +97,34 @@ class Row:
     floor: float
     speed: float
     note: str = ""
+    by_default: bool = True
+
+    @property
+    def is_too_slow(self) -> bool:
+        """Slower than the plain reference, and by more than chance does."""
+        return self.by_default and self.speed < 1 - MARGIN
 
 
-def take_turns(works: dict[str, Work], repeats: int) -> dict[str, list[float]]:
+def take_turns(works: dict[str, Work], repeats: int, seconds: float = math.inf) -> dict[str, list[float]]:
     """Milliseconds of each piece of work; they alternate, so that whatever else the machine does meets all.
 
     In each turn, work is done for `WARMING` before it is timed once: threads, caches and clocks are then as it leaves
     them itself, and not as another way left them. (Work of 6 ms takes 10 at first, and five calls until it takes 6;
     what it costs between other work is seen in `benchmarks.training_step`.) What takes five times `WARMING` is not
-    warmed.
+    warmed. After so many seconds no other turn begins; what takes longer at its first call is not done again.
     """
+    end = time.monotonic() + seconds
     times = {way: [_milliseconds(work)] for way, work in works.items()}  # compiles and allocates
-    for _ in range(repeats):
-        for way, work in works.items():
+    again = {way: work for way, work in works.items() if times[way][0] < 1e3 * seconds}
+    for turn in range(repeats):
+        if turn and time.monotonic() > end:
+            break
+        for way, work in again.items():
             warm = 0.0 if times[way][-1] < 5 * WARMING else WARMING
             while warm < WARMING:
                 warm += _milliseconds(work)
             times[way].append(_milliseconds(work))
-    return {way: values[1:] for way, values in times.items()}
+    return {way: values[1:] or values for way, values in times.items()}
 
 
 def _milliseconds(work: Work) -> float:
@@ -98,6 +134,7 @@ def _milliseconds(work: Work) -> float:
 
 
 def compare(
+    setup: Setup,
     subject: str,
     setting: str,
     works: dict[str, Work],
@@ -105,22 +142,30 @@ def compare(
     repeats: int,
     notes: dict[str, str] | None = None,
     images: int = 1,
+    on_request: Container[str] = (),
 ) -> list[Row]:
     """Rows of several ways to do the same.
 
     Args:
+        setup: limits the time.
         works: the first is the reference.
         floor: see `Row`.
         notes: of some ways.
         images: times and floor are divided by it.
+        on_request: ways that no program takes by itself.
+
+    Raises:
+        TimeIsUpError: see `Setup.begin`.
     """
-    times = take_turns(works, repeats)
+    setup.begin()
+    times = take_turns(works, repeats, setup.seconds)
     medians = {way: statistics.median(values) for way, values in times.items()}
     reference = next(iter(medians.values()))
     return [
         Row(
             subject, setting, way, medians[way] / images, min(values) / images, max(values) / images,
             floor / images, reference / medians[way], (notes or {}).get(way, ""),
+            way not in on_request,
         )
         for way, values in times.items()
     ]  # fmt: skip
@@ -132,16 +177,17 @@ def measure_ceilings(size: int = 2048, megabytes: int = 256, device: str = "cpu"
     def fastest(work: Work) -> float:
         return min(take_turns({"": waiting(work, device)}, 8)[""]) / 1e3
 
+    has_bfloat16 = device != "cpu" or multiplies_bfloat16()
     square = torch.rand(size, size, device=device)
-    half = square.bfloat16()
     numbers = torch.ones(megabytes << 18, device=device)
     operations = 2 * size**3
     passes = [1 / fastest(numbers.sum), 2 / fastest(lambda: numbers.add_(1.0))]
     if device == "cpu":
         passes.append(2 / fastest(lambda: scale_all(numbers)))
+    half = square.bfloat16()
     return Ceilings(
         operations / fastest(lambda: square @ square),
-        operations / fastest(lambda: half @ half),
+        operations / fastest(lambda: half @ half) if has_bfloat16 else None,
         4 * len(numbers) * max(passes),
     )
 

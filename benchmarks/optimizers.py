@@ -29,7 +29,8 @@ def rows(setup: Setup) -> Iterator[Row]:
         if any(isinstance(layer, FactoredLinear) for layer in encoder.modules()):
             works["fused, with factors of gradients"] = in_backward(with_gradients(name))
         floor = setup.ceilings.floor(0, MOVED * count)
-        found = compare(SUBJECT, f"AdaDelta, {name}, {count / 1e6:.0f} million", works, floor, setup.repeats)
+        setting = f"AdaDelta, {name}, {count / 1e6:.0f} million"
+        found = compare(setup, SUBJECT, setting, works, floor, setup.repeats)
         yield from found[:2]
         for row in found[2:]:  # whose gradients need not be read
             unread = 4 * sum(layer.weight.numel() for layer in encoder.modules() if isinstance(layer, FactoredLinear))

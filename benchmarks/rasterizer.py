@@ -27,23 +27,25 @@ def rows(setup: Setup) -> Iterator[Row]:
     keep_freed_memory()
     model = load_model("makehuman")
     for size in (32, 48) if setup.quick else (120, 240, 480):
+        setup.begin()
         decode = Decoder(model, Camera(size))
         codes = sample_codes(SyntheticConfig(), 1, model.sizes, torch.Generator().manual_seed(0))
         with torch.no_grad():
             scene = decode(codes)
+        notes = {"cpu": agreement(scene)}
         repeats, mesh = 1 if setup.quick or size > 240 else 3, 12 * (len(model.mean_shape) + len(model.faces))
         works = {
             "pytorch3d": lambda scene=scene: Pytorch3dRasterizer()(scene),
             "cpu": lambda scene=scene: rasterize_scene(scene),
         }
         floor = setup.ceilings.floor(0, mesh + size**2 * FRAGMENT)
-        yield from compare(SUBJECT, f"rasterize, {size} px", works, floor, repeats, {"cpu": agreement(scene)})
+        yield from compare(setup, SUBJECT, f"rasterize, {size} px", works, floor, repeats, notes)
         floor = setup.ceilings.floor(0, 2 * mesh + size**2 * 2 * FRAGMENT)
         works = {
             "pytorch3d": raster_forward_backward(scene, Pytorch3dRasterizer()),
             "cpu": raster_forward_backward(scene, rasterize_scene),
         }
-        yield from compare(SUBJECT, f"rasterize, forward and backward, {size} px", works, floor, repeats)
+        yield from compare(setup, SUBJECT, f"rasterize, forward and backward, {size} px", works, floor, repeats)
         ways = {
             "pytorch3d, hard": make_renderer("pytorch3d"),
             "cpu, hard": make_renderer("cpu", antialias=False),
@@ -51,7 +53,7 @@ def rows(setup: Setup) -> Iterator[Row]:
         }
         floor = setup.ceilings.floor(0, 2 * mesh + size**2 * 2 * (FRAGMENT + COLOUR))
         works = {way: forward_backward(scene, render) for way, render in ways.items()}
-        yield from compare(SUBJECT, f"whole renderer, forward and backward, {size} px", works, floor, repeats)
+        yield from compare(setup, SUBJECT, f"whole renderer, forward and backward, {size} px", works, floor, repeats)
 
 
 def raster_forward_backward(scene: Scene, rasterize: Rasterizer) -> Work:

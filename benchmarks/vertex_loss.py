@@ -96,4 +96,5 @@ def compare_ways(
     floor = setup.ceilings.floor(2 * 2 * batch * numbers, 2 * 4 * numbers)
     works = {way: (lambda gradient=gradient: gradient(vector)) for way, gradient in ways.items()}
     repeats = max(setup.repeats * 5 // max(batch, 5), 3)
-    return compare(subject, f"{name or f'{count} vertices'}, batch {batch}", works, floor, repeats, notes)
+    setting = f"{name or f'{count} vertices'}, batch {batch}"
+    return compare(setup, subject, setting, works, floor, repeats, notes)

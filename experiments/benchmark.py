@@ -4,7 +4,8 @@
     python experiments/benchmark.py --only encoders fits --checkpoint runs/default
 
 Floors come from the operations of matrix products and the bytes that have to move, and from what the machine does of
-both at best, which is measured first. Writes benchmark.json and benchmark.md.
+both at best, which is measured first. Ends after --minutes, whatever is left, and says which of the ways that programs
+take by themselves are slower than their plain reference. Writes benchmark.json and benchmark.md.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from mofa3d import program  # before PyTorch: it says how long its idle threads 
 # isort: split
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -26,12 +28,14 @@ import tyro
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the benchmarks are not installed
 
 from benchmarks import cuda_vertex_loss, encoders, fits, optimizers, rasterizer, training_step, vertex_loss
-from benchmarks.measure import Ceilings, Row, Setup, measure_ceilings
+from benchmarks.measure import Ceilings, Row, Setup, TimeIsUpError, measure_ceilings
 from mofa3d.environment import commit, machine
 
 Subject = Literal[
     "encoders", "rasterizer", "vertex_loss", "cuda_vertex_loss", "optimizers", "training_step", "fits"
 ]  # fmt: skip
+TOO_SLOW = "slower than plain"
+COMPARISONS = 75  # that could be made in the time: there are some 40, and they need time to begin
 HEADER = ("setting", "way", "median ms", "least", "most", "floor", "times as fast", "")
 
 
@@ -45,6 +49,8 @@ class Config:
     """Times that each piece of work is done; long ones less often."""
     checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     """A training, whose encoder's landmarks are compared too."""
+    minutes: float = 10.0
+    """End after this time; slow work is repeated less often, and what has not been begun is left out."""
     quick: bool = False
     """Small sizes and few turns, to see that everything runs."""
 
@@ -64,15 +70,27 @@ def subjects(config: Config) -> dict[str, Callable[[Setup], Iterator[Row]]]:
 
 def line(row: Row) -> str:
     """A row of the Markdown table."""
+    remark = ", ".join(text for text in (TOO_SLOW if row.is_too_slow else "", row.note) if text)
     times = [f"{value:.3g}" for value in (row.median, row.least, row.most, row.floor)]
-    return "| " + " | ".join([row.setting, row.way, *times, f"{row.speed:.1f}", row.note]) + " |"
+    return "| " + " | ".join([row.setting, row.way, *times, f"{row.speed:.1f}", remark]) + " |"
 
 
 def describe(ceilings: Ceilings) -> str:
+    half = f"{ceilings.bfloat16 / 1e9:.0f} in bfloat16" if ceilings.bfloat16 else "no bfloat16"
     return (
-        f"{machine()}, commit {commit()}; at best {ceilings.float32 / 1e9:.0f} GFLOP/s in float32, "
-        f"{ceilings.bfloat16 / 1e9:.0f} in bfloat16, {ceilings.bandwidth / 1e9:.0f} GB/s"
+        f"{machine()}, commit {commit()}; at best {ceilings.float32 / 1e9:.0f} GFLOP/s in float32, {half}, "
+        f"{ceilings.bandwidth / 1e9:.0f} GB/s"
     )
+
+
+def verdict(rows: list[Row]) -> str:
+    """Which ways are slower than plain although programs take them."""
+    slow = [
+        f"- {row.subject}, {row.setting}: {row.way}, {1 / row.speed:.2f} times as long"
+        for row in rows
+        if row.is_too_slow
+    ]
+    return "\n".join([f"{TOO_SLOW}:", *(slow or ["- none of the ways that programs take by themselves"])])
 
 
 def write(folder: Path, ceilings: Ceilings, rows: list[Row]) -> None:
@@ -90,21 +108,28 @@ def write(folder: Path, ceilings: Ceilings, rows: list[Row]) -> None:
     for subject in dict.fromkeys(row.subject for row in rows):
         lines += ["", f"## {subject}", "", "| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
         lines += [line(row) for row in rows if row.subject == subject]
+    lines += ["", verdict(rows)]
     (folder / "benchmark.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def measure(config: Config) -> list[Row]:
     """Measure, print and write; returns what was found."""
+    started = time.monotonic()
     ceilings = measure_ceilings(256, 4) if config.quick else measure_ceilings()
-    setup = Setup(ceilings, 2 if config.quick else config.repeats, config.quick)
+    limits = {"seconds": 60 * config.minutes / COMPARISONS, "end": started + 60 * config.minutes}
+    setup = Setup(ceilings, 2 if config.quick else config.repeats, config.quick, **limits)
     print(describe(ceilings))
     found: list[Row] = []
     for name, subject in subjects(config).items():
         print(f"{name}: {', '.join(HEADER[:-1])}")
-        for row in subject(setup):
-            found.append(row)
-            print(line(row), flush=True)
-            write(config.out, ceilings, found)
+        try:
+            for row in subject(setup):
+                found.append(row)
+                print(line(row), flush=True)
+                write(config.out, ceilings, found)
+        except TimeIsUpError:
+            print(f"{config.minutes:g} minutes are over: what is left of {name} is left out; --only {name} measures it")
+    print(verdict(found))
     return found
 
 

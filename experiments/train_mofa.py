@@ -36,6 +36,7 @@ from mofa3d.environment import check_device, commit
 from mofa3d.evaluation import average_face, evaluate
 from mofa3d.evaluation_groups import photo_groups
 from mofa3d.flag import Flag
+from mofa3d.instruction_sets import bfloat16_or_float32
 from mofa3d.memory import keep_freed_memory
 from mofa3d.objective import LossWeights
 from mofa3d.report import Report, draw_curves, draw_faces, write_meshes
@@ -104,7 +105,8 @@ class Config:
     encoder_weights: str = "auto"
     """File of pretrained weights, "auto" (ImageNet for mobilenet_v2) or "none"."""
     bfloat16: Flag = False
-    """Let the encoder compute in bfloat16: faster on processors that know it, with two or three digits."""
+    """Let the encoder compute in bfloat16: faster on processors that multiply it (AVX-512 BF16, AMX), with two or three
+    digits; others go on in float32, and say so."""
     start: Path | None = None
     """Begin with the weights of another training's encoder: its folder, or its checkpoint."""
     input_size: int | None = None
@@ -237,6 +239,7 @@ def main(config: Config) -> None:
     render_options = {"area_weights": True} if config.renderer == "vertex" and settings.loss.background_cost else {}
     render = make_renderer(config.renderer, **render_options)
     check_device(config.device)
+    settings = replace(settings, bfloat16=bfloat16_or_float32(settings.bfloat16, config.device))
     keep_freed_memory()
     torch.manual_seed(config.seed)
     about = description(config)

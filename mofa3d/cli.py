@@ -17,6 +17,7 @@ from mofa3d.edit_command import Edit
 from mofa3d.encoder_command import ExportEncoder
 from mofa3d.model_commands import ModelCommand
 from mofa3d.reconstruct_command import Reconstruct
+from mofa3d.slower_path import warn_in_one_line
 from mofa3d.view_command import ViewCommand
 
 
@@ -88,6 +89,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     command = tyro.cli(OmitArgPrefixes[Command], args=arguments, prog="mofa3d", description=__doc__)
+    warn_in_one_line()
     at_once = isinstance(command, ModelCommand | Edit | ViewCommand)
     try:
         print(command())

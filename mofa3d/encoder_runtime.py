@@ -11,7 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mofa3d.encoders import Encoder
-from mofa3d.half_precision import HalfLinear, has_bfloat16, in_bfloat16
+from mofa3d.half_precision import HalfLinear, in_bfloat16
+from mofa3d.instruction_sets import multiplies_bfloat16, warn_of_bfloat16
 from mofa3d.int8_linear import Int8Linear
 
 Runtime = Literal["auto", "torch", "onnx", "bfloat16", "int8"]
@@ -40,11 +41,15 @@ def choose_runtime(encoder: Encoder, image_size: int, runtime: Runtime = "auto")
             processor has it, for others onnxruntime where it is installed. These two and PyTorch give the same codes to
             rounding in their numbers; see `mofa3d.half_precision`. ``int8`` is ``bfloat16`` with bytes for the weights
             of linear layers but the last (`mofa3d.int8_linear`): the fastest one for single images of networks like
-            AlexNet, and for others the same as ``bfloat16``.
+            AlexNet, and for others the same as ``bfloat16``. On a processor that does not multiply bfloat16, both are
+            ``auto``, and so float32.
+
+    Warns:
+        SlowerPathWarning: ``bfloat16`` or ``int8`` on such a processor.
 
     Raises:
-        ValueError: an unknown name, ``onnx`` where its packages are missing, or ``bfloat16`` or ``int8`` where no
-            processor with such numbers holds the encoder.
+        ValueError: an unknown name, ``onnx`` where its packages are missing, or ``bfloat16`` or ``int8`` for an encoder
+            that is not on the CPU.
     """
     if runtime not in get_args(Runtime):
         raise ValueError(f"unknown runtime {runtime!r}: choose one of {', '.join(get_args(Runtime))}")
@@ -53,17 +58,19 @@ def choose_runtime(encoder: Encoder, image_size: int, runtime: Runtime = "auto")
         return open_with_onnx(encoder, image_size)
     on_cpu = encoder.scales.device.type == "cpu"
     if runtime in _ROUNDED:
-        if not (on_cpu and has_bfloat16()):
+        if not on_cpu:
             raise ValueError(
-                f"the runtime {runtime!r} needs the encoder on a CPU that multiplies bfloat16, and not on "
-                f"{'this one' if on_cpu else encoder.scales.device}: choose 'auto', 'torch' or 'onnx'"
+                f"the runtime {runtime!r} needs the encoder on the CPU, and not on {encoder.scales.device}: choose "
+                "'auto', 'torch' or 'onnx'"
             )
-        return in_bfloat16(encoder, image_size, _ROUNDED[runtime])
+        if multiplies_bfloat16():
+            return in_bfloat16(encoder, image_size, _ROUNDED[runtime])
+        warn_of_bfloat16(f"instead of {runtime}, the encoder computes in float32, as by default")
     if runtime == "torch" or not on_cpu:
         return encoder
     # Never int8: its codes are up to twice as far from float32's as bfloat16's, and what that does to the landmarks of
     # a trained network that is mostly linear layers was not measured, for want of one.
-    if is_mostly_linear(encoder) and has_bfloat16():
+    if is_mostly_linear(encoder) and multiplies_bfloat16():
         return PatientEncoder(encoder, lambda: in_bfloat16(encoder, image_size), PATIENCE_BFLOAT16)
     if not has_onnx():
         return encoder

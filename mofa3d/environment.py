@@ -9,12 +9,15 @@ from pathlib import Path
 
 import torch
 
+from mofa3d import instruction_sets
+
 
 def machine() -> str:
-    """Processor, cores, threads that PyTorch uses, its version, and the GPU if there is one."""
+    """Processor and instruction sets, cores, threads that PyTorch uses, its version, and the GPU if there is one."""
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return (
-        f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+        f"{platform.processor() or platform.machine()}, {instruction_sets.describe()}, {os.cpu_count()} cores, "
+        f"{torch.get_num_threads()} threads"
         f"{gpu}, torch {torch.__version__}"
     )
 

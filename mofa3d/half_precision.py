@@ -11,6 +11,7 @@ from torch import Tensor, fx, nn
 
 from mofa3d.encoders import Encoder
 from mofa3d.flattening import flatten_encoder
+from mofa3d.instruction_sets import multiplies_bfloat16
 
 
 class HalfConvolution(nn.Module):
@@ -18,6 +19,9 @@ class HalfConvolution(nn.Module):
 
     Args:
         layer: is not changed.
+
+    Raises:
+        RuntimeError: the processor does not multiply bfloat16; see `mofa3d.instruction_sets`.
     """
 
     def __init__(self, layer: nn.Conv2d) -> None:
@@ -51,16 +55,13 @@ class HalfLinear(nn.Module):
         return nn.functional.linear(value, self.weight, self.bias)
 
 
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies numbers of that type, and not only PyTorch in other words."""
-    return torch.ops.mkldnn._is_mkldnn_bf16_supported()
-
-
 @torch.no_grad()
 def in_bfloat16(
     encoder: Encoder, image_size: int, linear: Callable[[nn.Linear], nn.Module] = HalfLinear
 ) -> fx.GraphModule:
     """An encoder whose convolutions and linear layers, but for the last, compute in bfloat16.
+
+    It does so on any processor; on those that do not multiply such numbers it takes longer than float32.
 
     Args:
         encoder: set to evaluation mode; its weights are copied.
@@ -75,7 +76,8 @@ def in_bfloat16(
     *layers, (_, head) = (
         (name, layer) for name, layer in flat.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)
     )
-    packed = all(_can_be_packed(layer) for _, layer in layers if isinstance(layer, nn.Conv2d))
+    convolutions = [layer for _, layer in layers if isinstance(layer, nn.Conv2d)]
+    packed = multiplies_bfloat16() and all(_can_be_packed(layer) for layer in convolutions)
     for name, layer in layers:
         if isinstance(layer, nn.Linear):
             flat.set_submodule(name, linear(layer))

@@ -9,6 +9,7 @@ from typing import NoReturn, TypeVar
 import tyro
 
 from mofa3d.arguments import refuse_empty
+from mofa3d.slower_path import warn_in_one_line
 
 Config = TypeVar("Config")
 MISTAKE, INTERRUPTED = 2, 130  # exit status
@@ -36,6 +37,7 @@ def run(
         print(f"error: {error}", file=sys.stderr)
         sys.exit(MISTAKE)
     options = tyro.cli(config, description=description)
+    warn_in_one_line()
     try:
         status = main(options)
     except (ValueError, OSError, *errors) as error:

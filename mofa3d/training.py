@@ -22,6 +22,7 @@ from mofa3d.decoder import Decoder
 from mofa3d.encoder_file import SUFFIX, read_encoder
 from mofa3d.encoders import Encoder
 from mofa3d.factored_linear import FactoredLinear
+from mofa3d.instruction_sets import bfloat16_or_float32
 from mofa3d.objective import Batch, LossWeights, evaluate_batch
 from mofa3d.optimizers import Adadelta
 from mofa3d.scene import Renderer
@@ -55,7 +56,8 @@ class TrainingConfig:
         depth_learning_rate: of the row that predicts t_z.
         decay: let the rates fall along a half cosine to a twentieth over the training (with a short warm-up).
         freeze_geometry: steps at the start in which only reflectance and light move.
-        bfloat16: let the encoder's layers but the last compute in it; its weights and their steps stay float32.
+        bfloat16: let the encoder's layers but the last compute in it, unless a CPU does not multiply it; its weights
+            and their steps stay float32.
         log_every, checkpoint_every: steps.
         loss: weights of the loss.
     """
@@ -161,15 +163,19 @@ def train(
         resume: go on from the checkpoint in `out`.
         fused: see `mofa3d.objective.evaluate_batch`; its numbers must be those of `decode` and `render`.
 
+    Warns:
+        SlowerPathWarning: bfloat16 on a processor that does not multiply it; float32 is used.
+
     Raises:
         DivergenceError: a loss that is not finite; the last good checkpoint stays.
         ValueError: nothing to resume from, or a training of another encoder, face model or optimiser.
     """
 
+    half = bfloat16_or_float32(config.bfloat16, encoder.scales.device.type)
     fit_colors = ColorFit(decode) if config.loss.fitted_photometric else None
 
     def step(batch: Batch, iteration: int) -> Step:
-        with torch.autocast(batch["image"].device.type, torch.bfloat16, enabled=config.bfloat16):
+        with torch.autocast(batch["image"].device.type, torch.bfloat16, enabled=half):
             vector = encoder(encoder_input(batch))
         code = SemanticCode.from_vector(vector, decode.model.sizes)
         weights = config.loss

@@ -15,6 +15,7 @@ from mofa3d.camera import Camera
 from mofa3d.cuda_vertex_loss import CudaVertexLoss
 from mofa3d.fused_vertex_loss import FusedVertexLoss
 from mofa3d.morphable_model import MorphableModel
+from mofa3d.slower_path import SlowerPathWarning
 from mofa3d.vertex_loss import FusedLoss
 
 
@@ -31,7 +32,7 @@ def make_vertex_loss(
         area_weights: as `renderers.vertex.VertexRenderer` has it.
 
     Warns:
-        UserWarning: a GPU, and Triton, but no compiler for it.
+        SlowerPathWarning: a GPU, and Triton, but no compiler for it.
 
     Raises:
         ValueError: a model of another type.
@@ -45,6 +46,7 @@ def make_vertex_loss(
         warnings.warn(
             "losses are computed in plain PyTorch, which is slower: Triton needs a C compiler and Python.h; install "
             "gcc and python3-dev",
+            SlowerPathWarning,
             stacklevel=2,
         )
         return None

@@ -12,8 +12,11 @@ from torch import nn
 from lively_encoders import images, is_as_good, lively
 from mofa3d import encoder_runtime
 from mofa3d.encoder_runtime import PatientEncoder, choose_runtime, has_onnx
-from mofa3d.half_precision import has_bfloat16
+from mofa3d.instruction_sets import multiplies_bfloat16
 from mofa3d.int8_linear import Int8Linear
+from mofa3d.slower_path import SlowerPathWarning
+
+pytestmark = pytest.mark.processor
 
 needs_onnx = pytest.mark.skipif(not has_onnx(), reason="the extra onnx is not installed")
 
@@ -61,7 +64,8 @@ class TestChoice:
         assert is_as_good(found, encoder, image)
 
     def test_large_linear_layers_are_rounded_after_a_while(self, monkeypatch):
-        monkeypatch.setattr(encoder_runtime, "has_bfloat16", lambda: True)
+        # The layers themselves ask the processor, and do without what it lacks.
+        monkeypatch.setattr(encoder_runtime, "multiplies_bfloat16", lambda: True)
         encoder, image = lively("alexnet"), images(64)
         patient = choose_runtime(encoder, 64)
         assert torch.equal(patient(image), encoder(image))
@@ -71,7 +75,7 @@ class TestChoice:
         assert torch.equal(rounded, choose_runtime(encoder, 64, "bfloat16")(image))
         torch.testing.assert_close(rounded, encoder(image), rtol=0.05, atol=0.05 * float(rounded.abs().max()))
 
-    @pytest.mark.skipif(not has_bfloat16(), reason="this processor does not multiply bfloat16")
+    @pytest.mark.skipif(not multiplies_bfloat16(), reason="this processor does not multiply bfloat16")
     def test_bytes_for_linear_layers(self):
         encoder, image = lively("alexnet"), images(64)
         encode = choose_runtime(encoder, 64, "int8")
@@ -80,18 +84,20 @@ class TestChoice:
         assert not torch.equal(encode(image), choose_runtime(encoder, 64, "bfloat16")(image))
 
     @pytest.mark.parametrize("runtime", ["bfloat16", "int8"])
-    def test_rounding_where_nothing_multiplies_such_numbers(self, runtime, monkeypatch):
-        monkeypatch.setattr(encoder_runtime, "has_bfloat16", lambda: False)
-        with pytest.raises(ValueError, match=f"'{runtime}' needs .* and not on this one: choose 'auto', 'torch' or"):
-            choose_runtime(lively("mobilenet_v2"), 48, runtime)
+    def test_rounding_where_nothing_multiplies_such_numbers_is_float32(self, runtime, monkeypatch):
+        monkeypatch.setattr(encoder_runtime, "multiplies_bfloat16", lambda: False)
+        encoder, image = lively("mobilenet_v2", 32), images(48)
+        with pytest.warns(SlowerPathWarning, match=f"does not multiply bfloat16 .*; instead of {runtime}, .* float32"):
+            encode = choose_runtime(encoder, 48, runtime)
+        assert torch.equal(encode(image), encoder(image))
 
     @pytest.mark.parametrize("runtime", ["bfloat16", "int8"])
     def test_rounding_elsewhere_than_on_cpus(self, runtime):
-        with pytest.raises(ValueError, match=f"'{runtime}' needs .* and not on meta: choose 'auto', 'torch' or"):
+        with pytest.raises(ValueError, match=f"'{runtime}' needs .* on the CPU, and not on meta: choose .auto."):
             choose_runtime(copy.deepcopy(lively("mobilenet_v2")).to("meta"), 48, runtime)
 
     def test_processors_without_such_numbers_round_nothing(self, monkeypatch):
-        monkeypatch.setattr(encoder_runtime, "has_bfloat16", lambda: False)
+        monkeypatch.setattr(encoder_runtime, "multiplies_bfloat16", lambda: False)
         monkeypatch.setattr(encoder_runtime, "has_onnx", lambda: False)
         encoder = lively("alexnet")
         assert choose_runtime(encoder, 64) is encoder

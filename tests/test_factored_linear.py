@@ -14,6 +14,8 @@ from mofa3d.factored_linear import FactoredLinear, rounded_copy
 from mofa3d.optimizers import Adadelta
 from mofa3d.training import TrainingConfig, make_optimizer
 
+pytestmark = pytest.mark.processor
+
 WEIGHTS = (1, 3)
 
 

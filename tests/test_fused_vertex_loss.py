@@ -17,6 +17,8 @@ from mofa3d.morphable_model import MorphableModel
 from mofa3d.semantic_code import SemanticCode
 from vertex_scenes import CAMERA, in_double, make_images, make_vector
 
+pytestmark = pytest.mark.processor
+
 assert_agrees = partial(vertex_scenes.assert_agrees, FusedVertexLoss)
 
 

@@ -7,9 +7,13 @@ import torch
 from torch import nn
 
 from lively_encoders import images, lively
-from mofa3d.half_precision import HalfConvolution, HalfLinear, has_bfloat16, in_bfloat16
+from mofa3d import half_precision
+from mofa3d.half_precision import HalfConvolution, HalfLinear, in_bfloat16
+from mofa3d.instruction_sets import multiplies_bfloat16
 
-needs_bfloat16 = pytest.mark.skipif(not has_bfloat16(), reason="this processor does not multiply bfloat16")
+pytestmark = pytest.mark.processor
+
+needs_bfloat16 = pytest.mark.skipif(not multiplies_bfloat16(), reason="this processor does not multiply bfloat16")
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -34,6 +38,18 @@ def test_convolutions_are_pytorchs(options):
         found = HalfConvolution(layer)(value)
         expected = layer.to(torch.bfloat16)(value)
     torch.testing.assert_close(found, expected, rtol=2**-7, atol=2**-7)
+
+
+def test_processors_that_do_not_multiply_bfloat16_compute_the_same_codes(monkeypatch):
+    def refuse(*arguments):
+        raise RuntimeError("bf16 path needs the cpu support avx_ne_convert or avx512bw, avx512vl and avx512dq")
+
+    encoder, image = lively("alexnet"), images(64, 2)
+    monkeypatch.setattr(half_precision, "multiplies_bfloat16", lambda: False)
+    monkeypatch.setattr(torch.ops.mkldnn, "_reorder_convolution_weight", refuse)
+    with torch.inference_mode():
+        expected, found = encoder(image), in_bfloat16(encoder, 64)(image)
+    assert 1e-4 < float((found - expected).norm() / expected.norm()) < 0.03
 
 
 @needs_bfloat16

@@ -10,8 +10,11 @@ from torch import Tensor, nn
 
 from lively_encoders import images, lively
 from mofa3d import int8_linear
-from mofa3d.half_precision import has_bfloat16, in_bfloat16
+from mofa3d.half_precision import in_bfloat16
+from mofa3d.instruction_sets import multiplies_bfloat16
 from mofa3d.int8_linear import FEW, Int8Linear
+
+pytestmark = pytest.mark.processor
 
 
 def held(layer: Int8Linear) -> Tensor:
@@ -80,7 +83,7 @@ def test_values_may_be_part_of_a_tensor(start):
     assert torch.equal(layer(part), layer(part.clone(memory_format=torch.contiguous_format)))
 
 
-@pytest.mark.skipif(not has_bfloat16(), reason="this processor does not multiply bfloat16")
+@pytest.mark.skipif(not multiplies_bfloat16(), reason="this processor does not multiply bfloat16")
 @pytest.mark.parametrize("name", ["alexnet", "vgg_face"])
 def test_codes_are_nearly_those_of_float32(name):
     encoder, image = copy.deepcopy(lively(name)), images(96, FEW + 1)

@@ -18,6 +18,8 @@ from mofa3d.jacobian import (
 )
 from mofa3d.morphable_model import MorphableModel
 
+pytestmark = pytest.mark.processor
+
 CAMERA = Camera(64)
 
 

@@ -9,6 +9,8 @@ from torch import nn
 from mofa3d import optimizers
 from mofa3d.optimizers import Adadelta
 
+pytestmark = pytest.mark.processor
+
 STEPS = 20
 
 

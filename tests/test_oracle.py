@@ -18,6 +18,8 @@ from mofa3d.scene import Scene
 from mofa3d.semantic_code import SemanticCode
 from renderers.vertex import VertexRenderer
 
+pytestmark = pytest.mark.processor
+
 SIZE = 96
 BATCH = 3
 BLOCKS = ("shape", "expression", "reflectance", "rotation", "translation", "illumination")

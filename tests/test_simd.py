@@ -23,6 +23,8 @@ from mofa3d.simd import (
     whole,
 )
 
+pytestmark = pytest.mark.processor
+
 
 @njit
 def compute(rows, results):

@@ -10,6 +10,8 @@ from mofa3d import Camera, Decoder
 from mofa3d.normals import VertexNormals
 from mofa3d.surface import Surface, Surroundings, see, see_plainly
 
+pytestmark = pytest.mark.processor
+
 CAMERA = Camera(64)
 
 

@@ -13,13 +13,14 @@ import torch
 from torch import nn
 
 from conftest import make_code
-from mofa3d import losses, metrics, objective, training
+from mofa3d import instruction_sets, losses, metrics, objective, training
 from mofa3d.camera import Camera
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.decoder import Decoder
 from mofa3d.encoders import Encoder
 from mofa3d.fused_vertex_loss import FusedVertexLoss
 from mofa3d.semantic_code import SemanticCode
+from mofa3d.slower_path import SlowerPathWarning
 from mofa3d.training import DivergenceError, LossWeights, Progress, TrainingConfig
 from renderers.vertex import VertexRenderer
 
@@ -176,7 +177,15 @@ class TestTrain:
         expected = losses.photometric(VertexRenderer()(scene), batch["image"]).mean()
         assert line["photometric"] == pytest.approx(float(expected), rel=1e-5)
 
-    def test_bfloat16_leaves_weights_and_codes_in_float32(self, decode, tmp_path):
+    def test_bfloat16_where_nothing_multiplies_it_is_float32(self, decode, tmp_path, monkeypatch):
+        monkeypatch.setattr(instruction_sets, "multiplies_bfloat16", lambda: False)
+        with pytest.warns(SlowerPathWarning, match="does not multiply bfloat16 .*; the encoder is trained in float32"):
+            encoder, _ = run(decode, tmp_path / "a", iterations=2, bfloat16=True)
+        other, _ = run(decode, tmp_path / "b", iterations=2)
+        assert torch.equal(encoder.backbone[2].weight, other.backbone[2].weight)
+
+    def test_bfloat16_leaves_weights_and_codes_in_float32(self, decode, tmp_path, monkeypatch):
+        monkeypatch.setattr(instruction_sets, "multiplies_bfloat16", lambda: True)  # a few numbers are fast anyway
         encoder, _ = run(decode, tmp_path / "a", iterations=3, bfloat16=True)
         other, _ = run(decode, tmp_path / "b", iterations=3)
         assert {parameter.dtype for parameter in encoder.parameters()} == {torch.float32}

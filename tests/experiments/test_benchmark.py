@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,11 +16,17 @@ benchmark = load("benchmark")
 
 from benchmarks import encoders, measure  # noqa: E402 (the program makes the package known)
 from benchmarks.encoders import ways  # noqa: E402
-from benchmarks.measure import Ceilings, Setup, compare, measure_ceilings, take_turns  # noqa: E402
+from benchmarks.measure import Ceilings, Row, Setup, TimeIsUpError, compare, measure_ceilings, take_turns  # noqa: E402
 from benchmarks.model_sizes import subdivide, with_vertices  # noqa: E402
 from benchmarks.streaming import scale_all  # noqa: E402
 from lively_encoders import images, is_as_good, lively  # noqa: E402
 from mofa3d.onnx_export import to_onnx  # noqa: E402
+
+UNLIMITED = Setup(Ceilings(1e11, None, 1e10))
+
+
+def row(way: str, speed: float, by_default: bool = True) -> Row:
+    return Row("subject", "setting", way, 10 / speed, 1, 100, 1, speed, by_default=by_default)
 
 
 @pytest.fixture(autouse=True)
@@ -47,13 +54,53 @@ class TestMeasure:
 
     def test_rows_compare_with_the_first_way(self):
         works = {"slow": lambda: time.sleep(0.02), "fast": lambda: time.sleep(0.005)}
-        slow, fast = compare("subject", "setting", works, 4.0, 3, {"fast": "near"}, images=2)
+        slow, fast = compare(UNLIMITED, "subject", "setting", works, 4.0, 3, {"fast": "near"}, images=2)
         assert (slow.way, fast.way, slow.note, fast.note) == ("slow", "fast", "", "near")
         assert slow.speed == 1
         assert 2 < fast.speed < 5
         assert fast.floor == 2
         assert slow.least <= slow.median <= slow.most
         assert 10 <= slow.median < 20
+
+    def test_nothing_begins_when_the_time_is_over(self, monkeypatch):
+        setup = Setup(UNLIMITED.ceilings, seconds=5.0, end=100.0)
+        monkeypatch.setattr(measure, "time", SimpleNamespace(monotonic=lambda: 101.0))
+        with pytest.raises(TimeIsUpError):
+            compare(setup, "subject", "setting", {"slow": pytest.fail}, 4.0, 3)
+
+    def test_work_that_takes_long_is_done_less_often(self, monkeypatch):
+        clock, done = [0.0], []
+
+        def taking(name, seconds):
+            def work():
+                done.append(name)
+                clock[0] += seconds
+                return 1e3 * seconds
+
+            return work
+
+        monkeypatch.setattr(measure, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+        monkeypatch.setattr(measure, "_milliseconds", lambda work: work())
+        works = {"middle": taking("m", 3.0), "long": taking("l", 30.0)}
+        assert take_turns(works, 20, seconds=9.0) == {"middle": [3e3], "long": [30e3]}
+        assert "".join(done) == "mlm"
+        clock[0] = 0.0
+        assert take_turns({"middle": works["middle"]}, 20, seconds=9.0) == {"middle": [3e3] * 3}
+
+    def test_ways_that_are_taken_must_not_be_slower(self):
+        rows = [row("plain", 1.0), row("asked for", 0.3, by_default=False), row("nearly", 0.96), row("slow", 0.5)]
+        assert [row.is_too_slow for row in rows] == [False, False, False, True]
+        assert benchmark.verdict(rows) == "slower than plain:\n- subject, setting: slow, 2.00 times as long"
+        assert benchmark.verdict(rows[:3]) == "slower than plain:\n- none of the ways that programs take by themselves"
+        assert benchmark.line(rows[3]).endswith("| 0.5 | slower than plain |")
+        assert "slower" not in benchmark.line(rows[1])
+
+    def test_no_ceiling_is_measured_that_the_processor_emulates(self, monkeypatch):
+        monkeypatch.setattr(measure, "multiplies_bfloat16", lambda: False)
+        found = measure_ceilings(64, 1)
+        assert found.bfloat16 is None
+        assert found.products == found.float32
+        assert "no bfloat16" in benchmark.describe(found)
 
     def test_all_numbers_are_read_and_written(self):
         numbers = torch.arange(8 * 1001, dtype=torch.float32)
@@ -95,6 +142,7 @@ class TestModelSizes:
 def test_ways_to_encode_agree_as_their_precision_allows(monkeypatch):
     monkeypatch.setattr(encoders, "has_onnx", lambda: False)  # tests/test_onnx_export.py has that
     encoder, image = lively("alexnet"), images(64)
+    monkeypatch.setattr(encoders, "multiplies_bfloat16", lambda: True)
     found = ways(encoder, 64)
     rounded = ["torch, bfloat16", "torch, bfloat16, int8 linear layers"]
     assert list(found) == ["torch", "torch, norms folded", *rounded]
@@ -104,6 +152,13 @@ def test_ways_to_encode_agree_as_their_precision_allows(monkeypatch):
         expected = encoder(image)
         errors = [float((found[way](image) - expected).norm() / expected.norm()) for way in rounded]
     assert 1e-4 < errors[0] < errors[1] < 0.03
+
+
+def test_processors_that_do_not_multiply_bfloat16_have_no_ways_with_it(monkeypatch):
+    monkeypatch.setattr(encoders, "has_onnx", lambda: False)
+    monkeypatch.setattr(encoders, "multiplies_bfloat16", lambda: False)
+    assert list(ways(lively("alexnet"), 64)) == ["torch", "torch, norms folded"]
+    assert encoders.by_default(lively("alexnet")) == "torch"
 
 
 def test_int8_is_for_linear_layers_only():
@@ -136,6 +191,13 @@ class TestProgram:
         assert text.count("\n| ") == len(rows) + 1
         assert rows[0].setting in capsys.readouterr().out
 
+    def test_what_is_not_begun_in_time_is_named(self, tmp_path, capsys):
+        rows = benchmark.measure(benchmark.Config(only=("optimizers", "fits"), out=tmp_path, quick=True, minutes=0))
+        said = capsys.readouterr().out
+        assert rows == []
+        assert "0 minutes are over: what is left of optimizers is left out; --only optimizers measures it" in said
+        assert "left of fits" in said
+
     def test_subject_for_gpus(self, tmp_path, capsys):
         rows = benchmark.measure(benchmark.Config(only=("cuda_vertex_loss",), out=tmp_path, quick=True))
         if torch.cuda.is_available():
@@ -154,7 +216,7 @@ class TestProgram:
     def test_fused_loss_has_the_plain_gradient(self):
         from benchmarks import vertex_loss
 
-        rows = list(vertex_loss.rows(Setup(Ceilings(1e11, 1e11, 1e10), 1, quick=True)))
+        rows = list(vertex_loss.rows(Setup(Ceilings(1e11, None, 1e10), 1, quick=True)))
         assert {row.way for row in rows} == {"plain", "fused surface", "fused"}
         notes = [float(row.note.split()[-1]) for row in rows if row.note]
         assert len(notes) == 4

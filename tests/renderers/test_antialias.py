@@ -8,6 +8,8 @@ from mofa3d import Camera, Decoder
 from renderers.antialias import SilhouetteAntialias, antialias, find_crossings, find_edges
 from renderers.cpu_rasterizer import rasterize, rasterize_scene
 
+pytestmark = pytest.mark.processor
+
 SIZE = 24
 FAN = torch.tensor([[0, 1, 2], [0, 2, 3]])  # of a quadrilateral
 

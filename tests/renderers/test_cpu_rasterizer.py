@@ -8,6 +8,8 @@ from pytorch3d.structures import Meshes
 
 from renderers.cpu_rasterizer import CpuRasterizer, rasterize
 
+pytestmark = pytest.mark.processor
+
 
 def agreement(ours, theirs) -> tuple[float, float]:
     """Share of covered pixels with the same face, and the largest difference of coordinates where it is the same."""

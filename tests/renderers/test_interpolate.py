@@ -5,6 +5,8 @@ import torch
 
 from renderers.interpolate import _gather, interpolate
 
+pytestmark = pytest.mark.processor
+
 BATCH, SIZE, VERTICES, CHANNELS = 3, 4, 7, 3
 
 

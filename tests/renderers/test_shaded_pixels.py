@@ -13,6 +13,8 @@ from renderers.rasterized import shade_fragments
 from renderers.shaded_pixels import shade_pixels
 from renderers.shader import shade
 
+pytestmark = pytest.mark.processor
+
 BATCH, SIZE, VERTICES, FACES = 3, 6, 7, 5
 
 
