@@ -9,9 +9,10 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -122,7 +123,8 @@ def reconstruct(
 ) -> Face | list[Face]:
     """Reconstruct the most prominent face of a photograph, or every face.
 
-    The first call opens the encoder, which later calls find open.
+    The first call opens the encoder, which later calls find open. Several threads may call it; processes that are
+    forked work on one thread each, those that are spawned on all.
 
     Args:
         photo: a file, a Pillow image, or a uint8 array (H, W, 3) of RGB.
@@ -142,7 +144,8 @@ def reconstruct(
     pixels, name = _read(photo)
     run = checkpoint_file(SHIPPED if checkpoint is None else Path(checkpoint)).absolute()
     stamp = run.stat().st_mtime_ns if run.exists() else 0
-    reconstructor, writer = _open(run, stamp, refine, fit_colors)
+    with _opening(os.getpid()):  # threads that begin at once open one encoder
+        reconstructor, writer = _open(run, stamp, refine, fit_colors)
     try:
         found = reconstructor(pixels, every_face)
     except ValueError as error:
@@ -161,6 +164,12 @@ def _read(photo: str | os.PathLike | Image.Image | np.ndarray) -> tuple[Photo, s
             )
         return np.ascontiguousarray(photo), "the array"
     return read_photo(Path(photo)), os.fspath(photo)
+
+
+@cache
+def _opening(process: int) -> threading.Lock:
+    """A lock of this very process: one that a thread held when it was forked would never be released."""
+    return threading.Lock()
 
 
 @lru_cache(maxsize=OPENED)

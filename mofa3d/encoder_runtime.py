@@ -98,6 +98,8 @@ def open_with_onnx(encoder: Encoder, image_size: int) -> Encode:
 class PatientEncoder:
     """Computes the first images with one encoder and the others with a faster one, which is made when needed.
 
+    Several threads may call it: one of them makes the faster encoder, and the others use the first one meanwhile.
+
     Args:
         first: the encoder that is there.
         prepare: makes the faster one; if it raises a ValueError, the first one stays.
@@ -106,13 +108,17 @@ class PatientEncoder:
 
     def __init__(self, first: Encode, prepare: Callable[[], Encode], patience: int = PATIENCE) -> None:
         self.current, self.left = first, patience
-        self.prepare: Callable[[], Encode] | None = prepare
+        self.pending = [prepare]  # of threads that take from it at once, one gets it
 
     def __call__(self, image: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B D"]:
-        if self.prepare is not None and self.left <= 0:
-            prepare, self.prepare = self.prepare, None
+        if self.left <= 0 and (prepare := self._take()) is not None:
             # Damaged packages or a network of the user's own: slower, but as good.
             with suppress(ValueError):
                 self.current = prepare()
         self.left -= len(image)
         return self.current(image)
+
+    def _take(self) -> Callable[[], Encode] | None:
+        with suppress(IndexError):
+            return self.pending.pop()
+        return None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
-from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -41,16 +41,50 @@ class Normalize(nn.Module):
         return ((image - self.mean) * self.gain).contiguous(memory_format=torch.channels_last)
 
 
-class _LayerTracer(fx.Tracer):
-    """Records which layers are called; looks into containers, of torchvision and of ours."""
+class _Recorded(nn.Module):
+    """Stands for a layer while a graph is recorded: notes its call instead of computing anything."""
 
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, Resize | Normalize | FactoredLinear) or super().is_leaf_module(m, module_qualified_name)
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
 
-    def call_module(self, m: nn.Module, forward: Any, args: tuple, kwargs: dict) -> Any:
-        if isinstance(m, FoldingSequential):
-            forward = partial(nn.Sequential.forward, m)  # its own does not call the norms
-        return super().call_module(m, forward, args, kwargs)
+    def forward(self, *values: fx.Proxy) -> fx.Proxy:
+        return values[0].tracer.create_proxy("call_module", self.name, values, {})
+
+
+def _record(root: nn.Module) -> fx.GraphModule:
+    """The layers that a network calls, of torchvision's containers and ours.
+
+    Not `fx.symbolic_trace`, which changes `nn.Module` meanwhile: networks that other threads run would then fail.
+    """
+    graph = fx.Graph()
+    image = fx.Proxy(graph.placeholder("image"), fx.proxy.GraphAppendingTracer(graph))
+    graph.output(_recorder(root, "", {})(image).node)
+    return fx.GraphModule(root, graph)
+
+
+def _recorder(module: nn.Module, name: str, known: dict[int, nn.Module]) -> nn.Module:
+    """A copy of a network's containers around layers that are `_Recorded`; `known` ones by their identity."""
+    if id(module) not in known:
+        known[id(module)] = _Recorded(name) if _is_layer(module) else _copied(module, name, known)
+    return known[id(module)]
+
+
+def _is_layer(module: nn.Module) -> bool:
+    if isinstance(module, nn.Sequential):
+        return False
+    return isinstance(module, Resize | Normalize | FactoredLinear) or type(module).__module__.startswith("torch.nn.")
+
+
+def _copied(module: nn.Module, name: str, known: dict[int, nn.Module]) -> nn.Module:
+    copied = copy.copy(module)
+    copied._modules = {
+        key: None if child is None else _recorder(child, f"{name}.{key}" if name else key, known)
+        for key, child in module._modules.items()
+    }
+    if isinstance(module, FoldingSequential):
+        copied.forward = partial(nn.Sequential.forward, copied)  # its own does not call the norms
+    return copied
 
 
 def flatten_encoder(encoder: Encoder, image_size: int) -> fx.GraphModule:
@@ -68,7 +102,7 @@ def flatten_encoder(encoder: Encoder, image_size: int) -> fx.GraphModule:
     if encoder.input_size is not None and encoder.input_size != image_size:
         layers.insert(0, Resize(resizing_matrix(image_size, encoder.input_size).to(encoder.scales)))
     root = nn.Sequential(*layers).eval()
-    flat = fx.GraphModule(root, _LayerTracer().trace(root))
+    flat = _record(root)
     for node in list(flat.graph.nodes):
         layer = flat.get_submodule(node.target) if node.op == "call_module" else None
         if isinstance(layer, nn.BatchNorm2d):

@@ -2,6 +2,9 @@
 
 A thread pool of our own instead of numba's parallel runtime: it survives a fork (data loader workers), may be entered
 from several threads, follows `torch.set_num_threads`, and the kernels compile once, without a threading layer.
+
+PyTorch's own threads do not survive a fork: the first operation that would use them waits for ever. So a forked process
+works on one thread, as in PyTorch's data loaders; processes that are spawned have all of them.
 """
 
 from __future__ import annotations
@@ -16,6 +19,9 @@ from itertools import pairwise
 import torch
 
 MOST_BANDS = 8  # every band looks at all faces once
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=lambda: torch.set_num_threads(1))
 
 
 def split_rows(height: int, images: int) -> list[tuple[int, int]]:
