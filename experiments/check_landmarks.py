@@ -23,6 +23,7 @@ from mofa3d.data.examine import holds
 from mofa3d.data.landmarks import find_landmarks
 from mofa3d.data.photo import find_photos, read_photo
 from mofa3d.losses import LANDMARKS_46
+from mofa3d.numeric_options import MOST, check_ranges
 
 OUTER_EYES = (36, 45)
 SHARES = (0.0, 0.1, 0.25, 0.5, 0.75, 1.0)  # of the points, from the least to the most trusted
@@ -34,6 +35,9 @@ class Config:
     """A folder of photographs with given landmarks."""
     every: int = 1
     """Take every so many photographs."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, every=(1, MOST))
 
 
 def main(config: Config) -> None:

@@ -33,6 +33,7 @@ from mofa3d.agreement import (
 )
 from mofa3d.data.synthetic import SyntheticConfig, sample_codes, texture
 from mofa3d.environment import check_device, commit, machine
+from mofa3d.numeric_options import check_ranges
 from mofa3d.pictures import to_bytes
 from mofa3d.scene import Renderer
 from renderers import ENTRY_POINT_GROUP, make_renderer
@@ -92,6 +93,9 @@ class Config:
     takes minutes with PyTorch3D's rasterizer on a CPU."""
     seed: int = 0
     device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        check_ranges(self, count=(1, 1000), image_size=(16, 4096))
 
 
 def make_faces(config: Config) -> Faces:

@@ -19,6 +19,7 @@ from mofa3d import Decoder, SemanticCode, editing, export, program
 from mofa3d.edited_photo import Window, composite
 from mofa3d.expression_units import expression_units
 from mofa3d.lighting import directional_light
+from mofa3d.numeric_options import check_ranges
 from renderers import make_renderer
 
 LAMP = (-1.0, 0.3, 0.4)  # right, up, to the viewer
@@ -35,6 +36,9 @@ class Config:
     """Height of one of its parts, pixels."""
     refine: bool = True
     """Fit the face to the photograph, with dlib's landmarks where that is installed."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, size=(16, 4096))
 
 
 def main(config: Config) -> None:

@@ -38,6 +38,7 @@ from mofa3d.evaluation import Encode, average_face, code_errors, group_means
 from mofa3d.export.face_textures import FaceTextures
 from mofa3d.gauss_newton import garrido, thies
 from mofa3d.inference import FaceCrop, reconstruct_faces
+from mofa3d.numeric_options import check_ranges
 from mofa3d.output_names import folder_names
 from mofa3d.output_options import OutputOptions
 from mofa3d.reconstruction_writer import ReconstructionWriter
@@ -73,6 +74,9 @@ class Config:
     displaced: float = 0.0
     """Start so many millimetres to the side, above or below, in a direction of chance: a test of a corpus's fits."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_ranges(self, displaced=(0, 1000))
 
 
 def fitter(config: Config, decode: Decoder) -> Refiner:

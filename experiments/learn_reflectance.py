@@ -31,6 +31,7 @@ from mofa3d.fitting import FitConfig, fit_codes
 from mofa3d.mesh_fields import mirror_vertices
 from mofa3d.models.makehuman.learned import save_reflectance
 from mofa3d.morphable_model import MorphableModel, save_model
+from mofa3d.numeric_options import MOST, check_ranges
 from mofa3d.reflectance_learning import Fits, divide, with_components
 from mofa3d.reflectance_report import Learned, write_report
 from mofa3d.robust_pca import robust_pca
@@ -57,6 +58,10 @@ class Config:
     batch_size: int = 24
     fit: FitConfig = field(default_factory=FitConfig)
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        some = dict.fromkeys(("photographs", "modes", "rounds", "batch_size"), (1, 1_000_000))
+        check_ranges(self, **some, landmark_limit=(0, MOST))
 
 
 def choose(corpus: Corpus, config: Config) -> tuple[list[int], list[str]]:

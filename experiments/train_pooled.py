@@ -42,6 +42,7 @@ from mofa3d.encoders import Encoder, OutputScales
 from mofa3d.environment import commit
 from mofa3d.evaluation import evaluate
 from mofa3d.fitting import FitConfig, fit_codes
+from mofa3d.numeric_options import MOST, check_ranges
 from mofa3d.objective import Batch
 from mofa3d.report import Report, draw_curves, draw_faces, write_meshes
 from mofa3d.training import DivergenceError, Step, TrainingConfig, make_optimizer, optimize, read_checkpoint
@@ -79,6 +80,10 @@ class Config:
     resume: bool = False
     """Go on from the targets and, if there is one, the checkpoint in --out."""
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        some = dict.fromkeys(("fewest", "most", "batch_size"), (1, 1_000_000))
+        check_ranges(self, **some, people=(0, MOST), report_images=(0, MOST), landmark_limit=(0, MOST))
 
 
 def choose(corpus: Corpus, config: Config) -> list[int]:

@@ -33,6 +33,7 @@ from mofa3d.checkpoints import open_run
 from mofa3d.data.corpus import Corpus
 from mofa3d.environment import check_device, commit
 from mofa3d.gauss_newton import garrido
+from mofa3d.numeric_options import check_ranges
 
 CORPUS_PAIRS = 20  # of each kind per fold
 
@@ -71,6 +72,8 @@ class Config:
             raise ValueError("verification takes --lfw and --pairs, or else --corpus; give the two or the one")
         if (self.method == "fit") != (self.checkpoint is None):
             raise ValueError("codes come from a --checkpoint, or else from --method fit; give one of the two")
+        some = dict.fromkeys(("folds", "photographs", "batch_size"), (1, 1_000_000))
+        check_ranges(self, **some, make_pairs=(0, 1_000_000))
 
 
 def find_pairs(config: Config) -> VerifiedFaces:

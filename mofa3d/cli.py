@@ -16,6 +16,7 @@ from mofa3d.data.synthetic import SyntheticConfig
 from mofa3d.edit_command import Edit
 from mofa3d.encoder_command import ExportEncoder
 from mofa3d.model_commands import ModelCommand
+from mofa3d.numeric_options import check_numbers, check_ranges
 from mofa3d.reconstruct_command import Reconstruct
 from mofa3d.slower_path import warn_in_one_line
 from mofa3d.view_command import ViewCommand
@@ -32,6 +33,9 @@ class Prepare:
     config: Annotated[PrepareConfig, arg(name="")] = field(default_factory=PrepareConfig)
     workers: int | None = None
     """Processes; one per core by default."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, workers=(1, 1024))
 
     def __call__(self) -> str:
         from mofa3d.data.corpus_report import REPORT
@@ -57,6 +61,9 @@ class Synthesize:
     model_path: str = ""
     """The file or folder that the model's source reads, or a .safetensors file that mofa3d wrote."""
     image_size: int = 240
+
+    def __post_init__(self) -> None:
+        check_ranges(self, image_size=(16, 4096))
 
     def __call__(self) -> str:
         from mofa3d.camera import Camera
@@ -85,10 +92,12 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     try:
         refuse_empty(sys.argv[1:] if arguments is None else arguments)
+        # Nested options check themselves while they are read, and tyro lets their ValueErrors through.
+        command = tyro.cli(OmitArgPrefixes[Command], args=arguments, prog="mofa3d", description=__doc__)
+        check_numbers(command)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    command = tyro.cli(OmitArgPrefixes[Command], args=arguments, prog="mofa3d", description=__doc__)
     warn_in_one_line()
     at_once = isinstance(command, ModelCommand | Edit | ViewCommand)
     try:

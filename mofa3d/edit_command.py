@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from tyro.conf import Positional, arg
 
+from mofa3d.edit_limits import DEGREES, DIRECTION, EXPOSURE, LIGHT, LIGHTER, MILLIMETRES
 from mofa3d.flag import Flag
+from mofa3d.numeric_options import check_ranges
 from mofa3d.weights import SHIPPED
 
 if TYPE_CHECKING:
@@ -78,6 +80,11 @@ class Edit:
     """Keep what the photograph shows of the face; else draw the face model's own smooth face."""
     checkpoint: Annotated[Path, arg(metavar="RUN")] = SHIPPED
     """Training run whose encoder reads photographs."""
+
+    def __post_init__(self) -> None:
+        angles = dict.fromkeys(("yaw", "pitch", "roll", "environment_turn"), DEGREES)
+        light = {"light_direction": DIRECTION, "ambient": LIGHT, "exposure": EXPOSURE}
+        check_ranges(self, **angles, **light, move=MILLIMETRES, reflectance_share=(0, 1), lighten=LIGHTER)
 
     def __call__(self) -> str:
         if self.units:

@@ -14,8 +14,10 @@ from jaxtyping import Float
 from pytorch3d.transforms import axis_angle_to_matrix, matrix_to_axis_angle
 from torch import Tensor
 
+from mofa3d.edit_limits import DEGREES, LIGHTER, MILLIMETRES
 from mofa3d.expression_units import Units, combine
 from mofa3d.morphable_model import MorphableModel
+from mofa3d.numeric_options import within
 from mofa3d.semantic_code import SemanticCode
 from mofa3d.skin_tone import LUMA
 
@@ -27,9 +29,12 @@ def turn(code: SemanticCode, yaw: float = 0.0, pitch: float = 0.0, roll: float =
         yaw: degrees to the right of the picture.
         pitch: degrees upwards.
         roll: degrees clockwise in the picture. The order is roll, pitch, yaw, about the axes of the camera.
+
+    Raises:
+        ValueError: an angle is not finite, or beyond ten turns.
     """
-    if not all(map(math.isfinite, (yaw, pitch, roll))):
-        raise ValueError(f"angles are finite numbers of degrees, got yaw {yaw}, pitch {pitch}, roll {roll}")
+    for name, angle in {"yaw": yaw, "pitch": pitch, "roll": roll}.items():
+        within(name, angle, *DEGREES)
     about_y, about_x, about_z = (_about(axis, angle, code) for axis, angle in ((1, yaw), (0, -pitch), (2, -roll)))
     before = axis_angle_to_matrix(code.rotation)
     # Camera space is R⁻¹ (v − t). Turned by Q about the origin of the model, which lies at −R⁻¹ t, it is R'⁻¹ (v − t')
@@ -40,7 +45,13 @@ def turn(code: SemanticCode, yaw: float = 0.0, pitch: float = 0.0, roll: float =
 
 
 def move(code: SemanticCode, right: float = 0.0, up: float = 0.0, nearer: float = 0.0) -> SemanticCode:
-    """Move faces by millimetres along the axes of the camera."""
+    """Move faces by millimetres along the axes of the camera.
+
+    Raises:
+        ValueError: a way is not finite, or longer than ten metres.
+    """
+    for name, way in {"right": right, "up": up, "nearer": nearer}.items():
+        within(name, way, *MILLIMETRES)
     offset = code.translation.new_tensor([right, up, nearer])
     return code.replace(translation=code.translation - axis_angle_to_matrix(code.rotation) @ offset)
 
@@ -111,7 +122,11 @@ def lighten(code: SemanticCode, model: MorphableModel, amount: float) -> Semanti
     Args:
         model: of the codes.
         amount: by which the mean luminance of the frontal vertices changes, in display RGB.
+
+    Raises:
+        ValueError: the amount is outside -1 to 1.
     """
+    within("the amount by which skin gets lighter", amount, *LIGHTER)
     weights = model.reflectance_basis.new_tensor(LUMA)
     gradient = torch.einsum("nck,c->k", model.reflectance_basis[model.frontal], weights) / int(model.frontal.sum())
     # The code's prior is N(0, 1), so the shortest step is the most probable one.

@@ -8,6 +8,7 @@ import torch
 
 from mofa3d.decoder import Decoder
 from mofa3d.encoders import OutputScales
+from mofa3d.numeric_options import check_ranges
 from mofa3d.objective import Batch, LossWeights, compute_losses
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
@@ -42,6 +43,9 @@ class FitConfig:
             illumination=0.1,
         )
     )
+
+    def __post_init__(self) -> None:
+        check_ranges(self, steps=(0, 1_000_000), learning_rate=(0, 1000))
 
 
 def fit_codes(

@@ -18,7 +18,9 @@ from torch import Tensor
 
 from mofa3d import harmonics
 from mofa3d.data.photo import read_photo
+from mofa3d.edit_limits import DEGREES, LIGHT
 from mofa3d.export.colours import to_display, to_linear
+from mofa3d.numeric_options import within
 
 COSINE_FACTORS = (1.0, *[2 / 3] * 3, *[1 / 4] * 5)  # of bands 0 to 2, which `harmonics.basis` includes
 LINEAR_SUFFIXES = (".hdr", ".pic")
@@ -38,11 +40,13 @@ def directional_light(
         ambient: display RGB that every white surface shows beside it.
 
     Raises:
-        ValueError: the direction is 0 or not finite.
+        ValueError: the direction is 0 or not finite, or a light is negative or not finite.
 
     Reference: Ramamoorthi and Hanrahan 2001, "An Efficient Representation for Irradiance Environment Maps", Eq. 12:
     what bands 0 to 2 leave of the clamped cosine.
     """
+    for value in (*color, ambient):
+        within("light", value, *LIGHT)
     towards = torch.tensor(direction, dtype=torch.float64)
     length = towards.norm()
     if not (length.isfinite() and length > 0):
@@ -71,6 +75,7 @@ def environment_light(
     Raises:
         ValueError: a number is negative or not finite.
     """
+    within("the turn of an environment map", turn, *DEGREES)
     if not (np.isfinite(panorama).all() and panorama.min(initial=0.0) >= 0):
         raise ValueError("an environment map holds light, which is finite and not negative; this one does not")
     height = min(MAP_HEIGHT, len(panorama))
@@ -102,8 +107,14 @@ def sphere(height: int, turn: float = 0.0) -> tuple[Float[np.ndarray, "P 3"], Fl
 
 
 def exposed(illumination: Float[Tensor, "*B 9 3"], factor: Float[Tensor, "*#B"] | float) -> Float[Tensor, "*B 9 3"]:
-    """The code of a light that is brighter by a factor; the ambient of code 0 counts."""
+    """The code of a light that is brighter by a factor; the ambient of code 0 counts.
+
+    Raises:
+        ValueError: a factor is negative or not finite.
+    """
     factor = torch.as_tensor(factor).to(illumination)[..., None, None]
+    if not bool(((factor >= 0) & factor.isfinite()).all()):
+        raise ValueError(f"light is made brighter by a finite factor of at least 0, got {factor.flatten().tolist()}")
     ambient = torch.zeros_like(illumination)
     ambient[..., 0, :] = harmonics.AMBIENT
     return factor * (illumination + ambient) - ambient

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from mofa3d.numeric_options import check_ranges
+
 Format = Literal["glb", "obj", "ply"]
 Look = Literal["none", "model", "photograph"]
+TEXELS = (16, 4096)  # along each side of a texture; 1024 suits a face, and memory grows with the square
 
 
 @dataclass(frozen=True)
@@ -30,3 +33,6 @@ class OutputOptions:
     morph_targets: int = 0
     blendshapes: tuple[str, ...] = ()
     turntable: bool = False
+
+    def __post_init__(self) -> None:
+        check_ranges(self, texture_size=TEXELS, morph_targets=(0, 100_000))

@@ -13,6 +13,7 @@ from torch import Tensor
 from mofa3d import harmonics, pictures
 from mofa3d.data.synthetic import SyntheticConfig, sample_codes
 from mofa3d.morphable_model import MorphableModel
+from mofa3d.numeric_options import check_ranges
 from mofa3d.scene import Renderer, Scene
 from mofa3d.semantic_code import SemanticCode
 from mofa3d.sheet import Row
@@ -47,9 +48,8 @@ class PreviewConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("count", "image_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        spreads = dict.fromkeys(("shape", "expression", "reflectance", "yaw", "pitch", "roll"), (0, 100))
+        check_ranges(self, **spreads, count=(1, 10_000), image_size=(1, 2000))
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from typing import NoReturn, TypeVar
 import tyro
 
 from mofa3d.arguments import refuse_empty
+from mofa3d.numeric_options import check_numbers
 from mofa3d.slower_path import warn_in_one_line
 
 Config = TypeVar("Config")
@@ -33,10 +34,12 @@ def run(
     """
     try:
         refuse_empty(sys.argv[1:])
+        # Nested options check themselves while they are read, and tyro lets their ValueErrors through.
+        options = tyro.cli(config, description=description)
+        check_numbers(options)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(MISTAKE)
-    options = tyro.cli(config, description=description)
     warn_in_one_line()
     try:
         status = main(options)

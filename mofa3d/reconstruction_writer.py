@@ -13,7 +13,6 @@ from torch import Tensor
 from mofa3d import export
 from mofa3d.data.photo import Photo
 from mofa3d.export.face_textures import FaceTextures
-from mofa3d.export.texture import FEWEST
 from mofa3d.expression_units import choose_units, expression_units
 from mofa3d.inference import Reconstruction, crop_panels, lay_over
 from mofa3d.morphable_model import MorphableModel
@@ -45,10 +44,6 @@ class ReconstructionWriter:
         # Wrong numbers are told before anything is done.
         export.expression_targets(self.model, self.options.morph_targets)
         self.chosen_units()
-        if self.options.texture_size < FEWEST:
-            raise ValueError(
-                f"a texture has at least {FEWEST} texels along each side, got {self.options.texture_size}; 1024 suits"
-            )
 
     @property
     def model(self) -> MorphableModel:

@@ -23,6 +23,7 @@ from mofa3d.encoder_file import SUFFIX, read_encoder
 from mofa3d.encoders import Encoder
 from mofa3d.factored_linear import FactoredLinear
 from mofa3d.instruction_sets import bfloat16_or_float32
+from mofa3d.numeric_options import MOST, check_ranges
 from mofa3d.objective import Batch, LossWeights, evaluate_batch
 from mofa3d.optimizers import Adadelta
 from mofa3d.scene import Renderer
@@ -80,6 +81,15 @@ class TrainingConfig:
             raise ValueError(
                 f"iterations and batch_size must be at least 1, got {self.iterations} and {self.batch_size}"
             )
+        check_ranges(
+            self,
+            minutes=(0, MOST),
+            learning_rate=(0, 1000),
+            depth_learning_rate=(0, 1000),
+            freeze_geometry=(0, MOST),
+            log_every=(1, MOST),
+            checkpoint_every=(1, MOST),
+        )
 
 
 def make_optimizer(encoder: Encoder, config: TrainingConfig) -> torch.optim.Optimizer:

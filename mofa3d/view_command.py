@@ -14,6 +14,7 @@ from typing import Annotated
 from tyro.conf import arg
 
 from mofa3d.flag import Flag
+from mofa3d.numeric_options import check_ranges
 from mofa3d.weights import SHIPPED
 
 
@@ -33,6 +34,9 @@ class ViewCommand:
     """Larger files are refused."""
     max_megapixels: float = 50.0
     """Larger pictures are refused."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, port=(0, 65_535))
 
     def __call__(self) -> str:
         if importlib.util.find_spec("nicegui") is None:

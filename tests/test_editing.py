@@ -61,7 +61,7 @@ class TestTurn:
         assert float(yaw_of(editing.turn(SemanticCode.zeros(), yaw=20).rotation)) == pytest.approx(20, abs=1e-4)
 
     def test_angles_are_finite(self):
-        with pytest.raises(ValueError, match="finite numbers of degrees, got yaw nan"):
+        with pytest.raises(ValueError, match="yaw is nan; give a number from -3600 to 3600"):
             editing.turn(SemanticCode.zeros(), yaw=math.nan)
 
 

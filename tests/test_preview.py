@@ -155,5 +155,5 @@ def test_points_are_marked_at_their_pixels():
 
 @pytest.mark.parametrize("name", ["count", "image_size"])
 def test_sizes_must_be_positive(name):
-    with pytest.raises(ValueError, match=f"{name} must be at least 1, got 0"):
+    with pytest.raises(ValueError, match=f"{name} is 0; give a number from 1"):
         PreviewConfig(**{name: 0})

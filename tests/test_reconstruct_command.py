@@ -153,7 +153,7 @@ def test_videos_are_done_too(trained, portrait, tmp_path):
     [
         (("--blendshapes", "expresion_1"), "there is no expression unit 'expresion_1'; did you mean expression_1"),
         (("--morph-targets", "5"), "has 4 expression columns, so there can be 0 to as many morph targets"),
-        (("--texture-size", "8"), "a texture has at least 16 texels along each side, got 8"),
+        (("--texture-size", "8"), "texture_size is 8; give a number from 16 to 4096"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_written(trained, portrait, tmp_path, capsys, options, message):

@@ -17,6 +17,7 @@ from mofa3d.data.synthetic import SyntheticConfig, fingerprint_of, synthesize
 from mofa3d.decoder import Decoder
 from mofa3d.models import load_model
 from mofa3d.morphable_model import MorphableModel
+from mofa3d.numeric_options import MOST, check_ranges
 from mofa3d.scene import Renderer
 
 SYNTHETIC = "synthetic"
@@ -58,6 +59,15 @@ class RunConfig:
             raise ValueError(
                 f"iterations and batch_size must be at least 1, got {self.iterations} and {self.batch_size}"
             )
+        check_ranges(
+            self,
+            minutes=(0, MOST),
+            learning_rate=(0, 1000),
+            log_every=(1, MOST),
+            checkpoint_every=(1, MOST),
+            held_out=(0, 1),
+            report_images=(0, MOST),
+        )
 
     def load_model(self) -> MorphableModel:
         return load_model(self.model, path=self.model_path or None)

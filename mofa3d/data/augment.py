@@ -9,6 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mofa3d.numeric_options import check_ranges
+
 # Where each iBUG point goes when a face is mirrored.
 MIRRORED_68 = (
     *range(16, -1, -1), *range(26, 16, -1), 27, 28, 29, 30, 35, 34, 33, 32, 31,
@@ -40,6 +42,10 @@ class AugmentConfig:
     rotation: float = 0.0
     color: float = 0.0
     occluders: float = 0.0
+
+    def __post_init__(self) -> None:
+        shares = dict.fromkeys(("mirror", "occluders", "color"), (0, 1))
+        check_ranges(self, **shares, shift=(0, 10_000), scale=(0, 10), rotation=(0, 360))
 
 
 def augment(item: Item, config: AugmentConfig, generator: torch.Generator) -> Item:

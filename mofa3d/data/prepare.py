@@ -30,6 +30,7 @@ from mofa3d.data.prune import Limits
 from mofa3d.data.shards import Face, encode_crop
 from mofa3d.data.sources import Item, Reader, find_items
 from mofa3d.locks import alone
+from mofa3d.numeric_options import MOST, check_ranges
 
 VERSION = 1  # of what is done to a photograph
 SHOWN = 6  # removed faces per rule and block that are kept for the report
@@ -64,12 +65,11 @@ class PrepareConfig:
     block: int = 256
 
     def __post_init__(self) -> None:
-        if self.block < 1:
-            raise ValueError(f"block must be at least 1 photograph, got {self.block}")
         if self.landmarks == "face_alignment" and not Path(self.fan_weights).is_file():
             raise ValueError(
                 f"landmarks of face_alignment need a file of its weights as --fan-weights, got {self.fan_weights!r}"
             )
+        check_ranges(self, every=(1, MOST), held_out=(0, 1), block=(1, 100_000))
 
     def fingerprint(self) -> str:
         """Changes when what is done to a photograph changes; not with what is decided over the whole corpus."""

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import UInt64
 
 from mofa3d.data.photo import Photo
+from mofa3d.numeric_options import check_numbers
 
 HASH_SIDE, HASH_WORK = 8, 32
 BANDS = 4  # of 16 bits: hashes that differ in at most 3 bits agree in one of them
@@ -43,6 +44,7 @@ class Limits:
     def __post_init__(self) -> None:
         if not -1 <= self.duplicate_bits < BANDS:
             raise ValueError(f"duplicate_bits must lie in -1 to {BANDS - 1}, got {self.duplicate_bits}")
+        check_numbers(self)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from mofa3d.data.photo import find_photos, read_photo
 from mofa3d.data.shards import Face, encode_crop
 from mofa3d.decoder import Decoder
 from mofa3d.locks import alone
+from mofa3d.numeric_options import check_ranges
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
 
@@ -63,6 +64,8 @@ class SyntheticConfig:
     def __post_init__(self) -> None:
         if self.count < 1:
             raise ValueError(f"count must be at least 1, got {self.count}; give the number of faces to render")
+        spreads = dict.fromkeys(("shape", "expression", "reflectance", "yaw", "pitch", "roll"), (0, 100))
+        check_ranges(self, **spreads, count=(1, 100_000_000), shift=(0, 1000), depth=(0, 1000))
 
 
 def sample_codes(config: SyntheticConfig, count: int, sizes: CodeSizes, generator: torch.Generator) -> SemanticCode:

@@ -12,12 +12,11 @@ from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from mofa3d.export.layout import TextureLayout
+from mofa3d.numeric_options import within
+from mofa3d.output_options import TEXELS
 
 if TYPE_CHECKING:
     from pytorch3d.renderer.mesh.rasterizer import Fragments
-
-
-FEWEST = 16  # texels along a side
 
 
 @runtime_checkable
@@ -72,10 +71,9 @@ def find_texels(layout: TextureLayout, size: int, rasterize: Rasterize) -> Texel
         rasterize: on the CPU.
 
     Raises:
-        ValueError: the texture is smaller than 16 texels.
+        ValueError: the texture is smaller than 16 texels, or larger than 4096.
     """
-    if size < FEWEST:
-        raise ValueError(f"a texture has at least {FEWEST} texels along each side, got {size}; 1024 suits a face")
+    within("the number of texels along each side of a texture", size, *TEXELS)
     pixels = torch.stack([layout.uv[:, 0], 1 - layout.uv[:, 1]], dim=-1) * size
     fragments = rasterize(pixels[None], torch.ones(1, len(pixels)), layout.faces, size)
     face = fragments.pix_to_face[0, :, :, 0]

@@ -10,6 +10,7 @@ from mofa3d.code_sizes import CodeSizes
 from mofa3d.editing import add_expression, relight, turn
 from mofa3d.expression_units import Units
 from mofa3d.lighting import directional_light, exposed, together
+from mofa3d.numeric_options import within
 from mofa3d.semantic_code import SemanticCode
 
 # Block of the code, title, label of one, and how many of its leading numbers have a slider.
@@ -128,7 +129,12 @@ def edited(code: SemanticCode, values: Mapping[str, float], units: Units) -> Sem
         code: estimated, a batch of one.
         values: of the sliders that were moved, by their names; all other numbers of the code stay as they are.
         units: as in `slider_groups`.
+
+    Raises:
+        ValueError: a value that no slider has.
     """
+    for name, value in values.items():
+        within(name, value, -1000, 1000)
     for block, *_ in COLUMNS:
         numbers = getattr(code, block).clone()
         for name, value in values.items():

@@ -386,5 +386,5 @@ class TestErrors:
             run(root, out, landmarks="dlib")
 
     def test_settings_out_of_range(self):
-        with pytest.raises(ValueError, match="block must be at least 1 photograph, got 0"):
+        with pytest.raises(ValueError, match="block is 0; give a number from 1"):
             PrepareConfig(block=0)

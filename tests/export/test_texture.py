@@ -50,6 +50,7 @@ def test_bytes_are_rounded_and_clamped(texels):
     assert (image == [0, 153, 255]).all()
 
 
-def test_too_small(layout):
-    with pytest.raises(ValueError, match="at least 16 texels along each side, got 8"):
-        find_texels(layout, 8, rasterize)
+@pytest.mark.parametrize("size", [8, 100_000])
+def test_too_small_or_large(layout, size):
+    with pytest.raises(ValueError, match=f"texels along each side of a texture is {size:g}; give .* 16 to 4096"):
+        find_texels(layout, size, rasterize)
