@@ -23,10 +23,11 @@ from torch import Tensor
 from mofa3d import inference
 from mofa3d.checkpoints import checkpoint_file
 from mofa3d.data.photo import Photo, read_photo, to_photo
-from mofa3d.export import MESH_SUFFIXES
+from mofa3d.export import MESH_SUFFIXES, check_side_files, is_texture
 from mofa3d.export.face_textures import FaceTextures
 from mofa3d.inference import Reconstruction, Reconstructor, lay_over
 from mofa3d.output_options import Look, OutputOptions
+from mofa3d.output_record import unfinished
 from mofa3d.reconstruction_writer import ReconstructionWriter
 from mofa3d.refinement import Refiner
 from mofa3d.semantic_code import SemanticCode
@@ -85,13 +86,14 @@ class Face:
         """Write the face; the suffix chooses what.
 
         Args:
-            path: ends in ``.glb`` (metres), ``.obj`` (millimetres, with a material and a PNG beside it) or ``.ply``
-                (millimetres) for the mesh, ``.json`` for the code, or ``.png`` for the overlay. Missing folders are
-                made.
+            path: ends in ``.glb`` (metres), ``.obj`` (millimetres, with ``NAME.mtl`` and ``NAME_texture.png`` beside
+                it) or ``.ply`` (millimetres) for the mesh, ``.json`` for the code, or ``.png`` for the overlay. Missing
+                folders are made; a file of that name is replaced.
             texture, texture_size, morph_targets, blendshapes: of a mesh; see `OutputOptions`.
 
         Raises:
-            ValueError: another suffix, or options that do not go with the model.
+            ValueError: another suffix, options that do not go with the model, or a material or texture of another mesh
+                would be replaced.
 
         Returns:
             The path.
@@ -103,13 +105,20 @@ class Face:
         look = {"texture": texture, "texture_size": texture_size}
         options = OutputOptions(**look, morph_targets=morph_targets, blendshapes=tuple(blendshapes))
         writer = replace(self.writer, options=options)
+        if suffix == ".obj":
+            check_side_files(path)
+        if is_texture(path):
+            raise ValueError(f"{path} is the texture of an OBJ file there; choose another name")
         path.parent.mkdir(parents=True, exist_ok=True)
-        if suffix == ".json":
-            writer.write_code(path, self.name, self.reconstruction)
-        elif suffix == ".png":
-            Image.fromarray(self.overlay()).save(path)
-        else:
-            writer.write_meshes([path], self.photo, self.reconstruction)
+        with unfinished(path.parent, path.stem) as folder:
+            if suffix == ".json":
+                writer.write_code(folder / path.name, self.name, self.reconstruction, path.parent)
+            elif suffix == ".png":
+                Image.fromarray(self.overlay()).save(folder / path.name)
+            else:
+                writer.write_meshes([folder / path.name], self.photo, self.reconstruction)
+            for written in folder.iterdir():
+                os.replace(written, path.with_name(written.name))
         return path
 
 

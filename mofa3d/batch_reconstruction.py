@@ -1,7 +1,8 @@
 """Reconstruct the faces of many files: what is done already is skipped, and what cannot be done is listed.
 
-Each photograph has a folder, and in it each of its faces if they are several: face_1, face_2. A record is written last;
-while it is there and was made from the same file, encoder and options, and all files are there, nothing is done again.
+Each photograph has a folder, and in it each of its faces if they are several: face_1, face_2. The folder's record names
+the photograph, which finds it again and owns it (`mofa3d.input_folders`); while all is there and was made from the same
+file, encoder and options, nothing is done again.
 """
 
 from __future__ import annotations
@@ -11,23 +12,24 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from mofa3d.data.corpus import FAILURES, Failure, list_failures
+from mofa3d.data.corpus import FAILURES, SUMMARY, Failure, is_failure_list, list_failures
 from mofa3d.data.photo import Photo
 from mofa3d.data.sources import Item, Reader, find_items
 from mofa3d.inference import Reconstruction
-from mofa3d.output_folder import make_folder
-from mofa3d.output_names import folder_names, printable
-from mofa3d.reconstruction_writer import WRITTEN, clear
-from mofa3d.whole_files import write_text
+from mofa3d.input_folders import InputFolders, Source
+from mofa3d.output_folder import MARK, make_folder
+from mofa3d.output_names import printable, safe_name
+from mofa3d.output_record import Results, place, read_record, remove_unfinished, unfinished
 
-RECORD = "reconstruction.json"
 FACE = "face_"
-VERSION = 1  # of what is done to a photograph
+VERSION = 2  # of what is done to a photograph
 
 Reconstruct = Callable[[Photo], list[Reconstruction]]
 Write = Callable[[Path, str, Photo, Reconstruction], None]
@@ -42,11 +44,13 @@ class Summary:
         written: folders of the files that were done now.
         skipped: number of files that were done before.
         failures: what could not be done, and why.
+        listed: the file that lists the failures, if there are any.
     """
 
     written: list[Path]
     skipped: int
     failures: list[Failure]
+    listed: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -78,59 +82,63 @@ class BatchReconstruction:
         if not inputs:
             raise ValueError("there is nothing to reconstruct; give photographs, folders of them, or videos")
         make_folder(out)
+        if any((out / name).exists() for name in (MARK, SUMMARY)):
+            raise ValueError(f"{out} holds a corpus or what another program wrote; choose another --out")
+        remove_unfinished(out)
         items, failures = find_inputs(inputs, out)
         reader, written, skipped = Reader(), [], 0
-        names = folder_names(_stem(item) for item in items)
+        folders = InputFolders(out, reserved=(FAILURES,))
         for failure in failures:
             _report(failure)
         bar = tqdm(items, desc="reconstructing", unit="file", dynamic_ncols=True, disable=len(items) < 2)
-        for item, name in zip(bar, names, strict=True):
+        for item in bar:
             try:
-                if self._done(item, out / name):
+                folder = folders.find(_stem(item), _source(item))
+                if folder is not None and self._done(item, folder):
                     skipped += 1
                     continue
-                self._one(item, reader, out / name)
-                written.append(out / name)
+                written.append(self._one(item, reader, folders, folder))
             except (ValueError, OSError) as error:  # the others are still worth doing
                 failures.append(Failure(_label(item), str(error)))
                 _report(failures[-1])
         reader.close()
-        _list(out / FAILURES, failures)
-        return Summary(written, skipped, failures)
+        return Summary(written, skipped, failures, _list(out, failures))
 
-    def _one(self, item: Item, reader: Reader, folder: Path) -> None:
-        video = item.is_video
-        if not video:
-            photo = reader.read(item)
-            faces = self.reconstruct(photo)
-        _own_folder(folder)
-        (folder / RECORD).unlink(missing_ok=True)
-        clear(folder)
-        for old in folder.glob(f"{FACE}*"):
-            if old.is_dir() and not old.is_symlink():
-                clear(old)
-        if video:
+    def _one(self, item: Item, reader: Reader, folders: InputFolders, folder: Path | None) -> Path:
+        """Reconstruct a file into its folder, or a new one; returns that."""
+        with unfinished(folders.out, safe_name(_stem(item))) as results:
+            self._write(item, reader, results)
+            if folder is not None:
+                place(results, folder, self._about(item, folder))
+                return folder
+            while True:
+                folder = folders.new(_stem(item))
+                with suppress(FileExistsError):  # another process took the name
+                    place(results, folder, self._about(item, folder))
+                    return folder
+
+    def _write(self, item: Item, reader: Reader, folder: Path) -> None:
+        if item.is_video:
             self.film(item.path, folder)
-        elif len(faces) == 1:
-            self.write(folder, _label(item), photo, faces[0])
-        else:
-            for number, face in enumerate(faces, start=1):
-                _own_folder(folder / f"{FACE}{number}")
-                self.write(folder / f"{FACE}{number}", _label(item), photo, face)
-        files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-        record = {"file": str(item.path), "made_from": self._digest(item), "files": files}
-        write_text(folder / RECORD, json.dumps(record, indent=1) + "\n")
+            return
+        photo = reader.read(item)
+        faces = self.reconstruct(photo)
+        for number, face in enumerate(faces, start=1):
+            own = folder if len(faces) == 1 else folder / f"{FACE}{number}"
+            make_folder(own)
+            self.write(own, _label(item), photo, face)
+
+    def _about(self, item: Item, folder: Path) -> dict:
+        return {**_source(item).about(folder), "made_from": self._digest(item)}
 
     def _done(self, item: Item, folder: Path) -> bool:
-        try:
-            record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-            there = all((folder / file).is_file() for file in record["files"])
-            return there and record["made_from"] == self._digest(item)
-        except (OSError, ValueError, KeyError, TypeError):  # missing, cut off, or somebody else's
+        record = read_record(folder)
+        if record is None or record.unfinished or record.about.get("made_from") != self._digest(item):
             return False
+        return all((folder / file).is_file() for file in record.files)
 
     def _digest(self, item: Item) -> str:
-        content = [VERSION, str(item.path.absolute()), item.stamp, item.offset, self.about]
+        content = [VERSION, item.stamp, item.offset, self.about]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -138,7 +146,7 @@ def find_inputs(inputs: Sequence[str | Path], out: Path) -> tuple[list[Item], li
     """The files that inputs hold, each once, and the inputs that hold none; what was written to `out` is left out."""
     items: dict[tuple, Item] = {}
     failures = []
-    below = Path(os.path.realpath(out))
+    below, results = Path(os.path.realpath(out)), Results()
     for source in inputs:
         try:
             found = find_items([source], every=None)
@@ -147,8 +155,7 @@ def find_inputs(inputs: Sequence[str | Path], out: Path) -> tuple[list[Item], li
             continue
         for item in found:
             path = Path(os.path.realpath(item.path))
-            ours = path.name in WRITTEN or (path.parent / RECORD).exists()
-            if not (ours and path.is_relative_to(below)):
+            if not (path.is_relative_to(below) and path in results):
                 items.setdefault((item.path.absolute(), item.offset, item.problem), item)
     return list(items.values()), failures
 
@@ -162,15 +169,12 @@ def _stem(item: Item) -> str:
     return PurePosixPath(_member(item)).stem or item.path.stem
 
 
+def _source(item: Item) -> Source:
+    return Source.of(item.path, _member(item))
+
+
 def _label(item: Item) -> str:
     return f"{item.path}#{_member(item)}" if _member(item) else str(item.path)
-
-
-def _own_folder(folder: Path) -> None:
-    """Make a folder, which must be one and not lead elsewhere."""
-    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
-        raise ValueError(f"{folder} is there already and is no folder; move it away, or choose another --out")
-    make_folder(folder)
 
 
 def _report(failure: Failure) -> None:
@@ -178,8 +182,12 @@ def _report(failure: Failure) -> None:
     tqdm.write(printable(f"error: {reason}"), file=sys.stderr)
 
 
-def _list(path: Path, failures: list[Failure]) -> None:
+def _list(out: Path, failures: list[Failure]) -> Path | None:
+    """List the failures in place of those of the run before; a file of that name which is no such list stays."""
+    numbered = chain([FAILURES], (f"{PurePosixPath(FAILURES).stem}-{number}.csv" for number in count(2)))
+    path = next(out / name for name in numbered if not os.path.lexists(out / name) or is_failure_list(out / name))
     if not failures:
         path.unlink(missing_ok=True)
-        return
+        return None
     list_failures(path, failures)
+    return path

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     from mofa3d.data.photo import Photo
     from mofa3d.expression_units import Units
     from mofa3d.inference import Reconstruction, Reconstructor
+    from mofa3d.reopening import Reopened
     from mofa3d.semantic_code import SemanticCode
 
 PICTURE = "edited.png"
+EDITED = "edited"  # what the record of an edit says that it was made from
 
 Other = Annotated[Path | None, arg(metavar="OTHER")]
 
@@ -40,6 +42,8 @@ class Edit:
     """A photograph, or the folder of one face that mofa3d reconstructed."""
     out: Annotated[Path | None, arg(metavar="FOLDER")] = None
     """Where to write edited.png, code.json and mesh.glb."""
+    force: Flag = False
+    """Replace an edit that is there already."""
     units: Flag = False
     """Only list the units of expression."""
     yaw: float = 0.0
@@ -91,7 +95,17 @@ class Edit:
             return self._listing()
         if self.input is None or self.out is None:
             raise ValueError("give a photograph and --out FOLDER, or --units to list the units of expression")
-        return self._write(*self._open())
+        self._check_out()
+        return self._write(self._open())
+
+    def _check_out(self) -> None:
+        from mofa3d.output_record import check_free
+
+        about = check_free(self.out).about
+        if about and EDITED not in about:
+            raise ValueError(f"{self.out} holds a reconstruction, which the edit would replace; choose another --out")
+        if about and not self.force:
+            raise ValueError(f"{self.out} holds an edit already; choose another --out, or --force to replace it")
 
     def _listing(self) -> str:
         from mofa3d.expression_units import COMBINATIONS
@@ -148,15 +162,15 @@ class Edit:
             raise ValueError(f"{given[0]} leaves the face in the dark; turn the light, or give another one")
         return editing.relight(code, lighting.exposed(relit.illumination, self.exposure * before / after))
 
-    def _open(self) -> tuple[Photo, Reconstruction]:
+    def _open(self) -> Reopened:
         """The photograph and the face in it."""
         from mofa3d.data.photo import read_photo
-        from mofa3d.reopening import reopen
+        from mofa3d.reopening import Reopened, reopen
 
         if self.input.is_dir():
             return reopen(self.input, self._reconstructor.decode)
         photo = read_photo(self.input)
-        return photo, self._most_prominent(photo, self.input)
+        return Reopened(photo, self._most_prominent(photo, self.input), note="")
 
     def _code_of(self, path: Path) -> SemanticCode:
         """The code of another face."""
@@ -175,16 +189,18 @@ class Edit:
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from None
 
-    def _write(self, photo: Photo, found: Reconstruction) -> str:
+    def _write(self, opened: Reopened) -> str:
         from PIL import Image
 
         from mofa3d.edited_photo import composite
         from mofa3d.export import write_code, write_mesh
         from mofa3d.inference import lay_over
         from mofa3d.output_folder import make_folder
+        from mofa3d.output_record import place, remove_unfinished, unfinished
         from mofa3d.reopening import CODE
         from renderers import make_renderer
 
+        photo, found, note = opened
         decode, render = self._reconstructor.decode, make_renderer("cpu")
         code = self.edited(found.code)
         edited = replace(found, code=code, scene=decode(code))
@@ -193,13 +209,18 @@ class Edit:
             picture = composite(photo, found, edited.scene, decode.model, render, sharp)
         else:
             picture = lay_over(photo, edited, render)
-        make_folder(self.out)
-        Image.fromarray(picture).save(self.out / PICTURE)
-        # The picture is the photograph that this code belongs to: the folder can be edited again.
-        where = {"photo": str(self.out / PICTURE), "edited": str(self.input), "crop": asdict(found.transform)}
-        write_code(self.out / CODE, code, where)
-        write_mesh(self.out / "mesh.glb", decode.model, edited.scene.vertices[0], edited.scene.reflectance[0])
-        return f"{self.input} -> {self.out}"
+        out = self.out.absolute()
+        beside = out if out.is_dir() else out.parent  # on the same disk
+        make_folder(beside)
+        remove_unfinished(beside)
+        with unfinished(beside, out.name) as results:
+            Image.fromarray(picture).save(results / PICTURE)
+            # The picture is the photograph that this code belongs to: the folder can be edited again.
+            where = {"photo": str(out / PICTURE), "from_here": PICTURE, EDITED: str(self.input.absolute())}
+            write_code(results / CODE, code, {**where, "crop": asdict(found.transform)})
+            write_mesh(results / "mesh.glb", decode.model, edited.scene.vertices[0], edited.scene.reflectance[0])
+            place(results, out, {EDITED: where[EDITED]})
+        return f"{self.input} -> {self.out}" + (f"\nnote: {note}" if note else "")
 
     @cached_property
     def _reconstructor(self) -> Reconstructor:

@@ -50,7 +50,6 @@ class Reconstruct:
         """
         from mofa3d.batch_reconstruction import BatchReconstruction
         from mofa3d.checkpoints import checkpoint_file
-        from mofa3d.data.corpus import FAILURES
         from mofa3d.export.face_textures import FaceTextures
         from mofa3d.inference import Reconstructor, fit_colors
         from mofa3d.output_names import printable
@@ -86,7 +85,7 @@ class Reconstruct:
         if done.failures:
             raise ValueError(
                 f"{len(done.failures)} could not be reconstructed, {len(done.written) + done.skipped} could; "
-                f"{self.out / FAILURES} says why"
+                f"{done.listed} says why"
             )
         lines = [printable(str(folder)) for folder in done.written]
         return "\n".join([*lines, f"{done.skipped} were there already"] if done.skipped else lines)

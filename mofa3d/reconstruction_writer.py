@@ -17,13 +17,10 @@ from mofa3d.expression_units import choose_units, expression_units
 from mofa3d.inference import Reconstruction, crop_panels, lay_over
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.output_options import OutputOptions
+from mofa3d.photo_places import name_photo
 from mofa3d.scene import Renderer
 
 FILM_RATE = 24  # per second
-WRITTEN = (
-    "code.json", "camera.json", "overlay.png", "panels.png", "mesh.glb", "mesh.obj", "mesh.mtl", "mesh.png", "mesh.ply",
-    "turntable.png", "turntable.mp4", "overlay.mp4", "codes.npz", "summary.json",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ class ReconstructionWriter:
         return export.MorphTargets(columns.names + named.names, displacements)
 
     def __call__(self, folder: Path, name: str, photo: Photo, found: Reconstruction) -> None:
-        """Write everything about one face; what was written about another before is removed.
+        """Write everything about one face, in place of files of the same names.
 
         Args:
             folder: of this face; missing folders are made.
@@ -70,7 +67,6 @@ class ReconstructionWriter:
             photo, found: the face.
         """
         folder.mkdir(parents=True, exist_ok=True)
-        clear(folder)
         self.write_code(folder / "code.json", name, found)
         export.write_camera(
             folder / "camera.json", export.photo_camera(found.scene, found.transform, *photo.shape[:2])
@@ -83,10 +79,18 @@ class ReconstructionWriter:
             Image.fromarray(export.sheet(film)).save(folder / "turntable.png")
             export.write_video(folder / "turntable.mp4", film, FILM_RATE)
 
-    def write_code(self, path: Path, name: str, found: Reconstruction) -> None:
-        """Write the code, the photograph's name, and where the crop lies in it."""
+    def write_code(self, path: Path, name: str, found: Reconstruction, folder: Path | None = None) -> None:
+        """Write the code, where the photograph is, and where the crop lies in it.
+
+        Args:
+            path: of the file.
+            name: of the photograph.
+            found: the face.
+            folder: where the file will be at last; by default where it is written.
+        """
         t = found.transform
-        export.write_code(path, found.code, {"photo": name, "crop": {"left": t.left, "top": t.top, "scale": t.scale}})
+        crop = {"left": t.left, "top": t.top, "scale": t.scale}
+        export.write_code(path, found.code, {**name_photo(name, folder or path.parent), "crop": crop})
 
     def write_meshes(self, paths: Sequence[Path], photo: Photo, found: Reconstruction) -> None:
         """Write one face as several files, whose suffixes choose their formats.
@@ -110,9 +114,3 @@ class ReconstructionWriter:
                 export.write_textured_obj(path, vertices, texture)
             else:
                 export.write_mesh(path, self.model, vertices, reflectance)
-
-
-def clear(folder: Path) -> None:
-    """Remove what a `ReconstructionWriter` writes, and nothing else; links go, what they lead to stays."""
-    for name in WRITTEN:
-        (folder / name).unlink(missing_ok=True)

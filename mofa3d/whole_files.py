@@ -32,7 +32,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         OSError: it cannot be written, with the file's name.
     """
     for leftover in path.parent.glob(_escaped(f".{path.name[:NAME_LENGTH]}.") + f"*{ENDING}"):
-        if _is_abandoned(leftover):
+        if is_abandoned(leftover):
             leftover.unlink(missing_ok=True)
     temporary = path.with_name(f".{path.name[:NAME_LENGTH]}.{os.getpid()}-{next(_numbers)}{ENDING}")
     try:
@@ -104,9 +104,9 @@ def _escaped(name: str) -> str:
     return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in name)
 
 
-def _is_abandoned(temporary: Path) -> bool:
-    """Whether the process that was writing a temporary has ended."""
-    process = temporary.name.removesuffix(ENDING).rpartition(".")[2].partition("-")[0]
+def is_abandoned(temporary: Path) -> bool:
+    """Whether the process that was writing a temporary, .NAME.PROCESS-NUMBER.ENDING, has ended."""
+    process = temporary.stem.rpartition(".")[2].partition("-")[0]
     if not process.isdecimal():
         return False
     if os.name == "nt":  # where asking for a process by signal 0 would end it

@@ -102,11 +102,46 @@ class TestFace:
             scale = 1000 if suffix == ".glb" else 1
             size = (face.vertices.amax(dim=0) - face.vertices.amin(dim=0)).numpy()
             np.testing.assert_allclose(mesh.extents * scale, size, rtol=1e-3)
-        assert Image.open(tmp_path / "new" / "face.png").size == (32, 32)  # the OBJ's texture
+        assert {path.name for path in (tmp_path / "new").iterdir()} == {
+            "face.glb", "face.ply", "face.obj", "face.mtl", "face_texture.png",
+        }  # fmt: skip
+        assert Image.open(tmp_path / "new" / "face_texture.png").size == (32, 32)
         face.save(str(tmp_path / "face.json"))
         assert json.loads((tmp_path / "face.json").read_text())["shape"] == pytest.approx(face.code.shape[0].tolist())
         face.save(tmp_path / "face.png")
         assert np.array_equal(np.asarray(Image.open(tmp_path / "face.png")), face.overlay())
+
+    def test_no_file_of_a_face_replaces_another(self, face, tmp_path):
+        """In whatever order a face is saved, each file is what it was by itself."""
+        alone, together = tmp_path / "alone", tmp_path / "together"
+        suffixes = (".obj", ".png", ".json", ".ply", ".glb", ".obj", ".png")
+        for suffix in suffixes:
+            face.save(alone / suffix[1:] / f"face{suffix}", texture_size=32)
+            face.save(together / f"face{suffix}", texture_size=32)
+        for path in alone.glob("*/*"):
+            if path.suffix != ".json":  # it says where the photograph is, as seen from its folder
+                assert path.read_bytes() == (together / path.name).read_bytes()
+        assert len(list(together.iterdir())) == 7
+
+    def test_files_beside_a_mesh_that_are_not_its_own_stay(self, face, tmp_path):
+        for name in ("face.mtl", "face_texture.png"):
+            (tmp_path / name).write_text("the user's")
+            with pytest.raises(ValueError, match=rf"{name} is there already and would be replaced by .*face.obj's own"):
+                face.save(tmp_path / "face.obj", texture_size=32)
+            assert [path.name for path in tmp_path.iterdir()] == [name]
+            assert (tmp_path / name).read_text() == "the user's"
+            (tmp_path / name).unlink()
+        face.save(tmp_path / "face.obj", texture_size=32)
+        with pytest.raises(ValueError, match=r"face_texture.png is the texture of an OBJ file there; choose another"):
+            face.save(tmp_path / "face_texture.png")
+        assert Image.open(tmp_path / "face_texture.png").size == (32, 32)
+
+    def test_saving_replaces_links_and_does_not_follow_them(self, face, tmp_path):
+        (tmp_path / "precious").write_text("precious")
+        (tmp_path / "face.json").symlink_to(tmp_path / "precious")
+        face.save(tmp_path / "face.json")
+        assert (tmp_path / "precious").read_text() == "precious"
+        assert json.loads((tmp_path / "face.json").read_text())["photo"] == str(Path(face.name).absolute())
 
     def test_what_cannot_be_saved(self, face, tmp_path):
         with pytest.raises(ValueError, match=r"face\.stl: the suffix must be one of \.glb, \.ply, \.obj, \.json"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from dataclasses import fields
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import tyro
 from PIL import Image
 from tyro.conf import OmitArgPrefixes
 
-from mofa3d import cli, editing
+from mofa3d import cli, editing, export
 from mofa3d.cli import Command
 from mofa3d.data.photo import read_photo
 from mofa3d.data.yaw import yaw_of
@@ -24,8 +25,10 @@ from mofa3d.edit_command import Edit
 from mofa3d.export import read_code
 from mofa3d.expression_units import expression_units
 from mofa3d.inference import Reconstructor, lay_over
+from mofa3d.output_record import RECORD
 from programs import ROOT
 from renderers import make_renderer
+from tiny_runs import make_tiny_run
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +48,7 @@ def run(tmp_path, capsys, portrait):
     def run(*options: str | Path, source: Path = portrait, name: str = "out"):
         status = cli.main(["edit", str(source), "--out", str(tmp_path / name), *map(str, options)])
         assert (status, capsys.readouterr().out) == (0, f"{source} -> {tmp_path / name}\n")
-        assert {path.name for path in (tmp_path / name).iterdir()} == {"edited.png", "code.json", "mesh.glb"}
+        assert {path.name for path in (tmp_path / name).iterdir()} == {"edited.png", "code.json", "mesh.glb", RECORD}
         return read_photo(tmp_path / name / "edited.png"), read_code(tmp_path / name / "code.json")[0]
 
     return run
@@ -119,6 +122,98 @@ def test_list_of_units(capsys, default_model):
     assert len(lines) == len(expression_units(default_model))
 
 
+class TestNothingIsOverwritten:
+    """With the tiny encoder, whose faces are drawn at once."""
+
+    @pytest.fixture
+    def edit(self, tmp_path, portrait, capsys):
+        trained = make_tiny_run(tmp_path / "run")
+
+        def edit(*options: str | Path, source: Path = portrait) -> tuple[int, str]:
+            command = ["edit", str(source), "--checkpoint", str(trained), *map(str, options)]
+            status = cli.main(command)
+            said = capsys.readouterr()
+            return status, said.err.removeprefix("error: ").strip() or said.out.strip()
+
+        return edit
+
+    def contents(self, folder: Path) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+    def test_the_last_edit_stays_unless_asked(self, edit, tmp_path):
+        out = tmp_path / "edited"
+        assert edit("--out", out, "--yaw", "5")[0] == 0
+        first = self.contents(out)
+        said = f"{out} holds an edit already; choose another --out, or --force to replace it"
+        assert edit("--out", out, "--yaw", "9") == (2, said)
+        assert self.contents(out) == first
+        assert edit("--out", out, "--yaw", "9", "--force")[0] == 0
+        assert set(self.contents(out)) == set(first)
+        assert self.contents(out)["code.json"] != first["code.json"]
+
+    def test_folders_with_other_files_are_refused(self, edit, tmp_path, portrait):
+        (tmp_path / "mine").mkdir()
+        (tmp_path / "mine" / "mesh.glb").write_text("the user's")
+        for options in ((), ("--force",)):
+            status, said = edit("--out", tmp_path / "mine", *options)
+            assert (status, said) == (2, f"{tmp_path / 'mine'} holds files that are no results of mofa3d; choose another --out")  # noqa: E501
+        assert self.contents(tmp_path / "mine") == {"mesh.glb": b"the user's"}
+        command = ["reconstruct", str(portrait), "--out", str(tmp_path / "faces"), "--formats"]
+        assert cli.main([*command, "--checkpoint", str(tmp_path / "run")]) == 0
+        before = self.contents(tmp_path / "faces" / "grace_hopper")
+        status, said = edit("--out", tmp_path / "faces" / "grace_hopper", "--force")
+        assert status == 2
+        assert "holds a reconstruction, which the edit would replace; choose another --out" in said
+        assert self.contents(tmp_path / "faces" / "grace_hopper") == before
+
+    def test_links_are_not_followed(self, edit, tmp_path):
+        (tmp_path / "precious").write_text("precious")
+        out = tmp_path / "edited"
+        assert edit("--out", out)[0] == 0
+        (out / "edited.png").unlink()
+        (out / "edited.png").symlink_to(tmp_path / "precious")
+        assert edit("--out", out, "--force")[0] == 0
+        assert (tmp_path / "precious").read_text() == "precious"
+        assert not (out / "edited.png").is_symlink()
+
+    def test_an_edit_that_fails_leaves_the_last_one_whole(self, edit, tmp_path, monkeypatch):
+        out = tmp_path / "edited"
+        assert edit("--out", out)[0] == 0
+        before = self.contents(out)
+
+        def full(*rest) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(export, "write_mesh", full)
+        status, said = edit("--out", out, "--force", "--yaw", "9")
+        assert (status, "No space left" in said) == (2, True)
+        assert self.contents(out) == before
+        assert edit("--out", tmp_path / "new")[0] == 2
+        assert {path.name for path in tmp_path.iterdir()} == {"run", "edited"}
+
+    def test_a_moved_edit_and_a_moved_reconstruction_are_opened(self, edit, tmp_path, portrait, monkeypatch):
+        (tmp_path / "work").mkdir()
+        shutil.copyfile(portrait, tmp_path / "work" / "me.jpg")
+        monkeypatch.chdir(tmp_path / "work")
+        assert cli.main(["reconstruct", "me.jpg", "--out", "faces", "--formats", "--checkpoint", "../run"]) == 0
+        assert edit("--out", "edited", source=Path("me.jpg"))[0] == 0
+        monkeypatch.chdir(tmp_path)
+        assert edit("--out", "1", source=Path("work/faces/me")) == (0, "work/faces/me -> 1")  # another folder
+        shutil.move("work", "moved")
+        status, said = edit("--out", "2", source=Path("moved/faces/me"))
+        [first, note] = said.splitlines()
+        assert (status, first) == (0, "moved/faces/me -> 2")
+        moved, before = tmp_path / "moved" / "me.jpg", tmp_path / "work" / "me.jpg"
+        assert note == f"note: the photograph is {moved}, no longer {before}"
+        assert np.array_equal(read_photo(Path("1/edited.png")), read_photo(Path("2/edited.png")))
+        assert edit("--out", "3", source=Path("moved/edited"))[0] == 0
+        moved.unlink()
+        status, said = edit("--out", "4", source=Path("moved/faces/me"))
+        assert status == 0
+        assert said.endswith(f"; only the crop of 120×120 pixels in {Path('moved/faces/me/panels.png')} is used")
+        assert read_photo(Path("4/edited.png")).shape == (120, 120, 3)
+
+
 class TestDocumentation:
     TEXT = (ROOT / "docs" / "editing.md").read_text(encoding="utf-8")
 
@@ -168,5 +263,5 @@ class TestMistakes:
         said = refused(portrait, *out, "--checkpoint", tmp_path / "nowhere")
         assert said.startswith(f"there is no checkpoint at {tmp_path / 'nowhere'}; give the folder of a training run")
         said = refused(portrait, "--out", tmp_path / "dark.png")
-        assert said.startswith(f"cannot make the folder {tmp_path / 'dark.png'} (")
+        assert said.startswith(f"{tmp_path / 'dark.png'} is there already and is no folder; move it away")
         assert refused(portrait, *out, "--expression-neutral", portrait).startswith("--expression-neutral goes with")

@@ -147,8 +147,8 @@ def test_where_processes_cannot_be_asked_for_temporaries_go_by_their_age(tmp_pat
         file.touch()
     os.utime(old, (0, time.time() - 4000))
     monkeypatch.setattr(whole_files.os, "name", "nt")
-    assert whole_files._is_abandoned(old)
-    assert not whole_files._is_abandoned(new)
+    assert whole_files.is_abandoned(old)
+    assert not whole_files.is_abandoned(new)
 
 
 def test_all_leftovers_of_a_folder_of_ones_own_go_and_nothing_else(tmp_path):

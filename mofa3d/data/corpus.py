@@ -38,6 +38,7 @@ FORMAT = 1
 MOST_SOURCES = 20
 REMOVED = "removed"
 INDEX, KEYS, SUMMARY, FAILURES = "index.npz", "keys.jsonl", "corpus.json", "failures.csv"
+HEADER = ("file", "reason")  # of the failures
 
 
 @dataclass(frozen=True)
@@ -144,9 +145,17 @@ def list_failures(path: Path, failures: Iterable[Failure]) -> None:
     """Write which photographs cannot be used, and why, as a CSV table."""
     table = io.StringIO()
     rows = csv.writer(table)
-    rows.writerow(["file", "reason"])
+    rows.writerow(HEADER)
     rows.writerows((failure.photo, failure.reason) for failure in failures)
     write_text(path, table.getvalue(), errors="surrogateescape")  # names need not be UTF-8
+
+
+def is_failure_list(path: Path) -> bool:
+    """Whether a file is one that `list_failures` wrote; a link to one is not."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.readline().strip() == ",".join(HEADER).encode()
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import cv2
 
 from mofa3d.data.photo import PHOTO_SUFFIXES, Photo, read_photo
 from mofa3d.data.video import as_photo
+from mofa3d.output_record import Results
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 ARCHIVE_SUFFIXES = (".tar",)
@@ -63,8 +64,9 @@ class Item:
 def find_items(sources: Sequence[str | Path], every: int | None = 30) -> list[Item]:
     """All photographs of the sources, in their order, sorted within each; hidden files are left out.
 
-    Files without a known suffix are left out inside folders, and are a mistake when given themselves. Links are
-    followed, once.
+    Files without a known suffix, and what mofa3d wrote (see `Results`), are left out of folders and of what patterns
+    match. Files that are given themselves are taken; without a known suffix they are a mistake. Links are followed,
+    once.
 
     Args:
         sources: folders, files, or glob patterns.
@@ -87,7 +89,7 @@ def find_items(sources: Sequence[str | Path], every: int | None = 30) -> list[It
         if len(items) == before:
             raise ValueError(
                 f"{source} holds nothing that can be used; give photographs ({', '.join(PHOTO_SUFFIXES)}), videos "
-                f"({', '.join(VIDEO_SUFFIXES)}), .tar archives, or folders of them"
+                f"({', '.join(VIDEO_SUFFIXES)}), .tar archives, or folders of them; what mofa3d wrote is left out"
             )
     return items
 
@@ -105,10 +107,11 @@ def _items_of(source: str, every: int | None) -> Iterator[Item]:
             raise ValueError(
                 f"there is no file or folder {source}, and nothing matches it as a pattern; check the path"
             )
+        results = Results()
         for match in map(Path, matches):
             if match.is_dir():
                 yield from _walk(match, every)
-            elif _kind(match):
+            elif _kind(match) and match not in results:
                 yield from _parts(match, match.parent, match.name, every)
 
 
@@ -132,16 +135,20 @@ def _walk(root: Path, every: int | None) -> Iterator[Item]:
     seen: set[tuple[int, int]] = set()
     found: list[tuple[str, Path]] = []
     closed: list[OSError] = []
+    results = Results()
     for folder, folders, files in os.walk(root, followlinks=True, onerror=closed.append):
         status = Path(folder).stat()
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
+        if Path(folder) != root and results.is_folder(Path(folder)):
+            folders.clear()
+            continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in files:
             path = Path(folder) / name
-            if not name.startswith(".") and _kind(path):
+            if not name.startswith(".") and _kind(path) and path not in results:
                 found.append((path.relative_to(root).as_posix(), path))
     for relative, path in sorted(found):
         yield from _parts(path, root, f"{label}/{relative}", every)

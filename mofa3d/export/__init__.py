@@ -11,7 +11,7 @@ from mofa3d.export.photo_texture import photo_texture
 from mofa3d.export.texture import Texels, bake, find_texels
 from mofa3d.export.turntable import sheet, turntable
 from mofa3d.export.video import codec, film_writer, write_video
-from mofa3d.export.wavefront import write_textured_obj
+from mofa3d.export.wavefront import check_side_files, is_texture, side_files, write_textured_obj
 
 __all__ = [
     "MESH_SUFFIXES",
@@ -22,16 +22,19 @@ __all__ = [
     "Texture",
     "TextureLayout",
     "bake",
+    "check_side_files",
     "codec",
     "expression_targets",
     "film_writer",
     "find_texels",
+    "is_texture",
     "movement",
     "photo_camera",
     "photo_texture",
     "read_code",
     "resting",
     "sheet",
+    "side_files",
     "texture_layout",
     "to_display",
     "to_linear",

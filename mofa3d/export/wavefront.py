@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,52 @@ from torch import Tensor
 from mofa3d.export.gltf import Texture
 
 MATERIAL = "skin"
+PICTURE = "_texture.png"  # another name than the face's own, which pictures of it have
+HEAD = 100  # lines in which a file says what goes with it
+
+
+def side_files(path: Path) -> tuple[Path, Path]:
+    """The material and the picture that go with an OBJ file: ``face.mtl`` and ``face_texture.png``.
+
+    Raises:
+        ValueError: another suffix, or a name with white space, which material files cannot refer to.
+    """
+    if path.suffix.lower() != ".obj":
+        raise ValueError(f"cannot write {path}: the suffix must be .obj")
+    if any(character.isspace() for character in path.stem):
+        raise ValueError(f"cannot write {path}: its material could not be found by a name with spaces; rename it")
+    return path.with_suffix(".mtl"), path.with_name(f"{path.stem}{PICTURE}")
+
+
+def check_side_files(path: Path) -> None:
+    """Refuse an OBJ file whose material or picture would replace somebody else's.
+
+    Raises:
+        ValueError: see `side_files`, or one of them is there and does not belong to this OBJ file.
+    """
+    material, picture = side_files(path)
+    ours = {material: _has_line(path, f"mtllib {material.name}"), picture: is_texture(picture)}
+    for side, is_ours in ours.items():
+        if os.path.lexists(side) and not is_ours:
+            raise ValueError(f"{side} is there already and would be replaced by {path}'s own; choose another name")
+
+
+def is_texture(picture: Path) -> bool:
+    """Whether an OBJ file that was written here has this picture."""
+    material = picture.with_name(f"{picture.name.removesuffix(PICTURE)}.mtl")
+    return picture.name.endswith(PICTURE) and _has_line(material, f"map_Kd {picture.name}")
+
+
+def _has_line(path: Path, line: str) -> bool:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return any(found.strip() == line for found in islice(file, HEAD))
+    except OSError:
+        return False
 
 
 def write_textured_obj(path: Path, vertices: Float[Tensor, "N 3"], texture: Texture) -> None:
-    """Write a face as OBJ (millimetres), with a material file and a PNG of the same name beside it.
+    """Write a face as OBJ (millimetres), with a material file and a PNG beside it; see `side_files`.
 
     The vertices keep the model's order; only texture coordinates are there once per chart.
 
@@ -25,13 +69,9 @@ def write_textured_obj(path: Path, vertices: Float[Tensor, "N 3"], texture: Text
         texture: on the model of the vertices.
 
     Raises:
-        ValueError: another suffix, or a name with white space, which material files cannot refer to.
+        ValueError: see `side_files`.
     """
-    if path.suffix.lower() != ".obj":
-        raise ValueError(f"cannot write {path}: the suffix must be .obj")
-    if any(character.isspace() for character in path.stem):
-        raise ValueError(f"cannot write {path}: its material could not be found by a name with spaces; rename it")
-    material, picture = path.with_suffix(".mtl"), path.with_suffix(".png")
+    material, picture = side_files(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     layout = texture.layout
     coordinates, corners = layout.uv.cpu().numpy(), layout.faces.cpu()

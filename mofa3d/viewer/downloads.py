@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mofa3d.data.photo import Photo
+from mofa3d.export import side_files
 from mofa3d.inference import Reconstruction, lay_over
 from mofa3d.reconstruction_writer import ReconstructionWriter
 from mofa3d.viewer.drawing import png
@@ -52,8 +53,9 @@ class Downloads:
             if name == "code.json":
                 self.writer.write_code(path, photo_name, found)
             elif name == "face_obj.zip":
-                self.writer.write_meshes([path.with_name("face.obj")], photo, found)
-                return _zipped([path.with_name(f"face{suffix}") for suffix in (".obj", ".mtl", ".png")])
+                mesh = path.with_name("face.obj")
+                self.writer.write_meshes([mesh], photo, found)
+                return _zipped([mesh, *side_files(mesh)])
             else:
                 self.writer.write_meshes([path], photo, found)
             return path.read_bytes()

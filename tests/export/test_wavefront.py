@@ -31,9 +31,9 @@ def path(tiny_model, texture, tmp_path):
 
 
 def test_files(path, texture):
-    assert {other.name for other in path.parent.iterdir()} == {"face.obj", "face.mtl", "face.png"}
-    assert "map_Kd face.png" in path.with_suffix(".mtl").read_text()
-    assert np.array_equal(np.asarray(Image.open(path.with_suffix(".png"))), texture.image)
+    assert {other.name for other in path.parent.iterdir()} == {"face.obj", "face.mtl", "face_texture.png"}
+    assert "map_Kd face_texture.png" in path.with_suffix(".mtl").read_text()
+    assert np.array_equal(np.asarray(Image.open(path.with_name("face_texture.png"))), texture.image)
 
 
 def test_pytorch3d_reads_vertices_triangles_and_colours(path, tiny_model, texture):

@@ -183,7 +183,7 @@ class TestFiles:
         ply = trimesh.load(io.BytesIO(session.file("face.ply")), file_type="ply", process=False)
         np.testing.assert_allclose(ply.vertices, vertices, atol=1e-4)
         with zipfile.ZipFile(io.BytesIO(session.file("face_obj.zip"))) as archive:
-            assert sorted(archive.namelist()) == ["face.mtl", "face.obj", "face.png"]
+            assert sorted(archive.namelist()) == ["face.mtl", "face.obj", "face_texture.png"]
             archive.extractall(tmp_path)
         obj = trimesh.load(tmp_path / "face.obj", process=False)
         assert len(obj.faces) == len(tiny_model.faces)
