@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the benchmark
 from benchmarks import cuda_vertex_loss, encoders, fits, optimizers, rasterizer, training_step, vertex_loss
 from benchmarks.measure import Ceilings, Row, Setup, TimeIsUpError, measure_ceilings
 from mofa3d.environment import commit, machine
+from mofa3d.whole_files import write_text
 
 Subject = Literal[
     "encoders", "rasterizer", "vertex_loss", "cuda_vertex_loss", "optimizers", "training_step", "fits"
@@ -103,13 +104,13 @@ def write(folder: Path, ceilings: Ceilings, rows: list[Row]) -> None:
         "ceilings": asdict(ceilings),
         "rows": [asdict(row) for row in rows],
     }
-    (folder / "benchmark.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
+    write_text(folder / "benchmark.json", json.dumps(content, indent=1))
     lines = ["# Benchmark", "", describe(ceilings)]
     for subject in dict.fromkeys(row.subject for row in rows):
         lines += ["", f"## {subject}", "", "| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
         lines += [line(row) for row in rows if row.subject == subject]
     lines += ["", verdict(rows)]
-    (folder / "benchmark.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(folder / "benchmark.md", "\n".join(lines) + "\n")
 
 
 def measure(config: Config) -> list[Row]:

@@ -36,6 +36,7 @@ from mofa3d.environment import check_device, commit, machine
 from mofa3d.numeric_options import check_ranges
 from mofa3d.pictures import to_bytes
 from mofa3d.scene import Renderer
+from mofa3d.whole_files import write_text
 from renderers import ENTRY_POINT_GROUP, make_renderer
 from renderers.pytorch3d_rasterizer import Pytorch3dRasterizer
 
@@ -180,10 +181,10 @@ def write(config: Config, figures: dict[str, dict], missing: dict[str, str], fac
     """Write comparison.json and comparison.md; returns the latter's tables."""
     tables = "\n\n".join(filter(None, (table(kind, figures, digits) for kind, digits in DIGITS.items())))
     record = {"config": asdict(config), "facts": facts, "figures": figures, "not available": missing}
-    (config.out / "comparison.json").write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
+    write_text(config.out / "comparison.json", json.dumps(record, indent=1, default=str) + "\n")
     lines = [f"- {name}: {value}" for name, value in {**facts, **missing}.items()]
     text = [f"# Renderers against {config.reference}", "\n".join(lines), EXPLANATION, tables, PICTURE]
-    (config.out / "comparison.md").write_text("\n\n".join(text) + "\n", encoding="utf-8")
+    write_text(config.out / "comparison.md", "\n\n".join(text) + "\n")
     return tables
 
 

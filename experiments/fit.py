@@ -44,6 +44,7 @@ from mofa3d.output_options import OutputOptions
 from mofa3d.reconstruction_writer import ReconstructionWriter
 from mofa3d.refinement import Refiner, one_thread
 from mofa3d.report import Report
+from mofa3d.whole_files import write_text
 from renderers import make_renderer
 from renderers.cpu_rasterizer import rasterize
 
@@ -178,10 +179,10 @@ def write_results(config: Config, decode: Decoder, sources: list[str], before: E
     report = Report("Fits, start → fit", facts, groups, before, after)
     print(report.table())
     lines = "\n".join(f"- {name}: {value}" for name, value in facts.items())
-    (config.out / "results.md").write_text(f"# {report.title}\n\n{lines}\n\n{report.table()}\n", encoding="utf-8")
+    write_text(config.out / "results.md", f"# {report.title}\n\n{lines}\n\n{report.table()}\n")
     start = {name: value for name, value in before.items() if name != "seconds"}
     content = {"facts": facts, "start": group_means(start, groups), "fit": group_means(after, groups)}
-    (config.out / "results.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_text(config.out / "results.json", json.dumps(content, indent=1) + "\n")
 
 
 def main(config: Config) -> int:

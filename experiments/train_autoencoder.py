@@ -23,7 +23,7 @@ from mofa3d.baselines.pixel_evaluation import Batch, PixelView
 from mofa3d.baselines.pixel_report import report_network
 from mofa3d.baselines.recipe import RunConfig, make_adam, open_faces, write_record
 from mofa3d.cache_folder import cache_directory
-from mofa3d.checkpoints import claim_folder
+from mofa3d.checkpoints import claim_folder, how_to_go_on
 from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches
 from mofa3d.environment import check_device, commit
@@ -45,42 +45,40 @@ def main(config: Config) -> None:
     torch.manual_seed(config.seed)
     about = ConvDescription("autoencoder", config.image_size)
     network = ConvAutoencoder(about.image_size, about.code_size).to(config.device)
-    claim_folder(config.out, config.resume)
-    model = config.load_model()
-    faces = open_faces(config, model, make_renderer("cpu", antialias=False), cache_directory())
-    camera = Camera()
-    average = Decoder(model, camera)(SemanticCode.zeros(sizes=model.sizes)).landmarks[0]
-    view = PixelView(about.image_size, average, camera.image_size)
-    version = commit()
-    write_record(config.out, config, about.to_dict(), version)
+    with claim_folder(config.out, config.resume):
+        model = config.load_model()
+        faces = open_faces(config, model, make_renderer("cpu", antialias=False), cache_directory())
+        camera = Camera()
+        average = Decoder(model, camera)(SemanticCode.zeros(sizes=model.sizes)).landmarks[0]
+        view = PixelView(about.image_size, average, camera.image_size)
+        version = commit()
+        write_record(config.out, config, about.to_dict(), version)
 
-    def step(batch: Batch, _iteration: int) -> Step:
-        seen = view(batch)
-        photo, region = seen["image"], seen["region"]
-        counted = region if config.region == "face" else torch.ones_like(region)
-        loss = color_distance(network(photo), photo, counted)
-        return Step({"photometric": loss}, loss.mean())
+        def step(batch: Batch, _iteration: int) -> Step:
+            seen = view(batch)
+            photo, region = seen["image"], seen["region"]
+            counted = region if config.region == "face" else torch.ones_like(region)
+            loss = color_distance(network(photo), photo, counted)
+            return Step({"photometric": loss}, loss.mean())
 
-    options = {"changes": AugmentConfig(), "shards": faces.dataset.shards_of(faces.train), "device": config.device}
-    stream = partial(batches, faces.dataset, faces.train, config.batch_size, config.seed, **options)
-    optimizer = make_adam(network, config)
-    progress = optimize(network, optimizer, step, stream, config, config.out, about.to_dict(), config.resume)
+        options = {"changes": AugmentConfig(), "shards": faces.dataset.shards_of(faces.train), "device": config.device}
+        stream = partial(batches, faces.dataset, faces.train, config.batch_size, config.seed, **options)
+        optimizer = make_adam(network, config)
+        progress = optimize(network, optimizer, step, stream, config, config.out, about.to_dict(), config.resume)
 
-    network = network.cpu().eval()
-    facts = {
-        "data": faces.fact,
-        "training": progress.describe(config.batch_size),
-        "network": f"{about.image_size} px, code of {about.code_size}, loss on the {config.region}",
-        "commit": version,
-    }
+        network = network.cpu().eval()
+        facts = {
+            "data": faces.fact,
+            "training": progress.describe(config.batch_size),
+            "network": f"{about.image_size} px, code of {about.code_size}, loss on the {config.region}",
+            "commit": version,
+        }
 
-    def predict(batch: Batch) -> Tensor:
-        return network(batch["image"])
+        def predict(batch: Batch) -> Tensor:
+            return network(batch["image"])
 
-    print(report_network("Convolutional autoencoder", "autoencoder", predict, facts, faces, view, config.out))
+        print(report_network("Convolutional autoencoder", "autoencoder", predict, facts, faces, view, config.out))
 
 
 if __name__ == "__main__":
-    program.run(
-        main, Config, __doc__, errors=(DivergenceError,), stopped="stopped; --resume goes on from the last checkpoint"
-    )
+    program.run(main, Config, __doc__, errors=(DivergenceError,), stopped=lambda config: how_to_go_on(config.out))

@@ -24,7 +24,7 @@ from mofa3d.baselines.pixel_evaluation import Batch, PixelView
 from mofa3d.baselines.pixel_report import report_network
 from mofa3d.baselines.recipe import RunConfig, make_adam, open_faces, require_codes, write_record
 from mofa3d.cache_folder import cache_directory
-from mofa3d.checkpoints import claim_folder
+from mofa3d.checkpoints import claim_folder, how_to_go_on
 from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches
 from mofa3d.environment import check_device, commit
@@ -45,44 +45,44 @@ def main(config: Config) -> None:
     model = config.load_model()
     about = ConvDescription("conv_decoder", config.image_size, model.sizes.total)
     network = LearnedDecoder(about.image_size, about.code_size).to(config.device)
-    claim_folder(config.out, config.resume)
-    faces = open_faces(config, model, make_renderer("cpu", antialias=False), cache_directory())
-    require_codes(faces.dataset, model, config.data)
-    network.normalize_for(faces.dataset.codes[faces.train])
-    camera = Camera()
-    average = Decoder(model, camera)(SemanticCode.zeros(sizes=model.sizes)).landmarks[0]
-    view = PixelView(about.image_size, average, camera.image_size)
-    version = commit()
-    write_record(config.out, config, about.to_dict(), version)
+    with claim_folder(config.out, config.resume):
+        faces = open_faces(config, model, make_renderer("cpu", antialias=False), cache_directory())
+        require_codes(faces.dataset, model, config.data)
+        network.normalize_for(faces.dataset.codes[faces.train])
+        camera = Camera()
+        average = Decoder(model, camera)(SemanticCode.zeros(sizes=model.sizes)).landmarks[0]
+        view = PixelView(about.image_size, average, camera.image_size)
+        version = commit()
+        write_record(config.out, config, about.to_dict(), version)
 
-    def step(batch: Batch, _iteration: int) -> Step:
-        seen = view(batch)
-        loss = color_distance(network(seen["code"]), seen["image"], seen["region"])
-        return Step({"photometric": loss}, loss.mean())
+        def step(batch: Batch, _iteration: int) -> Step:
+            seen = view(batch)
+            loss = color_distance(network(seen["code"]), seen["image"], seen["region"])
+            return Step({"photometric": loss}, loss.mean())
 
-    # A mirrored face has another code than its original.
-    options = {"changes": AugmentConfig(mirror=0.0), "shards": faces.dataset.shards_of(faces.train)}
-    stream = partial(
-        batches, faces.dataset, faces.train, config.batch_size, config.seed, device=config.device, **options
-    )
-    optimizer = make_adam(network, config)
-    progress = optimize(network, optimizer, step, stream, config, config.out, about.to_dict(), config.resume)
+        # A mirrored face has another code than its original.
+        options = {"changes": AugmentConfig(mirror=0.0), "shards": faces.dataset.shards_of(faces.train)}
+        stream = partial(
+            batches, faces.dataset, faces.train, config.batch_size, config.seed, device=config.device, **options
+        )
+        optimizer = make_adam(network, config)
+        progress = optimize(network, optimizer, step, stream, config, config.out, about.to_dict(), config.resume)
 
-    network = network.cpu().eval()
-    facts = {
-        "data": faces.fact,
-        "training": progress.describe(config.batch_size),
-        "network": f"codes of {about.code_size} to {about.image_size} px; the loss and the first error are the face's",
-        "commit": version,
-    }
+        network = network.cpu().eval()
+        facts = {
+            "data": faces.fact,
+            "training": progress.describe(config.batch_size),
+            "network": f"codes of {about.code_size} to {about.image_size} px; the loss and the first error are the "
+            "face's",
+            "commit": version,
+        }
 
-    def predict(batch: Batch) -> Tensor:
-        return network(batch["code"])
+        def predict(batch: Batch) -> Tensor:
+            return network(batch["code"])
 
-    print(report_network("Learned convolutional decoder", "learned decoder", predict, facts, faces, view, config.out))
+        title, name = "Learned convolutional decoder", "learned decoder"
+        print(report_network(title, name, predict, facts, faces, view, config.out))
 
 
 if __name__ == "__main__":
-    program.run(
-        main, Config, __doc__, errors=(DivergenceError,), stopped="stopped; --resume goes on from the last checkpoint"
-    )
+    program.run(main, Config, __doc__, errors=(DivergenceError,), stopped=lambda config: how_to_go_on(config.out))

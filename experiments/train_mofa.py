@@ -23,7 +23,7 @@ from typing import Literal
 import torch
 
 from mofa3d.cache_folder import cache_directory
-from mofa3d.checkpoints import Description, claim_folder, start_from
+from mofa3d.checkpoints import Description, claim_folder, how_to_go_on, start_from
 from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches
 from mofa3d.data.corpus import FAILURES, Corpus, list_failures
@@ -42,6 +42,7 @@ from mofa3d.objective import LossWeights
 from mofa3d.report import Report, draw_curves, draw_faces, write_meshes
 from mofa3d.training import DivergenceError, TrainingConfig, train
 from mofa3d.vertex_loss_choice import make_vertex_loss
+from mofa3d.whole_files import write_text
 from renderers import make_renderer
 
 PAPER = TrainingConfig()
@@ -126,6 +127,10 @@ class Config:
     """Fraction of identities (or synthetic faces) that are kept for the report, instead of the corpus's own choice."""
     report_images: int = 0
     """Held-out images, evenly spread, that the report measures; 0 means all."""
+    checkpoint_every: int | None = None
+    """Steps after which a checkpoint is written, 500 by default; 0 means never."""
+    checkpoint_minutes: float | None = None
+    """Minutes after which one is written if that comes first, 5 by default; 0 means never."""
     resume: bool = False
     """Go on from the checkpoint in --out."""
     seed: int = 0
@@ -163,7 +168,7 @@ def training_config(config: Config) -> TrainingConfig:
     else:
         preset = QUICK_LANDMARKS if landmarks else QUICK
     names = ("iterations", "minutes", "batch_size", "optimizer", "learning_rate", "depth_learning_rate")
-    names += ("freeze_geometry",)
+    names += ("freeze_geometry", "checkpoint_every", "checkpoint_minutes")
     asked = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
     if config.bfloat16:
         asked["bfloat16"] = True
@@ -249,35 +254,35 @@ def main(config: Config) -> None:
     encoder = about.make_encoder(model, weights).to(config.device)
     if config.start is not None:
         start_from(encoder, about, config.start)
-    claim_folder(config.out, config.resume)
-    whole = Decoder(model, Camera(about.image_size))
-    images = load_images(config, whole)
-    # Only frontal vertices enter the vertex loss, so only they (and what their normals need) are decoded for it.
-    frontal = Decoder(model.restrict(model.frontal), whole.camera).to(config.device)
-    decode = frontal if config.renderer == "vertex" else Decoder(model, whole.camera).to(config.device)
-    fused = None
-    if config.renderer == "vertex":
-        fused = make_vertex_loss(model, whole.camera, config.device, **render_options)
+    with claim_folder(config.out, config.resume):
+        whole = Decoder(model, Camera(about.image_size))
+        images = load_images(config, whole)
+        # Only frontal vertices enter the vertex loss, so only they (and what their normals need) are decoded for it.
+        frontal = Decoder(model.restrict(model.frontal), whole.camera).to(config.device)
+        decode = frontal if config.renderer == "vertex" else Decoder(model, whole.camera).to(config.device)
+        fused = None
+        if config.renderer == "vertex":
+            fused = make_vertex_loss(model, whole.camera, config.device, **render_options)
 
-    version = commit()  # before the training, during which the repository may change
-    record = {"config": config, "training": settings, "description": about}
-    record = {**{name: asdict(value) for name, value in record.items()}, "commit": version}
-    (config.out / "config.json").write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
+        version = commit()  # before the training, during which the repository may change
+        record = {"config": config, "training": settings, "description": about}
+        record = {**{name: asdict(value) for name, value in record.items()}, "commit": version}
+        write_text(config.out / "config.json", json.dumps(record, indent=1, default=str) + "\n")
 
-    shown = repeat_evenly(images.train, images.dataset.sources) if config.even_sources else images.train
-    stream = photo_stream(images.dataset, shown, settings.batch_size, about.image_size, config)
-    progress = train(encoder, decode, render, stream, settings, config.out, about.to_dict(), config.resume, fused)
+        shown = repeat_evenly(images.train, images.dataset.sources) if config.even_sources else images.train
+        stream = photo_stream(images.dataset, shown, settings.batch_size, about.image_size, config)
+        progress = train(encoder, decode, render, stream, settings, config.out, about.to_dict(), config.resume, fused)
 
-    facts = {
-        **images.facts,
-        "training": f"{progress.describe(settings.batch_size)}, "
-        f"{settings.optimizer}, {'with' if settings.loss.landmark else 'without'} the landmark surrogate, "
-        f"background cost {settings.loss.background_cost:g}",
-        "renderer": config.renderer,
-        "encoder": f"{about.encoder} at {about.input_size or about.image_size} px",
-        "commit": version,
-    }
-    report(config.out, images, facts, encoder.eval(), frontal, whole)
+        facts = {
+            **images.facts,
+            "training": f"{progress.describe(settings.batch_size)}, "
+            f"{settings.optimizer}, {'with' if settings.loss.landmark else 'without'} the landmark surrogate, "
+            f"background cost {settings.loss.background_cost:g}",
+            "renderer": config.renderer,
+            "encoder": f"{about.encoder} at {about.input_size or about.image_size} px",
+            "commit": version,
+        }
+        report(config.out, images, facts, encoder.eval(), frontal, whole)
 
 
 def report(
@@ -296,6 +301,4 @@ def report(
 
 
 if __name__ == "__main__":
-    program.run(
-        main, Config, __doc__, errors=(DivergenceError,), stopped="stopped; --resume goes on from the last checkpoint"
-    )
+    program.run(main, Config, __doc__, errors=(DivergenceError,), stopped=lambda config: how_to_go_on(config.out))

@@ -33,7 +33,7 @@ from mofa3d.baselines.pooling import (
     pool,
     within_person_share,
 )
-from mofa3d.checkpoints import CHECKPOINT_NAME, claim_folder, open_run
+from mofa3d.checkpoints import CHECKPOINT_NAME, claim_folder, how_to_go_on, open_run
 from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches
 from mofa3d.data.corpus import Corpus
@@ -46,10 +46,12 @@ from mofa3d.numeric_options import MOST, check_ranges
 from mofa3d.objective import Batch
 from mofa3d.report import Report, draw_curves, draw_faces, write_meshes
 from mofa3d.training import DivergenceError, Step, TrainingConfig, make_optimizer, optimize, read_checkpoint
+from mofa3d.whole_files import write_text
 from renderers import make_renderer
 
 CURVES = {"identity": "shape and reflectance (σ²)", "rest": "expression, pose and light (units²)"}
 SHOWN, MESHES = 16, 3
+RESUMABLE = (CHECKPOINT_NAME, TARGETS)
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,10 @@ class Config:
     report_images: int = 0
     """Held-out photographs, evenly spread, whose errors the report measures; 0 means all."""
     fit: FitConfig = field(default_factory=FitConfig)
+    checkpoint_every: int = 500
+    """Steps after which a checkpoint is written; 0 means never."""
+    checkpoint_minutes: float = 5.0
+    """Minutes after which one is written, if that comes first; 0 means never."""
     resume: bool = False
     """Go on from the targets and, if there is one, the checkpoint in --out."""
     seed: int = 0
@@ -156,70 +162,77 @@ def main(config: Config) -> None:
     start, _ = open_run(config.checkpoint)  # stays as it is, to be compared with
     frontal = Decoder(whole.model.restrict(whole.model.frontal), whole.camera)
     _, test = train_and_test(corpus.identities, corpus.held_out.tolist(), str(config.data))
-    path, going_on = config.out / TARGETS, (config.out / CHECKPOINT_NAME).exists()
-    claim_folder(config.out, config.resume and going_on)
-    version = commit()
-    (config.out / "config.json").write_text(
-        json.dumps({"config": asdict(config), "commit": version}, indent=1, default=str) + "\n", encoding="utf-8"
-    )
-    if config.resume and path.exists():
-        targets = PooledTargets.read(path)
-        if targets.fingerprint != whole.model.fingerprint():
-            raise ValueError(f"{path} was fitted with another face model; choose another --out")
-    else:
-        targets = fit(corpus, choose(corpus, config), encoder, whole, config)
-        targets.save(path)
+    with claim_folder(config.out, config.resume, RESUMABLE):
+        path, resume = config.out / TARGETS, config.resume and (config.out / CHECKPOINT_NAME).exists()
+        version = commit()
+        record = {"config": asdict(config), "commit": version}
+        write_text(config.out / "config.json", json.dumps(record, indent=1, default=str) + "\n")
+        if config.resume and path.exists():
+            targets = PooledTargets.read(path)
+            if targets.fingerprint != whole.model.fingerprint():
+                raise ValueError(f"{path} was fitted with another face model; choose another --out")
+        else:
+            targets = fit(corpus, choose(corpus, config), encoder, whole, config)
+            targets.save(path)
 
-    sizes = whole.model.sizes
-    where = sizes.slices
-    identity = torch.cat([torch.arange(sizes.total)[where[block]] for block in IDENTITY_BLOCKS])
-    rest = torch.tensor(sorted(set(range(sizes.total)) - set(identity.tolist())))
-    units = OutputScales().vector(sizes)[rest]
-    people = PooledFaces(corpus, targets, sizes)
+        sizes = whole.model.sizes
+        where = sizes.slices
+        identity = torch.cat([torch.arange(sizes.total)[where[block]] for block in IDENTITY_BLOCKS])
+        rest = torch.tensor(sorted(set(range(sizes.total)) - set(identity.tolist())))
+        units = OutputScales().vector(sizes)[rest]
+        people = PooledFaces(corpus, targets, sizes)
 
-    def step(batch: Batch, _iteration: int) -> Step:
-        said, target = encoder(batch["image"]), batch["code"]
-        terms = {
-            "identity": asymmetric_distance(said[:, identity], target[:, identity]),
-            "rest": ((said[:, rest] - target[:, rest]) / units).square().sum(dim=1),
+        def step(batch: Batch, _iteration: int) -> Step:
+            said, target = encoder(batch["image"]), batch["code"]
+            terms = {
+                "identity": asymmetric_distance(said[:, identity], target[:, identity]),
+                "rest": ((said[:, rest] - target[:, rest]) / units).square().sum(dim=1),
+            }
+            return Step(terms, terms["identity"].mean() + config.rest * terms["rest"].mean())
+
+        settings = TrainingConfig(
+            iterations=config.iterations,
+            minutes=config.minutes,
+            batch_size=config.batch_size,
+            optimizer="adam",
+            learning_rate=config.learning_rate,
+            depth_learning_rate=config.learning_rate,
+            decay=True,
+            checkpoint_every=config.checkpoint_every,
+            checkpoint_minutes=config.checkpoint_minutes,
+        )
+        # A mirrored face has another code than its original.
+        changes = AugmentConfig(mirror=0.0, color=0.1)
+        stream = partial(batches, people, range(len(people)), config.batch_size, config.seed, changes=changes)
+        about = read_checkpoint(
+            config.checkpoint / CHECKPOINT_NAME if config.checkpoint.is_dir() else config.checkpoint
+        )["description"]
+        optimizer = make_optimizer(encoder, settings)
+        progress = optimize(encoder, optimizer, step, stream, settings, config.out, about, resume)
+
+        encoder.eval()
+        share = [shares(network, corpus, test, whole) for network in (start, encoder)]
+        test = spread(test, config.report_images or len(test))
+        measure = partial(evaluate, decode=frontal, render=make_renderer("vertex"), dataset=corpus, indices=test)
+        sources = [corpus.sources[i] for i in test]
+        groups = {"all": [True] * len(test), **{name: [s == name for s in sources] for name in sorted(set(sources))}}
+        facts = {
+            "data": f"{config.data}: {len(targets.fits)} photographs of {len(targets.people)} people fitted and pooled",
+            "training": f"{progress.describe(config.batch_size)}, from "
+            f"{config.checkpoint}; before: that encoder",
+            "variance within people": ", ".join(f"{b} {share[0][b]:.2f} → {share[1][b]:.2f}" for b in IDENTITY_BLOCKS)
+            + " of the total, over held-out people with several photographs; less is steadier",
+            "commit": version,
         }
-        return Step(terms, terms["identity"].mean() + config.rest * terms["rest"].mean())
-
-    settings = TrainingConfig(
-        config.iterations, config.minutes, config.batch_size, "adam", config.learning_rate, config.learning_rate, True
-    )
-    # A mirrored face has another code than its original.
-    changes = AugmentConfig(mirror=0.0, color=0.1)
-    stream = partial(batches, people, range(len(people)), config.batch_size, config.seed, changes=changes)
-    about = read_checkpoint(
-        config.checkpoint / CHECKPOINT_NAME if config.checkpoint.is_dir() else config.checkpoint
-    )["description"]
-    optimizer = make_optimizer(encoder, settings)
-    progress = optimize(encoder, optimizer, step, stream, settings, config.out, about, config.resume and going_on)
-
-    encoder.eval()
-    share = [shares(network, corpus, test, whole) for network in (start, encoder)]
-    test = spread(test, config.report_images or len(test))
-    measure = partial(evaluate, decode=frontal, render=make_renderer("vertex"), dataset=corpus, indices=test)
-    sources = [corpus.sources[i] for i in test]
-    groups = {"all": [True] * len(test), **{name: [s == name for s in sources] for name in sorted(set(sources))}}
-    facts = {
-        "data": f"{config.data}: {len(targets.fits)} photographs of {len(targets.people)} people fitted and pooled",
-        "training": f"{progress.describe(config.batch_size)}, from "
-        f"{config.checkpoint}; before: that encoder",
-        "variance within people": ", ".join(f"{b} {share[0][b]:.2f} → {share[1][b]:.2f}" for b in IDENTITY_BLOCKS)
-        + " of the total, over held-out people with several photographs; less is steadier",
-        "commit": version,
-    }
-    report = Report("Pooled regression of shape and reflectance", facts, groups, measure(start), measure(encoder))
-    draw_curves(config.out / "metrics.jsonl", config.out / "curves.png", CURVES)
-    shown = [spread(test, count) for count in (SHOWN, MESHES)]
-    draw_faces(encoder, whole, make_renderer("cpu"), corpus, shown[0], config.out / "faces.png")
-    written = report.write(config.out, write_meshes(encoder, whole, corpus, shown[1], config.out))
-    print(report.table(), f"\nvariance within people: {facts['variance within people']}\nThe report is {written}")
+        report = Report("Pooled regression of shape and reflectance", facts, groups, measure(start), measure(encoder))
+        draw_curves(config.out / "metrics.jsonl", config.out / "curves.png", CURVES)
+        shown = [spread(test, count) for count in (SHOWN, MESHES)]
+        draw_faces(encoder, whole, make_renderer("cpu"), corpus, shown[0], config.out / "faces.png")
+        written = report.write(config.out, write_meshes(encoder, whole, corpus, shown[1], config.out))
+        print(report.table(), f"\nvariance within people: {facts['variance within people']}\nThe report is {written}")
 
 
 if __name__ == "__main__":
     program.run(
-        main, Config, __doc__, errors=(DivergenceError,), stopped="stopped; --resume goes on from what is in --out"
+        main, Config, __doc__, errors=(DivergenceError,), stopped=lambda config: how_to_go_on(config.out, RESUMABLE)
     )

@@ -23,7 +23,7 @@ from mofa3d.baselines.light import with_light
 from mofa3d.baselines.recipe import RunConfig, make_adam, open_faces, require_codes, write_record
 from mofa3d.baselines.richardson import IterativeRegressor, RegressorDescription, geometry_gram, regression_losses
 from mofa3d.cache_folder import cache_directory
-from mofa3d.checkpoints import claim_folder
+from mofa3d.checkpoints import claim_folder, how_to_go_on
 from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches
 from mofa3d.data.folder import open_corpus
@@ -75,58 +75,57 @@ def main(config: Config) -> None:
     draw = draw_feedback(config.feedback, Decoder(face, Camera(config.input_size)), raster)
     weights = None if config.encoder_weights == "none" else config.encoder_weights
     network = IterativeRegressor(about, model.sizes, draw, weights).to(config.device)
-    claim_folder(config.out, config.resume)
-    faces = open_faces(config, model, raster, cache_directory())
-    require_codes(faces.dataset, model, config.data)
-    version = commit()
-    write_record(config.out, config, about.to_dict(), version)
-    gram = geometry_gram(model).to(config.device)
+    with claim_folder(config.out, config.resume):
+        faces = open_faces(config, model, raster, cache_directory())
+        require_codes(faces.dataset, model, config.data)
+        version = commit()
+        write_record(config.out, config, about.to_dict(), version)
+        gram = geometry_gram(model).to(config.device)
 
-    def step(batch: Batch, _iteration: int) -> Step:
-        true = SemanticCode.from_vector(batch["code"], model.sizes)
-        answers = [SemanticCode.from_vector(code, model.sizes) for code in network.estimates(batch["image"])]
-        losses = [regression_losses(code, true, gram, config.scales) for code in answers]
-        terms = {name: sum(loss[name] for loss in losses) / len(losses) for name in losses[0]}
-        total = config.geometry * terms["geometry"].mean() + config.pose * terms["pose"].mean()
-        return Step(terms, total, lambda: {"last": losses[-1]["geometry"]})
+        def step(batch: Batch, _iteration: int) -> Step:
+            true = SemanticCode.from_vector(batch["code"], model.sizes)
+            answers = [SemanticCode.from_vector(code, model.sizes) for code in network.estimates(batch["image"])]
+            losses = [regression_losses(code, true, gram, config.scales) for code in answers]
+            terms = {name: sum(loss[name] for loss in losses) / len(losses) for name in losses[0]}
+            total = config.geometry * terms["geometry"].mean() + config.pose * terms["pose"].mean()
+            return Step(terms, total, lambda: {"last": losses[-1]["geometry"]})
 
-    # A mirrored face has another code than its original.
-    options = {"changes": AugmentConfig(mirror=0.0), "shards": faces.dataset.shards_of(faces.train)}
-    stream = partial(
-        batches, faces.dataset, faces.train, config.batch_size, config.seed, device=config.device, **options
-    )
-    optimizer = make_adam(network, config)
-    progress = optimize(network, optimizer, step, stream, config, config.out, about.to_dict(), config.resume)
+        # A mirrored face has another code than its original.
+        options = {"changes": AugmentConfig(mirror=0.0), "shards": faces.dataset.shards_of(faces.train)}
+        stream = partial(
+            batches, faces.dataset, faces.train, config.batch_size, config.seed, device=config.device, **options
+        )
+        optimizer = make_adam(network, config)
+        progress = optimize(network, optimizer, step, stream, config, config.out, about.to_dict(), config.resume)
 
-    frontal, whole = Decoder(face, Camera()), Decoder(model, Camera())
-    start, encode = (with_light(e, frontal) for e in (average_face(frontal), network.cpu().eval()))
-    measure = partial(evaluate, decode=frontal, render=make_renderer("vertex"))
-    facts = {
-        "data": faces.fact,
-        "training": f"{progress.describe(config.batch_size)}, "
-        "supervised by the true codes",
-        "network": f"{about.encoder} at {about.input_size} px, {about.iterations} times, feedback: {about.feedback}",
-        "colours": "average reflectance, light by least squares on each photograph, before and after",
-        "commit": version,
-    }
-    tests = {"synthetic": (faces.dataset, faces.test)}
-    if config.photographs:
-        corpus = open_corpus(Path(config.photographs), cache_directory())
-        _, held = train_and_test(corpus.identities, corpus.held_out.tolist(), config.photographs)
-        tests["photographs"] = (corpus, held)
-    for name, (dataset, indices) in tests.items():
-        out = config.out if name == "synthetic" else config.out / name
-        out.mkdir(exist_ok=True)
-        before, after = (measure(e, dataset=dataset, indices=indices) for e in (start, encode))
-        found = Report(f"Iterative regressor, {name}", facts, {"all": [True] * len(indices)}, before, after)
-        draw_curves(config.out / "metrics.jsonl", out / "curves.png", CURVES)
-        shown = [spread(indices, count) for count in (SHOWN, MESHES)]
-        draw_faces(encode, whole, make_renderer("cpu"), dataset, shown[0], out / "faces.png")
-        report = found.write(out, write_meshes(encode, whole, dataset, shown[1], out))
-        print(found.table(), f"\nThe report is {report}")
+        frontal, whole = Decoder(face, Camera()), Decoder(model, Camera())
+        start, encode = (with_light(e, frontal) for e in (average_face(frontal), network.cpu().eval()))
+        measure = partial(evaluate, decode=frontal, render=make_renderer("vertex"))
+        facts = {
+            "data": faces.fact,
+            "training": f"{progress.describe(config.batch_size)}, "
+            "supervised by the true codes",
+            "network": f"{about.encoder} at {about.input_size} px, {about.iterations} times, feedback: "
+            f"{about.feedback}",
+            "colours": "average reflectance, light by least squares on each photograph, before and after",
+            "commit": version,
+        }
+        tests = {"synthetic": (faces.dataset, faces.test)}
+        if config.photographs:
+            corpus = open_corpus(Path(config.photographs), cache_directory())
+            _, held = train_and_test(corpus.identities, corpus.held_out.tolist(), config.photographs)
+            tests["photographs"] = (corpus, held)
+        for name, (dataset, indices) in tests.items():
+            out = config.out if name == "synthetic" else config.out / name
+            out.mkdir(exist_ok=True)
+            before, after = (measure(e, dataset=dataset, indices=indices) for e in (start, encode))
+            found = Report(f"Iterative regressor, {name}", facts, {"all": [True] * len(indices)}, before, after)
+            draw_curves(config.out / "metrics.jsonl", out / "curves.png", CURVES)
+            shown = [spread(indices, count) for count in (SHOWN, MESHES)]
+            draw_faces(encode, whole, make_renderer("cpu"), dataset, shown[0], out / "faces.png")
+            report = found.write(out, write_meshes(encode, whole, dataset, shown[1], out))
+            print(found.table(), f"\nThe report is {report}")
 
 
 if __name__ == "__main__":
-    program.run(
-        main, Config, __doc__, errors=(DivergenceError,), stopped="stopped; --resume goes on from the last checkpoint"
-    )
+    program.run(main, Config, __doc__, errors=(DivergenceError,), stopped=lambda config: how_to_go_on(config.out))

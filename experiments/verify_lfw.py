@@ -34,6 +34,7 @@ from mofa3d.data.corpus import Corpus
 from mofa3d.environment import check_device, commit
 from mofa3d.gauss_newton import garrido
 from mofa3d.numeric_options import check_ranges
+from mofa3d.whole_files import write_text
 
 CORPUS_PAIRS = 20  # of each kind per fold
 
@@ -85,7 +86,7 @@ def find_pairs(config: Config) -> VerifiedFaces:
         if config.pairs.exists():
             raise ValueError(f"{config.pairs} is there already; leave out --make-pairs, or name another file")
         text = make_pairs(config.lfw, config.make_pairs, config.folds, config.seed)
-        config.pairs.write_text(text, encoding="utf-8")
+        write_text(config.pairs, text)
     return lfw_faces(config.lfw, read_pairs(config.pairs), config.pairs, landmarks=config.method == "fit")
 
 

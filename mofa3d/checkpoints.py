@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from mofa3d.camera import Camera
 from mofa3d.decoder import Decoder
 from mofa3d.encoders import Encoder, OutputScales, make_encoder
+from mofa3d.locks import alone
 from mofa3d.models import load_model
 from mofa3d.morphable_model import MorphableModel
-from mofa3d.training import load_weights, read_checkpoint
+from mofa3d.output_folder import make_folder
+from mofa3d.training import CHECKPOINT_NAME, load_weights, read_checkpoint
+from mofa3d.training_log import LOG_NAME
 from mofa3d.weights import SHIPPED
-
-CHECKPOINT_NAME = "checkpoint.pt"
+from mofa3d.whole_files import remove_leftovers
 
 
 @dataclass(frozen=True)
@@ -78,16 +82,41 @@ def checkpoint_file(run: Path) -> Path:
     return run / CHECKPOINT_NAME if run.is_dir() else run
 
 
-def claim_folder(out: Path, resume: bool) -> None:
-    """Make a training's output folder.
+@contextmanager
+def claim_folder(out: Path, resume: bool, resumable: Sequence[str] = (CHECKPOINT_NAME,)) -> Iterator[None]:
+    """Make a training's output folder and keep other trainings out of it; leftovers of killed ones are removed.
+
+    Args:
+        out: the folder.
+        resume: a training in it is to be gone on with.
+        resumable: names of files from which that is possible; one of them is enough.
 
     Raises:
-        ValueError: it holds a training that is not to be resumed, or none that could be.
+        ValueError: it holds a training that is not to be resumed, or none that could be, or another process trains.
     """
-    if resume != (out / CHECKPOINT_NAME).exists():
-        found = "holds no training; leave out --resume" if resume else "already holds a training; pass --resume"
-        raise ValueError(f"{out} {found}, or choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
+    if resume and not _begun(out, resumable):
+        raise ValueError(f"{out} holds no training; leave out --resume, or choose another --out")
+    make_folder(out)
+    with alone(out, wait=False):
+        if _begun(out, resumable) and not resume:
+            raise ValueError(f"{out} already holds a training; pass --resume to go on with it, or choose another --out")
+        if (out / LOG_NAME).exists() and not resume:
+            raise ValueError(
+                f"{out} holds the {LOG_NAME} of a training without a checkpoint; delete it, or choose another --out"
+            )
+        remove_leftovers(out)
+        yield
+
+
+def how_to_go_on(out: Path, resumable: Sequence[str] = (CHECKPOINT_NAME,)) -> str:
+    """What to say of a training that was stopped, by what lies in its folder."""
+    if _begun(out, resumable):
+        return f"stopped; --resume goes on from what is in {out}"
+    return "stopped before anything was learned; the same command starts again"
+
+
+def _begun(out: Path, resumable: Sequence[str]) -> bool:
+    return any((out / name).exists() for name in resumable)
 
 
 def start_from(encoder: Encoder, about: Description, run: Path) -> None:

@@ -15,6 +15,7 @@ from mofa3d.data.prepare import PrepareConfig
 from mofa3d.data.synthetic import SyntheticConfig
 from mofa3d.edit_command import Edit
 from mofa3d.encoder_command import ExportEncoder
+from mofa3d.interruption import as_ctrl_c, status_of
 from mofa3d.model_commands import ModelCommand
 from mofa3d.numeric_options import check_numbers, check_ranges
 from mofa3d.reconstruct_command import Reconstruct
@@ -101,11 +102,12 @@ def main(arguments: list[str] | None = None) -> int:
     warn_in_one_line()
     at_once = isinstance(command, ModelCommand | Edit | ViewCommand)
     try:
-        print(command())
+        with as_ctrl_c():
+            print(command())
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as ended:
         print("stopped" if at_once else "stopped; the same command goes on from here", file=sys.stderr)
-        return 130
+        return status_of(ended)
     return 0

@@ -14,6 +14,7 @@ from torch import Tensor
 from mofa3d.evaluation import group_correlations
 from mofa3d.markdown import table
 from mofa3d.report import COLUMNS, number, without_nan
+from mofa3d.whole_files import write_text
 
 FEW = 30  # photographs; rows of fewer are marked
 
@@ -162,6 +163,6 @@ class Evaluation:
         parts = [f"# {self.title}", facts, *(section.markdown() for section in self.sections)]
         content = {"facts": self.facts, **{section.title: section.content() for section in self.sections}}
         out.mkdir(parents=True, exist_ok=True)
-        (out / "report.json").write_text(json.dumps(without_nan(content), indent=1) + "\n", encoding="utf-8")
-        (out / "report.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+        write_text(out / "report.json", json.dumps(without_nan(content), indent=1) + "\n")
+        write_text(out / "report.md", "\n\n".join(parts) + "\n")
         return out / "report.md"

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import NoReturn, TypeVar
 
 import tyro
 
 from mofa3d.arguments import refuse_empty
+from mofa3d.interruption import as_ctrl_c, status_of
 from mofa3d.numeric_options import check_numbers
 from mofa3d.slower_path import warn_in_one_line
 
 Config = TypeVar("Config")
-MISTAKE, INTERRUPTED = 2, 130  # exit status
+MISTAKE = 2  # exit status
 
 
 def run(
@@ -21,16 +23,16 @@ def run(
     config: type[Config],
     description: str | None,
     errors: tuple[type[Exception], ...] = (),
-    stopped: str = "stopped",
+    stopped: str | Callable[[Config], str] = "stopped",
 ) -> NoReturn:
-    """Run a program and leave the process with its status.
+    """Run a program and leave the process with its status: 2 after a mistake, 128 and a signal's number after that one.
 
     Args:
         main: takes the options; returns the exit status, or ``None`` for 0.
         config: dataclass of the options.
         description: what ``--help`` says about the program.
         errors: that are the user's to mend, besides ValueError and OSError.
-        stopped: what to say when the user interrupts it.
+        stopped: what to say when a signal ends it that brings no message of its own; may depend on the options.
     """
     try:
         refuse_empty(sys.argv[1:])
@@ -38,15 +40,22 @@ def run(
         options = tyro.cli(config, description=description)
         check_numbers(options)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         sys.exit(MISTAKE)
     warn_in_one_line()
     try:
-        status = main(options)
+        with as_ctrl_c():
+            status = main(options)
     except (ValueError, OSError, *errors) as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         sys.exit(MISTAKE)
-    except KeyboardInterrupt:
-        print(stopped, file=sys.stderr)
-        sys.exit(INTERRUPTED)
+    except KeyboardInterrupt as ended:
+        say(str(ended) or (stopped if isinstance(stopped, str) else stopped(options)))
+        sys.exit(status_of(ended))
     sys.exit(status or 0)
+
+
+def say(text: str) -> None:
+    """Print to stderr; where it is closed or its terminal gone, there is nobody to tell."""
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)

@@ -19,6 +19,7 @@ from mofa3d.reflectance_learning import Fits, completed, nearest_distances, plai
 from mofa3d.robust_pca import Components
 from mofa3d.scene import Renderer
 from mofa3d.sheet import draw_sheet
+from mofa3d.whole_files import write_text
 
 DRAWN = 500  # random faces of the model that are compared with photographs
 STEP = 8  # every so many vertices are compared
@@ -82,7 +83,7 @@ def write_report(out: Path, facts: dict[str, str], learned: Learned, render: Ren
     _draw_typology(skin, learned.groups, out / "typology.png")
     Image.fromarray(draw_sheet(model_rows(learned.model, render, PreviewConfig()))).save(out / "model.png")
     text = "\n\n".join(sections) + "\n"
-    (out / "report.md").write_text(text, encoding="utf-8")
+    write_text(out / "report.md", text)
     return text
 
 

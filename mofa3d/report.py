@@ -19,6 +19,7 @@ from mofa3d.evaluation import Encode, group_correlations, group_means
 from mofa3d.export import write_mesh
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
+from mofa3d.whole_files import write_text
 
 COLUMNS = {
     "photometric": ("photometric error", ".3f"),
@@ -93,14 +94,14 @@ class Report:
             f"## Held-out faces\n\n{', '.join(pictures.COLUMNS)}\n\n![held-out faces](faces.png)\n\n"
             f"## Meshes\n\n{links}\n"
         )
-        (out / "report.md").write_text(text, encoding="utf-8")
+        write_text(out / "report.md", text)
         content = {
             "facts": self.facts,
             "before": group_means(self.before, self.groups),
             "after": group_means(self.after, self.groups),
             "yaw correlation": self.yaw_correlations(),
         }
-        (out / "report.json").write_text(json.dumps(without_nan(content), indent=1) + "\n", encoding="utf-8")
+        write_text(out / "report.json", json.dumps(without_nan(content), indent=1) + "\n")
         return out / "report.md"
 
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import time
+import warnings
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, TextIO
 
 import torch
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
-from tqdm import tqdm
 
 from mofa3d.color_fit import ColorFit
 from mofa3d.data.augment import encoder_input
@@ -23,25 +22,20 @@ from mofa3d.encoder_file import SUFFIX, read_encoder
 from mofa3d.encoders import Encoder
 from mofa3d.factored_linear import FactoredLinear
 from mofa3d.instruction_sets import bfloat16_or_float32
+from mofa3d.interruption import Interruption, noted
 from mofa3d.numeric_options import MOST, check_ranges
 from mofa3d.objective import Batch, LossWeights, evaluate_batch
 from mofa3d.optimizers import Adadelta
+from mofa3d.random_states import random_states, set_random_states
 from mofa3d.scene import Renderer
+from mofa3d.schedule import Progress, Schedule, is_due, rate_factor
 from mofa3d.semantic_code import SemanticCode
+from mofa3d.training_log import LOG_NAME, forget_after, make_bar, record
 from mofa3d.vertex_loss import FusedLoss
+from mofa3d.whole_files import naming, whole_file
 
+CHECKPOINT_NAME = "checkpoint.pt"
 INSTEAD = "give the folder of a training run, its checkpoint.pt, or an encoder's .safetensors file"
-
-
-@runtime_checkable
-class Schedule(Protocol):
-    """When a training ends, logs and saves; see `TrainingConfig` for what the values mean."""
-
-    iterations: int
-    minutes: float
-    decay: bool
-    log_every: int
-    checkpoint_every: int
 
 
 @dataclass(frozen=True)
@@ -59,7 +53,9 @@ class TrainingConfig:
         freeze_geometry: steps at the start in which only reflectance and light move.
         bfloat16: let the encoder's layers but the last compute in it, unless a CPU does not multiply it; its weights
             and their steps stay float32.
-        log_every, checkpoint_every: steps.
+        log_every: steps.
+        checkpoint_every, checkpoint_minutes: steps and minutes after which a checkpoint is written, whichever come
+            first; 0 means never. However a training ends, but for a crash or SIGKILL, it writes one.
         loss: weights of the loss.
     """
 
@@ -74,6 +70,7 @@ class TrainingConfig:
     bfloat16: bool = False
     log_every: int = 10
     checkpoint_every: int = 500
+    checkpoint_minutes: float = 5.0
     loss: LossWeights = field(default_factory=LossWeights)
 
     def __post_init__(self) -> None:
@@ -88,7 +85,8 @@ class TrainingConfig:
             depth_learning_rate=(0, 1000),
             freeze_geometry=(0, MOST),
             log_every=(1, MOST),
-            checkpoint_every=(1, MOST),
+            checkpoint_every=(0, MOST),
+            checkpoint_minutes=(0, MOST),
         )
 
 
@@ -109,31 +107,8 @@ def without_geometry(code: SemanticCode) -> SemanticCode:
     return code.replace(**still)
 
 
-def rate_factor(progress: float, warm_up: float = 0.02, floor: float = 0.05) -> float:
-    """Learning-rate factor at a progress in 0 to 1: linear warm-up, then half a cosine down to `floor`."""
-    if progress < warm_up:
-        return max(progress / warm_up, 0.05)
-    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warm_up) / (1 - warm_up))))
-
-
 class DivergenceError(RuntimeError):
     """The loss became NaN or infinite; the last good checkpoint is on disk."""
-
-
-@dataclass
-class Progress:
-    """Where a training stands; saved with every checkpoint."""
-
-    iteration: int = 0
-    seconds: float = 0.0
-
-    def describe(self, batch_size: int) -> str:
-        """For reports."""
-        return f"{self.iteration} iterations of {batch_size} in {self.seconds / 60:.1f} min"
-
-    def fraction(self, config: Schedule) -> float:
-        by_time = self.seconds / (60 * config.minutes) if config.minutes else 0.0
-        return max(self.iteration / config.iterations, by_time)
 
 
 @dataclass(frozen=True)
@@ -178,7 +153,9 @@ def train(
 
     Raises:
         DivergenceError: a loss that is not finite; the last good checkpoint stays.
+        Interruption: a signal asked to end (main thread only); the checkpoint has every step.
         ValueError: nothing to resume from, or a training of another encoder, face model or optimiser.
+        OSError: a file cannot be written, with its name; the last checkpoint stays.
     """
 
     half = bfloat16_or_float32(config.bfloat16, encoder.scales.device.type)
@@ -217,75 +194,96 @@ def optimize(
         batches, config, out, description, resume: see `train`.
 
     Raises:
-        DivergenceError, ValueError: see `train`.
+        DivergenceError, Interruption, ValueError, OSError: see `train`.
     """
     rates = [group["lr"] for group in optimizer.param_groups]
-    progress = Progress()
+    progress, path = Progress(), out / CHECKPOINT_NAME
     if resume:
-        progress = restore(out / "checkpoint.pt", network, optimizer, description)
-        _forget_after(progress.iteration, out / "metrics.jsonl")
+        progress = restore(path, network, optimizer, description)
+        forget_after(progress.iteration, out / LOG_NAME)
+    else:  # whatever stops it from now on, it can be resumed
+        save_checkpoint(path, network, optimizer, progress, description)
     network.train()
     stream = batches(progress.iteration)
     # TensorBoard and the bar only repeat what metrics.jsonl keeps.
     with (
+        noted("stopping after this step; another time ends at once, without saving") as wish,
+        naming(out),
         SummaryWriter(out, purge_step=progress.iteration if resume else None) as board,
-        open(out / "metrics.jsonl", "a") as log,
-        _bar(config, progress) as bar,
+        open(out / LOG_NAME, "a" if resume else "w", encoding="utf-8") as log,
+        make_bar(config, progress) as bar,
     ):
+        keeper = _Keeper(path, network, optimizer, description, log, progress.iteration, progress.seconds)
         started = time.monotonic() - progress.seconds
-        while progress.fraction(config) < 1:
-            if config.decay:
-                for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                    group["lr"] = rate * rate_factor(progress.fraction(config))
-            found = step(next(stream), progress.iteration)
+        while progress.fraction(config) < 1 and not wish.number:
+            factor = rate_factor(progress.fraction(config)) if config.decay else 1.0
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * factor
+            with keeper.saving_after_errors(progress):
+                batch = next(stream)
+            found = step(batch, progress.iteration)
             if not torch.isfinite(found.total):
                 values = {name: float(term.detach().mean()) for name, term in found.terms.items()}
                 raise DivergenceError(
-                    f"the loss is not finite at iteration {progress.iteration} ({values}); the last good checkpoint, "
-                    f"if any, is {out / 'checkpoint.pt'}. Lower the learning rate and --resume"
+                    f"the loss is not finite at iteration {progress.iteration} ({values}); the last good checkpoint "
+                    f"is {path}. Lower the learning rate and --resume"
                 )
             optimizer.zero_grad(set_to_none=True)
             found.total.backward()
             optimizer.step()
             progress.iteration += 1
             progress.seconds = time.monotonic() - started
-            bar.update(min(progress.seconds, bar.total) - bar.n if config.minutes else 1)
-            if progress.iteration % config.log_every == 0:
-                record(progress, {**found.terms, **found.watch(), "loss": found.total[None]}, board, log, bar)
-            if progress.iteration % config.checkpoint_every == 0:
-                save_checkpoint(out / "checkpoint.pt", network, optimizer, progress, description)
-    save_checkpoint(out / "checkpoint.pt", network, optimizer, progress, description)
+            with keeper.saving_after_errors(progress):
+                bar.update(min(progress.seconds, bar.total) - bar.n if config.minutes else 1)
+                if progress.iteration % config.log_every == 0:
+                    record(progress, {**found.terms, **found.watch(), "loss": found.total[None]}, board, log, bar)
+            if is_due(config, progress, keeper.seconds):
+                keeper.save(progress)
+        keeper.save(progress)
+        if wish.number:
+            raise Interruption(
+                wish.number, f"stopped after iteration {progress.iteration}, which {path} keeps; --resume goes on"
+            )
     return progress
 
 
-def _bar(config: Schedule, progress: Progress) -> tqdm:
-    """A progress bar of seconds if the training is limited in time, else of iterations."""
-    if config.minutes:
-        total, form = 60 * config.minutes, "{l_bar}{bar}| {n:.0f}/{total:.0f} s{postfix}"
-        initial = min(progress.seconds, total)  # tqdm takes no start beyond the end
-        return tqdm(total=total, initial=initial, bar_format=form, dynamic_ncols=True, mininterval=1)
-    return tqdm(total=config.iterations, initial=progress.iteration, unit="it", dynamic_ncols=True, mininterval=1)
+@dataclass
+class _Keeper:
+    """Writes the checkpoints of one training.
 
+    Attributes:
+        path, network, optimizer, description: see `save_checkpoint`.
+        log: is on the disk before the checkpoint that it belongs to.
+        iteration, seconds: of the last checkpoint.
+    """
 
-def record(progress: Progress, values: dict[str, Tensor], board: SummaryWriter, log, bar: tqdm) -> None:
-    """Write one line of ``metrics.jsonl``, and the same to TensorBoard and the progress bar; NaN is left out."""
-    means = {name: float(value.detach().nanmean()) for name, value in values.items()}
-    means = {name: value for name, value in means.items() if math.isfinite(value)}
-    log.write(json.dumps({"iteration": progress.iteration, "seconds": round(progress.seconds, 2), **means}) + "\n")
-    log.flush()
-    for name, value in means.items():
-        board.add_scalar(name, value, progress.iteration)
-    shown = {"photo": "photometric_error", "px": "landmark_error", "area": "area_ratio"}
-    errors = {label: f"{means[name]:.3f}" for label, name in shown.items() if name in means}
-    bar.set_postfix({"it": progress.iteration, **errors}, refresh=False)
+    path: Path
+    network: nn.Module
+    optimizer: torch.optim.Optimizer
+    description: dict
+    log: TextIO
+    iteration: int
+    seconds: float
 
+    def save(self, progress: Progress) -> None:
+        """Write a checkpoint if anything was learned since the last."""
+        if progress.iteration == self.iteration:
+            return
+        with naming(self.path.with_name(LOG_NAME)):
+            self.log.flush()
+            os.fsync(self.log.fileno())
+        save_checkpoint(self.path, self.network, self.optimizer, progress, self.description)
+        self.iteration, self.seconds = progress.iteration, progress.seconds
 
-def _forget_after(iteration: int, log: Path) -> None:
-    """Drop the lines of ``metrics.jsonl`` that a resumed training will write again."""
-    lines = log.read_text(encoding="utf-8").splitlines(keepends=True) if log.exists() else []
-    # A line that was being written when the training died has no end.
-    kept = [line for line in lines if line.endswith("\n") and json.loads(line)["iteration"] <= iteration]
-    log.write_text("".join(kept), encoding="utf-8")
+    @contextmanager
+    def saving_after_errors(self, progress: Progress) -> Iterator[None]:
+        """Between steps, where an error of the data or of the log is no reason to lose what was learned."""
+        try:
+            yield
+        except Exception:
+            with suppress(OSError, DivergenceError):  # the first error says what is to be mended
+                self.save(progress)
+            raise
 
 
 def save_checkpoint(
@@ -295,6 +293,7 @@ def save_checkpoint(
 
     Raises:
         DivergenceError: a weight is not finite; the previous checkpoint stays.
+        OSError: it cannot be written, with its name; the previous checkpoint stays.
     """
     broken = [name for name, value in encoder.named_parameters() if not torch.isfinite(value).all()]
     if broken:
@@ -307,14 +306,21 @@ def save_checkpoint(
         "optimizer": optimizer.state_dict(),
         "progress": asdict(progress),
         "description": description,
+        "random": random_states(),
     }
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    torch.save(content, temporary)
-    os.replace(temporary, path)
+    with whole_file(path) as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:  # PyTorch hides what the system said, as that its disk is full
+            if isinstance(error.__context__, OSError):
+                raise error.__context__ from None
+            raise
 
 
 def restore(path: Path, encoder: nn.Module, optimizer: torch.optim.Optimizer, description: dict) -> Progress:
-    """Load encoder, optimiser and progress from a checkpoint of the same training.
+    """Load encoder, optimiser, progress and random states from a checkpoint of the same training.
+
+    One without random states, of an older version, comes with a warning.
 
     Raises:
         ValueError: the checkpoint is of another encoder, face model or optimiser.
@@ -330,6 +336,17 @@ def restore(path: Path, encoder: nn.Module, optimizer: torch.optim.Optimizer, de
         raise ValueError(f"{path} was trained with another optimiser than {type(optimizer).__name__}; {remedy}")
     load_weights(encoder, content, path)
     optimizer.load_state_dict(content["optimizer"])
+    if "random" in content:
+        try:
+            set_random_states(content["random"])
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}; {remedy}") from None
+    else:
+        warnings.warn(
+            f"{path} is of an older version and keeps no random states: dropout goes on with other numbers than if the "
+            "training had not been stopped",
+            stacklevel=2,
+        )
     return Progress(**content["progress"])
 
 

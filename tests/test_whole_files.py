@@ -94,6 +94,7 @@ def test_on_a_full_disk_a_face_model_stays_as_it_was(full_disk, tiny_model, tmp_
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_whatever_ends_the_writing_leaves_the_old_file(tmp_path, error):
     write_text(tmp_path / "a", "old")
+
     def fail() -> None:
         with whole_file(tmp_path / "a") as file:
             file.write(b"half")

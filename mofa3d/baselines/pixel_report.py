@@ -15,6 +15,7 @@ from mofa3d.baselines.recipe import Faces
 from mofa3d.data.split import spread
 from mofa3d.evaluation import group_means
 from mofa3d.report import draw_curves
+from mofa3d.whole_files import write_text
 
 SHOWN = 8  # held-out faces in the picture
 CURVES = {"photometric": "photometric loss"}
@@ -66,10 +67,10 @@ class PixelReport:
             "## Learning curve\n\n![learning curve](curves.png)\n\n## Held-out faces\n\n"
             "Photograph; the network's image; the same inside the face.\n\n![held-out faces](faces.png)\n"
         )
-        (out / "report.md").write_text(text, encoding="utf-8")
+        write_text(out / "report.md", text)
         means = {system: group_means(errors, self.groups) for system, errors in self.systems.items()}
         content = {"facts": self.facts, "errors": means}
-        (out / "report.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_text(out / "report.json", json.dumps(content, indent=1) + "\n")
         return out / "report.md"
 
 

@@ -19,6 +19,7 @@ from mofa3d.models import load_model
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.numeric_options import MOST, check_ranges
 from mofa3d.scene import Renderer
+from mofa3d.whole_files import write_text
 
 SYNTHETIC = "synthetic"
 
@@ -41,6 +42,9 @@ class RunConfig:
     """Let the rate fall along a half cosine to a twentieth."""
     log_every: int = 10
     checkpoint_every: int = 500
+    """Steps after which a checkpoint is written; 0 means never."""
+    checkpoint_minutes: float = 5.0
+    """Minutes after which one is written, if that comes first; 0 means never."""
     held_out: float | None = None
     """Fraction of identities (or synthetic faces) that are kept for the report, instead of the corpus's own choice."""
     report_images: int = 0
@@ -64,7 +68,8 @@ class RunConfig:
             minutes=(0, MOST),
             learning_rate=(0, 1000),
             log_every=(1, MOST),
-            checkpoint_every=(1, MOST),
+            checkpoint_every=(0, MOST),
+            checkpoint_minutes=(0, MOST),
             held_out=(0, 1),
             report_images=(0, MOST),
         )
@@ -152,7 +157,7 @@ def require_codes(corpus: Corpus, model: MorphableModel, name: str) -> None:
 def write_record(out: Path, config: RunConfig, description: dict, version: str) -> None:
     """Write ``config.json``: options, what was trained, and the commit."""
     record = {"config": asdict(config), "description": description, "commit": version}
-    (out / "config.json").write_text(json.dumps(record, indent=1, default=str) + "\n", encoding="utf-8")
+    write_text(out / "config.json", json.dumps(record, indent=1, default=str) + "\n")
 
 
 def make_adam(network: nn.Module, config: RunConfig) -> torch.optim.Optimizer:

@@ -12,6 +12,7 @@ from pathlib import Path
 from mofa3d.baselines.pooling import TARGETS
 from mofa3d.checkpoints import CHECKPOINT_NAME
 from mofa3d.training import DivergenceError
+from mofa3d.whole_files import write_text
 
 REPORT = "report.json"  # the last file that every program writes
 COMMAND = "command.txt"  # beside a run's folder, with its name before it
@@ -91,7 +92,7 @@ def carry_out(step: Step, run: Run) -> Outcome:
     begun = any((step.out / name).exists() for name in (CHECKPOINT_NAME, TARGETS))
     command = [*step.command, "--resume"] if begun else step.command
     step.record.parent.mkdir(parents=True, exist_ok=True)
-    step.record.write_text(typed + "\n", encoding="utf-8")
+    write_text(step.record, typed + "\n")
     outcome = Outcome(step.out, _typed(command))
     try:
         run(command, step.out.with_name(f"{step.out.name}.log"))

@@ -13,6 +13,7 @@ from mofa3d import markdown, report
 from mofa3d.baselines import pixel_report
 from mofa3d.evaluation import group_correlations, group_means
 from mofa3d.report import number, without_nan
+from mofa3d.whole_files import write_text
 
 Columns = dict[str, tuple[str, str]]
 
@@ -143,6 +144,6 @@ class Results:
 
     def write(self, out: Path) -> Path:
         """Write ``results.md`` and ``results.json`` into a folder that holds the figures."""
-        (out / "results.json").write_text(json.dumps(self.content(), indent=1) + "\n", encoding="utf-8")
-        (out / "results.md").write_text(self.markdown(), encoding="utf-8")
+        write_text(out / "results.json", json.dumps(self.content(), indent=1) + "\n")
+        write_text(out / "results.md", self.markdown())
         return out / "results.md"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mofa3d import markdown
 from mofa3d.baselines.verification import Verification
+from mofa3d.whole_files import write_text
 
 EXPLANATION = """\
 Accuracy: mean over the folds ± standard error of the mean; whitening and threshold of each fold come from the others.
@@ -27,7 +28,7 @@ def write_report(out: Path, facts: dict[str, str], results: dict[str, Verificati
     """Write ``report.md``, ``report.json`` and ``roc.png`` into a folder."""
     lines = "\n".join(f"- {name}: {value}" for name, value in facts.items())
     text = f"# Verification of people\n\n{lines}\n\n{table(results)}\n\n{EXPLANATION}\n![ROC](roc.png)\n"
-    (out / "report.md").write_text(text, encoding="utf-8")
+    write_text(out / "report.md", text)
     measured = {
         name: {
             "accuracy": found.accuracy,
@@ -39,7 +40,7 @@ def write_report(out: Path, facts: dict[str, str], results: dict[str, Verificati
         for name, found in results.items()
     }
     content = {"facts": facts, "results": measured}
-    (out / "report.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    write_text(out / "report.json", json.dumps(content, indent=1) + "\n")
     draw_roc(results, out / "roc.png")
     return out / "report.md"
 

@@ -10,13 +10,14 @@ import torch
 
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.semantic_code import SemanticCode
+from mofa3d.whole_files import write_text
 
 
 def write_code(path: Path, code: SemanticCode, extra: dict | None = None) -> None:
     """Write one semantic code (a batch of one) as JSON, block by block; `extra` joins it."""
     blocks = {block.name: getattr(code, block.name)[0].tolist() for block in fields(code)}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({**(extra or {}), **blocks}, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps({**(extra or {}), **blocks}, indent=1) + "\n")
 
 
 def read_code(path: Path, sizes: CodeSizes | None = None) -> tuple[SemanticCode, dict]:

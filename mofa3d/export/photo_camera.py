@@ -12,6 +12,7 @@ from pytorch3d.transforms import axis_angle_to_matrix
 
 from mofa3d.data.crop import CropTransform
 from mofa3d.scene import Scene
+from mofa3d.whole_files import write_text
 
 CONVENTION = (
     "Pinhole camera without distortion. X_camera = rotation · X_model + translation, in millimetres; camera axes: x to "
@@ -75,4 +76,4 @@ def photo_camera(scene: Scene, transform: CropTransform, height: int, width: int
 def write_camera(path: Path, camera: PhotoCamera) -> None:
     """Write a camera as JSON, with its convention in words."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"convention": CONVENTION, **asdict(camera)}, indent=1) + "\n", encoding="utf-8")
+    write_text(path, json.dumps({"convention": CONVENTION, **asdict(camera)}, indent=1) + "\n")

@@ -22,6 +22,7 @@ from mofa3d.checkpoints import CHECKPOINT_NAME, Description, open_run
 from mofa3d.data.corpus import INDEX, KEYS, Corpus
 from mofa3d.data.synthetic import SyntheticConfig, synthesize
 from mofa3d.fitting import FitConfig
+from mofa3d.locks import alone
 from mofa3d.morphable_model import save_model
 from mofa3d.training import Progress, TrainingConfig, make_optimizer, save_checkpoint
 from programs import ROOT, load
@@ -251,6 +252,26 @@ class TestPooled:
         settings = self.settings(workplace, people, run, out=tmp_path / "out", landmark_limit=1e-3)
         with pytest.raises(ValueError, match=r"none of 24 fits comes within 0\.001 px of its landmarks"):
             train_pooled.main(settings)
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "conv_decoder", "regressor", "pooled"])
+def test_no_program_trains_in_the_folder_of_another_training(workplace, people, run, tmp_path, name):
+    program = {"regressor": train_regressor, "conv_decoder": train_conv_decoder, "autoencoder": train_autoencoder}.get(
+        name, train_pooled
+    )
+    settings = options(workplace, out=tmp_path)
+    if name == "pooled":
+        settings = {"data": people, "checkpoint": run, "out": tmp_path, "checkpoint_every": 7}
+    elif name == "regressor":
+        settings |= {"encoder_weights": "none", "input_size": 32}
+    config = program.Config(**settings)
+    with alone(tmp_path), pytest.raises(ValueError, match="another process is writing into"):
+        program.main(config)
+    (tmp_path / "checkpoint.pt").write_text("precious")
+    with pytest.raises(ValueError, match="already holds a training; pass --resume to go on with it, or choose another"):
+        program.main(config)
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", "checkpoint.pt"}
+    assert (tmp_path / "checkpoint.pt").read_text() == "precious"
 
 
 class TestVerification:

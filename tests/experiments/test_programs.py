@@ -20,6 +20,7 @@ from conftest import make_tiny_model
 from mofa3d.checkpoints import open_run
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.data.synthetic import SyntheticConfig
+from mofa3d.locks import alone
 from mofa3d.morphable_model import MorphableModel, save_model
 from programs import EXPERIMENTS, load
 
@@ -282,8 +283,10 @@ class TestTrainingMistakes:
 
     def test_training_that_is_there_already(self, workplace, trained):
         before = (trained / "checkpoint.pt").read_bytes()
-        with pytest.raises(ValueError, match="run already holds a training; pass --resume, or choose another --out"):
+        with pytest.raises(ValueError, match="run already holds a training; pass --resume to go on with it, or"):
             train_mofa.main(config(workplace))
+        with alone(trained), pytest.raises(ValueError, match="another process is writing into"):
+            train_mofa.main(config(workplace, resume=True))
         assert (trained / "checkpoint.pt").read_bytes() == before
 
     def test_one_line_on_standard_error(self, workplace, tmp_path):
