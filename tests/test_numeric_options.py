@@ -129,7 +129,7 @@ def test_programs_refuse_numbers_that_are_none(arguments, named, monkeypatch, ca
         (TrainingConfig, {"learning_rate": -1.0}),
         (TrainingConfig, {"log_every": 0}),
         (TrainingConfig, {"loss": LossWeights(photometric=math.inf)}),
-        (RunConfig, {"checkpoint_every": 0}),
+        (RunConfig, {"checkpoint_every": -1}),
         (RunConfig, {"held_out": math.nan}),
         (FitConfig, {"learning_rate": math.nan}),
         (AugmentConfig, {"mirror": 1.5}),
