@@ -11,7 +11,7 @@ from mofa3d import Camera, Decoder, SemanticCode, color_fit, losses
 from mofa3d.color_fit import ColorFit
 from renderers import make_renderer
 
-pytestmark = [pytest.mark.usefixtures("colors_of_few_vertices"), pytest.mark.processor]
+pytestmark = pytest.mark.usefixtures("colors_of_few_vertices")
 
 SIZE = 96
 GEOMETRY = ("shape", "expression", "rotation", "translation")
@@ -66,6 +66,7 @@ def energy(decode: Decoder, code: SemanticCode, image: Tensor, before: SemanticC
     )
 
 
+@pytest.mark.processor
 def test_colours_become_the_photographs_and_geometry_stays(decode, predicted, image):
     found = ColorFit(decode)(predicted, image)
     assert mean_error(decode, found, image) < 0.25 * mean_error(decode, predicted, image)
@@ -120,6 +121,7 @@ def test_light_alone_keeps_the_reflectance(decode, true, predicted, image):
     assert error < 0.8 * before
 
 
+@pytest.mark.processor
 def test_images_of_a_batch_do_not_meet(decode, predicted, image):
     # In float32, how a processor adds the numbers of a batch shows in the fifth digit.
     fit = ColorFit(Decoder(make_tiny_model(rings=40, dtype=torch.float64), decode.camera))
@@ -130,6 +132,7 @@ def test_images_of_a_batch_do_not_meet(decode, predicted, image):
         torch.testing.assert_close(alone, together[i], rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.processor
 def test_digits_of_float32_are_enough(decode, predicted, image):
     double = Decoder(make_tiny_model(rings=40, dtype=torch.float64), decode.camera)
     code = SemanticCode.from_vector(predicted.to_vector().double(), predicted.sizes)

@@ -16,8 +16,6 @@ from mofa3d.instruction_sets import multiplies_bfloat16
 from mofa3d.int8_linear import Int8Linear
 from mofa3d.slower_path import SlowerPathWarning
 
-pytestmark = pytest.mark.processor
-
 needs_onnx = pytest.mark.skipif(not has_onnx(), reason="the extra onnx is not installed")
 
 
@@ -63,6 +61,7 @@ class TestChoice:
         assert type(patient.current).__name__ == "OnnxEncoder"
         assert is_as_good(found, encoder, image)
 
+    @pytest.mark.processor
     def test_large_linear_layers_are_rounded_after_a_while(self, monkeypatch):
         # The layers themselves ask the processor, and do without what it lacks.
         monkeypatch.setattr(encoder_runtime, "multiplies_bfloat16", lambda: True)
@@ -75,6 +74,7 @@ class TestChoice:
         assert torch.equal(rounded, choose_runtime(encoder, 64, "bfloat16")(image))
         torch.testing.assert_close(rounded, encoder(image), rtol=0.05, atol=0.05 * float(rounded.abs().max()))
 
+    @pytest.mark.processor
     @pytest.mark.skipif(not multiplies_bfloat16(), reason="this processor does not multiply bfloat16")
     def test_bytes_for_linear_layers(self):
         encoder, image = lively("alexnet"), images(64)
@@ -83,6 +83,7 @@ class TestChoice:
         assert linear == [Int8Linear, Int8Linear, nn.Linear]
         assert not torch.equal(encode(image), choose_runtime(encoder, 64, "bfloat16")(image))
 
+    @pytest.mark.processor
     @pytest.mark.parametrize("runtime", ["bfloat16", "int8"])
     def test_rounding_where_nothing_multiplies_such_numbers_is_float32(self, runtime, monkeypatch):
         monkeypatch.setattr(encoder_runtime, "multiplies_bfloat16", lambda: False)
@@ -96,6 +97,7 @@ class TestChoice:
         with pytest.raises(ValueError, match=f"'{runtime}' needs .* on the CPU, and not on meta: choose .auto."):
             choose_runtime(copy.deepcopy(lively("mobilenet_v2")).to("meta"), 48, runtime)
 
+    @pytest.mark.processor
     def test_processors_without_such_numbers_round_nothing(self, monkeypatch):
         monkeypatch.setattr(encoder_runtime, "multiplies_bfloat16", lambda: False)
         monkeypatch.setattr(encoder_runtime, "has_onnx", lambda: False)

@@ -16,8 +16,6 @@ from mofa3d import encoders
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.encoders import Encoder, OutputScales, fold_frozen_norms, load_backbone_weights, make_encoder
 
-pytestmark = pytest.mark.processor
-
 MEAN = torch.tensor([0.485, 0.456, 0.406])
 STD = torch.tensor([0.229, 0.224, 0.225])
 

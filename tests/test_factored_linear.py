@@ -49,7 +49,7 @@ def assert_same(ours: nn.Module, theirs: nn.Module) -> None:
 
 @pytest.mark.parametrize("batch", [1, 4, 5])
 @pytest.mark.parametrize("parts", [1, 3, 8])
-@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.01, "rho": 0.8}, {"maximize": True}])
+@pytest.mark.parametrize("options", [{}, {"weight_decay": 0.01, "rho": 0.8, "maximize": True}])
 def test_twenty_steps_are_those_of_pytorch(batch, parts, options, monkeypatch):
     monkeypatch.setattr(optimizers, "PARTS", parts)
     theirs = make_network()

@@ -19,7 +19,7 @@ from mofa3d.training import TrainingConfig
 from renderers import make_renderer
 from renderers.vertex import VertexRenderer
 
-pytestmark = [pytest.mark.usefixtures("colors_of_few_vertices"), pytest.mark.processor]
+pytestmark = pytest.mark.usefixtures("colors_of_few_vertices")
 
 SIZE, COST = 96, 0.1
 WEIGHTS = LossWeights(fitted_photometric=1.0, background_cost=COST)

@@ -139,6 +139,7 @@ class TestModelSizes:
         assert torch.equal(model.frontal, frontal)
 
 
+@pytest.mark.processor
 def test_ways_to_encode_agree_as_their_precision_allows(monkeypatch):
     monkeypatch.setattr(encoders, "has_onnx", lambda: False)  # tests/test_onnx_export.py has that
     encoder, image = lively("alexnet"), images(64)
