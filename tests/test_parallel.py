@@ -77,6 +77,7 @@ def test_a_task_may_share_its_own_work():
     assert len(set(found)) == len(found) == 30
 
 
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
 def test_a_forked_process_has_threads_of_its_own():
     test_every_argument_once()
     process = multiprocessing.get_context("fork").Process(target=test_every_argument_once)

@@ -30,7 +30,7 @@ from torch.utils.data import Dataset
 from mofa3d.data.blocks import read_records
 from mofa3d.data.photo import to_tensor
 from mofa3d.data.prune import find_duplicates
-from mofa3d.data.shards import Face, decode_crop, read_shard
+from mofa3d.data.shards import Face, decode_crop, open_to_read, read_at, read_shard
 from mofa3d.data.split import held_out
 from mofa3d.whole_files import whole_file, write_text
 
@@ -118,10 +118,10 @@ class Corpus(Dataset):
     def _bytes(self, index: int) -> bytes:
         shard, offset, size = self._place[index].tolist()
         if shard not in self._files:
-            opened = os.open(self.folder / "shards" / f"{shard:06d}.tar", os.O_RDONLY)
+            opened = open_to_read(self.folder / "shards" / f"{shard:06d}.tar")
             if self._files.setdefault(shard, opened) != opened:
                 os.close(opened)  # another thread was faster
-        return os.pread(self._files[shard], size, offset)  # several threads may read at once
+        return read_at(self._files[shard], size, offset)
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_files": {}}  # open files stay with their process

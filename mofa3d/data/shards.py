@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -20,6 +22,7 @@ from mofa3d.data.photo import Photo
 from mofa3d.whole_files import whole_file
 
 JPEG_QUALITY = 95
+_SEEKING = Lock()
 
 
 @dataclass(frozen=True)
@@ -104,3 +107,17 @@ def read_shard(path: Path) -> Iterator[tuple[Face, int, int]]:
                     crop = None
     except (OSError, EOFError, tarfile.TarError, TypeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not a readable shard ({error}); delete it and prepare the corpus again") from None
+
+
+def open_to_read(path: Path) -> int:
+    """The handle of a file for `read_at`, to be closed with `os.close`."""
+    return os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))  # Windows would read text
+
+
+def read_at(file: int, size: int, offset: int) -> bytes:
+    """Bytes of an open file, which several threads may read at once."""
+    if hasattr(os, "pread"):
+        return os.pread(file, size, offset)
+    with _SEEKING:  # Windows can only move the one place of a handle
+        os.lseek(file, offset, os.SEEK_SET)
+        return os.read(file, size)

@@ -295,6 +295,7 @@ class TestCache:
         assert load_units().names == ("jawOpen",)
         assert len(self.builds) == 3
 
+    @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
     def test_of_two_processes_that_start_at_once_one_builds_and_the_other_waits(self):
         fork = multiprocessing.get_context("fork")
         answers = fork.Queue()
