@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor
 
+from mofa3d.given_files import read_tensors
 from mofa3d.whole_files import write_tensors
 
 SUFFIX = ".safetensors"
@@ -41,10 +41,9 @@ def read_encoder(path: Path) -> dict:
         ValueError: the file is damaged or not of this kind.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no dict)
-            about = json.loads((file.metadata() or {})["mofa3d"])
+        tensors, metadata = read_tensors(path)
+        about = json.loads(metadata["mofa3d"])
         weights = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
         return {"encoder": weights, "description": about["description"], "progress": about["progress"]}
-    except Exception as error:  # safetensors, JSON and missing keys all mean the same to the reader
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is not a readable encoder file ({error}); get or write it again") from error

@@ -5,18 +5,33 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from mofa3d.code_sizes import CodeSizes
+from mofa3d.given_files import read_tensors
 from mofa3d.whole_files import write_tensors
 
 LANDMARK_COUNT = 68
+LARGEST = 1e6  # of any number of a model: mm, or colours
+# Of the parts: None stands for the number of vertices, -1 for any.
+SHAPES = {
+    "mean_shape": (None, 3),
+    "shape_basis": (None, 3, -1),
+    "expression_basis": (None, 3, -1),
+    "mean_reflectance": (None, 3),
+    "reflectance_basis": (None, 3, -1),
+    "faces": (-1, 3),
+    "landmark_faces": (LANDMARK_COUNT,),
+    "landmark_weights": (LANDMARK_COUNT, 3),
+    "frontal": (None,),
+}
+KINDS = {"faces": torch.int64, "landmark_faces": torch.int64, "frontal": torch.bool}  # the others are real numbers
 
 
 class LandmarkBarycentric(NamedTuple):
@@ -197,6 +212,40 @@ def _combine(mean: Tensor | None, basis: Tensor, code: Tensor) -> Tensor:
     return flat.unflatten(1, (-1, 3))
 
 
+def check_content(tensors: Mapping[str, Tensor]) -> None:
+    """Refuse what is no face model: parts of other shapes and types, numbers that are none, indices out of range.
+
+    Args:
+        tensors: as `MorphableModel.state_dict` names them.
+
+    Raises:
+        ValueError: naming the part.
+    """
+    count = len(tensors["mean_shape"]) if "mean_shape" in tensors and tensors["mean_shape"].ndim else 0
+    unknown, missing = tensors.keys() - SHAPES.keys() - {"uv"}, SHAPES.keys() - tensors.keys()
+    if unknown or missing:
+        raise ValueError(f"it has {sorted(unknown)} and lacks {sorted(missing)}")
+    for name, shape in {**SHAPES, "uv": (None, 2)}.items():
+        value = tensors.get(name)
+        if value is None:
+            continue
+        expected = tuple(count if length is None else length for length in shape)
+        fits = len(value.shape) == len(expected) and all(
+            wanted in (length, -1) for length, wanted in zip(value.shape, expected, strict=True)
+        )
+        kind = KINDS.get(name)
+        if not count or not fits or not (value.is_floating_point() if kind is None else value.dtype == kind):
+            raise ValueError(f"{name} is {value.dtype} of the shape {tuple(value.shape)} for {count} vertices")
+        if kind is None and not bool((value.abs() <= LARGEST).all()):  # which NaN is not either
+            raise ValueError(f"{name} has numbers that are not finite, or beyond ±{LARGEST:g}")
+    if not len(tensors["faces"]):
+        raise ValueError("it has no triangle")
+    for name, length in (("faces", count), ("landmark_faces", len(tensors["faces"]))):
+        low, high = int(tensors[name].min()), int(tensors[name].max())
+        if not 0 <= low <= high < length:
+            raise ValueError(f"{name} has indices from {low} to {high}, expected 0 to {length - 1}")
+
+
 def save_model(model: MorphableModel, path: str | Path) -> None:
     """Write a model to a ``.safetensors`` file, atomically: a reader sees the old file or the whole new one."""
     path = Path(path)
@@ -211,10 +260,10 @@ def read_model(path: str | Path) -> MorphableModel:
     """
     path = Path(path)
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no dict)
-            metadata = json.loads((file.metadata() or {})["mofa3d"])
+        tensors, metadata = read_tensors(path)
+        name = json.loads(metadata["mofa3d"])["name"]
+        check_content(tensors)
         landmarks = LandmarkBarycentric(tensors.pop("landmark_faces"), tensors.pop("landmark_weights"))
-        return MorphableModel(**tensors, landmark_barycentric=landmarks, name=metadata["name"])
-    except Exception as error:  # safetensors, JSON and missing keys all mean the same to the reader: not a model file
+        return MorphableModel(**tensors, landmark_barycentric=landmarks, name=str(name))
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"{path} is not a mofa3d model file ({error}); delete it and make it again") from error

@@ -15,11 +15,11 @@ from pathlib import Path
 
 import torch
 from jaxtyping import Float, Int
-from safetensors import safe_open
 from torch import Tensor
 from torch.utils.data import Dataset
 
 from mofa3d.code_sizes import CodeSizes
+from mofa3d.given_files import read_tensors
 from mofa3d.semantic_code import SemanticCode
 from mofa3d.whole_files import write_tensors
 
@@ -64,11 +64,10 @@ class PooledTargets:
             ValueError: the file is missing, damaged, or something else.
         """
         try:
-            with safe_open(path, framework="pt") as file:
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (no dict)
-                facts = json.loads((file.metadata() or {})["pooled"])
+            tensors, metadata = read_tensors(path)
+            facts = json.loads(metadata["pooled"])
             return cls(**tensors, **facts)
-        except Exception as error:  # safetensors, JSON and missing keys all mean the same to the reader
+        except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} holds no pooled targets ({error}); delete it and fit again") from error
 
 

@@ -40,4 +40,11 @@ def load_model(name: str, *, path: str | Path | None = None, **options) -> Morph
         names = ", ".join(_SOURCES)
         raise ValueError(f"unknown face model {name!r}: choose one of {names}, or give path= of a .safetensors file")
     module = import_module(_SOURCES[name])
-    return module.load(**options) if name == _DEFAULT else module.load(path, **options)
+    if name == _DEFAULT:
+        return module.load(**options)
+    try:
+        return module.load(path, **options)
+    except ValueError as error:
+        if path is None or str(path) in str(error):
+            raise
+        raise ValueError(f"the face model in {path}: {error}") from error

@@ -13,7 +13,7 @@ from mofa3d.models.alignment import correspond
 from mofa3d.models.orientation import orient
 from mofa3d.models.pigments import transfer_frontal, transfer_landmarks, transfer_reflectance
 from mofa3d.models.placement import offset_to_model_space
-from mofa3d.morphable_model import LANDMARK_COUNT, LandmarkBarycentric, MorphableModel
+from mofa3d.morphable_model import LANDMARK_COUNT, LandmarkBarycentric, MorphableModel, check_content
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ def assemble(
         reflectance_count: how many modes of its reflectance to take; all by default.
 
     Raises:
-        ValueError: the mean face does not have the published unit or axes, or the default model is needed and its data
-            are not installed.
+        ValueError: the mean face does not have the published unit or axes, a number is not finite or beyond any face,
+            or the default model is needed and its data are not installed.
     """
     vertices = data.vertices.astype(np.float64)
     faces = orient(vertices, data.faces)
@@ -91,7 +91,7 @@ def assemble(
     def tensor(array: np.ndarray) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
 
-    return MorphableModel(
+    model = MorphableModel(
         mean_shape=tensor(vertices),
         shape_basis=tensor(data.shape_basis),
         expression_basis=tensor(data.expression_basis),
@@ -103,6 +103,8 @@ def assemble(
         uv=None if data.uv is None else tensor(data.uv),
         name=data.name,
     )
+    check_content(model.state_dict())
+    return model
 
 
 def at_vertices(vertices: Int[np.ndarray, "68"], faces: Int[np.ndarray, "F 3"]) -> LandmarkBarycentric:

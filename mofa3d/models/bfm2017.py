@@ -10,12 +10,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mofa3d.given_files import check_file, check_unpacked
 from mofa3d.models.assembly import FaceData, assemble, first_columns, given_landmarks
 from mofa3d.models.source_file import SourceFile
 from mofa3d.morphable_model import MorphableModel
+
+if TYPE_CHECKING:
+    import h5py
 
 SOURCE = SourceFile(
     "model2017-1_face12_nomouth.h5", "the Basel Face Model 2017", "https://faces.dmi.unibas.ch/bfm/bfm2017.html"
@@ -94,10 +99,38 @@ def _content(file: Path, source: SourceFile) -> dict[str, object]:
     wanted += [f"{group}version/{part}Version" for group in ("", "shape/") for part in ("major", "minor")]
     wanted += [f"metadata/landmarks/{form}" for form in ("json", "text")]
     try:
+        size = check_file(file)
         with h5py.File(file, "r") as archive:
-            return {key: archive[key][()] for key in wanted if isinstance(archive.get(key), h5py.Dataset)}
-    except (OSError, RuntimeError, KeyError) as error:  # what h5py raises for damaged bytes
+            found = {key: dataset for key in wanted if (dataset := _dataset(archive, key)) is not None}
+            check_unpacked(sum(dataset.nbytes for dataset in found.values()), size)
+            return {key: dataset[()] for key, dataset in found.items()}
+    except Exception as error:  # damaged bytes lead h5py to errors of any kind
         raise source.damaged(file, f"it cannot be read as an HDF5 file ({error})") from error
+
+
+def _dataset(archive: h5py.File, path: str, links: int = 8) -> h5py.Dataset | None:
+    """What lies at a path inside the file itself, and nothing that it takes from elsewhere.
+
+    Raises:
+        ValueError: a link to another file, or a virtual or external data set, which can name any file and any size.
+    """
+    import h5py
+
+    place, parts = archive, path.strip("/").split("/")
+    for number, name in enumerate(parts):
+        if not isinstance(place, h5py.Group) or (link := place.get(name, getlink=True)) is None:
+            return None
+        if isinstance(link, h5py.SoftLink) and links:
+            above = [] if link.path.startswith("/") else parts[:number]
+            return _dataset(archive, "/".join([*above, link.path.strip("/"), *parts[number + 1 :]]), links - 1)
+        if not isinstance(link, h5py.HardLink):
+            raise ValueError(f"{path!r} leads elsewhere ({type(link).__name__})")
+        place = place[name]
+    if not isinstance(place, h5py.Dataset):
+        return None
+    if place.is_virtual or place.external:
+        raise ValueError(f"{path!r} takes its numbers from elsewhere")
+    return place
 
 
 def _model(
@@ -120,8 +153,9 @@ def _model(
 def _version(content: Mapping) -> tuple[int, int] | None:
     for group in ("", "shape/"):
         numbers = [content.get(f"{group}version/{part}Version") for part in ("major", "minor")]
-        if all(number is not None for number in numbers):
-            major, minor = (int(np.ravel(number)[0]) for number in numbers)
+        numbers = [np.ravel(number) for number in numbers if number is not None]
+        if len(numbers) == 2 and all(number.size and number.dtype.kind in "iu" for number in numbers):
+            major, minor = (int(number[0]) for number in numbers)
             return major, minor
     return None
 
@@ -135,7 +169,7 @@ def _check_nose(file: Path, source: SourceFile, content: Mapping, vertices: np.n
     try:
         points = {point["id"]: point["coordinates"] for point in json.loads(text)}
         tip = np.array(points[TIP_OF_NOSE], dtype=np.float64).reshape(3)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return  # older files hold them in another form, and nothing depends on them
     distance = np.linalg.norm(vertices - tip, axis=1).min()
     if not distance < 10:

@@ -6,12 +6,12 @@ The modes are taken as they are stored, a standard deviation each.
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 
+from mofa3d.given_files import read_arrays
 from mofa3d.models.assembly import first_columns
 from mofa3d.models.source_file import SourceFile
 
@@ -31,12 +31,13 @@ def read_texture(
         ValueError: it is neither, or damaged.
     """
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            ours = "MU" in archive or "PC" in archive
-            source, (mean_key, basis_key) = (ALBEDO, ("MU", "PC")) if ours else (SPACE, ("mean", "tex_dir"))
-            content = {key: archive[key] for key in (mean_key, basis_key) if key in archive}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+        content = read_arrays(file, ("MU", "PC", "mean", "tex_dir"))
+    except ValueError as error:
         raise ALBEDO.damaged(file, f"it cannot be read as an npz file ({error})") from error
+    source, (mean_key, basis_key) = (SPACE, ("mean", "tex_dir"))
+    if "MU" in content or "PC" in content:
+        source, (mean_key, basis_key) = (ALBEDO, ("MU", "PC"))
+    content = {key: content[key] for key in (mean_key, basis_key) if key in content}
     for key, array in content.items():  # some releases keep the shape of the image
         content[key] = array.reshape(-1) if key == mean_key else array.reshape(-1, array.shape[-1] if array.ndim else 1)
     mean = source.array(file, content, mean_key, (None,))

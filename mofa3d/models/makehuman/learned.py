@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 
+from mofa3d.given_files import read_tensors
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.whole_files import write_tensors
 
@@ -33,10 +33,10 @@ def with_learned_reflectance(model: MorphableModel, path: Path = PATH) -> Morpha
         ValueError: the file is missing, damaged, or belongs to another mesh.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            mean, basis = file.get_tensor("mean_reflectance"), file.get_tensor("reflectance_basis")
-            mesh = json.loads((file.metadata() or {})["mofa3d"])["mesh"]
-    except Exception as error:  # safetensors, JSON and missing keys all mean the same: not such a file
+        tensors, metadata = read_tensors(path)
+        mean, basis = tensors["mean_reflectance"], tensors["reflectance_basis"]
+        mesh = json.loads(metadata["mofa3d"])["mesh"]
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} holds no reflectance ({error}); install mofa3d again") from error
     known = len(mean)
     if known > len(model.mean_shape) or mesh != mesh_hash(model, known):

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from safetensors import safe_open
 from torch import Tensor
 
+from mofa3d.given_files import read_tensors
 from mofa3d.whole_files import write_tensors
 
 TOLERANCE = 0.02  # mm at every vertex that a coefficient of one standard deviation has to be worth
@@ -81,9 +81,9 @@ def read_units_file(path: Path) -> ExpressionUnits:
         ValueError: the file is missing, damaged, or holds no units.
     """
     try:
-        with safe_open(path, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in ("codes", "explained", "landmarks")}
-            names = json.loads((file.metadata() or {})["mofa3d"])["units"]
-        return ExpressionUnits(names=tuple(names), **tensors)
-    except Exception as error:  # safetensors, JSON and missing keys all mean the same: not such a file
+        tensors, metadata = read_tensors(path)
+        names = json.loads(metadata["mofa3d"])["units"]
+        parts = {key: tensors[key] for key in ("codes", "explained", "landmarks")}
+        return ExpressionUnits(names=tuple(names), **parts)
+    except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} holds no expression units ({error}); delete it and they are made again") from error
