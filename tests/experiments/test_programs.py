@@ -17,11 +17,13 @@ import tyro
 from PIL import Image
 
 from conftest import make_tiny_model
+from mofa3d import instruction_sets
 from mofa3d.checkpoints import open_run
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.data.synthetic import SyntheticConfig
 from mofa3d.locks import alone
 from mofa3d.morphable_model import MorphableModel, save_model
+from mofa3d.slower_path import SlowerPathWarning
 from programs import EXPERIMENTS, load
 
 train_mofa, reconstruct = load("train_mofa"), load("reconstruct")
@@ -143,6 +145,20 @@ class TestTraining:
         assert line["fitted_photometric"] < line["photometric"] - 0.01
         terms = ("photometric", 1.92), ("regularizer", 3e-4), ("coloured_light", 0.5), ("fitted_photometric", 0.5)
         assert line["loss"] == pytest.approx(sum(weight * line[name] for name, weight in terms), rel=1e-4)
+
+    def test_bfloat16_where_nothing_multiplies_it_is_recorded_as_float32(self, workplace, tmp_path, monkeypatch):
+        def begin(encoder, decode, render, stream, settings, *others):
+            raise InterruptedError(f"bfloat16: {settings.bfloat16}")
+
+        monkeypatch.setattr(instruction_sets, "multiplies_bfloat16", lambda: False)
+        monkeypatch.setattr(train_mofa, "train", begin)
+        with (
+            pytest.warns(SlowerPathWarning, match="the encoder is trained in float32"),
+            pytest.raises(InterruptedError, match="bfloat16: False"),
+        ):
+            train_mofa.main(config(workplace, out=tmp_path / "out", bfloat16=True))
+        record = json.loads((tmp_path / "out" / "config.json").read_text(encoding="utf-8"))
+        assert record["training"]["bfloat16"] is False
 
     def test_report_on_a_few_images(self, workplace, tmp_path):
         train_mofa.main(config(workplace, out=tmp_path / "out", iterations=1, report_images=2, freeze_geometry=7))
