@@ -165,7 +165,8 @@ def reconstruct(
 
 def _read(photo: str | os.PathLike | Image.Image | np.ndarray) -> tuple[Photo, str]:
     if isinstance(photo, Image.Image):
-        return to_photo(photo), getattr(photo, "filename", "") or "the image"
+        name = getattr(photo, "filename", "") or "the image"
+        return to_photo(photo, name), name
     if isinstance(photo, np.ndarray):
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
             raise ValueError(

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, ImageOps, UnidentifiedImageError
-from torch import Tensor
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_PIXELS = 100_000_000  # more than any camera's; a small file that unpacks to more is refused before it is unpacked
+RUN_PROGRAMS = ("EPS", "WMF")  # formats that Pillow leaves to Ghostscript and to Windows
+UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
 
 Photo = UInt8[np.ndarray, "H W 3"]
 
@@ -34,52 +46,130 @@ def read_photo(
         path: the file, or its content.
         name: what to call the content in messages.
         max_pixels: at most `MAX_PIXELS`.
-        formats: those that may be read, by Pillow's names; by default all that it knows.
+        formats: those that may be read, by Pillow's names; by default all that it reads by itself.
 
     Raises:
-        ValueError: the file is missing, no image, damaged, or has too many pixels.
+        ValueError: the file is missing, no file but a pipe or a device, no image, damaged, or has too many pixels.
     """
     source = path if isinstance(path, io.BytesIO) else Path(path)
     path = name or source
+    if isinstance(source, Path):
+        check_is_file(source, "photograph")
+    with blaming(path), Image.open(source, formats=formats or _formats()) as image:
+        width, height = image.size
+        too_large = width * height > max_pixels
+        photo = None if too_large else _upright(image)
+    if photo is None:
+        raise ValueError(f"{path} has {width}×{height} pixels, more than {max_pixels}; make it smaller")
+    return photo
+
+
+def check_is_file(path: Path, kind: str) -> None:
+    """Refuse what is no file before it is opened: pipes and devices would be waited for, or have no end.
+
+    Args:
+        path: it, or a link to it.
+        kind: what is wanted, for the message.
+
+    Raises:
+        ValueError: it is missing, a folder, a pipe, a socket or a device, or lies where one may not look.
+    """
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError:
+        raise ValueError(f"there is no {kind} at {path}; check the path") from None
+    except (OSError, ValueError) as error:  # a folder that is closed, a loop of links, a name that cannot be
+        raise ValueError(f"{path} cannot be read ({error}); check the path") from None
+    if stat.S_ISDIR(mode):
+        raise ValueError(f"{path} is a folder; give a {kind}")
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"{path} is a pipe, a socket or a device, and no file; give a {kind}")
+
+
+@contextmanager
+def blaming(name: object) -> Iterator[None]:
+    """Let whatever goes wrong while an image is decoded be that image's fault.
+
+    Decoders raise nearly everything on damaged files: struct.error, TypeError, RuntimeError, NotImplementedError,
+    RecursionError, SyntaxError and more.
+
+    Args:
+        name: of the image.
+
+    Raises:
+        ValueError: instead of any other exception, with the name.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about half its own size limit and about odd EXIF blocks
-            with Image.open(source, formats=formats) as image:
-                width, height = image.size
-                if width * height > max_pixels:
-                    raise ValueError(f"{path} has {width}×{height} pixels, more than {max_pixels}; make it smaller")
-                return to_photo(image)
-    except FileNotFoundError:
-        raise ValueError(f"there is no photograph at {path}; check the path") from None
-    except IsADirectoryError:
-        raise ValueError(f"{path} is a folder; give a photograph") from None
+            yield
     except UnidentifiedImageError:
-        raise ValueError(f"{path} is not an image that can be read; give a JPEG, PNG, WebP or BMP file") from None
+        raise ValueError(f"{name} is not an image that can be read; give a JPEG, PNG, WebP or BMP file") from None
     except Image.DecompressionBombError:
-        raise ValueError(f"{path} unpacks to more than {max_pixels} pixels; make it smaller") from None
-    except (OSError, SyntaxError, EOFError, OverflowError, IndexError) as error:  # what Pillow raises on damaged files
-        raise ValueError(f"{path} is damaged ({error}); replace it or leave it out") from None
+        raise ValueError(f"{name} unpacks to more than {MAX_PIXELS} pixels; make it smaller") from None
+    except PermissionError as error:
+        raise ValueError(f"{name} cannot be read ({os.strerror(error.errno)}); check its permissions") from None
+    except MemoryError:
+        raise ValueError(f"{name} needs more memory than there is; make it smaller") from None
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise ValueError(f"{name} is damaged ({reason}); replace it or leave it out") from None
 
 
-def to_photo(image: Image.Image) -> Photo:
-    """A Pillow image as `read_photo` gives it: upright 8-bit RGB."""
-    return np.asarray(_to_rgb(ImageOps.exif_transpose(image)))
+def to_photo(image: Image.Image, name: str) -> Photo:
+    """A Pillow image as `read_photo` gives it: upright 8-bit RGB.
+
+    Args:
+        image: it; what is not decoded yet is decoded.
+        name: what to call it in messages.
+
+    Raises:
+        ValueError: it cannot be decoded.
+    """
+    with blaming(name):
+        return _upright(image)
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """All formats that are read without running another program."""
+    Image.init()
+    return tuple(name for name in Image.OPEN if name not in RUN_PROGRAMS)
+
+
+def _upright(image: Image.Image) -> Photo:
+    image.load()  # TIFF and AVIF turn themselves upright then, and PNG may have its EXIF block at the end
+    rgb = _to_rgb(image)
+    turn = UPRIGHT.get(_orientation(image))
+    return np.asarray(rgb if turn is None else rgb.transpose(turn))
+
+
+def _orientation(image: Image.Image) -> object:
+    """The only thing that is read of a photograph's EXIF block, and only if it can be."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation)
+    except Exception:  # as in `blaming`; a photograph is more than its notes
+        return None
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
         # Pillow clips wide greys at 255 instead of scaling them.
-        grey = np.asarray(image, dtype=np.float64)
+        grey = np.asarray(image, dtype=np.float32)
         grey = grey / 257 if image.mode.startswith("I;16") or grey.max(initial=0) > 255 else grey
-        return Image.fromarray(grey.clip(0, 255).round().astype(np.uint8)).convert("RGB")
+        return Image.fromarray(np.nan_to_num(grey).clip(0, 255).round().astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+        white = Image.new("RGB", image.size, "white")
+        white.paste(image, mask=image.getchannel("A"))  # a third of the memory of compositing
+        return white
     return image.convert("RGB")
 
 
 def to_tensor(photo: Photo) -> Float[Tensor, "3 H W"]:
     """A photograph or crop as the networks take it, in 0 to 1."""
+    import torch  # here: processes that only read photographs do without it
+
     # Colour comes first while there is one byte per number: three times faster than the other way round.
     return torch.from_numpy(np.ascontiguousarray(photo.transpose(2, 0, 1))).to(torch.float32).div_(255)
 

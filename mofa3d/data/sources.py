@@ -10,14 +10,15 @@ import glob
 import io
 import os
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 import cv2
 
-from mofa3d.data.photo import PHOTO_SUFFIXES, Photo, read_photo
-from mofa3d.data.video import as_photo
+from mofa3d.data.photo import PHOTO_SUFFIXES, Photo, blaming, check_is_file, read_photo
+from mofa3d.data.video import as_photo, blaming_video, count_frames, open_video
 from mofa3d.output_record import Results
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
@@ -61,7 +62,9 @@ class Item:
         return f"{status.st_size}-{status.st_mtime_ns}"
 
 
-def find_items(sources: Sequence[str | Path], every: int | None = 30) -> list[Item]:
+def find_items(
+    sources: Sequence[str | Path], every: int | None = 30, count: Callable[[Path], int] = count_frames
+) -> list[Item]:
     """All photographs of the sources, in their order, sorted within each; hidden files are left out.
 
     Files without a known suffix, and what mofa3d wrote (see `Results`), are left out of folders and of what patterns
@@ -71,6 +74,7 @@ def find_items(sources: Sequence[str | Path], every: int | None = 30) -> list[It
     Args:
         sources: folders, files, or glob patterns.
         every: take every so many frames of a video; ``None`` leaves a video whole, as one item.
+        count: gives a video's number of frames, as `count_frames` does.
 
     Raises:
         ValueError: a source that does not exist, is of no known kind, or in which there is nothing.
@@ -85,7 +89,7 @@ def find_items(sources: Sequence[str | Path], every: int | None = 30) -> list[It
         if not str(source).strip():
             raise ValueError("a source is empty, and would mean the current folder; give a path, or . for it")
         before = len(items)
-        items += _distinct(_items_of(str(source), every), taken)
+        items += _distinct(_items_of(str(source), partial(_parts, every=every, count=count)), taken)
         if len(items) == before:
             raise ValueError(
                 f"{source} holds nothing that can be used; give photographs ({', '.join(PHOTO_SUFFIXES)}), videos "
@@ -94,13 +98,13 @@ def find_items(sources: Sequence[str | Path], every: int | None = 30) -> list[It
     return items
 
 
-def _items_of(source: str, every: int | None) -> Iterator[Item]:
+def _items_of(source: str, parts: Callable[[Path, Path, str], Iterator[Item]]) -> Iterator[Item]:
     path = Path(os.path.expanduser(source))  # noqa: PTH111  (Path.expanduser fails on names like ~1.jpg)
     if path.is_dir():
-        yield from _walk(path, every)
+        yield from _walk(path, parts)
     elif path.is_file() or path.is_symlink():
         _check_suffix(path)
-        yield from _parts(path, path.parent, path.name, every)
+        yield from parts(path, path.parent, path.name)
     else:
         matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207  (Path.glob takes no absolute pattern)
         if not matches:
@@ -110,9 +114,9 @@ def _items_of(source: str, every: int | None) -> Iterator[Item]:
         results = Results()
         for match in map(Path, matches):
             if match.is_dir():
-                yield from _walk(match, every)
+                yield from _walk(match, parts)
             elif _kind(match) and match not in results:
-                yield from _parts(match, match.parent, match.name, every)
+                yield from parts(match, match.parent, match.name)
 
 
 def _check_suffix(path: Path) -> None:
@@ -129,7 +133,7 @@ def _kind(path: Path | PurePosixPath) -> str:
     return next((kind for kind, suffixes in kinds.items() if suffix in suffixes), "")
 
 
-def _walk(root: Path, every: int | None) -> Iterator[Item]:
+def _walk(root: Path, parts: Callable[[Path, Path, str], Iterator[Item]]) -> Iterator[Item]:
     """Items below a folder, sorted by path; a folder is visited once, whatever links lead to it."""
     label = root.resolve().name or "root"
     seen: set[tuple[int, int]] = set()
@@ -151,35 +155,42 @@ def _walk(root: Path, every: int | None) -> Iterator[Item]:
             if not name.startswith(".") and _kind(path) and path not in results:
                 found.append((path.relative_to(root).as_posix(), path))
     for relative, path in sorted(found):
-        yield from _parts(path, root, f"{label}/{relative}", every)
+        yield from parts(path, root, f"{label}/{relative}")
     for error in closed:
         folder = Path(error.filename)
         name = f"{label}/{folder.relative_to(root).as_posix()}"
         yield Item(name, folder, root, problem=f"the folder {folder} cannot be read ({error.strerror})")
 
 
-def _parts(path: Path, root: Path, name: str, every: int | None) -> Iterator[Item]:
+def _parts(path: Path, root: Path, name: str, every: int | None, count: Callable[[Path], int]) -> Iterator[Item]:
     """The photographs that a file is or holds."""
     kind = _kind(path)
     if kind == "video" and every is not None:
-        yield from _frames(path, root, name, every)
+        yield from _frames(path, root, name, every, count)
     elif kind == "archive":
         yield from _members(path, root, name)
     else:
         yield Item(name, path, root)
 
 
-def _frames(path: Path, root: Path, name: str, every: int) -> Iterator[Item]:
-    video = cv2.VideoCapture(str(path))
-    count = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
-    video.release()
-    if count <= 0:
-        yield Item(name, path, root, problem=f"{path} is no video that can be read; give an MP4 file with H.264")
-    for frame in range(0, count, every):
+def _frames(path: Path, root: Path, name: str, every: int, count: Callable[[Path], int]) -> Iterator[Item]:
+    try:
+        number = count(path)
+        problem = "" if number else f"{path} is no video that can be read; give an MP4 file with H.264"
+    except ValueError as error:
+        number, problem = 0, str(error)
+    if problem:
+        yield Item(name, path, root, problem=problem)
+    for frame in range(0, number, every):
         yield Item(f"{name}#{frame:06d}", path, root, frame=frame)
 
 
 def _members(path: Path, root: Path, name: str) -> Iterator[Item]:
+    try:
+        check_is_file(path, "archive")
+    except ValueError as error:
+        yield Item(name, path, root, problem=str(error))
+        return
     try:
         with tarfile.open(path) as archive:
             for member in archive:
@@ -209,7 +220,7 @@ class Reader:
         self._next = 0
 
     def read(self, item: Item) -> Photo:
-        """Raises ValueError with the reason when it cannot be used."""
+        """Raises ValueError with the reason when it cannot be used, whatever a decoder raised."""
         if item.problem:
             raise ValueError(item.problem)
         if item.frame is not None:
@@ -221,10 +232,11 @@ class Reader:
     def _frame(self, path: Path, frame: int) -> Photo:
         if self._path != path or frame < self._next:
             self.close()
-            self._path, self._video, self._next = path, cv2.VideoCapture(str(path)), 0
-        while self._next < frame and self._video.grab():
-            self._next += 1
-        done, pixels = self._video.read() if self._next == frame else (False, None)
+            self._path, self._video, self._next = path, open_video(path), 0
+        with blaming_video(path):
+            while self._next < frame and self._video.grab():
+                self._next += 1
+            done, pixels = self._video.read() if self._next == frame else (False, None)
         if not done:
             raise ValueError(f"frame {frame} of {path} cannot be decoded; the video is shorter or damaged")
         self._next += 1
@@ -239,7 +251,8 @@ class Reader:
 def _read_member(item: Item) -> Photo:
     if item.size > MAX_BYTES:
         raise ValueError(f"{item.key} has {item.size} bytes, more than {MAX_BYTES}; make it smaller")
-    with open(item.path, "rb") as file:
+    check_is_file(item.path, "archive")
+    with blaming(item.key), open(item.path, "rb") as file:
         file.seek(item.offset)
         data = file.read(item.size)
     if len(data) < item.size:

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
-from mofa3d.data.photo import MAX_PIXELS, Photo
+from mofa3d.data.photo import MAX_PIXELS, Photo, check_is_file
 
 USUAL_RATE = 25.0  # frames per second, of files that do not say theirs
 HIGHEST_RATE = 1000.0
@@ -38,7 +38,7 @@ def read_info(path: Path) -> VideoInfo:
     """Open a video and decode its first frame.
 
     Raises:
-        ValueError: the file is missing, empty, no video that OpenCV reads, or has frames above 100 megapixels.
+        ValueError: see `open_video`; or no frame can be decoded, or frames have more than 100 megapixels.
     """
     with _opened(path) as video:
         rate, announced = video.get(cv2.CAP_PROP_FPS), video.get(cv2.CAP_PROP_FRAME_COUNT)
@@ -60,18 +60,54 @@ def read_frames(path: Path) -> Iterator[Photo]:
         yield from _decoded(path, video)
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder; give a video")
-    if not path.is_file():
-        raise ValueError(f"there is no video at {path}; check the path")
+def count_frames(path: Path) -> int:
+    """How many frames a video says it has, 0 where it says nothing.
+
+    Raises:
+        ValueError: see `open_video`.
+    """
+    with _opened(path) as video:
+        count = video.get(cv2.CAP_PROP_FRAME_COUNT)
+    return max(0, int(count)) if math.isfinite(count) else 0
+
+
+def open_video(path: Path) -> cv2.VideoCapture:
+    """A video for OpenCV to read; frames come upright.
+
+    Raises:
+        ValueError: the file is missing, no file but a pipe or a device, empty, or no video that OpenCV reads.
+    """
+    check_is_file(path, "video")
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty; replace it or leave it out")
-    video = cv2.VideoCapture(str(path))  # turns frames upright by itself
     try:
-        if not video.isOpened():
-            raise ValueError(f"{path} is no video that can be read; give an MP4 file with H.264")
+        str(path).encode("utf-8")
+    except UnicodeEncodeError:  # OpenCV crashes
+        raise ValueError(f"the name of {path} is not UTF-8, which videos' names must be; rename it") from None
+    with blaming_video(path):
+        video = cv2.VideoCapture(str(path))
+        if video.isOpened():
+            return video
+    raise ValueError(f"{path} is no video that can be read; give an MP4 file with H.264")
+
+
+@contextmanager
+def blaming_video(path: Path) -> Iterator[None]:
+    """Let whatever OpenCV raises about a video be that video's fault.
+
+    Raises:
+        ValueError: instead, with the name.
+    """
+    try:
+        yield
+    except (cv2.error, MemoryError, SystemError) as error:
+        raise ValueError(f"{path} is damaged ({error}); replace it or leave it out") from None
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
+    video = open_video(path)
+    try:
         yield video
     finally:
         video.release()
@@ -79,7 +115,8 @@ def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
 
 def _decoded(path: Path, video: cv2.VideoCapture) -> Iterator[Photo]:
     while True:
-        done, pixels = video.read()
+        with blaming_video(path):
+            done, pixels = video.read()
         if not done:
             return
         yield as_photo(pixels, path)
