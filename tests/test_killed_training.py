@@ -1,0 +1,110 @@
+"""A training that is killed again and again ends, bit for bit, as one that was left alone."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from itertools import cycle, islice
+from pathlib import Path
+
+import pytest
+import torch
+
+import small_training
+from mofa3d.encoders import Encoder, make_encoder
+from mofa3d.training import Step, TrainingConfig, make_optimizer, optimize, read_checkpoint
+from test_stopped_training import assert_equal, content_of, saved
+from test_training import SIZES, lines
+
+KILLS, EVERY = 20, 7
+STEPS = 3000  # not reached while it is killed
+pytestmark = pytest.mark.slow
+
+
+# Nearly half of the time goes into writing checkpoints, so that kills come there too.
+SLOWLY = ("--pause", "0.01", "--sync", "0.03")
+
+
+def command_for(out: Path, *more: str) -> list[str]:
+    length = ("--iterations", str(STEPS), "--checkpoint-every", str(EVERY))
+    return [sys.executable, small_training.__file__, "--out", str(out), *length, *more]
+
+
+def reached(out: Path) -> int:
+    """The last iteration that the log knows."""
+    log = out / "metrics.jsonl"
+    return log.read_text(encoding="utf-8").count("\n") if log.exists() else 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_killed_twenty_times_it_ends_as_if_nothing_had_happened(tmp_path, capsys):
+    chance, out = random.Random(0), tmp_path / "killed"
+    signals = list(islice(cycle([signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGKILL]), KILLS))
+    table = []
+    for number, sent in enumerate(signals):
+        resumed = ["--resume"] if (out / "checkpoint.pt").exists() else []
+        begun = saved(out) if resumed else 0
+        process = subprocess.Popen(
+            command_for(out, *SLOWLY, *resumed), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+        while reached(out) <= begun + EVERY * (number % 2):
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.01)
+        time.sleep(chance.uniform(0, 0.3))
+        process.send_signal(sent)
+        _, said = process.communicate(timeout=60)
+        writing = len(list(out.glob(".*.part")))
+        lost = reached(out) - saved(out)
+        assert process.returncode == (-sent if sent == signal.SIGKILL else 128 + sent), said
+        assert lost <= EVERY if sent == signal.SIGKILL else lost == 0
+        assert saved(out) > begun or sent == signal.SIGKILL
+        table.append((signal.Signals(sent).name, saved(out), lost, writing))
+    ended = [
+        subprocess.run(command_for(folder, *more), capture_output=True, text=True, check=False)
+        for folder, more in ((out, ["--resume"]), (tmp_path / "whole", []))
+    ]
+    assert [done.returncode for done in ended] == [0, 0], ended
+    ours, theirs = (read_checkpoint(folder / "checkpoint.pt") for folder in (out, tmp_path / "whole"))
+    for content in (ours, theirs):
+        del content["progress"]["seconds"]
+    assert_equal(ours, theirs)
+    assert content_of(out)[1] == content_of(tmp_path / "whole")[1]
+    assert [line["iteration"] for line in lines(out)] == list(range(1, STEPS + 1))
+    assert not list(out.glob(".*.part"))
+    writing = ", while a checkpoint was written"
+    rows = [f"  {name:7} kept {kept:4}, lost {lost}{writing * found}" for name, kept, lost, found in table]
+    worst = max(row[2] for row in table)
+    title = f"{KILLS} kills, a checkpoint every {EVERY} steps: at most {worst} steps lost, the end bit for bit the same"
+    with capsys.disabled():
+        sys.stdout.write("\n".join(["", title, *rows, ""]))
+
+
+def test_alexnet_with_its_dropout_ends_as_if_it_had_not_been_stopped(tmp_path):
+    """The paper's encoder and AdaDelta, whose dense layers step while gradients are computed."""
+
+    def batches(start: int):
+        while True:
+            yield {"image": torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(start))}
+            start += 1
+
+    def run(out: Path, iterations: int, resume: bool = False) -> Encoder:
+        torch.manual_seed(0)
+        encoder = make_encoder("alexnet", sizes=SIZES, weights=None)
+        config = TrainingConfig(iterations=iterations, checkpoint_every=2)
+
+        def step(batch, _iteration: int) -> Step:
+            loss = (encoder(batch["image"]) - 0.1).square().mean(dim=1)
+            return Step({"loss": loss}, loss.mean())
+
+        out.mkdir(exist_ok=True)
+        optimize(encoder, make_optimizer(encoder, config), step, batches, config, out, {}, resume)
+        return encoder
+
+    run(tmp_path / "whole", 5)
+    run(tmp_path / "parts", 2)
+    run(tmp_path / "parts", 5, resume=True)
+    for name in ("encoder", "optimizer"):
+        assert_equal(*(read_checkpoint(tmp_path / out / "checkpoint.pt")[name] for out in ("parts", "whole")))
