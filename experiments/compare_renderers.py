@@ -37,6 +37,7 @@ from mofa3d.numeric_options import check_ranges
 from mofa3d.pictures import to_bytes
 from mofa3d.scene import Renderer
 from mofa3d.whole_files import write_text
+from mofa3d.whole_pictures import write_picture
 from renderers import ENTRY_POINT_GROUP, make_renderer
 from renderers.pytorch3d_rasterizer import Pytorch3dRasterizer
 
@@ -161,7 +162,7 @@ def draw(formed: dict[str, Formed], reference: Formed, path: Path) -> None:
         ImageDraw.Draw(column).text((4, 4), label, fill="white")
         columns.append(np.asarray(column))
     if columns:
-        Image.fromarray(np.concatenate(columns, axis=1)).save(path)
+        write_picture(path, np.concatenate(columns, axis=1))
 
 
 def table(kind: str, figures: dict[str, dict], digits: str) -> str:

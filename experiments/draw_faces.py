@@ -11,7 +11,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 from jaxtyping import UInt8
-from PIL import Image
 from tyro.conf import Positional
 
 import mofa3d
@@ -20,6 +19,7 @@ from mofa3d.edited_photo import Window, composite
 from mofa3d.expression_units import expression_units
 from mofa3d.lighting import directional_light
 from mofa3d.numeric_options import check_ranges
+from mofa3d.whole_pictures import write_picture
 from renderers import make_renderer
 
 LAMP = (-1.0, 0.3, 0.4)  # right, up, to the viewer
@@ -57,7 +57,7 @@ def main(config: Config) -> None:
     photos = (face.photo, face.overlay(), edited(smile), edited(editing.relight(face.code, directional_light(LAMP))))
     cut = [around_face(face, photo, config.size) for photo in photos]
     config.out.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.concatenate([*cut[:2], *views, *cut[2:]], axis=1)).save(config.out)
+    write_picture(config.out, np.concatenate([*cut[:2], *views, *cut[2:]], axis=1))
     print(config.out)
 
 

@@ -23,7 +23,6 @@ from typing import Annotated, Literal
 import numpy as np
 import torch
 import tyro
-from PIL import Image
 from torch.utils.data import default_collate
 from tqdm import tqdm
 from tyro.conf import Positional
@@ -45,6 +44,7 @@ from mofa3d.reconstruction_writer import ReconstructionWriter
 from mofa3d.refinement import Refiner, one_thread
 from mofa3d.report import Report
 from mofa3d.whole_files import write_text
+from mofa3d.whole_pictures import write_picture
 from renderers import make_renderer
 from renderers.cpu_rasterizer import rasterize
 
@@ -160,7 +160,7 @@ def fit_corpus(config: Config) -> None:
         if len(shown) < SHOWN:
             shown.append(pictures.panels(decode(fitted), make_renderer("cpu"), batch["image"])[0])
     config.out.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.concatenate(shown)).save(config.out / "faces.png")
+    write_picture(config.out / "faces.png", np.concatenate(shown))
     errors = [{name: torch.cat([row[name] for row in rows]) for name in rows[0]} for rows in (before, after)]
     write_results(config, decode, [corpus.sources[i] for i in indices], *errors)
 

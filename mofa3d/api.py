@@ -32,6 +32,7 @@ from mofa3d.reconstruction_writer import ReconstructionWriter
 from mofa3d.refinement import Refiner
 from mofa3d.semantic_code import SemanticCode
 from mofa3d.weights import SHIPPED
+from mofa3d.whole_pictures import write_picture
 from renderers import make_renderer
 from renderers.cpu_rasterizer import rasterize
 
@@ -114,7 +115,7 @@ class Face:
             if suffix == ".json":
                 writer.write_code(folder / path.name, self.name, self.reconstruction, path.parent)
             elif suffix == ".png":
-                Image.fromarray(self.overlay()).save(folder / path.name)
+                write_picture(folder / path.name, self.overlay())
             else:
                 writer.write_meshes([folder / path.name], self.photo, self.reconstruction)
             for written in folder.iterdir():

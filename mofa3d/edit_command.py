@@ -190,14 +190,13 @@ class Edit:
             raise ValueError(f"{path}: {error}") from None
 
     def _write(self, opened: Reopened) -> str:
-        from PIL import Image
-
         from mofa3d.edited_photo import composite
         from mofa3d.export import write_code, write_mesh
         from mofa3d.inference import lay_over
         from mofa3d.output_folder import make_folder
         from mofa3d.output_record import place, remove_unfinished, unfinished
         from mofa3d.reopening import CODE
+        from mofa3d.whole_pictures import write_picture
         from renderers import make_renderer
 
         photo, found, note = opened
@@ -214,7 +213,7 @@ class Edit:
         make_folder(beside)
         remove_unfinished(beside)
         with unfinished(beside, out.name) as results:
-            Image.fromarray(picture).save(results / PICTURE)
+            write_picture(results / PICTURE, picture)
             # The picture is the photograph that this code belongs to: the folder can be edited again.
             where = {"photo": str(out / PICTURE), "from_here": PICTURE, EDITED: str(self.input.absolute())}
             write_code(results / CODE, code, {**where, "crop": asdict(found.transform)})

@@ -56,10 +56,9 @@ class Preview:
     config: Annotated[PreviewConfig, arg(name="")] = field(default_factory=PreviewConfig)
 
     def __call__(self) -> str:
-        from PIL import Image
-
         from mofa3d.preview import model_rows, sample_rows
         from mofa3d.sheet import draw_sheet
+        from mofa3d.whole_pictures import write_picture
         from renderers import make_renderer
 
         if self.out.suffix.lower() != ".png":
@@ -67,7 +66,7 @@ class Preview:
         model = open_model(self.model, self.path)
         rows = (sample_rows if self.samples_only else model_rows)(model, make_renderer("cpu"), self.config)
         self.out.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(draw_sheet(rows)).save(self.out)
+        write_picture(self.out, draw_sheet(rows))
         return str(self.out)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from PIL import Image
 from torch import Tensor
 
 from mofa3d import export
@@ -19,6 +18,7 @@ from mofa3d.morphable_model import MorphableModel
 from mofa3d.output_options import OutputOptions
 from mofa3d.photo_places import name_photo
 from mofa3d.scene import Renderer
+from mofa3d.whole_pictures import write_picture
 
 FILM_RATE = 24  # per second
 
@@ -71,12 +71,12 @@ class ReconstructionWriter:
         export.write_camera(
             folder / "camera.json", export.photo_camera(found.scene, found.transform, *photo.shape[:2])
         )
-        Image.fromarray(lay_over(photo, found, self.render)).save(folder / "overlay.png")
-        Image.fromarray(crop_panels(found, self.render)).save(folder / "panels.png")
+        write_picture(folder / "overlay.png", lay_over(photo, found, self.render))
+        write_picture(folder / "panels.png", crop_panels(found, self.render))
         self.write_meshes([folder / f"mesh.{kind}" for kind in self.options.formats], photo, found)
         if self.options.turntable:
             film = export.turntable(self.model, found.code, self.render)
-            Image.fromarray(export.sheet(film)).save(folder / "turntable.png")
+            write_picture(folder / "turntable.png", export.sheet(film))
             export.write_video(folder / "turntable.mp4", film, FILM_RATE)
 
     def write_code(self, path: Path, name: str, found: Reconstruction, folder: Path | None = None) -> None:

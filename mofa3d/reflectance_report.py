@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image
 
 from mofa3d import skin_tone
 from mofa3d.delighting import ReflectanceSamples
@@ -20,6 +19,7 @@ from mofa3d.robust_pca import Components
 from mofa3d.scene import Renderer
 from mofa3d.sheet import draw_sheet
 from mofa3d.whole_files import write_text
+from mofa3d.whole_pictures import write_figure, write_picture
 
 DRAWN = 500  # random faces of the model that are compared with photographs
 STEP = 8  # every so many vertices are compared
@@ -81,7 +81,7 @@ def write_report(out: Path, facts: dict[str, str], learned: Learned, render: Ren
         "## Pictures\n\n![mean, modes and random faces](model.png)",
     ]
     _draw_typology(skin, learned.groups, out / "typology.png")
-    Image.fromarray(draw_sheet(model_rows(learned.model, render, PreviewConfig()))).save(out / "model.png")
+    write_picture(out / "model.png", draw_sheet(model_rows(learned.model, render, PreviewConfig())))
     text = "\n\n".join(sections) + "\n"
     write_text(out / "report.md", text)
     return text
@@ -163,5 +163,5 @@ def _draw_typology(skin: Float[np.ndarray, "M 3"], groups: list[str], path: Path
         axis.set_yticks([])
     axes[-1, 0].set_xlabel("ITA of the learned skin, degrees")
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    write_figure(path, figure)
     pyplot.close(figure)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from torch.utils.data import Dataset, default_collate
@@ -20,6 +19,7 @@ from mofa3d.export import write_mesh
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
 from mofa3d.whole_files import write_text
+from mofa3d.whole_pictures import write_figure, write_picture
 
 COLUMNS = {
     "photometric": ("photometric error", ".3f"),
@@ -140,7 +140,7 @@ def draw_curves(log: Path, path: Path, curves: dict[str, str] = CURVES) -> None:
         axis.set(title=curves[name], xlabel="iteration")
         axis.grid(alpha=0.3)
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    write_figure(path, figure)
     pyplot.close(figure)
 
 
@@ -170,7 +170,7 @@ def draw_faces(
     blank = np.full_like(rows[:1], 255)
     left, right = rows[:half], np.concatenate([rows[half:], *[blank] * (2 * half - len(rows))])
     sheet = np.concatenate([np.concatenate(list(left)), np.concatenate(list(right))], axis=1)
-    cv2.imwrite(str(path), sheet[..., ::-1])
+    write_picture(path, sheet)
 
 
 @torch.no_grad()

@@ -5,9 +5,11 @@ What is written goes into a temporary beside the file, which takes the file's pl
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -66,6 +68,17 @@ def write_text(path: Path, text: str, errors: str = "strict") -> None:
         OSError: see `whole_file`.
     """
     write_bytes(path, text.encode("utf-8", errors))
+
+
+def write_table(path: Path, rows: Iterable[Iterable[object]]) -> None:
+    """Write a CSV table as a file that appears whole or not at all; names of files in it need not be UTF-8.
+
+    Raises:
+        OSError: see `whole_file`.
+    """
+    table = io.StringIO()
+    csv.writer(table).writerows(rows)
+    write_text(path, table.getvalue(), errors="surrogateescape")
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:

@@ -11,16 +11,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
 from mofa3d import whole_files
 from mofa3d.data.corpus import Failure, list_failures
 from mofa3d.data.shards import Face, write_shard
 from mofa3d.encoder_file import write_encoder
+from mofa3d.export import write_glb, write_mesh
 from mofa3d.morphable_model import save_model
 from mofa3d.whole_files import naming, remove_leftovers, whole_file, write_bytes, write_tensors, write_text
+from mofa3d.whole_pictures import write_figure, write_picture
 
 
 class FullDisk:
@@ -82,6 +86,33 @@ def test_on_a_full_disk_the_file_is_named_and_stays_as_it_was(full_disk, tmp_pat
     assert (raised.value.errno, raised.value.filename) == (errno.ENOSPC, str(path))
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_on_a_full_disk_pictures_and_meshes_stay_as_they_were(full_disk, tiny_model, tmp_path):
+    from matplotlib.figure import Figure
+
+    picture = np.zeros((4, 4, 3), dtype=np.uint8)
+    for name, write in {
+        "a.png": lambda path: write_picture(path, picture),
+        "b.png": lambda path: write_figure(path, Figure()),
+        "c.glb": lambda path: write_glb(path, tiny_model.mean_shape, tiny_model.faces, tiny_model.mean_reflectance),
+        "d.ply": lambda path: write_mesh(path, tiny_model, tiny_model.mean_shape, tiny_model.mean_reflectance),
+    }.items():
+        (tmp_path / name).write_text("old")
+        with pytest.raises(OSError, match=f"No space left on device: '.*{name}'"):
+            write(tmp_path / name)
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == dict.fromkeys(
+        ("a.png", "b.png", "c.glb", "d.ply"), "old"
+    )
+
+
+def test_pictures_come_back_and_their_names_say_the_format(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    write_picture(tmp_path / "a.png", picture)
+    assert np.array_equal(np.asarray(Image.open(tmp_path / "a.png")), picture)
+    with pytest.raises(ValueError, match=r"a\.txt: there is no format of pictures of this name"):
+        write_picture(tmp_path / "a.txt", picture)
+    assert not (tmp_path / "a.txt").exists()
 
 
 def test_on_a_full_disk_a_face_model_stays_as_it_was(full_disk, tiny_model, tmp_path):

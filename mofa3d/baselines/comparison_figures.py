@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image
 from torch import Tensor
 
 from mofa3d import pictures
@@ -19,6 +18,7 @@ from mofa3d.report import COLUMNS, CURVES, smoothed
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
 from mofa3d.sheet import Row, draw_sheet
+from mofa3d.whole_pictures import write_figure, write_picture
 
 DISTRIBUTIONS = ("photometric", "landmark")
 
@@ -99,7 +99,7 @@ def draw_systems(
         columns.append(pictures.overlay(decode(SemanticCode.from_vector(vectors, decode.model.sizes)), render, photos))
     columns += [resized(made, photos.shape[-1]) for made in images.values()]
     faces = np.stack([pictures.to_bytes(column) for column in columns], axis=1)  # (K, columns, H, W, 3)
-    Image.fromarray(sheet_of(["photograph", *codes, *images], faces)).save(path)
+    write_picture(path, sheet_of(["photograph", *codes, *images], faces))
 
 
 def sheet_of(names: Sequence[str], faces: UInt8[np.ndarray, "K C H W 3"]) -> UInt8[np.ndarray, "Y X 3"]:
@@ -122,5 +122,5 @@ def _pyplot():
 
 def _save(figure, path: Path) -> None:
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    write_figure(path, figure)
     _pyplot().close(figure)

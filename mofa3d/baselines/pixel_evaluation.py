@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -17,6 +16,7 @@ from mofa3d.baselines.face_region import face_region
 from mofa3d.baselines.pixel_errors import color_distance, detail, sharpness
 from mofa3d.data.split import spread
 from mofa3d.pictures import to_bytes
+from mofa3d.whole_pictures import write_picture
 
 Batch = dict[str, Tensor]
 Predict = Callable[[Batch], Tensor]
@@ -93,4 +93,4 @@ def draw_pixels(predict: Predict, dataset: Dataset, indices: Sequence[int], view
         rows = (batch["image"], made, made * region + batch["image"] * (1 - region))
         parts.append(to_bytes(torch.cat(rows, dim=2)))
     strip = np.concatenate(list(np.concatenate(parts)), axis=1)
-    cv2.imwrite(str(path), strip[..., ::-1])
+    write_picture(path, strip)

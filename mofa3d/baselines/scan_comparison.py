@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
+from mofa3d import whole_files
 from mofa3d.baselines.comparison import Estimate
 from mofa3d.baselines.tables import Columns, Row, row_of
 from mofa3d.data.corpus import Failure
@@ -203,9 +203,8 @@ def compare_scans(
 
 def write_table(path: Path, found: ScanErrors) -> None:
     """Write what was measured on each photograph as a CSV table."""
-    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:  # names need not be UTF-8
-        rows = csv.writer(file)
-        rows.writerow(["photograph", "person", "group", *found.errors])
-        for number, photo in enumerate(found.photos):
-            values = [f"{float(value[number]):.4f}" for value in found.errors.values()]
-            rows.writerow([photo.path, photo.person, photo.group, *values])
+    rows = [["photograph", "person", "group", *found.errors]]
+    for number, photo in enumerate(found.photos):
+        values = [f"{float(value[number]):.4f}" for value in found.errors.values()]
+        rows.append([photo.path, photo.person, photo.group, *values])
+    whole_files.write_table(path, rows)

@@ -8,6 +8,7 @@ from pathlib import Path
 from mofa3d import markdown
 from mofa3d.baselines.verification import Verification
 from mofa3d.whole_files import write_text
+from mofa3d.whole_pictures import write_figure
 
 EXPLANATION = """\
 Accuracy: mean over the folds ± standard error of the mean; whitening and threshold of each fold come from the others.
@@ -60,5 +61,5 @@ def draw_roc(results: dict[str, Verification], path: Path) -> None:
     axis.grid(alpha=0.3)
     axis.legend(loc="lower right")
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    write_figure(path, figure)
     pyplot.close(figure)

@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
 from collections import Counter, defaultdict
@@ -32,7 +31,7 @@ from mofa3d.data.photo import to_tensor
 from mofa3d.data.prune import find_duplicates
 from mofa3d.data.shards import Face, decode_crop, open_to_read, read_at, read_shard
 from mofa3d.data.split import held_out
-from mofa3d.whole_files import whole_file, write_text
+from mofa3d.whole_files import whole_file, write_table, write_text
 
 FORMAT = 1
 MOST_SOURCES = 20
@@ -143,11 +142,7 @@ class Corpus(Dataset):
 
 def list_failures(path: Path, failures: Iterable[Failure]) -> None:
     """Write which photographs cannot be used, and why, as a CSV table."""
-    table = io.StringIO()
-    rows = csv.writer(table)
-    rows.writerow(HEADER)
-    rows.writerows((failure.photo, failure.reason) for failure in failures)
-    write_text(path, table.getvalue(), errors="surrogateescape")  # names need not be UTF-8
+    write_table(path, [HEADER, *((failure.photo, failure.reason) for failure in failures)])
 
 
 def is_failure_list(path: Path) -> bool:

@@ -15,7 +15,7 @@ from jaxtyping import UInt8
 from mofa3d.data.corpus import FAILURES, REMOVED, Corpus
 from mofa3d.data.photo import Photo, fit
 from mofa3d.data.shards import decode_crop, encode_crop
-from mofa3d.whole_files import write_text
+from mofa3d.whole_files import write_bytes, write_text
 
 REPORT, PICTURES = "report.html", "report"
 COLUMNS, ROWS, SIDE = 12, 6, 100  # of a contact sheet; pixels of a picture in it
@@ -95,7 +95,7 @@ def _histograms(corpus: Corpus, pictures: Path) -> str:
     figure.tight_layout()
     data = io.BytesIO()
     figure.savefig(data, format="png", dpi=100)
-    (pictures / "histograms.png").write_bytes(data.getvalue())
+    write_bytes(pictures / "histograms.png", data.getvalue())
     return f"<h2>Landmarks</h2><p>Known for {known.sum()} faces.</p>" + _image("histograms.png", "histograms")
 
 
@@ -106,7 +106,7 @@ def _kept(corpus: Corpus, pictures: Path) -> str:
         crop = (corpus[index]["image"].permute(1, 2, 0).numpy() * 255).round().astype(np.uint8)
         points, confidence = corpus.landmarks[index].numpy(), corpus.confidence[index].numpy()
         crops.append(draw_points(crop, points, confidence) if confidence.any() else crop)
-    (pictures / "kept.jpg").write_bytes(encode_crop(contact_sheet(crops)))
+    write_bytes(pictures / "kept.jpg", encode_crop(contact_sheet(crops)))
     legend = "Points are green where the confidence is 1 and red where it is 0."
     return f"<h2>Kept</h2><p>{len(crops)} of {len(corpus)}. {legend}</p>" + _image("kept.jpg", "kept faces")
 
@@ -120,7 +120,7 @@ def _removed(folder: Path, pictures: Path, counts: dict[str, int]) -> list[str]:
         chosen = paths[:: max(1, len(paths) // (COLUMNS * ROWS))][: COLUMNS * ROWS]
         name = f"removed-{rule.replace(' ', '-')}.jpg"
         sheet = contact_sheet([decode_crop(path.read_bytes()) for path in chosen])
-        (pictures / name).write_bytes(encode_crop(sheet))
+        write_bytes(pictures / name, encode_crop(sheet))
         title = f"<h2>Left out: {html.escape(rule)}</h2><p>{len(chosen)} of {counts.get(rule, len(paths))}.</p>"
         sections.append(title + _image(name, f"left out: {rule}"))
     return sections

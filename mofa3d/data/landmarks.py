@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from mofa3d.whole_files import write_table
+
 LANDMARKS_FILE = "landmarks_68.csv"
 HEADER = ["file", *(f"{axis}{i}" for i in range(68) for axis in "xy")]
 
@@ -66,13 +68,12 @@ def _excerpt(row: list[str]) -> str:
 
 def write_landmarks(path: Path | str, table: Mapping[str, Points]) -> None:
     """Write a table of landmarks (pixels), to a hundredth of a pixel."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(HEADER)
-        for name, points in table.items():
-            if np.shape(points) != (68, 2):
-                raise ValueError(f"the landmarks of {name} have the shape {np.shape(points)}; expected (68, 2)")
-            rows.writerow([name, *(f"{value:.2f}" for value in np.asarray(points).ravel())])
+    rows = [HEADER]
+    for name, points in table.items():
+        if np.shape(points) != (68, 2):
+            raise ValueError(f"the landmarks of {name} have the shape {np.shape(points)}; expected (68, 2)")
+        rows.append([name, *(f"{value:.2f}" for value in np.asarray(points).ravel())])
+    write_table(Path(path), rows)
 
 
 def find_landmarks(root: Path, photos: Iterable[str]) -> dict[str, Points]:

@@ -31,6 +31,7 @@ from mofa3d.data.shards import Face, encode_crop
 from mofa3d.data.sources import Item, Reader, find_items
 from mofa3d.locks import alone
 from mofa3d.numeric_options import MOST, check_ranges
+from mofa3d.whole_files import write_bytes
 
 VERSION = 1  # of what is done to a photograph
 SHOWN = 6  # removed faces per rule and block that are kept for the report
@@ -213,7 +214,7 @@ def _write_removed(stem: Path, removed: list[Removed]) -> None:
     for old in stem.parent.glob(f"{stem.name}-*.jpg"):
         old.unlink()
     for index, result in enumerate(removed):
-        stem.with_name(f"{stem.name}-{result.rule}-{index:03d}.jpg").write_bytes(encode_crop(result.crop))
+        write_bytes(stem.with_name(f"{stem.name}-{result.rule}-{index:03d}.jpg"), encode_crop(result.crop))
 
 
 def _in_parallel(blocks: list[tuple], workers: int | None, photos: int) -> Iterator[int]:

@@ -23,6 +23,7 @@ from mofa3d.export.colours import to_linear
 from mofa3d.export.layout import TextureLayout
 from mofa3d.export.morphs import MorphTargets, Movement
 from mofa3d.normals import VertexNormals
+from mofa3d.whole_files import write_bytes
 
 METRES = 1e-3  # per millimetre
 ROUGHNESS = 0.6
@@ -100,7 +101,7 @@ def write_glb(
     if movement is not None:
         file.animate(movement)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(file.encoded())
+    write_bytes(path, file.encoded())
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mofa3d.export.gltf import write_glb
 from mofa3d.morphable_model import MorphableModel
+from mofa3d.whole_files import write_bytes
 
 MESH_SUFFIXES = (".glb", ".ply", ".obj")
 
@@ -40,4 +41,4 @@ def write_mesh(path: Path, model: MorphableModel, vertices: Float[Tensor, "N 3"]
     # process=False: merging or reordering vertices would break the correspondence between faces.
     content = trimesh.Trimesh(points, faces, vertex_colors=rgba, process=False).export(file_type=suffix[1:])
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    write_bytes(path, content.encode() if isinstance(content, str) else content)

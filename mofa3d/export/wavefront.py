@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 
 from mofa3d.export.gltf import Texture
+from mofa3d.whole_files import whole_file, write_text
+from mofa3d.whole_pictures import write_picture
 
 MATERIAL = "skin"
 PICTURE = "_texture.png"  # another name than the face's own, which pictures of it have
@@ -76,13 +77,11 @@ def write_textured_obj(path: Path, vertices: Float[Tensor, "N 3"], texture: Text
     layout = texture.layout
     coordinates, corners = layout.uv.cpu().numpy(), layout.faces.cpu()
     pairs = np.stack([layout.source[corners].numpy(), corners.numpy()], axis=-1).reshape(len(corners), 6) + 1
-    with open(path, "w", encoding="utf-8", newline="\n") as file:
-        file.write(f"mtllib {material.name}\n")
+    with whole_file(path) as file:
+        file.write(f"mtllib {material.name}\n".encode())
         np.savetxt(file, vertices.detach().cpu().numpy(), fmt="v %.5f %.5f %.5f")
         np.savetxt(file, coordinates, fmt="vt %.6f %.6f")
-        file.write(f"usemtl {MATERIAL}\n")
+        file.write(f"usemtl {MATERIAL}\n".encode())
         np.savetxt(file, pairs, fmt="f %d/%d %d/%d %d/%d")
-    material.write_text(
-        f"newmtl {MATERIAL}\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {picture.name}\n", encoding="utf-8"
-    )
-    Image.fromarray(texture.image).save(picture)
+    write_text(material, f"newmtl {MATERIAL}\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {picture.name}\n")
+    write_picture(picture, texture.image)
