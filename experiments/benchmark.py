@@ -91,7 +91,8 @@ def verdict(rows: list[Row]) -> str:
         for row in rows
         if row.is_too_slow
     ]
-    return "\n".join([f"{TOO_SLOW}:", *(slow or ["- none of the ways that programs take by themselves"])])
+    none = "- none of the ways that programs take by themselves" if rows else "- nothing was measured"
+    return "\n".join([f"{TOO_SLOW}:", *(slow or [none])])
 
 
 def write(folder: Path, ceilings: Ceilings, rows: list[Row]) -> None:

@@ -198,6 +198,7 @@ class TestProgram:
         assert rows == []
         assert "0 minutes are over: what is left of optimizers is left out; --only optimizers measures it" in said
         assert "left of fits" in said
+        assert said.endswith("- nothing was measured\n")
 
     def test_subject_for_gpus(self, tmp_path, capsys):
         rows = benchmark.measure(benchmark.Config(only=("cuda_vertex_loss",), out=tmp_path, quick=True))
