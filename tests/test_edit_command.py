@@ -75,7 +75,7 @@ class TestPictures:
         picture, code = run()
         assert np.array_equal(picture, photo)
         assert torch.equal(code.to_vector(), found.code.to_vector())
-        picture, _ = run("--no-keep-detail")
+        picture, _ = run("--no-keep-detail", name="drawn")
         assert np.array_equal(picture, lay_over(photo, found, make_renderer("cpu")))
 
     def test_pose_and_expression(self, run, tmp_path, default_model, found):
