@@ -7,17 +7,24 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+import torch
+
 from mofa3d.camera import Camera
 from mofa3d.decoder import Decoder
 from mofa3d.encoders import Encoder, OutputScales, make_encoder
+from mofa3d.given_files import naming_file
 from mofa3d.locks import alone
 from mofa3d.models import load_model
 from mofa3d.morphable_model import MorphableModel
+from mofa3d.numeric_options import check_kinds, check_ranges
 from mofa3d.output_folder import make_folder
 from mofa3d.training import CHECKPOINT_NAME, load_weights, read_checkpoint
 from mofa3d.training_log import LOG_NAME
 from mofa3d.weights import SHIPPED
 from mofa3d.whole_files import remove_leftovers
+
+SIDES = (1, 4096)  # pixels, of cameras' images and of what encoders see
+MOST_CODE = 1e6  # of any number of a code, before a file counts as damaged
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,14 @@ class Description:
     input_size: int | None = None
     scales: OutputScales = field(default_factory=OutputScales)
     image_size: int = 240
+
+    def __post_init__(self) -> None:
+        for name in ("model", "model_path", "fingerprint", "encoder"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"{name} is {getattr(self, name)!r}, expected text")
+        check_kinds(asdict(self.scales), int | float)
+        check_kinds({"image_size": self.image_size, "input_size": self.input_size or 1}, int)
+        check_ranges(self, image_size=SIDES, input_size=SIDES)
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -132,7 +147,8 @@ def start_from(encoder: Encoder, about: Description, run: Path) -> None:
     """
     path = checkpoint_file(run)
     content = read_checkpoint(path)
-    before = Description.from_dict(content["description"])
+    with naming_file(path):
+        before = Description.from_dict(content["description"])
     for name in ("model", "encoder", "input_size", "scales", "image_size"):
         if getattr(before, name) != getattr(about, name):
             raise ValueError(
@@ -154,8 +170,21 @@ def open_run(run: Path = SHIPPED) -> tuple[Encoder, Decoder]:
     """
     path = checkpoint_file(run)
     content = read_checkpoint(path)
-    description = Description.from_dict(content["description"])
-    model = description.load_model()
-    encoder = description.make_encoder(model)
-    load_weights(encoder, content, path)
-    return encoder.eval(), Decoder(model, Camera(description.image_size))
+    with naming_file(path):
+        description = Description.from_dict(content["description"])
+        model = description.load_model()
+        encoder = description.make_encoder(model)
+        load_weights(encoder, content, path)
+        _try(encoder.eval(), description.image_size)
+    return encoder, Decoder(model, Camera(description.image_size))
+
+
+@torch.no_grad()
+def _try(encoder: Encoder, image_size: int) -> None:
+    """Let an encoder see a grey picture: weights that are each a number may still not be those of an encoder."""
+    code = encoder(torch.full((1, 3, image_size, image_size), 0.5))
+    if not bool((code.abs() <= MOST_CODE).all()):  # which NaN is not either
+        raise ValueError(
+            "its encoder says numbers about a grey picture that are not finite, or beyond any face; the file is "
+            "damaged, or the training went wrong"
+        )

@@ -6,6 +6,8 @@ Functions raise ValueError with the reason alone; callers name the file and say 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
@@ -18,6 +20,17 @@ MOST_HEADER = 16_000_000  # bytes of what a .safetensors file says about its ten
 MOST_UNPACKED = 1_500_000_000  # bytes of arrays in one file; the largest that is published has a gigabyte
 CHUNK = 1 << 20
 MOST_RATIO, SMALL = 100, 10_000_000  # real numbers hardly shrink, so a file that grows more than that is a trap
+
+
+@contextmanager
+def naming_file(path: Path) -> Iterator[None]:
+    """Let mistakes that are found in what a file says name the file."""
+    try:
+        yield
+    except ValueError as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path}: {error}") from error
 
 
 def check_unpacked(unpacked: int, packed: int) -> None:

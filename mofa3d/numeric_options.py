@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from types import UnionType
 
 MOST = 1e12  # of any option; what counts, measures or weighs has no use for more
 MOST_INTEGER = 2**63 - 1  # which seeds may be
@@ -40,6 +41,17 @@ def check_ranges(options: object, **ranges: tuple[float, float]) -> None:
     for name, (least, most) in ranges.items():
         for _, value in _numbers(getattr(options, name), name):
             within(name, value, least, most)
+
+
+def check_kinds(values: Mapping[str, object], kinds: type | UnionType) -> None:
+    """Refuse values of other types, as files may hold; bool is no number.
+
+    Raises:
+        TypeError: naming the first.
+    """
+    for name, value in values.items():
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            raise TypeError(f"{name} is {value!r}, expected a number")
 
 
 def within(name: str, value: float, least: float, most: float) -> None:

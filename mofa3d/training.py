@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
+from mofa3d.checkpoint_content import check_content, check_optimizer, load_archive
 from mofa3d.color_fit import ColorFit
 from mofa3d.data.augment import encoder_input
 from mofa3d.decoder import Decoder
@@ -331,9 +332,10 @@ def restore(path: Path, encoder: nn.Module, optimizer: torch.optim.Optimizer, de
     for name, value in description.items():
         if before.get(name) != value:
             raise ValueError(f"{path} was trained with {name} {before.get(name)!r}, not {value!r}; {remedy}")
-    options = [group.keys() for group in content["optimizer"]["param_groups"]]
-    if options != [group.keys() for group in optimizer.state_dict()["param_groups"]]:
-        raise ValueError(f"{path} was trained with another optimiser than {type(optimizer).__name__}; {remedy}")
+    try:
+        check_optimizer(content.get("optimizer"), optimizer)
+    except ValueError as error:
+        raise ValueError(f"{path} does not go on with {type(optimizer).__name__}: {error}; {remedy}") from None
     load_weights(encoder, content, path)
     optimizer.load_state_dict(content["optimizer"])
     if "random" in content:
@@ -373,9 +375,13 @@ def read_checkpoint(path: Path) -> dict:
     if path.suffix == SUFFIX:
         return read_encoder(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = load_archive(path)
+    except ValueError as error:
+        raise ValueError(f"{path} is not a readable checkpoint ({error}); {INSTEAD}") from error
     except Exception as error:  # PyTorch's own words are many lines, and advise to execute what is in the file
         raise ValueError(f"{path} is not a readable checkpoint; {INSTEAD}") from error
-    if not isinstance(content, dict) or not {"encoder", "description", "progress"} <= content.keys():
-        raise ValueError(f"{path} is not a checkpoint of mofa3d; {INSTEAD}")
+    try:
+        check_content(content)
+    except ValueError as error:
+        raise ValueError(f"{path} is not a checkpoint of mofa3d ({error}); {INSTEAD}") from None
     return content

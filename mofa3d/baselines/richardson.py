@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from mofa3d.code_sizes import POSE_SIZE, CodeSizes
 from mofa3d.encoders import IMAGENET_MEAN, IMAGENET_STD, OutputScales, fold_frozen_norms, make_backbone
 from mofa3d.morphable_model import MorphableModel
+from mofa3d.numeric_options import check_kinds, check_ranges
 from mofa3d.semantic_code import SemanticCode
 
 SYSTEM = "richardson"
@@ -53,10 +54,9 @@ class RegressorDescription:
     system: str = SYSTEM
 
     def __post_init__(self) -> None:
-        if self.iterations < 1 or self.input_size < 1:
-            raise ValueError(
-                f"iterations and input_size must be at least 1, got {self.iterations} and {self.input_size}"
-            )
+        check_kinds({"iterations": self.iterations, "input_size": self.input_size}, int)
+        check_kinds(asdict(self.scales), int | float)
+        check_ranges(self, iterations=(1, 100), input_size=(1, 4096))
 
     def to_dict(self) -> dict:
         return asdict(self)

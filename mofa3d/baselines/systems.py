@@ -24,8 +24,7 @@ def open_autoencoder(run: Path) -> ConvAutoencoder:
         ValueError: no readable checkpoint, or one of another system.
     """
     content, path = _read(run, "autoencoder")
-    about = content["description"]
-    return _filled(ConvAutoencoder(about["image_size"], about["code_size"]), content, path)
+    return _filled(ConvAutoencoder(*_sizes(content, path)), content, path)
 
 
 def open_learned_decoder(run: Path) -> LearnedDecoder:
@@ -35,8 +34,7 @@ def open_learned_decoder(run: Path) -> LearnedDecoder:
         ValueError: no readable checkpoint, or one of another system.
     """
     content, path = _read(run, "conv_decoder")
-    about = content["description"]
-    return _filled(LearnedDecoder(about["image_size"], about["code_size"]), content, path)
+    return _filled(LearnedDecoder(*_sizes(content, path)), content, path)
 
 
 def open_regressor(run: Path, render: Renderer) -> tuple[IterativeRegressor, Decoder]:
@@ -55,6 +53,14 @@ def open_regressor(run: Path, render: Renderer) -> tuple[IterativeRegressor, Dec
     small = Decoder(model.restrict(model.frontal), Camera(about.input_size))
     network = IterativeRegressor(about, model.sizes, draw_feedback(about.feedback, small, render))
     return _filled(network, content, path), Decoder(model, Camera())
+
+
+def _sizes(content: dict, path: Path) -> tuple[int, int]:
+    """Of images and codes."""
+    sizes = [content["description"].get(name) for name in ("image_size", "code_size")]
+    if not all(isinstance(size, int) and 1 <= size <= 4096 for size in sizes):
+        raise ValueError(f"{path} says that images and codes have the sizes {sizes}; expected 1 to 4096")
+    return sizes[0], sizes[1]
 
 
 def _read(run: Path, system: str) -> tuple[dict, Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
+from mofa3d.given_files import naming_file
 from mofa3d.morphable_model import MorphableModel, read_model
 
 _DEFAULT = "makehuman"
@@ -42,9 +43,7 @@ def load_model(name: str, *, path: str | Path | None = None, **options) -> Morph
     module = import_module(_SOURCES[name])
     if name == _DEFAULT:
         return module.load(**options)
-    try:
+    if path is None:
+        return module.load(None, **options)
+    with naming_file(Path(path)):
         return module.load(path, **options)
-    except ValueError as error:
-        if path is None or str(path) in str(error):
-            raise
-        raise ValueError(f"the face model in {path}: {error}") from error

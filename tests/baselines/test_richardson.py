@@ -113,5 +113,5 @@ def test_description_round_trip_and_mistakes():
     assert RegressorDescription.from_dict(about.to_dict()) == about
     with pytest.raises(ValueError, match="description does not fit this version of mofa3d"):
         RegressorDescription.from_dict({"model": "makehuman"})
-    with pytest.raises(ValueError, match="iterations and input_size must be at least 1, got 0 and 112"):
+    with pytest.raises(ValueError, match="iterations is 0; give a number from 1"):
         RegressorDescription("makehuman", "", "", iterations=0)
