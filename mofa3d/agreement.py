@@ -165,7 +165,7 @@ def _derivative_ratios(render: Renderer, face: Faces, generator: torch.Generator
     ratios = {"silhouette": ratio(nearer, SILHOUETTE_STEP, covered)}
     for name, where in slices.items():
         direction = torch.zeros_like(vector)
-        direction[:, where] = torch.randn(vector[:, where].shape, generator=generator).to(vector)
+        direction[:, where] = torch.randn(vector[:, where].shape, generator=generator, dtype=torch.float32).to(vector)
         direction /= direction.norm()
         ratios[name] = ratio(direction, STEPS.get(name, 0.1), colors)
     return ratios

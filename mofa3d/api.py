@@ -31,6 +31,7 @@ from mofa3d.output_record import unfinished
 from mofa3d.reconstruction_writer import ReconstructionWriter
 from mofa3d.refinement import Refiner
 from mofa3d.semantic_code import SemanticCode
+from mofa3d.settings import plain_settings
 from mofa3d.weights import SHIPPED
 from mofa3d.whole_pictures import write_picture
 from renderers import make_renderer
@@ -71,10 +72,12 @@ class Face:
         """The iBUG points in pixels of the upright photograph; the centre of the top-left pixel is (0.5, 0.5)."""
         return self.reconstruction.transform.to_photo(self.reconstruction.scene.landmarks[0])
 
+    @plain_settings()
     def overlay(self) -> UInt8[np.ndarray, "H W 3"]:
         """The face laid over the photograph."""
         return lay_over(self.photo, self.reconstruction, self.writer.render)
 
+    @plain_settings()
     def save(
         self,
         path: str | Path,
@@ -184,6 +187,7 @@ def _opening(process: int) -> threading.Lock:
 
 
 @lru_cache(maxsize=OPENED)
+@plain_settings()
 def _open(
     run: Path, stamp: int, refine: bool, fit_colors: bool
 ) -> tuple[Reconstructor, ReconstructionWriter]:

@@ -18,6 +18,7 @@ from mofa3d.models import load_model
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.numeric_options import check_kinds, check_ranges
 from mofa3d.output_folder import make_folder
+from mofa3d.settings import plain_settings
 from mofa3d.training import CHECKPOINT_NAME, load_weights, read_checkpoint
 from mofa3d.training_log import LOG_NAME
 from mofa3d.weights import SHIPPED
@@ -158,6 +159,7 @@ def start_from(encoder: Encoder, about: Description, run: Path) -> None:
     load_weights(encoder, content, path)
 
 
+@plain_settings()
 def open_run(run: Path = SHIPPED) -> tuple[Encoder, Decoder]:
     """The trained encoder and the decoder of a training run.
 

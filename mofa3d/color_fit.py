@@ -20,6 +20,7 @@ from mofa3d import harmonics, losses
 from mofa3d.decoder import Decoder
 from mofa3d.harmonics import AMBIENT
 from mofa3d.semantic_code import SemanticCode
+from mofa3d.settings import plain_settings
 
 PHOTOMETRIC = 1.92  # w_photo, as in training
 REFLECTANCE = 3e-4  # w_β
@@ -42,6 +43,7 @@ class ColorFit:
         every: one in so many frontal vertices is compared, `EVERY` if ``None``.
     """
 
+    @plain_settings()
     def __init__(self, decode: Decoder, every: int | None = None) -> None:
         model = decode.model.restrict(decode.model.frontal)
         self.decode = Decoder(model, decode.camera)
@@ -63,7 +65,7 @@ class ColorFit:
         pixels = scene.pixels[:, self.chosen]
         photo = losses.sample(image, pixels).transpose(1, 2)
         seen = scene.front_facing[:, self.chosen] & losses.inside(pixels, image)
-        share = seen / seen.sum(dim=1, keepdim=True).clamp_min(1)
+        share = seen.to(photo.dtype) / seen.sum(dim=1, keepdim=True).clamp_min(1)
         lights = harmonics.basis(scene.normals[:, self.chosen])
 
         reflectance, illumination = code.reflectance, code.illumination

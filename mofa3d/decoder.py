@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 from mofa3d.camera import Camera
@@ -9,6 +10,7 @@ from mofa3d.morphable_model import MorphableModel
 from mofa3d.normals import VertexNormals
 from mofa3d.scene import Scene
 from mofa3d.semantic_code import SemanticCode
+from mofa3d.settings import plain_settings
 from mofa3d.surface import Surroundings, see, see_plainly
 
 
@@ -22,6 +24,7 @@ class Decoder(nn.Module):
             of any order exist.
     """
 
+    @plain_settings()
     def __init__(self, model: MorphableModel, camera: Camera | None = None, fused: bool = True) -> None:
         super().__init__()
         self.fused = fused
@@ -37,6 +40,10 @@ class Decoder(nn.Module):
         """
         if code.sizes != self.model.sizes:
             raise ValueError(f"the model {self.model.name!r} takes codes of {self.model.sizes}, got {code.sizes}")
+        with torch.autocast(code.shape.device.type, enabled=False):  # pixels need all their digits
+            return self._see(code)
+
+    def _see(self, code: SemanticCode) -> Scene:
         vertices = self.model.geometry(code.shape, code.expression)
         reflectance = self.model.reflectance(code.reflectance)
         around = Surroundings(code.rotation, code.translation, code.illumination)

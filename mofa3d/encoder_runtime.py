@@ -14,6 +14,7 @@ from mofa3d.encoders import Encoder
 from mofa3d.half_precision import HalfLinear, in_bfloat16
 from mofa3d.instruction_sets import multiplies_bfloat16, warn_of_bfloat16
 from mofa3d.int8_linear import Int8Linear
+from mofa3d.settings import plain_settings
 
 Runtime = Literal["auto", "torch", "onnx", "bfloat16", "int8"]
 Encode = Callable[[Float[Tensor, "B 3 S S"]], Float[Tensor, "B D"]]
@@ -29,6 +30,7 @@ LARGE = 20_000_000  # weights of linear layers: reading them then takes longer t
 _ROUNDED = {"bfloat16": HalfLinear, "int8": Int8Linear}
 
 
+@plain_settings()
 def choose_runtime(encoder: Encoder, image_size: int, runtime: Runtime = "auto") -> Encode:
     """What computes an encoder's codes most quickly.
 
@@ -87,6 +89,7 @@ def has_onnx() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("onnx", "onnxruntime"))
 
 
+@plain_settings()
 def open_with_onnx(encoder: Encoder, image_size: int) -> Encode:
     """Write an encoder as ONNX and open it in memory."""
     from mofa3d.onnx_export import to_onnx

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.factored_linear import FactoredLinear
+from mofa3d.settings import plain_settings
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -39,7 +40,7 @@ class OutputScales:
     illumination: float = 0.2
 
     def vector(self, sizes: CodeSizes) -> Float[Tensor, "D"]:
-        scales = torch.ones(sizes.total)
+        scales = torch.ones(sizes.total, dtype=torch.float32)
         where = sizes.slices
         for block in ("shape", "expression", "reflectance", "rotation", "illumination"):
             scales[where[block]] = getattr(self, block)
@@ -126,8 +127,8 @@ class Encoder(nn.Module):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
         self.register_buffer("scales", (scales or OutputScales()).vector(sizes))
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(3, 1, 1), persistent=False)
+        self.register_buffer("mean", _colors(IMAGENET_MEAN), persistent=False)
+        self.register_buffer("std", _colors(IMAGENET_STD), persistent=False)
 
     def forward(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B D"]:
         """Code vectors (see `SemanticCode.from_vector`) of RGB images in 0 to 1."""
@@ -159,6 +160,10 @@ class Encoder(nn.Module):
             {"params": [p for p in self.parameters() if p not in depth], "lr": learning_rate},
             {"params": list(depth), "lr": depth_learning_rate},
         ]
+
+
+def _colors(values: Sequence[float]) -> Float[Tensor, "3 1 1"]:
+    return torch.tensor(values, dtype=torch.float32).view(3, 1, 1)
 
 
 def _alexnet() -> tuple[nn.Module, int]:
@@ -201,6 +206,7 @@ _BACKBONES: dict[str, Callable[[], tuple[nn.Module, int]]] = {
 ENCODER_NAMES = tuple(_BACKBONES)
 
 
+@plain_settings()
 def make_encoder(
     name: str,
     *,
@@ -224,7 +230,7 @@ def make_encoder(
         ValueError: unknown name, missing or unreadable weights, or weights of another network.
     """
     backbone, features, pretrained = make_backbone(name, weights)
-    return Encoder(backbone, features, sizes, scales, input_size, freeze_batch_norm=pretrained)
+    return Encoder(backbone, features, sizes, scales, input_size, freeze_batch_norm=pretrained).float()
 
 
 def make_backbone(name: str, weights: str | Path | None = "auto") -> tuple[nn.Module, int, bool]:
@@ -235,6 +241,7 @@ def make_backbone(name: str, weights: str | Path | None = "auto") -> tuple[nn.Mo
     if name not in _BACKBONES:
         raise ValueError(f"unknown encoder {name!r}: choose one of {', '.join(_BACKBONES)}")
     backbone, features = _BACKBONES[name]()
+    backbone.float()  # whatever PyTorch's default type is
     path = _packaged_weights(name) if weights == "auto" else weights
     if path is not None:
         load_backbone_weights(backbone, name, Path(path))
@@ -302,8 +309,8 @@ def _from_vgg_face(state: dict[str, Tensor]) -> dict[str, Tensor]:
         renamed[f"{layer}.{match[2]}" if layer else key] = value
     if renamed.keys() != state.keys() and {"features.0.weight", "features.0.bias"} <= renamed.keys():
         weight = renamed["features.0.weight"].flip(1)  # BGR -> RGB
-        mean, std = torch.tensor(IMAGENET_MEAN).view(3, 1, 1), torch.tensor(IMAGENET_STD).view(3, 1, 1)
-        shift = 255 * mean - torch.tensor(VGG_FACE_MEAN).view(3, 1, 1)
+        mean, std, own = (_colors(values) for values in (IMAGENET_MEAN, IMAGENET_STD, VGG_FACE_MEAN))
+        shift = 255 * mean - own
         renamed["features.0.bias"] = renamed["features.0.bias"] + (weight * shift).sum(dim=(1, 2, 3))
         renamed["features.0.weight"] = weight * 255 * std
     return renamed

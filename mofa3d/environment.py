@@ -39,7 +39,7 @@ def check_device(name: str) -> None:
         ValueError: there is no such device.
     """
     try:
-        torch.zeros(1, device=name)
+        torch.zeros(1, device=name, dtype=torch.float32)
     except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA asserts
         reason = str(error).splitlines()[0]
         raise ValueError(f"--device {name} cannot be used ({reason}); leave it out to use the CPU") from None

@@ -22,6 +22,7 @@ from mofa3d import parallel
 from mofa3d.camera import Camera
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.rotations import rotation_gradients, rotation_matrices
+from mofa3d.settings import plain_settings
 from mofa3d.vertex_loss import FusedLoss, ScaledGradient
 from mofa3d.vertex_rings import make_rings
 
@@ -65,6 +66,7 @@ class FusedVertexLoss(FusedLoss):
 
     compare = _Compare
 
+    @plain_settings()
     def __init__(self, model: MorphableModel, camera: Camera, area_weights: bool = False) -> None:
         if model.mean_shape.device.type != "cpu" or model.mean_shape.dtype != torch.float32:
             raise ValueError(

@@ -26,6 +26,7 @@ from mofa3d.encoders import Encoder
 from mofa3d.objective import Batch
 from mofa3d.scene import Renderer, Scene
 from mofa3d.semantic_code import SemanticCode
+from mofa3d.settings import plain_settings
 from mofa3d.weights import SHIPPED
 
 
@@ -122,6 +123,7 @@ class Reconstructor:
             `mofa3d.refinement.Refiner` fits everything; ``None`` leaves it as the encoder says it.
     """
 
+    @plain_settings()
     def __init__(
         self,
         encoder: Encoder,
@@ -147,6 +149,7 @@ class Reconstructor:
         """From a training run's folder or checkpoint, or what comes with the package; see `open_run` for errors."""
         return cls(*open_run(run), device=device, runtime=runtime, refine=refine)
 
+    @plain_settings()
     def __call__(self, photo: Photo, every_face: bool = False) -> list[Reconstruction]:
         """Reconstruct the most prominent face, or every face.
 

@@ -39,7 +39,7 @@ def with_fitted_landmarks(model: MorphableModel, render: Renderer) -> MorphableM
 
     def draw(face: MorphableModel, camera: Camera, illumination: Float[Tensor, "9 3"]) -> UInt8[np.ndarray, "H W 3"]:
         code = SemanticCode.zeros(1, face.sizes).replace(illumination=illumination[None])
-        wall = torch.full((1, 3, camera.image_size, camera.image_size), GREY)
+        wall = torch.full((1, 3, camera.image_size, camera.image_size), GREY, dtype=torch.float32)
         return to_bytes(overlay(Decoder(face, camera)(code), render, wall))[0]
 
     def put_back(face: MorphableModel, points: np.ndarray, camera: Camera) -> LandmarkBarycentric:

@@ -112,7 +112,7 @@ def exposed(illumination: Float[Tensor, "*B 9 3"], factor: Float[Tensor, "*#B"] 
     Raises:
         ValueError: a factor is negative or not finite.
     """
-    factor = torch.as_tensor(factor).to(illumination)[..., None, None]
+    factor = torch.as_tensor(factor, dtype=illumination.dtype, device=illumination.device)[..., None, None]
     if not bool(((factor >= 0) & factor.isfinite()).all()):
         raise ValueError(f"light is made brighter by a finite factor of at least 0, got {factor.flatten().tolist()}")
     ambient = torch.zeros_like(illumination)

@@ -49,7 +49,7 @@ def area_ratio(
         _hull_area(ours) / _hull_area(theirs) if complete else float("nan")
         for ours, theirs, complete in zip(projected[:, points], reference[:, points], known, strict=True)
     ]
-    return torch.tensor(ratios)
+    return torch.tensor(ratios, dtype=torch.float32)
 
 
 def _hull_area(points: Float[Tensor, "P 2"]) -> float:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.given_files import read_tensors
+from mofa3d.settings import plain_settings
 from mofa3d.whole_files import write_tensors
 
 LANDMARK_COUNT = 68
@@ -176,6 +177,7 @@ class MorphableModel(nn.Module):
             name=self.name if name is None else name,
         )
 
+    @plain_settings()
     def fingerprint(self) -> str:
         """A short hash of the model; a checkpoint trained for it refuses another.
 
@@ -198,7 +200,7 @@ def _signed_sums(tensor: Tensor, width: int = 4096, groups: int = 16, step: floa
     size = float(torch.linalg.vector_norm(values.double()))
     # The size is hashed too: a tensor times two is another tensor.
     parts = columns.unflatten(0, (groups, -1)).sum(dim=1) * (groups**0.5 / step / (size or 1.0))
-    return torch.cat([parts, torch.tensor([math.log(size or 1.0) / step])]).round().long()
+    return torch.cat([parts, torch.tensor([math.log(size or 1.0) / step], dtype=torch.float32)]).round().long()
 
 
 def _signs(count: int) -> Float[Tensor, "K"]:

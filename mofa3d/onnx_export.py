@@ -48,7 +48,7 @@ def to_onnx(encoder: Encoder, image_size: int) -> bytes:
     """The content of the file that `export_onnx` writes."""
     onnx = _import_onnx()
     flat = flatten_encoder(encoder, image_size)
-    example = torch.zeros(1, 3, image_size, image_size, device=encoder.scales.device)
+    example = torch.zeros(1, 3, image_size, image_size, device=encoder.scales.device, dtype=torch.float32)
     with torch.no_grad():
         ShapeProp(flat).propagate(example)
     graph = _Writer(onnx, flat).graph(image_size)
@@ -160,7 +160,7 @@ class _Writer:
         return self._node("Relu", inputs, out)
 
     def _relu6(self, layer: nn.ReLU6, inputs: list[str], out: str) -> str:
-        bounds = [self._constant(f"clip{bound:g}", torch.tensor(bound)) for bound in (0.0, 6.0)]
+        bounds = [self._constant(f"clip{bound:g}", torch.tensor(bound, dtype=torch.float32)) for bound in (0.0, 6.0)]
         return self._node("Clip", [*inputs, *bounds], out)
 
     def _max_pool(self, layer: nn.MaxPool2d, inputs: list[str], out: str) -> str:
@@ -198,4 +198,4 @@ def _pair(value: int | tuple[int, int]) -> tuple[int, int]:
 
 def _pooling_matrix(old: int, new: int) -> Tensor:
     """What PyTorch's adaptive average pooling does to each column."""
-    return nn.functional.adaptive_avg_pool2d(torch.eye(old)[None, None], (new, old))[0, 0]
+    return nn.functional.adaptive_avg_pool2d(torch.eye(old, dtype=torch.float32)[None, None], (new, old))[0, 0]

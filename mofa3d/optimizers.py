@@ -88,7 +88,7 @@ class Adadelta(torch.optim.Adadelta):
         self._ahead.add(id(weight))
         state = self.state[weight]
         if not state:  # as PyTorch begins it
-            state.update(step=torch.zeros(()))
+            state.update(step=torch.zeros((), dtype=torch.float32))
             state.update(square_avg=torch.zeros_like(weight), acc_delta=torch.zeros_like(weight))
         state["step"] += 1
         return _step_product(weight, left, right, (state["square_avg"], state["acc_delta"]), group)

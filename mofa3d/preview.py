@@ -93,7 +93,7 @@ def sample_rows(model: MorphableModel, render: Renderer, config: PreviewConfig) 
 def single_modes(model: MorphableModel, block: str, value: float, count: int) -> SemanticCode:
     """One code for each of the first columns of a block, all else at its mean."""
     code = SemanticCode.zeros(count, model.sizes)
-    return code.replace(**{block: value * torch.eye(count, getattr(model.sizes, block))})
+    return code.replace(**{block: value * torch.eye(count, getattr(model.sizes, block), dtype=torch.float32)})
 
 
 def random_faces(model: MorphableModel, config: PreviewConfig) -> SemanticCode:

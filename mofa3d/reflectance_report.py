@@ -65,7 +65,8 @@ def write_report(out: Path, facts: dict[str, str], learned: Learned, render: Ren
     textures = completed(learned.samples.colors, components)
     plain = plain_skin(components)
     skin = skin_colors(textures, plain)
-    random = torch.randn(DRAWN, components.basis.shape[2], generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    random = torch.randn(DRAWN, components.basis.shape[2], generator=generator, dtype=torch.float32)
     drawn = (random @ components.basis.flatten(0, 1).T).view(DRAWN, *components.mean.shape) + components.mean
     lines = "\n".join(f"- {name}: {value}" for name, value in facts.items())
     sections = [

@@ -58,7 +58,7 @@ def robust_pca(
     given, weights = weights, weights.clone()
     mean = _weighted_median(values, given)
     predicted = mean.expand_as(values)
-    noise = torch.full((vertices,), 0.1)
+    noise = torch.full((vertices,), 0.1, dtype=torch.float32)
     generator = torch.Generator().manual_seed(seed)
     for number in range(rounds):
         squared = (values - predicted).square().sum(dim=2)
@@ -79,7 +79,7 @@ def robust_pca(
 
 def _decompose(flat: Tensor, rank: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
     """The first singular vectors and values, by power iteration of a random subspace (Halko et al. 2011)."""
-    subspace = torch.randn(len(flat), rank + OVERSAMPLING, generator=generator)
+    subspace = torch.randn(len(flat), rank + OVERSAMPLING, generator=generator, dtype=torch.float32)
     for _ in range(3):
         subspace, _ = torch.linalg.qr(flat @ (flat.T @ subspace))
     left, singular, right = torch.linalg.svd(subspace.T @ flat, full_matrices=False)

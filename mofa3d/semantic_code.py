@@ -44,9 +44,9 @@ class SemanticCode:
 
     @classmethod
     def zeros(cls, batch: int = 1, sizes: CodeSizes | None = None, **options) -> SemanticCode:
-        """The average face, centred, frontal, in even light; `options` go to `torch.zeros`."""
+        """The average face, centred, frontal, in even light; `options` go to `torch.zeros`, float32 by default."""
         sizes = sizes or CodeSizes()
-        return cls.from_vector(torch.zeros(batch, sizes.total, **options), sizes)
+        return cls.from_vector(torch.zeros(batch, sizes.total, **{"dtype": torch.float32, **options}), sizes)
 
     @classmethod
     def from_vector(cls, vector: Float[Tensor, "B D"], sizes: CodeSizes | None = None) -> SemanticCode:

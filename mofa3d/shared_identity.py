@@ -62,7 +62,7 @@ def _with_shape(codes: SemanticCode, shape: Tensor, model: MorphableModel, camer
         )
         jacobian = (camera.projection_jacobian(positions) @ moves).flatten(1, 2)
         residual = (camera.project(positions) - target).flatten(1)
-        weight = torch.full((jacobian.shape[2],), EXPRESSION_WEIGHT).to(jacobian)
+        weight = jacobian.new_full((jacobian.shape[2],), EXPRESSION_WEIGHT)
         weight[:6] = 0
         hessian = jacobian.transpose(1, 2) @ jacobian + torch.diag(weight)
         gradient = (jacobian.transpose(1, 2) @ residual[..., None])[..., 0]

@@ -39,7 +39,7 @@ class Studio:
         self.mean = SemanticCode.zeros(1, model.sizes)
         rest = Camera(image_size)
         low, high = _bounds(Decoder(model, rest), self.mean)
-        extent = float(((high - low) / torch.tensor([self.width, image_size])).max())
+        extent = float(((high - low) / torch.tensor([self.width, image_size], dtype=torch.float32)).max())
         self.decode = Decoder(model, Camera(image_size, focal=rest.focal * FILLED / extent))
 
     def draw(self, codes: SemanticCode, draw: Draw, angle: float = 0.0) -> UInt8[np.ndarray, "K H W 3"]:
@@ -69,7 +69,7 @@ class Studio:
         camera = self.decode.camera
         low, high = _bounds(self.decode, turned(self.mean, angle))
         right, down = ((low + high - camera.image_size) / 2 * camera.rest_distance / camera.focal).unbind()
-        offset = torch.stack([right, -down, torch.zeros(())])
+        offset = torch.stack([right, -down, torch.zeros((), dtype=torch.float32)])
         return codes.replace(translation=axis_angle_to_matrix(codes.rotation) @ offset)
 
 

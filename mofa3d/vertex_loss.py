@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from mofa3d.camera import FACE_FRACTION, Camera
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.semantic_code import SemanticCode
+from mofa3d.settings import plain_settings
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,7 @@ class FusedLoss:
 
     compare: type[ScaledGradient]
 
+    @plain_settings()
     def __init__(self, model: MorphableModel, camera: Camera, area_weights: bool = False) -> None:
         self.camera, self.area_weights, self.sizes = camera, area_weights, model.sizes
         area, count = FACE_FRACTION * camera.image_size**2, max(int(model.frontal.sum()), 1)

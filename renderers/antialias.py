@@ -122,7 +122,8 @@ def find_crossings(
 
     parallel.run(find, [(image,) for image in range(batch)])
     if not found:
-        return Crossings(*(torch.zeros(0, dtype=torch.long) for _ in range(4)), torch.zeros(0, dtype=torch.bool))
+        nothing = pix_to_face.new_zeros(0)
+        return Crossings(nothing, nothing, nothing, nothing, nothing.bool())
     return Crossings(*(torch.from_numpy(np.concatenate(parts)) for parts in zip(*found, strict=True)))
 
 
@@ -140,7 +141,7 @@ def antialias(
     # Along the line through both pixel centres, and across it.
     vertical = crossings.vertical[:, None]
     start, end = torch.where(vertical, start.flip(-1), start), torch.where(vertical, end.flip(-1), end)
-    centre, beside = _centres(crossings.inside, height, width), _centres(crossings.outside, height, width)
+    centre, beside = (_centres(index, height, width).to(points) for index in (crossings.inside, crossings.outside))
     centre, beside = torch.where(vertical, centre.flip(-1), centre), torch.where(vertical, beside.flip(-1), beside)
     (x0, y0), (x1, y1) = start.unbind(-1), end.unbind(-1)
     crossing = x0 + (centre[:, 1] - y0) / (y1 - y0) * (x1 - x0)
@@ -156,19 +157,20 @@ class SilhouetteAntialias:
     """Antialias of `RasterizedRenderer` for tensors on the CPU; keeps the edges of the last triangulation it saw."""
 
     def __init__(self) -> None:
-        self._faces, self._edges = None, None
+        self._known: tuple[Tensor, Edges] | None = None  # in one piece, for threads that draw different models
 
     def __call__(self, image: Tensor, fragments: Fragments, scene: Scene) -> Tensor:
-        if self._faces is not scene.faces:
-            self._faces, self._edges = scene.faces, find_edges(scene.faces)
+        known = self._known
+        if known is None or known[0] is not scene.faces:
+            self._known = known = (scene.faces, find_edges(scene.faces))
         raster = (fragments.pix_to_face, fragments.zbuf)
-        crossings = find_crossings(scene.pixels, scene.depth, self._edges, *raster, cull_backfaces=True)
+        crossings = find_crossings(scene.pixels, scene.depth, known[1], *raster, cull_backfaces=True)
         return antialias(image, scene.pixels, crossings)
 
 
 def _centres(index: Tensor, height: int, width: int) -> Tensor:
     """(P, 2) pixel centres of flat pixel indices."""
-    return torch.stack([index % width, index // width % height], dim=-1) + 0.5
+    return torch.stack([index % width, index // width % height], dim=-1).double() + 0.5
 
 
 @njit(inline="always")

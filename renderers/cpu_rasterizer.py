@@ -217,7 +217,7 @@ class _Rasterize(torch.autograd.Function):
             )
         batch, (height, width) = len(faces), settings.image_size
         pixels, depth = pixels.detach().contiguous(), depth.detach().to(pixels.dtype).contiguous()
-        face_index = torch.empty(batch, height, width, dtype=torch.int64)
+        face_index = pixels.new_empty(batch, height, width, dtype=torch.int64)
         bary = pixels.new_empty(batch, height, width, 3)
         zbuf, dists = pixels.new_empty(2, batch, height, width).unbind(0)
         to_ndc = 2.0 / min(height, width)

@@ -94,6 +94,10 @@ class RasterizedRenderer:
     interpolate: Interpolate | None = None
 
     def __call__(self, scene: Scene) -> Rendering:
+        with torch.autocast(scene.pixels.device.type, enabled=False):  # pixels need all their digits
+            return self._draw(scene)
+
+    def _draw(self, scene: Scene) -> Rendering:
         fragments = self.rasterize(scene)
         colors = shade_fragments(fragments, scene, self.interpolate)
         counted = counted_fragments(scene, fragments.pix_to_face).to(colors.dtype)

@@ -61,7 +61,7 @@ class SHShader(nn.Module):
     ) -> None:
         super().__init__()
         if illumination is None:
-            illumination = torch.zeros(9, 3)
+            illumination = torch.zeros(9, 3, dtype=torch.float32)
         self.register_buffer("illumination", illumination, persistent=False)
         self.cameras = cameras
         self.blend_params = blend_params

@@ -141,6 +141,14 @@ def test_decoder_and_renderers_are_shared(backend):
     assert_threads_do_not_meet(lambda seed: gradient(seed, lambda code: photometric(render(decode(code)), image)))
 
 
+def test_renderer_of_several_triangulations_is_shared():
+    decoders = [Decoder(make_tiny_model(rings), CAMERA) for rings in (10, 12)]
+    render, image = make_renderer("cpu"), images(48)
+    assert_threads_do_not_meet(
+        lambda seed: gradient(seed, lambda code: photometric(render(decoders[seed % 2](code)), image))
+    )
+
+
 def test_fused_loss_is_shared():
     loss, image = FusedVertexLoss(make_tiny_model(), CAMERA), images(48)
     assert_threads_do_not_meet(lambda seed: gradient(seed, lambda code: loss(code, image).photometric))

@@ -62,10 +62,10 @@ def augment(item: Item, config: AugmentConfig, generator: torch.Generator) -> It
     """
 
     def uniform(limit: float = 1.0) -> float:
-        return limit * float(2 * torch.rand((), generator=generator) - 1)
+        return limit * float(2 * torch.rand((), generator=generator, dtype=torch.float32) - 1)
 
     def happens(share: float) -> bool:
-        return float(torch.rand((), generator=generator)) < share
+        return float(torch.rand((), generator=generator, dtype=torch.float32)) < share
 
     image, landmarks, confidence = item["image"], item["landmarks"], item["confidence"]
     moved = happens(config.mirror)
@@ -77,7 +77,8 @@ def augment(item: Item, config: AugmentConfig, generator: torch.Generator) -> It
         angle, scale = math.radians(uniform(config.rotation)), (1 + config.scale) ** uniform()
         image, landmarks = move(image, landmarks, shift, scale, angle)
     if config.color:
-        gain = 1 + uniform(config.color) + torch.tensor([uniform(config.color / 2) for _ in range(3)])
+        gain = 1 + uniform(config.color)
+        gain = gain + image.new_tensor([uniform(config.color / 2) for _ in range(3)])
         contrast = 1 + uniform(config.color)
         image = (((image - 0.5) * contrast + 0.5) * gain.view(3, 1, 1)).clamp(0, 1)
     kept = {name: value for name, value in item.items() if not (moved and name == "code")}
@@ -124,7 +125,7 @@ def move(
 def occlude(image: Float[Tensor, "3 H W"], generator: torch.Generator) -> Float[Tensor, "3 H W"]:
     """Lay an ellipse of one colour over the image."""
     height, width = image.shape[-2:]
-    x, y, long, round_, turn, *color = torch.rand(8, generator=generator).tolist()
+    x, y, long, round_, turn, *color = torch.rand(8, generator=generator, dtype=torch.float32).tolist()
     least, most = OCCLUDER_SIZE
     radius = width * (least + (most - least) * long)
     radii = image.new_tensor([radius, radius * (0.4 + 0.6 * round_)])

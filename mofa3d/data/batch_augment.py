@@ -61,7 +61,7 @@ def augment_batch(batch: Item, config: AugmentConfig, generator: torch.Generator
 
 def draw_changes(config: AugmentConfig, count: int, size: tuple[int, int], generator: torch.Generator) -> Changes:
     """Changes for some items with images of a size (width, height) in pixels."""
-    random = torch.rand(count, 20, generator=generator, device=generator.device)
+    random = torch.rand(count, 20, generator=generator, device=generator.device, dtype=torch.float32)
     signed = 2 * random - 1
     least, most = (size[0] * share for share in OCCLUDER_SIZE)
     radius = least + (most - least) * random[:, 11]

@@ -31,6 +31,7 @@ from mofa3d.data.photo import to_tensor
 from mofa3d.data.prune import find_duplicates
 from mofa3d.data.shards import Face, decode_crop, open_to_read, read_at, read_shard
 from mofa3d.data.split import held_out
+from mofa3d.settings import plain_settings
 from mofa3d.whole_files import whole_file, write_table, write_text
 
 FORMAT = 1
@@ -79,6 +80,7 @@ class Corpus(Dataset):
         summary: what ``corpus.json`` says.
     """
 
+    @plain_settings()
     def __init__(self, folder: Path) -> None:
         """Raises ValueError for a folder that holds no whole corpus."""
         self.folder = folder
@@ -108,7 +110,7 @@ class Corpus(Dataset):
             "image": to_tensor(decode_crop(self._bytes(index))),
             "landmarks": self.landmarks[index],
             "confidence": self.confidence[index],
-            "index": torch.tensor(index),
+            "index": torch.tensor(index, device="cpu"),
         }
         if self.codes is not None:
             item["code"] = self.codes[index]

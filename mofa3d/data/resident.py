@@ -53,8 +53,8 @@ class ResidentFaces:
         self.rows = {index: row for row, index in enumerate(dict.fromkeys(indices))}
         size = dataset[next(iter(self.rows))]["image"].shape
         self.images = torch.empty(len(self.rows), *size, dtype=torch.uint8, device=device)
-        self.landmarks = torch.empty(len(self.rows), 68, 2, device=device)
-        self.confidence = torch.empty(len(self.rows), 68, device=device)
+        self.landmarks = torch.empty(len(self.rows), 68, 2, device=device, dtype=torch.float32)
+        self.confidence = torch.empty(len(self.rows), 68, device=device, dtype=torch.float32)
 
         def load(pair: tuple[int, int]) -> None:
             index, row = pair

@@ -72,10 +72,10 @@ def sample_codes(config: SyntheticConfig, count: int, sizes: CodeSizes, generato
     """Random codes: normal coefficients and pose, and light from a few random directions."""
 
     def normal(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator)
+        return torch.randn(*shape, generator=generator, dtype=torch.float32)
 
-    angles = normal(count, 3) * torch.tensor([config.pitch, config.yaw, config.roll])
-    offsets = normal(count, 3) * torch.tensor([config.shift, config.shift, config.depth])
+    angles = normal(count, 3) * torch.tensor([config.pitch, config.yaw, config.roll], dtype=torch.float32)
+    offsets = normal(count, 3) * torch.tensor([config.shift, config.shift, config.depth], dtype=torch.float32)
     return SemanticCode(
         shape=config.shape * normal(count, sizes.shape),
         expression=config.expression * normal(count, sizes.expression),
@@ -92,13 +92,14 @@ def sample_light(count: int, generator: torch.Generator, lamps: int = 2) -> Floa
     A lamp of strength s in direction d adds ``s H_b(d) / a_b`` to coefficient b, where a = 1, 2/3, 1/4 are the
     clamped-cosine factors that the basis already carries once (the addition theorem of spherical harmonics).
     """
-    directions = torch.randn(count, lamps, 3, generator=generator) + torch.tensor([0.0, 0.5, 1.2])
+    number = {"generator": generator, "dtype": torch.float32}
+    directions = torch.randn(count, lamps, 3, **number) + torch.tensor([0.0, 0.5, 1.2], dtype=torch.float32)
     directions = torch.nn.functional.normalize(directions, dim=-1)
-    factors = torch.tensor([1.0] + [2 / 3] * 3 + [1 / 4] * 5)
-    strengths = 0.35 * torch.rand(count, lamps, 1, generator=generator) / lamps
-    tints = 1 + 0.08 * torch.randn(count, lamps, 3, generator=generator)
+    factors = torch.tensor([1.0] + [2 / 3] * 3 + [1 / 4] * 5, dtype=torch.float32)
+    strengths = 0.35 * torch.rand(count, lamps, 1, **number) / lamps
+    tints = 1 + 0.08 * torch.randn(count, lamps, 3, **number)
     lamps_light = ((strengths * harmonics.basis(directions) / factors)[..., None] * tints[..., None, :]).sum(dim=1)
-    brightness, tint = torch.randn(count, 1, generator=generator), torch.randn(count, 3, generator=generator)
+    brightness, tint = torch.randn(count, 1, **number), torch.randn(count, 3, **number)
     lamps_light[:, 0] += -0.15 + 0.1 * brightness + 0.03 * tint
     return lamps_light
 

@@ -185,7 +185,7 @@ class _File:
 
     def animate(self, movement: Movement) -> None:
         """Move the face's node and its morph targets, linearly between frames."""
-        times = torch.arange(len(movement.rotations)) / movement.rate
+        times = torch.arange(len(movement.rotations), dtype=torch.float32) / movement.rate
         start = self.vectors(times, bounds=True, target=None)
         parts = {
             gltf.ROTATION: movement.rotations,

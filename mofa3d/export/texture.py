@@ -75,7 +75,7 @@ def find_texels(layout: TextureLayout, size: int, rasterize: Rasterize) -> Texel
     """
     within("the number of texels along each side of a texture", size, *TEXELS)
     pixels = torch.stack([layout.uv[:, 0], 1 - layout.uv[:, 1]], dim=-1) * size
-    fragments = rasterize(pixels[None], torch.ones(1, len(pixels)), layout.faces, size)
+    fragments = rasterize(pixels[None], torch.ones(1, len(pixels), dtype=torch.float32), layout.faces, size)
     face = fragments.pix_to_face[0, :, :, 0]
     covered = face >= 0
     weights = fragments.bary_coords[0, :, :, 0][covered]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mofa3d.given_files import naming_file
 from mofa3d.morphable_model import MorphableModel, read_model
+from mofa3d.settings import plain_settings
 
 _DEFAULT = "makehuman"
 _SOURCES = {
@@ -22,6 +23,7 @@ _SOURCES = {
 MODEL_NAMES = tuple(_SOURCES)
 
 
+@plain_settings()
 def load_model(name: str, *, path: str | Path | None = None, **options) -> MorphableModel:
     """Load a morphable model by name.
 

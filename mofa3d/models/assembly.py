@@ -119,7 +119,7 @@ def at_vertices(vertices: Int[np.ndarray, "68"], faces: Int[np.ndarray, "F 3"]) 
     place = corner_of[vertices]
     if (place < 0).any():
         raise ValueError(f"landmark {int(place.argmin())} is vertex {int(vertices[place.argmin()])}, on no triangle")
-    weights = torch.zeros(LANDMARK_COUNT, 3)
+    weights = torch.zeros(LANDMARK_COUNT, 3, dtype=torch.float32)
     weights[torch.arange(LANDMARK_COUNT), torch.from_numpy(place % 3)] = 1
     return LandmarkBarycentric(torch.from_numpy(place // 3), weights)
 

@@ -51,8 +51,8 @@ def fit_landmarks(
     camera = camera or Camera(PICTURE_SIZE)
     found = []
     for light in LIGHTS:
-        illumination = torch.zeros(9, 3)
-        illumination[1:4] = torch.tensor(light)[:, None]
+        illumination = torch.zeros(9, 3, dtype=torch.float32)
+        illumination[1:4] = torch.tensor(light, dtype=torch.float32)[:, None]
         points = detect(draw(model, camera, illumination))
         if points is not None:
             found.append(np.asarray(points, dtype=np.float64))

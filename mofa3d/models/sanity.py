@@ -117,8 +117,8 @@ def check(model: MorphableModel, samples: int = SAMPLE_COUNT, seed: int = 0) -> 
     """Measure a model on its mean face, its columns and random faces without expression."""
     random = torch.Generator().manual_seed(seed)
     sizes = model.sizes
-    shapes = torch.randn(samples, sizes.shape, generator=random).to(model.mean_shape)
-    colors = torch.randn(samples, sizes.reflectance, generator=random).to(model.mean_shape)
+    shapes = torch.randn(samples, sizes.shape, generator=random, dtype=torch.float32).to(model.mean_shape)
+    colors = torch.randn(samples, sizes.reflectance, generator=random, dtype=torch.float32).to(model.mean_shape)
     part = model.restrict(model.frontal)  # with the triangles of the landmarks
     vertices = part.geometry(shapes, shapes.new_zeros(samples, sizes.expression))
     points = model.landmarks(model.mean_shape[None])[0]

@@ -12,6 +12,7 @@ from mofa3d.models.makehuman.learned import with_learned_reflectance
 from mofa3d.models.makehuman.source import package_version
 from mofa3d.models.makehuman.units import ExpressionUnits, read_units_file, save_units
 from mofa3d.morphable_model import MorphableModel, read_model, save_model
+from mofa3d.settings import plain_settings
 
 if TYPE_CHECKING:
     from mofa3d.models.makehuman.build import Built
@@ -37,6 +38,7 @@ def load(reflectance: Literal["learned", "pigment"] = "learned") -> MorphableMod
     return with_learned_reflectance(model) if reflectance == "learned" else model
 
 
+@plain_settings()
 def load_units() -> ExpressionUnits:
     """The units that the default model's expressions were made of, from the cache or built with the model.
 

@@ -45,7 +45,7 @@ def with_learned_reflectance(model: MorphableModel, path: Path = PATH) -> Morpha
             'learn it again with experiments/learn_reflectance.py, or use reflectance="pigment"'
         )
     mean = torch.cat([mean.to(torch.float32), model.mean_reflectance[known:]])
-    still = torch.zeros(len(mean) - known, *basis.shape[1:])
+    still = torch.zeros(len(mean) - known, *basis.shape[1:], dtype=torch.float32)
     return model.with_reflectance(mean, torch.cat([basis.to(torch.float32), still]))
 
 
