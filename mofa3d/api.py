@@ -22,7 +22,7 @@ from torch import Tensor
 
 from mofa3d import inference
 from mofa3d.checkpoints import checkpoint_file
-from mofa3d.data.photo import Photo, read_photo, to_photo
+from mofa3d.data.photo import MAX_PIXELS, Photo, read_photo, to_photo
 from mofa3d.export import MESH_SUFFIXES, check_side_files, is_texture
 from mofa3d.export.face_textures import FaceTextures
 from mofa3d.inference import Reconstruction, Reconstructor, lay_over
@@ -150,8 +150,10 @@ def reconstruct(
         every_face: whether to return a list of all faces, the most prominent first.
 
     Raises:
-        ValueError: the photograph cannot be read or shows no face, or there is no such checkpoint.
+        ValueError: the photograph is of another kind, cannot be read or shows no face, or there is no such checkpoint.
     """
+    if checkpoint is not None and not isinstance(checkpoint, str | os.PathLike):
+        raise ValueError(f"checkpoint is a path or None, got a {type(checkpoint).__name__}")
     if not str(checkpoint if checkpoint is not None else SHIPPED).strip():
         raise ValueError("checkpoint is empty, and would mean the current folder; give a path, or None")
     pixels, name = _read(photo)
@@ -176,7 +178,13 @@ def _read(photo: str | os.PathLike | Image.Image | np.ndarray) -> tuple[Photo, s
             raise ValueError(
                 f"expected an array of uint8 (H, W, 3) in RGB, got {photo.dtype} {photo.shape}; convert it"
             )
+        if photo.shape[0] * photo.shape[1] > MAX_PIXELS:
+            raise ValueError(f"the array {photo.shape} has more than {MAX_PIXELS} pixels; make it smaller")
         return np.ascontiguousarray(photo), "the array"
+    if not isinstance(photo, str | os.PathLike) or not isinstance(os.fspath(photo), str):
+        raise ValueError(
+            f"a photograph is a path, a Pillow image, or an array of uint8 (H, W, 3); got a {type(photo).__name__}"
+        )
     return read_photo(Path(photo)), os.fspath(photo)
 
 

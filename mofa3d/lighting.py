@@ -8,6 +8,7 @@ and where its two ends meet is behind the camera. That is what lights a face fro
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import cv2
@@ -24,6 +25,8 @@ from mofa3d.numeric_options import within
 
 COSINE_FACTORS = (1.0, *[2 / 3] * 3, *[1 / 4] * 5)  # of bands 0 to 2, which `harmonics.basis` includes
 LINEAR_SUFFIXES = (".hdr", ".pic")
+MOST_PIXELS = 40_000_000  # of an environment map; 8192 × 4096 are fewer
+HEADER = 65_536  # bytes of a Radiance file in which its size must stand
 MAP_HEIGHT = 32  # rows that irradiance is summed over: a cosine blurs more than 180° / 32
 NORMALS = 24  # rows of normals at which it is asked for
 SEEN = -0.25  # z of normals that can be seen, and a few more
@@ -131,18 +134,22 @@ def read_environment(path: Path) -> tuple[Float[np.ndarray, "H W 3"], bool]:
     """Read an environment map and say whether it is linear: Radiance files (``.hdr``, ``.pic``) are, photographs not.
 
     Raises:
-        ValueError: the file is missing, damaged, or not twice as wide as it is high.
+        ValueError: the file is missing, damaged, not twice as wide as it is high, or has more than `MOST_PIXELS`.
     """
     linear = path.suffix.lower() in LINEAR_SUFFIXES
     if linear:
         if not path.is_file():
             raise ValueError(f"there is no environment map at {path}; check the path")
-        image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        _check_radiance(path)
+        try:
+            image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+        except cv2.error:
+            image = None
         if image is None or image.ndim != 3 or image.dtype != np.float32:
             raise ValueError(f"{path} is no Radiance picture that can be read; give a .hdr, PNG or JPEG file")
         image = np.ascontiguousarray(image[..., 2::-1])
     else:
-        image = read_photo(path).astype(np.float32) / 255
+        image = read_photo(path, max_pixels=MOST_PIXELS).astype(np.float32) / 255
     height, width = image.shape[:2]
     if not 1.9 * height <= width <= 2.1 * height:
         raise ValueError(
@@ -151,8 +158,24 @@ def read_environment(path: Path) -> tuple[Float[np.ndarray, "H W 3"], bool]:
     return image, linear
 
 
+def _check_radiance(path: Path) -> None:
+    """Read the size that a Radiance file announces, before it is unpacked."""
+    with open(path, "rb") as file:
+        head = file.read(HEADER)
+    size = re.search(rb"\n[+-][XY] +(\d+) +[+-][XY] +(\d+)\n", head)
+    if not head.startswith(b"#?") or size is None:
+        raise ValueError(f"{path} is no Radiance picture that can be read; give a .hdr, PNG or JPEG file")
+    if len(size[1]) + len(size[2]) > 12 or int(size[1]) * int(size[2]) > MOST_PIXELS:
+        named = "×".join(part.decode()[:12] for part in (size[2], size[1]))
+        raise ValueError(
+            f"{path} has {named} pixels, more than {MOST_PIXELS}; make it smaller: light needs no more than 64×32"
+        )
+
+
 def _as_code(light: Float[Tensor, "9 3"]) -> Float[Tensor, "9 3"]:
     """The code γ of coefficients γ' = γ + 0.7 on the constant function (Tewari et al. 2017, Eq. 3)."""
     code = light.float()
+    if not bool(code.isfinite().all()):
+        raise ValueError("the light is so bright that its code is not finite; scale it down")
     code[0] -= harmonics.AMBIENT
     return code

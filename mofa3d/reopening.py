@@ -20,6 +20,7 @@ from mofa3d.pictures import COLUMNS
 from mofa3d.semantic_code import SemanticCode
 
 CODE, PANELS = "code.json", "panels.png"
+SPREAD = 2.0  # sides of a photograph that a crop may be wide
 ALIKE = 0.9  # correlation of two crops that are of one photograph
 
 
@@ -61,10 +62,10 @@ def reopen(folder: Path, decode: Decoder) -> Reopened:
     for place in find_photo(folder, extra):
         try:
             photo = read_named(place)
+            face, pixels = _face_in(photo, transform, code, decode)
         except ValueError as error:
             reasons.append(str(error))
             continue
-        face, pixels = _face_in(photo, transform, code, decode)
         if stored is None or _alike(pixels, stored):
             moved = not (Path(named).exists() and Path(place).samefile(named)) and "#" not in named
             return Reopened(photo, face, f"the photograph is {place}, no longer {named}" if moved else "")
@@ -82,11 +83,24 @@ def _face_in(
 ) -> tuple[Reconstruction, UInt8[np.ndarray, "S S 3"]]:
     """The face at a place in a photograph, and the pixels there."""
     side = decode.camera.image_size / transform.scale
+    _check_place(photo, transform, side)
     size = side / CROP_SCALE
     box = FaceBox(transform.left + side / 2, transform.top + side / 2 - CROP_SHIFT * size, size, votes=0)
     pixels, _ = crop_face(photo, box, decode.camera.image_size)
     crop = to_tensor(pixels).to(decode.model.mean_shape.device)
     return Reconstruction(box, crop, transform, code, decode(code)), pixels
+
+
+def _check_place(photo: Photo, transform: CropTransform, side: float) -> None:
+    """Refuse a crop that no face in this photograph can have; pixels are made for all of it."""
+    longest = max(photo.shape[:2])
+    corners = (transform.left, transform.top)
+    if not 1 <= side <= SPREAD * longest or not all(-side <= c <= length for c, length in
+                                                    zip(corners, photo.shape[1::-1], strict=True)):  # fmt: skip
+        raise ValueError(
+            f"the crop of its code is {side:.4g} pixels wide at {corners[0]:.4g}, {corners[1]:.4g}, where no face of a "
+            f"photograph of {photo.shape[1]}×{photo.shape[0]} pixels lies"
+        )
 
 
 def _stored_crop(folder: Path, size: int) -> Photo | None:
@@ -108,7 +122,7 @@ def _alike(first: UInt8[np.ndarray, "S S 3"], second: UInt8[np.ndarray, "S S 3"]
 def _transform(path: Path, crop: object) -> CropTransform:
     try:
         transform = CropTransform(**{name: float(crop[name]) for name in ("left", "top", "scale")})
-    except (TypeError, KeyError, ValueError):
+    except (TypeError, KeyError, ValueError, OverflowError):
         raise ValueError(
             f"{path} does not say where in the photograph the face is (crop: left, top, scale); give the photograph"
         ) from None

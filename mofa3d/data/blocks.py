@@ -11,9 +11,12 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from mofa3d.data.shards import Face, write_shard
+from mofa3d.given_files import read_json
+from mofa3d.numeric_options import check_kinds
 from mofa3d.whole_files import write_text
 
 SHARDS = "shards"
+NUMBER = 6 * "[0-9]"  # names of blocks
 
 
 def write_block(
@@ -46,19 +49,43 @@ def finished_blocks(folder: Path, is_current: Callable[[str, list[dict]], bool])
     for leftover in shards.glob(".*"):
         leftover.unlink(missing_ok=True)
     done: dict[int, list[dict]] = {}
-    for record in sorted(shards.glob("*.json")):
-        content = json.loads(record.read_text(encoding="utf-8"))
-        if record.with_suffix(".tar").exists() and is_current(content["fingerprint"], content["photos"]):
-            done[int(record.stem)] = content["photos"]
+    for record in sorted(shards.glob(f"{NUMBER}.json")):
+        try:
+            fingerprint, photos = _read_record(record)
+            is_done = record.with_suffix(".tar").exists() and is_current(fingerprint, photos)
+        except ValueError:
+            is_done = False  # a damaged one is done again
+        if is_done:
+            done[int(record.stem)] = photos
         else:
             record.unlink()
-    for shard in shards.glob("*.tar"):
+    for shard in shards.glob(f"{NUMBER}.tar"):
         if int(shard.stem) not in done:
             shard.unlink()
     return done
 
 
 def read_records(folder: Path) -> Iterator[dict]:
-    """What became of each photograph of a corpus; see `write_block`."""
-    for record in sorted((folder / SHARDS).glob("*.json")):
-        yield from json.loads(record.read_text(encoding="utf-8"))["photos"]
+    """What became of each photograph of a corpus; see `write_block`.
+
+    Raises:
+        ValueError: a record is damaged.
+    """
+    for record in sorted((folder / SHARDS).glob(f"{NUMBER}.json")):
+        yield from _read_record(record)[1]
+
+
+def _read_record(path: Path) -> tuple[str, list[dict]]:
+    """The fingerprint of a block's settings, and its photographs."""
+    try:
+        content = read_json(path)
+        fingerprint, photos = content["fingerprint"], content["photos"]
+        for photo in photos:
+            texts = [fingerprint, photo["key"], photo["stamp"], *(text for pair in photo["removed"] for text in pair)]
+            pairs = all(len(pair) == 2 for pair in photo["removed"])
+            check_kinds({"faces": photo["faces"]}, int)
+            if not all(isinstance(text, str) for text in texts) or not pairs or photo["faces"] < 0:
+                raise ValueError(f"a photograph is {str(photo)[:80]}")
+        return fingerprint, list(photos)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError(f"{path} is no record of photographs ({error!r}); delete it and prepare again") from None

@@ -18,7 +18,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -26,8 +25,9 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mofa3d.data.blocks import read_records
-from mofa3d.data.photo import to_tensor
+from mofa3d.data.blocks import SHARDS, read_records
+from mofa3d.data.corpus_content import check_places, read_index, read_keys, read_summary
+from mofa3d.data.photo import Photo, to_tensor
 from mofa3d.data.prune import find_duplicates
 from mofa3d.data.shards import Face, decode_crop, open_to_read, read_at, read_shard
 from mofa3d.data.split import held_out
@@ -85,21 +85,20 @@ class Corpus(Dataset):
         """Raises ValueError for a folder that holds no whole corpus."""
         self.folder = folder
         try:
-            self.summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
-            with np.load(folder / INDEX, allow_pickle=False) as index:
-                arrays = {name: index[name] for name in index.files}
-            rows = [json.loads(line) for line in (folder / KEYS).read_text(encoding="utf-8").splitlines()]
-        except (OSError, ValueError, BadZipFile) as error:
+            self.summary = read_summary(folder / SUMMARY)
+            if self.summary.get("format") != FORMAT:
+                raise ValueError("it was prepared by another version of mofa3d")
+            self.photos, self.identities = read_keys(folder / KEYS)
+            index = read_index(folder / INDEX, len(self.photos))
+            check_places(folder / SHARDS, index.place)
+        except (OSError, ValueError) as error:
             raise ValueError(f"{folder} holds no whole corpus ({error}); run `mofa3d prepare` again") from None
-        if self.summary.get("format") != FORMAT:
-            raise ValueError(f"{folder} was prepared by another version of mofa3d; run `mofa3d prepare` again")
-        self.photos, self.identities = (list(column) for column in zip(*rows, strict=True))
         self.sources = sources_of(self.photos)
-        self.landmarks = torch.from_numpy(arrays["landmarks"])
-        self.confidence = torch.from_numpy(arrays["confidence"])
-        self.held_out = arrays["held_out"]
-        self.codes = torch.from_numpy(arrays["codes"]) if "codes" in arrays else None
-        self._place = arrays["place"]
+        self.landmarks = torch.from_numpy(index.landmarks)
+        self.confidence = torch.from_numpy(index.confidence)
+        self.held_out = index.held_out
+        self.codes = None if index.codes is None else torch.from_numpy(index.codes)
+        self._place = index.place
         self._files: dict[int, int] = {}
 
     def __len__(self) -> int:
@@ -107,7 +106,7 @@ class Corpus(Dataset):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         item = {
-            "image": to_tensor(decode_crop(self._bytes(index))),
+            "image": to_tensor(self._crop(index)),
             "landmarks": self.landmarks[index],
             "confidence": self.confidence[index],
             "index": torch.tensor(index, device="cpu"),
@@ -115,6 +114,13 @@ class Corpus(Dataset):
         if self.codes is not None:
             item["code"] = self.codes[index]
         return item
+
+    def _crop(self, index: int) -> Photo:
+        try:
+            return decode_crop(self._bytes(index))
+        except (ValueError, OSError) as error:
+            shard = self.folder / SHARDS / f"{self._place[index, 0]:06d}.tar"
+            raise ValueError(f"{self.photos[index]} in {shard}: {error}") from None
 
     def _bytes(self, index: int) -> bytes:
         shard, offset, size = self._place[index].tolist()
@@ -137,9 +143,15 @@ class Corpus(Dataset):
 
     @property
     def failures(self) -> list[Failure]:
-        """Photographs without a usable face."""
-        with open(self.folder / FAILURES, newline="", encoding="utf-8", errors="surrogateescape") as file:
-            return [Failure(*row) for row in list(csv.reader(file))[1:]]
+        """Photographs without a usable face; raises ValueError where the table of them is missing or damaged."""
+        path = self.folder / FAILURES
+        try:
+            with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+                return [Failure(*row) for row in list(csv.reader(file))[1:]]
+        except (OSError, TypeError, csv.Error) as error:
+            raise ValueError(
+                f"{path} is no table of files and reasons ({error}); run `mofa3d prepare` again, which writes it"
+            ) from None
 
 
 def list_failures(path: Path, failures: Iterable[Failure]) -> None:
@@ -194,7 +206,7 @@ def finish(folder: Path, keys: list[str], decisions: Decisions, about: dict) -> 
             failures.append(Failure(photo["key"], "; ".join(reason for _, reason in photo["removed"])))
     failures.sort(key=lambda failure: order[failure.photo])
     list_failures(folder / FAILURES, failures)
-    found = [(_position(face.key, order), face.hash) for _, face, _, _ in _faces(folder)]
+    found = [(_position(face.key, order, folder, shard), face.hash) for shard, face, _, _ in _faces(folder)]
     if not found:
         often = ", ".join(f"{rule} {number} times" for rule, number in removed.most_common(3))
         raise ValueError(
@@ -219,9 +231,13 @@ def finish(folder: Path, keys: list[str], decisions: Decisions, about: dict) -> 
     return Corpus(folder)
 
 
-def _position(key: str, order: dict[str, int]) -> int:
+def _position(key: str, order: dict[str, int], folder: Path, shard: int) -> int:
     """Number of a face's photograph; the key may have the number of a further face at its end."""
-    return order[key] if key in order else order[key.rsplit("/", 1)[0]]
+    name = key if key in order else key.rsplit("/", 1)[0]
+    if name not in order:
+        path = folder / SHARDS / f"{shard:06d}.tar"
+        raise ValueError(f"{path} holds a face of {key!r}, which is no photograph here; delete it and prepare again")
+    return order[name]
 
 
 def _faces(folder: Path) -> Iterator[tuple[int, Face, int, int]]:
@@ -248,6 +264,9 @@ def _write_index(folder: Path, kept: Int[np.ndarray, "K"], decisions: Decisions)
             arrays["landmarks"][row], arrays["confidence"][row] = face.landmarks, face.confidence
         if face.code is not None:
             codes = arrays.setdefault("codes", np.zeros((count, len(face.code)), dtype=np.float32))
+            if len(face.code) != codes.shape[1]:
+                sizes = f"{len(face.code)} and {codes.shape[1]}"
+                raise ValueError(f"{folder} holds codes of {sizes} numbers; make it again")
             codes[row] = face.code
         names[row] = json.dumps([face.key, face.identity])
     identities = [json.loads(name)[1] for name in names]

@@ -7,7 +7,6 @@ top-left pixel is (0.5, 0.5).
 from __future__ import annotations
 
 import csv
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from mofa3d.whole_files import write_table
 
 LANDMARKS_FILE = "landmarks_68.csv"
 HEADER = ["file", *(f"{axis}{i}" for i in range(68) for axis in "xy")]
+FARTHEST = 1e6  # pixels
 
 Points = Float[np.ndarray, "68 2"]
 
@@ -56,8 +56,11 @@ def _read_row(row: list[str], where: str) -> tuple[str, Points]:
         values = [float(value) for value in row[1:]]
     except ValueError as error:
         raise ValueError(f"{where}: {error}; expected pixels") from None
-    if not all(map(math.isfinite, values)):
-        raise ValueError(f"{where}: a coordinate is not finite; leave the row out where points are unknown")
+    if not all(abs(value) <= FARTHEST for value in values):  # which NaN is not either
+        raise ValueError(
+            f"{where}: a coordinate is not finite, or no pixel of any photograph (beyond ±{FARTHEST:g}); leave the row "
+            "out where points are unknown"
+        )
     return row[0].strip().replace("\\", "/"), np.array(values, dtype=np.float32).reshape(68, 2)
 
 

@@ -17,11 +17,15 @@ from threading import Lock
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from mofa3d.data.photo import Photo
 from mofa3d.whole_files import whole_file
 
 JPEG_QUALITY = 95
+LARGEST = 4096  # pixels along the sides of a crop
+MOST_SAID = 1_000_000  # bytes about a face
+FARTHEST = 1e6  # of anything that is measured in pixels, degrees or standard deviations
 _SEEKING = Lock()
 
 
@@ -54,6 +58,25 @@ class Face:
     code: list[float] | None = None
 
 
+def _checked(face: Face) -> Face:
+    """Raises ValueError or TypeError for what no face can be."""
+    points, trust = face.landmarks or [], face.confidence or []
+    numbers = [face.left, face.top, face.scale, face.yaw or 0, *(value for point in points for value in point)]
+    texts = (face.key, face.identity)
+    if not all(isinstance(text, str) for text in texts):
+        raise TypeError(f"a face has the key and the identity {texts}, expected texts")
+    for value in (*numbers, *trust, *(face.code or [])):
+        if not isinstance(value, int | float) or not abs(value) <= FARTHEST:  # which NaN is not either
+            raise ValueError(f"the face of {face.key!r} has {value!r} where a finite number should be")
+    if len(points) not in (0, 68) or len(trust) != len(points) or any(len(point) != 2 for point in points):
+        raise ValueError(f"the face of {face.key!r} has {len(points)} points and {len(trust)} confidences, expected 68")
+    if not all(0 <= value <= 1 for value in trust):
+        raise ValueError(f"the face of {face.key!r} has confidences outside 0 to 1")
+    if not isinstance(face.hash, int) or not 0 <= face.hash < 2**64:
+        raise ValueError(f"the face of {face.key!r} has the hash {face.hash!r}, expected 64 bits")
+    return face
+
+
 def encode_crop(crop: Photo, quality: int = JPEG_QUALITY) -> bytes:
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
     # Colour at full resolution: lips and eyes are a few pixels, and their colour is what training compares.
@@ -65,10 +88,18 @@ def encode_crop(crop: Photo, quality: int = JPEG_QUALITY) -> bytes:
 
 
 def decode_crop(data: bytes | memoryview) -> Photo:
-    """Raises ValueError for what is no image."""
+    """Raises ValueError for what is no image, or one that is larger than any crop."""
+    problem = "a crop in a shard is damaged; delete the shard and prepare again"
+    try:
+        with Image.open(io.BytesIO(data), formats=("JPEG",)) as header:
+            size = header.size
+    except Exception as error:  # Pillow raises what the damaged bytes lead to
+        raise ValueError(problem) from error
+    if max(size) > LARGEST:
+        raise ValueError(f"{problem} (it says that it has {size[0]}×{size[1]} pixels, and {LARGEST} are the most)")
     image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise ValueError("a crop in a shard is damaged; delete the shard and prepare again")
+        raise ValueError(problem)
     return np.ascontiguousarray(image[..., ::-1])
 
 
@@ -97,15 +128,17 @@ def read_shard(path: Path) -> Iterator[tuple[Face, int, int]]:
         ValueError: the shard is missing, damaged, or not one of ours.
     """
     try:
-        with tarfile.open(path) as archive:
+        with tarfile.open(path, "r:") as archive:  # never one that unpacks to any size
             crop = None
             for member in archive:
                 if member.name.endswith(".jpg"):
                     crop = (member.offset_data, member.size)
                 elif member.name.endswith(".json") and crop is not None:
-                    yield Face(**json.load(archive.extractfile(member))), *crop
+                    if not member.isreg() or member.size > MOST_SAID:
+                        raise ValueError(f"{member.name} has {member.size} bytes, and {MOST_SAID} are allowed")
+                    yield _checked(Face(**json.load(archive.extractfile(member)))), *crop
                     crop = None
-    except (OSError, EOFError, tarfile.TarError, TypeError, json.JSONDecodeError) as error:
+    except Exception as error:  # damaged bytes lead tarfile to errors of any kind
         raise ValueError(f"{path} is not a readable shard ({error}); delete it and prepare the corpus again") from None
 
 

@@ -192,13 +192,21 @@ def _members(path: Path, root: Path, name: str) -> Iterator[Item]:
         yield Item(name, path, root, problem=str(error))
         return
     try:
-        with tarfile.open(path) as archive:
+        with tarfile.open(path, "r:") as archive:  # a compressed one could unpack to any size
             for member in archive:
                 inside = PurePosixPath(member.name)
                 if member.isfile() and _kind(inside) == "photo" and not inside.name.startswith("."):
                     yield Item(f"{name}#{member.name}", path, root, offset=member.offset_data, size=member.size)
-    except (tarfile.TarError, OSError, EOFError) as error:
-        yield Item(name, path, root, problem=f"{path} is damaged as an archive ({error}); what comes before is used")
+    except Exception as error:  # damaged bytes lead tarfile to errors of any kind
+        problem = f"{path} is damaged as an archive ({error}); what comes before is used"
+        if _is_compressed(path):
+            problem = f"{path} is a compressed archive; unpack it to a plain .tar, or to a folder"
+        yield Item(name, path, root, problem=problem)
+
+
+def _is_compressed(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(6).startswith((b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"(\xb5/\xfd"))
 
 
 def _distinct(items: Iterator[Item], taken: set[str]) -> Iterator[Item]:

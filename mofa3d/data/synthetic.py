@@ -147,8 +147,14 @@ def _synthesize(config: SyntheticConfig, decode: Decoder, render: Renderer, out:
     starts = range(0, config.count, BLOCK)
     sizes = {number: min(BLOCK, config.count - start) for number, start in enumerate(starts)}
 
+    expected = {}
+    for number, size in sizes.items():
+        keys = [_key(number * BLOCK + i) for i in range(size)]
+        expected[keys[0]] = keys
+
     def is_current(found: str, photos: list[dict]) -> bool:
-        return found == fingerprint and len(photos) == sizes.get(int(photos[0]["key"].split("#")[1]) // BLOCK)
+        keys = [photo["key"] for photo in photos]
+        return found == fingerprint and bool(keys) and expected.get(keys[0]) == keys
 
     done = finished_blocks(out, is_current)
     photos = find_photos(Path(config.backgrounds)) if config.backgrounds else []

@@ -9,12 +9,27 @@ from pathlib import Path
 import torch
 
 from mofa3d.code_sizes import CodeSizes
+from mofa3d.given_files import read_json
 from mofa3d.semantic_code import SemanticCode
 from mofa3d.whole_files import write_text
 
+MOST_BYTES = 10_000_000
+LARGEST = {  # of what a code says: deviations, radians, millimetres, and light
+    **dict.fromkeys(("shape", "expression", "reflectance", "illumination"), 1000),
+    "rotation": 100,
+    "translation": 100_000,
+}
+
 
 def write_code(path: Path, code: SemanticCode, extra: dict | None = None) -> None:
-    """Write one semantic code (a batch of one) as JSON, block by block; `extra` joins it."""
+    """Write one semantic code (a batch of one) as JSON, block by block; `extra` joins it.
+
+    Raises:
+        ValueError: a number is not finite.
+    """
+    for block in fields(code):
+        if not bool(getattr(code, block.name).isfinite().all()):
+            raise ValueError(f"the {block.name} of a code has numbers that are not finite, so {path} is not written")
     blocks = {block.name: getattr(code, block.name)[0].tolist() for block in fields(code)}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps({**(extra or {}), **blocks}, indent=1) + "\n")
@@ -30,11 +45,10 @@ def read_code(path: Path, sizes: CodeSizes | None = None) -> tuple[SemanticCode,
         ValueError: the file is missing or no such JSON, or a block is missing, of another size, or not finite.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise ValueError(f"there is no semantic code at {path}; give a code.json that mofa3d wrote") from None
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} is no JSON ({error}); give a code.json that mofa3d wrote") from None
+        content = read_json(path, MOST_BYTES)
+    except ValueError as error:
+        missing = f"there is no semantic code at {path}" if not path.exists() else f"{path} is no JSON ({error})"
+        raise ValueError(f"{missing}; give a code.json that mofa3d wrote") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} holds no semantic code but a {type(content).__name__}; give a code.json of mofa3d")
     expected = {"rotation": (3,), "translation": (3,), "illumination": (9, 3)}
@@ -57,6 +71,10 @@ def _block(path: Path, content: dict, name: str, expected: tuple[int | None, ...
             f"{name!r} in {path} has {' × '.join(map(str, values.shape))} numbers, expected {wanted}; is it a code of "
             "this face model?"
         )
-    if not bool(values.isfinite().all()):
-        raise ValueError(f"{name!r} in {path} holds numbers that are not finite; reconstruct the photograph again")
+    most = LARGEST[name]
+    if not bool((values.abs() <= most).all()):  # which NaN is not either
+        raise ValueError(
+            f"{name!r} in {path} holds numbers that are not finite, or beyond any face (±{most:g}); reconstruct the "
+            "photograph again"
+        )
     return values[None]
