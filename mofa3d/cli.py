@@ -20,6 +20,7 @@ from mofa3d.model_commands import ModelCommand
 from mofa3d.numeric_options import check_numbers, check_ranges
 from mofa3d.reconstruct_command import Reconstruct
 from mofa3d.slower_path import warn_in_one_line
+from mofa3d.streams import lasting_streams, say
 from mofa3d.view_command import ViewCommand
 
 
@@ -91,6 +92,15 @@ Command = (
 
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status."""
+    try:
+        with lasting_streams():
+            return _run(arguments)
+    except OSError as error:  # what was said could not be written
+        say(f"error: {error}")
+        return 2
+
+
+def _run(arguments: list[str] | None) -> int:
     try:
         refuse_empty(sys.argv[1:] if arguments is None else arguments)
         # Nested options check themselves while they are read, and tyro lets their ValueErrors through.

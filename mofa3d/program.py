@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from typing import NoReturn, TypeVar
 
 import tyro
@@ -13,6 +12,7 @@ from mofa3d.arguments import refuse_empty
 from mofa3d.interruption import as_ctrl_c, status_of
 from mofa3d.numeric_options import check_numbers
 from mofa3d.slower_path import warn_in_one_line
+from mofa3d.streams import lasting_streams, say
 
 Config = TypeVar("Config")
 MISTAKE = 2  # exit status
@@ -35,27 +35,37 @@ def run(
         stopped: what to say when a signal ends it that brings no message of its own; may depend on the options.
     """
     try:
+        with lasting_streams():
+            status = _status_of(main, config, description, errors, stopped)
+    except OSError as error:  # what was said could not be written
+        say(f"error: {error}")
+        status = MISTAKE
+    sys.exit(status)
+
+
+def _status_of(
+    main: Callable[[Config], int | None],
+    config: type[Config],
+    description: str | None,
+    errors: tuple[type[Exception], ...],
+    stopped: str | Callable[[Config], str],
+) -> int:
+    try:
         refuse_empty(sys.argv[1:])
         # Nested options check themselves while they are read, and tyro lets their ValueErrors through.
         options = tyro.cli(config, description=description)
         check_numbers(options)
     except ValueError as error:
         say(f"error: {error}")
-        sys.exit(MISTAKE)
+        return MISTAKE
     warn_in_one_line()
     try:
         with as_ctrl_c():
             status = main(options)
     except (ValueError, OSError, *errors) as error:
         say(f"error: {error}")
-        sys.exit(MISTAKE)
+        return MISTAKE
     except KeyboardInterrupt as ended:
         say(str(ended) or (stopped if isinstance(stopped, str) else stopped(options)))
-        sys.exit(status_of(ended))
-    sys.exit(status or 0)
-
-
-def say(text: str) -> None:
-    """Print to stderr; where it is closed or its terminal gone, there is nobody to tell."""
-    with suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+        return status_of(ended)
+    return status or 0

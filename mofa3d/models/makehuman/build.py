@@ -152,7 +152,7 @@ def build() -> Built:
 
 
 def _landmark_positions(mean: np.ndarray, local: np.ndarray) -> np.ndarray:
-    points = json.loads(Path(__file__).with_name("landmarks68.json").read_text())["points"]
+    points = json.loads(Path(__file__).with_name("landmarks68.json").read_text(encoding="utf-8"))["points"]
     vertices = local[np.array([point["vertices"] for point in points])]
     weights = np.array([point["weights"] for point in points])
     return (mean[vertices] * weights[..., None]).sum(axis=1)

@@ -19,7 +19,8 @@ ROUNDS = 8
 
 def average_landmarks() -> np.ndarray:
     """The 68 iBUG points of the average photograph (68, 2): pixels, x right, y up, about the middle of 27–67."""
-    return np.array(json.loads(Path(__file__).with_name("average_landmarks.json").read_text())["points"])
+    path = Path(__file__).with_name("average_landmarks.json")
+    return np.array(json.loads(path.read_text(encoding="utf-8"))["points"])
 
 
 def population_shape(mean: np.ndarray, shape: np.ndarray, expression: np.ndarray) -> np.ndarray:

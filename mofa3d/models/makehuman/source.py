@@ -63,7 +63,7 @@ def data_directory() -> Path:
 
 def read_base_mesh(data: Path) -> BaseMesh:
     vertices, texture, quads, texture_quads, groups, group = [], [], [], [], [], ""
-    for line in (data / "mpfb2/3dobjs/base.obj").read_text().splitlines():
+    for line in (data / "mpfb2/3dobjs/base.obj").read_text(encoding="utf-8").splitlines():
         key, *values = line.split() or [""]
         if key == "v":
             vertices.append([float(value) for value in values[:3]])
@@ -88,7 +88,7 @@ def read_base_mesh(data: Path) -> BaseMesh:
 def read_target(path: Path, vertex_count: int) -> np.ndarray:
     """A sparse displacement field as a dense (V, 3) array, dm."""
     displacement = np.zeros((vertex_count, 3))
-    with gzip.open(path, "rt") if path.suffix == ".gz" else open(path) as file:
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else open(path, encoding="utf-8") as file:
         for line in file:
             if line.strip() and line[0] not in '#"':
                 index, *offset = line.split()
