@@ -8,15 +8,6 @@ from importlib import import_module
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
-from mofa3d import losses, metrics
-from mofa3d.camera import Camera
-from mofa3d.code_sizes import CodeSizes
-from mofa3d.decoder import Decoder
-from mofa3d.models import load_model
-from mofa3d.morphable_model import MorphableModel
-from mofa3d.scene import Rendering, Scene
-from mofa3d.semantic_code import SemanticCode
-
 __all__ = [
     "Camera",
     "CodeSizes",
@@ -31,10 +22,24 @@ __all__ = [
     "metrics",
     "reconstruct",
 ]
-LAZY = ("Face", "reconstruct")  # of `mofa3d.api`, which imports what trained encoders and exports need
+# Where each is, and imported when it is asked for: processes that only read photographs do without PyTorch.
+PLACES = {
+    "Camera": "camera",
+    "CodeSizes": "code_sizes",
+    "Decoder": "decoder",
+    "Face": "api",
+    "MorphableModel": "morphable_model",
+    "Rendering": "scene",
+    "Scene": "scene",
+    "SemanticCode": "semantic_code",
+    "load_model": "models",
+    "reconstruct": "api",
+}
 
 
 def __getattr__(name: str) -> object:
-    if name in LAZY:
-        return getattr(import_module("mofa3d.api"), name)
+    if name in PLACES:
+        return getattr(import_module(f"mofa3d.{PLACES[name]}"), name)
+    if name in __all__:
+        return import_module(f"mofa3d.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,9 +11,10 @@ import hashlib
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
@@ -62,12 +63,14 @@ class BatchReconstruction:
         write: a face's files into a folder; see `ReconstructionWriter`.
         film: reconstructs a video (first argument) and writes into a folder (second).
         about: everything that the result depends on besides the file; as JSON takes it.
+        reader: reads photographs.
     """
 
     reconstruct: Reconstruct
     write: Write
     film: Film
     about: dict
+    reader: Reader = field(default_factory=Reader)
 
     def __call__(self, inputs: Sequence[str | Path], out: Path) -> Summary:
         """Reconstruct what the inputs hold.
@@ -86,7 +89,7 @@ class BatchReconstruction:
             raise ValueError(f"{out} holds a corpus or what another program wrote; choose another --out")
         remove_unfinished(out)
         items, failures = find_inputs(inputs, out)
-        reader, written, skipped = Reader(), [], 0
+        written, skipped = [], 0
         folders = InputFolders(out, reserved=(FAILURES,))
         for failure in failures:
             _report(failure)
@@ -97,17 +100,20 @@ class BatchReconstruction:
                 if folder is not None and self._done(item, folder):
                     skipped += 1
                     continue
-                written.append(self._one(item, reader, folders, folder))
+                written.append(self._one(item, folders, folder))
             except (ValueError, OSError) as error:  # the others are still worth doing
                 failures.append(Failure(_label(item), str(error)))
                 _report(failures[-1])
-        reader.close()
+            except Exception as error:  # a fault of ours, to be seen, but no reason to lose the others
+                traceback.print_exc()
+                failures.append(Failure(_label(item), f"{type(error).__name__}: {error}"))
+        self.reader.close()
         return Summary(written, skipped, failures, _list(out, failures))
 
-    def _one(self, item: Item, reader: Reader, folders: InputFolders, folder: Path | None) -> Path:
+    def _one(self, item: Item, folders: InputFolders, folder: Path | None) -> Path:
         """Reconstruct a file into its folder, or a new one; returns that."""
         with unfinished(folders.out, safe_name(_stem(item))) as results:
-            self._write(item, reader, results)
+            self._write(item, results)
             if folder is not None:
                 place(results, folder, self._about(item, folder))
                 return folder
@@ -117,11 +123,11 @@ class BatchReconstruction:
                     place(results, folder, self._about(item, folder))
                     return folder
 
-    def _write(self, item: Item, reader: Reader, folder: Path) -> None:
+    def _write(self, item: Item, folder: Path) -> None:
         if item.is_video:
             self.film(item.path, folder)
             return
-        photo = reader.read(item)
+        photo = self.reader.read(item)
         faces = self.reconstruct(photo)
         for number, face in enumerate(faces, start=1):
             own = folder if len(faces) == 1 else folder / f"{FACE}{number}"

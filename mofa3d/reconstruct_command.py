@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from tyro.conf import Positional, arg
 
 from mofa3d.flag import Flag
 from mofa3d.output_options import OutputOptions
 from mofa3d.weights import SHIPPED
+
+if TYPE_CHECKING:
+    from mofa3d.data.isolated_reader import IsolatedReader
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,15 @@ class Reconstruct:
         Raises:
             ValueError: something failed; the rest is done, and ``failures.csv`` lists what is not.
         """
+        from mofa3d.data.isolated_reader import IsolatedReader
+
+        if self.refine and self.as_predicted:
+            raise ValueError("--refine changes what --as-predicted leaves as it is; give one of them")
+        with closing(IsolatedReader()) as reader:
+            reader.start()  # while the encoder is opened
+            return self._reconstruct(reader)
+
+    def _reconstruct(self, reader: IsolatedReader) -> str:
         from mofa3d.batch_reconstruction import BatchReconstruction
         from mofa3d.checkpoints import checkpoint_file
         from mofa3d.export.face_textures import FaceTextures
@@ -59,8 +72,6 @@ class Reconstruct:
         from renderers import make_renderer
         from renderers.cpu_rasterizer import rasterize
 
-        if self.refine and self.as_predicted:
-            raise ValueError("--refine changes what --as-predicted leaves as it is; give one of them")
         run = checkpoint_file(self.checkpoint or SHIPPED)
         refine = Refiner if self.refine else None if self.as_predicted else fit_colors
         reconstructor = Reconstructor.open(run, runtime=self.runtime, refine=refine)
@@ -71,7 +82,7 @@ class Reconstruct:
         films = VideoOptions(morph_targets=min(VideoOptions.morph_targets, columns))
 
         def film(path: Path, folder: Path) -> None:
-            reconstruct_video(path, reconstructor, render, folder, films)
+            reconstruct_video(path, reconstructor, render, folder, films, reader)
 
         about = {
             "encoder": hashlib.sha256(run.read_bytes()).hexdigest(),
@@ -80,7 +91,7 @@ class Reconstruct:
             "as_predicted": self.as_predicted,
             "output": asdict(self.output),
         }
-        batch = BatchReconstruction(lambda photo: reconstructor(photo, self.every_face), write, film, about)
+        batch = BatchReconstruction(lambda photo: reconstructor(photo, self.every_face), write, film, about, reader)
         done = batch(self.inputs, self.out)
         if done.failures:
             raise ValueError(

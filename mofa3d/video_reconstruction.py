@@ -10,6 +10,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -18,7 +19,9 @@ import torch
 from tqdm import tqdm
 
 from mofa3d import export
-from mofa3d.data.video import VideoInfo, read_frames, read_info
+from mofa3d.data.photo import Photo
+from mofa3d.data.sources import Reader
+from mofa3d.data.video import VideoInfo
 from mofa3d.face_film import FaceFilm
 from mofa3d.inference import Reconstructor
 from mofa3d.morphable_model import MorphableModel
@@ -107,6 +110,7 @@ def reconstruct_video(
     render: Renderer,
     out: Path,
     options: VideoOptions | None = None,
+    reader: Reader | None = None,
 ) -> VideoSummary:
     """Reconstruct the most prominent face of a video; nothing is in the folder before everything is done.
 
@@ -120,15 +124,16 @@ def reconstruct_video(
         render: a raster backend with a black background, as `make_renderer("cpu")`.
         out: the folder for the results.
         options: how.
+        reader: reads the video.
 
     Raises:
         ValueError: the file is no video, or no face is found in it.
     """
-    options = options or VideoOptions()
+    options, reader = options or VideoOptions(), reader or Reader()
     export.expression_targets(reconstructor.decode.model, options.morph_targets)  # a wrong number is said at once
     start = time.perf_counter()
-    info = read_info(path)
-    count, sightings = _track(path, info, reconstructor, options)
+    info = reader.info(path)
+    count, sightings = _track(reader.frames(path), info, reconstructor, options)
     if not sightings:
         raise ValueError(
             f"no face was found in the {count} frames of {path}; give a video with a clear, roughly frontal face"
@@ -139,7 +144,7 @@ def reconstruct_video(
         unfinished = Path(folder)
         size = (info.width, info.height, options.max_side)
         film = FaceFilm(face, reconstructor.decode, render, *size, options.geometry)
-        pictures = film.draw(read_frames(path))
+        pictures = film.draw(reader.frames(path))
         with export.film_writer(unfinished / FILM, *film.size, info.rate) as write:
             for picture in tqdm(pictures, "drawing", total=count, unit="frame", disable=not options.progress):
                 write(picture)
@@ -171,12 +176,12 @@ def reconstruct_video(
 
 
 def _track(
-    path: Path, info: VideoInfo, reconstructor: Reconstructor, options: VideoOptions
+    photos: Iterable[Photo], info: VideoInfo, reconstructor: Reconstructor, options: VideoOptions
 ) -> tuple[int, list[Sighting]]:
     """The number of frames, and those that show the face."""
     tracker = FaceTracker(reconstructor, options.tracking)
     total = info.announced or None
-    frames = tqdm(read_frames(path), "tracking", total=total, unit="frame", disable=not options.progress)
+    frames = tqdm(photos, "tracking", total=total, unit="frame", disable=not options.progress)
     sightings = [tracker(number, photo) for number, photo in enumerate(frames)]
     return len(sightings), [sighting for sighting in sightings if sighting is not None]
 

@@ -13,10 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from safetensors.torch import save
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 ENDING = ".part"  # of temporaries, whose names begin with a dot: searches for photographs leave them out
 NAME_LENGTH = 40  # characters of a file's name that its temporaries have; file systems take 255 bytes
@@ -87,6 +87,8 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     Raises:
         OSError: see `whole_file`.
     """
+    from safetensors.torch import save  # here: processes that only read photographs do without PyTorch
+
     path.parent.mkdir(parents=True, exist_ok=True)
     contiguous = {name: value.contiguous() for name, value in tensors.items()}
     write_bytes(path, save(contiguous, dict(metadata)))

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,13 @@ import pytest
 import torch
 from PIL import Image
 
+from crashing_readers import CrashingReader
 from mofa3d.batch_reconstruction import BatchReconstruction, find_inputs
 from mofa3d.camera import Camera
 from mofa3d.data.crop import CropTransform
 from mofa3d.data.detect import FaceBox
+from mofa3d.data.isolated_reader import IsolatedReader
+from mofa3d.data.sources import Reader
 from mofa3d.decoder import Decoder
 from mofa3d.inference import Reconstruction
 from mofa3d.output_record import RECORD
@@ -61,9 +65,9 @@ class Work:
         self.written.append(path.name)
         (folder / "codes.json").write_text("[]")
 
-    def run(self, inputs: list, out: Path, **about):
+    def run(self, inputs: list, out: Path, reader: Reader | None = None, **about):
         self.written.clear()
-        return BatchReconstruction(self.faces, self.write, self.film, about)(inputs, out)
+        return BatchReconstruction(self.faces, self.write, self.film, about, reader or Reader())(inputs, out)
 
 
 @pytest.fixture
@@ -336,3 +340,32 @@ class TestInputs:
         named = photos / "out1" / "a" / "overlay.png"
         assert [item.path for item in find_inputs([named], photos / "out2")[0]] == [named]
         assert find_inputs([named], photos / "out1")[0] == []
+
+
+class TestCrashes:
+    @pytest.mark.skipif(os.name == "nt", reason="signals end processes with other statuses there")
+    def test_native_crashes_are_the_files_failures_and_the_batch_goes_on(self, work, photos, tmp_path, capsys):
+        for name in ("abort.png", "segfault.png", "exit.png", "once.png"):
+            Image.new("RGB", (4, 4), (1, 0, 0)).save(photos / name)
+        with closing(IsolatedReader(CrashingReader)) as reader:
+            done = work.run([photos], tmp_path / "out", reader)
+        assert [folder.name for folder in done.written] == ["a", "b", "film", "once", "A-2"]
+        reasons = {Path(failure.photo).name: failure.reason for failure in done.failures}
+        assert list(reasons) == ["abort.png", "exit.png", "none.png", "segfault.png", "text.jpg"]
+        told = capsys.readouterr().err
+        for name, how in (("abort", "signal SIGABRT"), ("segfault", "signal SIGSEGV"), ("exit", "exit status 7")):
+            path = photos / f"{name}.png"
+            assert reasons[path.name] == f"{path} crashes the program that reads it ({how}); replace it or leave it out"
+            assert f"error: {reasons[path.name]}" in told
+
+    def test_faults_of_ours_are_seen_and_end_no_batch(self, work, photos, tmp_path, capsys):
+        def faulty(folder: Path, name: str, *rest) -> None:
+            if name.endswith("a.png"):
+                raise IndexError("list index out of range")
+            work.write(folder, name, *rest)
+
+        batch = BatchReconstruction(work.faces, faulty, work.film, {})
+        done = batch([photos / "a.png", photos / "b.png"], tmp_path / "out")
+        assert [folder.name for folder in done.written] == ["b"]
+        assert [failure.reason for failure in done.failures] == ["IndexError: list index out of range"]
+        assert "Traceback" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 import cv2
 
 from mofa3d.data.photo import PHOTO_SUFFIXES, Photo, blaming, check_is_file, read_photo
-from mofa3d.data.video import as_photo, blaming_video, count_frames, open_video
+from mofa3d.data.video import VideoInfo, as_photo, blaming_video, count_frames, open_video, read_frames, read_info
 from mofa3d.output_record import Results
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
@@ -220,7 +220,7 @@ def _distinct(items: Iterator[Item], taken: set[str]) -> Iterator[Item]:
 
 
 class Reader:
-    """Reads items; quick for neighbouring frames of a video, which stays open in between."""
+    """Reads items, and whole videos; quick for neighbouring frames of a video, which stays open in between."""
 
     def __init__(self) -> None:
         self._path: Path | None = None
@@ -236,6 +236,18 @@ class Reader:
         if item.offset is not None:
             return _read_member(item)
         return read_photo(item.path)
+
+    def count_frames(self, path: Path) -> int:
+        """See `mofa3d.data.video.count_frames`."""
+        return count_frames(path)
+
+    def info(self, path: Path) -> VideoInfo:
+        """See `mofa3d.data.video.read_info`."""
+        return read_info(path)
+
+    def frames(self, path: Path) -> Iterator[Photo]:
+        """See `mofa3d.data.video.read_frames`."""
+        return read_frames(path)
 
     def _frame(self, path: Path, frame: int) -> Photo:
         if self._path != path or frame < self._next:
