@@ -30,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the benchmark
 from benchmarks import cuda_vertex_loss, encoders, fits, optimizers, rasterizer, training_step, vertex_loss
 from benchmarks.measure import Ceilings, Row, Setup, TimeIsUpError, measure_ceilings
 from mofa3d.environment import commit, machine
+from mofa3d.output_folder import take_folder
 from mofa3d.whole_files import write_text
 
 Subject = Literal[
@@ -97,7 +98,6 @@ def verdict(rows: list[Row]) -> str:
 
 def write(folder: Path, ceilings: Ceilings, rows: list[Row]) -> None:
     """Both files; whatever has been measured so far."""
-    folder.mkdir(parents=True, exist_ok=True)
     content = {
         "machine": machine(),
         "threads": torch.get_num_threads(),
@@ -116,6 +116,7 @@ def write(folder: Path, ceilings: Ceilings, rows: list[Row]) -> None:
 
 def measure(config: Config) -> list[Row]:
     """Measure, print and write; returns what was found."""
+    take_folder(config.out, "benchmark.py")
     started = time.monotonic()
     ceilings = measure_ceilings(256, 4) if config.quick else measure_ceilings()
     limits = {"seconds": 60 * config.minutes / COMPARISONS, "end": started + 60 * config.minutes}

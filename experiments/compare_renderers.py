@@ -34,6 +34,7 @@ from mofa3d.agreement import (
 from mofa3d.data.synthetic import SyntheticConfig, sample_codes, texture
 from mofa3d.environment import check_device, commit, machine
 from mofa3d.numeric_options import check_ranges
+from mofa3d.output_folder import take_folder
 from mofa3d.pictures import to_bytes
 from mofa3d.scene import Renderer
 from mofa3d.whole_files import write_text
@@ -199,7 +200,7 @@ def main(config: Config) -> None:
     reference = form(make_variant(config.reference), faces)
     if reference.image is None:
         raise ValueError(f"--reference {config.reference} forms no image; choose a raster backend")
-    config.out.mkdir(parents=True, exist_ok=True)
+    take_folder(config.out, "compare_renderers.py")
     figures, missing, formed = {}, {}, {}
     for label in tqdm(config.variants, desc="comparing", dynamic_ncols=True):
         try:

@@ -1,6 +1,6 @@
 """Draw what can be done with a photograph, as the README's picture: found, turned, smiling, in other light.
 
-    python experiments/draw_faces.py photo.jpg --out docs/astronaut.png
+    python experiments/draw_faces.py photo.jpg --out docs/astronaut.png --force
 """
 
 from __future__ import annotations
@@ -17,8 +17,10 @@ import mofa3d
 from mofa3d import Decoder, SemanticCode, editing, export, program
 from mofa3d.edited_photo import Window, composite
 from mofa3d.expression_units import expression_units
+from mofa3d.flag import Flag
 from mofa3d.lighting import directional_light
 from mofa3d.numeric_options import check_ranges
+from mofa3d.output_folder import refuse_existing
 from mofa3d.whole_pictures import write_picture
 from renderers import make_renderer
 
@@ -32,6 +34,8 @@ class Config:
     """A photograph of one face."""
     out: Path = Path("faces.png")
     """Picture to write."""
+    force: Flag = False
+    """Replace a file that is there already."""
     size: int = 320
     """Height of one of its parts, pixels."""
     refine: bool = True
@@ -42,6 +46,7 @@ class Config:
 
 
 def main(config: Config) -> None:
+    refuse_existing(config.out, config.force)
     face = mofa3d.reconstruct(config.photo, refine=config.refine)
     model, render, sharp = face.writer.model, make_renderer("cpu"), make_renderer("cpu", antialias=False)
     units = expression_units(model)

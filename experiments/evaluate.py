@@ -56,6 +56,7 @@ from mofa3d.evaluation_report import (
 from mofa3d.flag import Flag
 from mofa3d.gauss_newton import GaussNewton, GaussNewtonConfig, garrido, thies
 from mofa3d.objective import Batch
+from mofa3d.output_folder import take_folder
 from mofa3d.refinement import one_thread, own_points
 from mofa3d.scans.layout import find_scans
 from mofa3d.scans.scan import Unit
@@ -277,7 +278,7 @@ def main(config: Config) -> None:
         raise ValueError("there is nothing to measure on; give --data CORPUS, --scans SCANS, or both")
     torch.manual_seed(config.seed)
     encoder, whole = open_run(config.checkpoint)
-    config.out.mkdir(parents=True, exist_ok=True)
+    take_folder(config.out, "evaluate.py")
     facts = {"checkpoint": str(config.checkpoint), "face model": whole.model.name}
     sections: list[Section] = []
     for wanted, measured in ((config.data, photo_sections), (config.scans, scan_sections)):

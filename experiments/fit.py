@@ -37,9 +37,12 @@ from mofa3d.evaluation import Encode, average_face, code_errors, group_means
 from mofa3d.export.face_textures import FaceTextures
 from mofa3d.gauss_newton import garrido, thies
 from mofa3d.inference import FaceCrop, reconstruct_faces
+from mofa3d.input_folders import InputFolders, Source
 from mofa3d.numeric_options import check_ranges
-from mofa3d.output_names import folder_names
+from mofa3d.output_folder import take_folder
+from mofa3d.output_names import safe_name
 from mofa3d.output_options import OutputOptions
+from mofa3d.output_record import unfinished
 from mofa3d.reconstruction_writer import ReconstructionWriter
 from mofa3d.refinement import Refiner, one_thread
 from mofa3d.report import Report
@@ -103,17 +106,20 @@ def fit_photographs(config: Config, photos: list[Path]) -> int:
     def estimate(crop: FaceCrop) -> SemanticCode:
         return refine(SemanticCode.from_vector(encode(crop.pixels[None]), decode.model.sizes), crop)
 
-    failed = 0
-    for path, name in zip(photos, folder_names(path.stem for path in photos), strict=True):
+    failed, folders = 0, InputFolders.open(config.out)
+    for path in photos:
+        source = Source.of(path)
         try:
             photo = read_photo(path)
             [found] = reconstruct_faces(photo, decode, estimate)
+            with unfinished(config.out, safe_name(path.stem)) as results:
+                write(results, str(path), photo, found)
+                folder = folders.keep(results, path.stem, source, folders.find(path.stem, source))
         except ValueError as error:
             failed += 1  # the other photographs are still worth doing
             print(f"error: {error}" if str(path) in str(error) else f"error: {path}: {error}", file=sys.stderr)
             continue
-        write(config.out / name, str(path), photo, found)
-        print(f"{path} -> {config.out / name}")
+        print(f"{path} -> {folder}")
     return failed
 
 
@@ -138,6 +144,7 @@ def fit_corpus(config: Config) -> None:
     """Fit held-out photographs of a corpus, and write errors before and after by source."""
     corpus = Corpus(config.data)
     indices = choose(corpus, config)
+    take_folder(config.out, "fit.py")
     encode, decode = start(config)
     fit, render = fitter(config, decode).fit, make_renderer("vertex")
     sizes, generator = decode.model.sizes, torch.Generator().manual_seed(config.seed)
@@ -159,7 +166,6 @@ def fit_corpus(config: Config) -> None:
         after.append({**code_errors(fitted, decode, render, batch), "seconds": seconds})
         if len(shown) < SHOWN:
             shown.append(pictures.panels(decode(fitted), make_renderer("cpu"), batch["image"])[0])
-    config.out.mkdir(parents=True, exist_ok=True)
     write_picture(config.out / "faces.png", np.concatenate(shown))
     errors = [{name: torch.cat([row[name] for row in rows]) for name in rows[0]} for rows in (before, after)]
     write_results(config, decode, [corpus.sources[i] for i in indices], *errors)

@@ -32,6 +32,7 @@ from mofa3d.mesh_fields import mirror_vertices
 from mofa3d.models.makehuman.learned import save_reflectance
 from mofa3d.morphable_model import MorphableModel, save_model
 from mofa3d.numeric_options import MOST, check_ranges
+from mofa3d.output_folder import take_folder
 from mofa3d.reflectance_learning import Fits, divide, with_components
 from mofa3d.reflectance_report import Learned, write_report
 from mofa3d.robust_pca import robust_pca
@@ -118,7 +119,7 @@ def main(config: Config) -> None:
     corpus = Corpus(config.data)
     encoder, decode = open_run(config.checkpoint)
     indices, groups = choose(corpus, config)
-    config.out.mkdir(parents=True, exist_ok=True)
+    take_folder(config.out, "learn_reflectance.py")
     with torch.no_grad():
         codes = torch.cat([encoder(batch["image"]) for _, batch in loaded(corpus, indices, 48, "encoding")])
     history = []

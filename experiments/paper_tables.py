@@ -64,6 +64,7 @@ from mofa3d.data.synthetic import SyntheticConfig
 from mofa3d.environment import commit, machine
 from mofa3d.evaluation import average_face
 from mofa3d.gauss_newton import garrido, thies
+from mofa3d.output_folder import take_folder
 from mofa3d.scans.layout import find_scans
 from mofa3d.scans.scan import Unit
 from renderers import make_renderer
@@ -176,7 +177,7 @@ class Images:
 
 def main(config: Config, run: Run = RUN) -> None:
     version, cache = commit(), cache_directory()
-    config.out.mkdir(parents=True, exist_ok=True)
+    take_folder(config.out, "paper_tables.py")
     model = load_model(config.model, path=config.model_path or None)
     raster = make_renderer("cpu", antialias=False)
     photos = open_faces(RunConfig(data=str(config.data)), model, raster, cache)

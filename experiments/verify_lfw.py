@@ -34,6 +34,7 @@ from mofa3d.data.corpus import Corpus
 from mofa3d.environment import check_device, commit
 from mofa3d.gauss_newton import garrido
 from mofa3d.numeric_options import check_ranges
+from mofa3d.output_folder import take_folder
 from mofa3d.whole_files import write_text
 
 CORPUS_PAIRS = 20  # of each kind per fold
@@ -110,12 +111,12 @@ def blocks(code: SemanticCode) -> dict[str, torch.Tensor]:
 def main(config: Config) -> None:
     check_device(config.device)
     estimate, faces = open_system(config), find_pairs(config)
+    take_folder(config.out, "verify_lfw.py")
     compared = blocks(codes_of(estimate, faces, config.batch_size))
     rows = {name: row for row, name in enumerate(faces.names)}
     results = {name: verify(values.numpy(), rows, faces.pairs) for name, values in compared.items()}
     source = str(config.checkpoint) if config.checkpoint is not None else "a fit with landmarks to each photograph"
     facts = {**faces.facts, "codes": source, "commit": commit()}
-    config.out.mkdir(parents=True, exist_ok=True)
     print(table(results), f"\nThe report is {write_report(config.out, facts, results)}")
 
 

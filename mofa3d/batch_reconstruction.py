@@ -13,21 +13,20 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
-from mofa3d.data.corpus import FAILURES, SUMMARY, Failure, is_failure_list, list_failures
+from mofa3d.data.corpus import FAILURES, Failure, is_failure_list, list_failures
 from mofa3d.data.photo import Photo
 from mofa3d.data.sources import Item, Reader, find_items
 from mofa3d.inference import Reconstruction
 from mofa3d.input_folders import InputFolders, Source
-from mofa3d.output_folder import MARK, make_folder
+from mofa3d.output_folder import make_folder
 from mofa3d.output_names import printable, safe_name
-from mofa3d.output_record import Results, place, read_record, remove_unfinished, unfinished
+from mofa3d.output_record import Results, read_record, unfinished
 
 FACE = "face_"
 VERSION = 2  # of what is done to a photograph
@@ -84,13 +83,9 @@ class BatchReconstruction:
         """
         if not inputs:
             raise ValueError("there is nothing to reconstruct; give photographs, folders of them, or videos")
-        make_folder(out)
-        if any((out / name).exists() for name in (MARK, SUMMARY)):
-            raise ValueError(f"{out} holds a corpus or what another program wrote; choose another --out")
-        remove_unfinished(out)
+        folders = InputFolders.open(out, reserved=(FAILURES,))
         items, failures = find_inputs(inputs, out)
         written, skipped = [], 0
-        folders = InputFolders(out, reserved=(FAILURES,))
         for failure in failures:
             _report(failure)
         bar = tqdm(items, desc="reconstructing", unit="file", dynamic_ncols=True, disable=len(items) < 2)
@@ -114,14 +109,7 @@ class BatchReconstruction:
         """Reconstruct a file into its folder, or a new one; returns that."""
         with unfinished(folders.out, safe_name(_stem(item))) as results:
             self._write(item, results)
-            if folder is not None:
-                place(results, folder, self._about(item, folder))
-                return folder
-            while True:
-                folder = folders.new(_stem(item))
-                with suppress(FileExistsError):  # another process took the name
-                    place(results, folder, self._about(item, folder))
-                    return folder
+            return folders.keep(results, _stem(item), _source(item), folder, {"made_from": self._digest(item)})
 
     def _write(self, item: Item, folder: Path) -> None:
         if item.is_video:
@@ -133,9 +121,6 @@ class BatchReconstruction:
             own = folder if len(faces) == 1 else folder / f"{FACE}{number}"
             make_folder(own)
             self.write(own, _label(item), photo, face)
-
-    def _about(self, item: Item, folder: Path) -> dict:
-        return {**_source(item).about(folder), "made_from": self._digest(item)}
 
     def _done(self, item: Item, folder: Path) -> bool:
         record = read_record(folder)

@@ -17,7 +17,7 @@ from mofa3d.locks import alone
 from mofa3d.models import load_model
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.numeric_options import check_kinds, check_ranges
-from mofa3d.output_folder import make_folder
+from mofa3d.output_folder import take_folder
 from mofa3d.settings import plain_settings
 from mofa3d.training import CHECKPOINT_NAME, load_weights, read_checkpoint
 from mofa3d.training_log import LOG_NAME
@@ -108,11 +108,12 @@ def claim_folder(out: Path, resume: bool, resumable: Sequence[str] = (CHECKPOINT
         resumable: names of files from which that is possible; one of them is enough.
 
     Raises:
-        ValueError: it holds a training that is not to be resumed, or none that could be, or another process trains.
+        ValueError: it holds a training that is not to be resumed, none that could be, or something else, or another
+            process trains.
     """
     if resume and not _begun(out, resumable):
         raise ValueError(f"{out} holds no training; leave out --resume, or choose another --out")
-    make_folder(out)
+    take_folder(out, "a training", known=_begun(out, (*resumable, LOG_NAME)))
     with alone(out, wait=False):
         if _begun(out, resumable) and not resume:
             raise ValueError(f"{out} already holds a training; pass --resume to go on with it, or choose another --out")

@@ -29,13 +29,13 @@ class ExportEncoder:
         from mofa3d.checkpoints import Description, checkpoint_file, open_run
         from mofa3d.encoder_file import write_encoder
         from mofa3d.onnx_export import export_onnx
+        from mofa3d.output_folder import refuse_existing
         from mofa3d.training import read_checkpoint
 
         run, kind = self.run or SHIPPED, self.out.suffix.lower()
         if kind not in KINDS:
             raise ValueError(f"--out {self.out}: encoders are written as {' and '.join(KINDS)}; choose such a name")
-        if self.out.exists() and not self.force:
-            raise ValueError(f"{self.out} is there already; give another --out, or --force to replace it")
+        refuse_existing(self.out, self.force)
         if kind == ".onnx":
             encoder, decode = open_run(run)
             export_onnx(encoder, self.out, decode.camera.image_size)

@@ -10,13 +10,15 @@ import os
 import re
 import unicodedata
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import chain, count
 from pathlib import Path
 
+from mofa3d.output_folder import is_taken, make_folder
 from mofa3d.output_names import safe_name
-from mofa3d.output_record import Record, read_record
+from mofa3d.output_record import Record, place, read_record, remove_unfinished
 
 HEAD = 1 << 20  # bytes of a file that tell it from others
 
@@ -87,6 +89,19 @@ class InputFolders:
         self._given: set[Path] = set()
         self._next: dict[str, Iterator[int]] = {}
 
+    @classmethod
+    def open(cls, out: Path, reserved: tuple[str, ...] = ()) -> InputFolders:
+        """The folders below one that users name, which is made; what killed processes left there is removed.
+
+        Raises:
+            ValueError: another program wrote it, or it cannot be made.
+        """
+        make_folder(out)
+        if is_taken(out):
+            raise ValueError(f"{out} holds a corpus or what another program wrote; choose another --out")
+        remove_unfinished(out)
+        return cls(out, reserved)
+
     def find(self, name: str, source: Source) -> Path | None:
         """The folder that an input has already.
 
@@ -114,6 +129,28 @@ class InputFolders:
                 self._taken.add(_plain(choice))
                 return self.out / choice
         raise AssertionError("numbers have no end")
+
+    def keep(self, results: Path, name: str, source: Source, folder: Path | None, more: dict | None = None) -> Path:
+        """Place results of an input; returns where.
+
+        Args:
+            results: see `mofa3d.output_record.place`.
+            name: what its folder would be called.
+            source: the input.
+            folder: that it has already, or ``None`` for a new one.
+            more: about it, for the record.
+
+        Raises:
+            ValueError: a file in the folder that it has is not ours.
+        """
+        if folder is not None:
+            place(results, folder, {**source.about(folder), **(more or {})})
+            return folder
+        while True:
+            folder = self.new(name)
+            with suppress(FileExistsError):  # another process took the name
+                place(results, folder, {**source.about(folder), **(more or {})})
+                return folder
 
     def _read(self, folder: Path) -> None:
         record = None if folder.is_symlink() else read_record(folder)

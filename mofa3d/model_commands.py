@@ -53,9 +53,12 @@ class Preview:
     """The file or folder that a named source reads."""
     samples_only: Flag = False
     """Draw random faces in random poses and light only: lit, as clay, and their reflectance."""
+    force: Flag = False
+    """Replace a file that is there already."""
     config: Annotated[PreviewConfig, arg(name="")] = field(default_factory=PreviewConfig)
 
     def __call__(self) -> str:
+        from mofa3d.output_folder import refuse_existing
         from mofa3d.preview import model_rows, sample_rows
         from mofa3d.sheet import draw_sheet
         from mofa3d.whole_pictures import write_picture
@@ -63,6 +66,7 @@ class Preview:
 
         if self.out.suffix.lower() != ".png":
             raise ValueError(f"--out {self.out}: the preview is a PNG picture; give a name that ends with .png")
+        refuse_existing(self.out, self.force)
         model = open_model(self.model, self.path)
         rows = (sample_rows if self.samples_only else model_rows)(model, make_renderer("cpu"), self.config)
         self.out.parent.mkdir(parents=True, exist_ok=True)
@@ -167,11 +171,11 @@ def _check_file(path: Path) -> None:
 def _write(out: Path, force: bool, make: Callable[[], MorphableModel]) -> str:
     """Write a model unless that would destroy a file; what is known to be wrong is said before the model is made."""
     from mofa3d.morphable_model import save_model
+    from mofa3d.output_folder import refuse_existing
 
     if out.suffix != SUFFIX:
         raise ValueError(f"--out {out}: a face model is written as {SUFFIX}; give a name that ends so")
-    if out.exists() and not force:
-        raise ValueError(f"{out} is there already; give another --out, or --force to replace it")
+    refuse_existing(out, force)
     model = make()
     save_model(model, out)
     return f"{out} ({out.stat().st_size / 1e6:.1f} MB, fingerprint {model.fingerprint()})"

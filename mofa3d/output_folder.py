@@ -6,8 +6,9 @@ import os
 from pathlib import Path
 
 MARK = ".mofa3d"  # says that all of a folder was written by one of our programs
+WITHOUT_MARK = "corpus.json"  # is in corpora that were made before there were marks
 UNFINISHED = ".unfinished"  # ends the names of folders, hidden ones, whose results are not placed yet
-LEFT_BY_DESKTOPS = {".DS_Store", "Thumbs.db", "desktop.ini"}
+NOTHING = {MARK, ".lock", ".DS_Store", "Thumbs.db", "desktop.ini"}  # what we, and desktops, leave where they look
 
 
 def make_folder(folder: Path) -> None:
@@ -23,17 +24,23 @@ def make_folder(folder: Path) -> None:
 
 
 def is_empty(folder: Path) -> bool:
-    """Whether a folder holds nothing but unfinished results, and what desktops leave where somebody looks."""
+    """Whether a folder holds nothing that anybody would miss."""
     names = (path.name for path in folder.iterdir())
-    return all(name in LEFT_BY_DESKTOPS or (name.startswith(".") and name.endswith(UNFINISHED)) for name in names)
+    return all(name in NOTHING or (name.startswith(".") and name.endswith(UNFINISHED)) for name in names)
 
 
-def take_folder(out: Path, program: str) -> None:
+def is_taken(folder: Path) -> bool:
+    """Whether all of a folder was written by one of our programs."""
+    return any((folder / name).is_file() for name in (MARK, WITHOUT_MARK))
+
+
+def take_folder(out: Path, program: str, known: bool = False) -> None:
     """Make the folder for all that a program writes, or find one that the program wrote before.
 
     Args:
         out: what the user named.
         program: its name.
+        known: whether it wrote what is there, without a mark, as programs did before there were marks.
 
     Raises:
         ValueError: the folder holds something else, which could be overwritten, or cannot be made.
@@ -48,7 +55,7 @@ def take_folder(out: Path, program: str) -> None:
         return
     if before:
         raise ValueError(f"{out} holds what {before} wrote; choose another --out for {program}")
-    if not is_empty(out):
+    if not known and not is_empty(out):
         raise ValueError(f"{out} holds files that {program} did not write; choose another --out, or an empty folder")
     mark.write_text(program + "\n", encoding="utf-8")
 

@@ -3,29 +3,11 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
-from itertools import chain, count
 
 LONGEST = 80  # bytes in UTF-8: with a number it stays below every file system's limit
 RESERVED = frozenset('<>:"/\\|?*')  # what Windows refuses
 DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}  # to Windows
 NAMELESS = "photo"
-
-
-def folder_names(names: Iterable[str]) -> list[str]:
-    """A folder for each name: itself where that can be, with a number where it is taken already.
-
-    Names that differ only by case or by how their accents are written count as one, as to some file systems.
-    """
-    taken: set[str] = set()
-    found = []
-    for name in names:
-        plain = safe_name(name)
-        choices = chain([plain], (f"{plain}-{number}" for number in count(2)))
-        free = next(choice for choice in choices if choice.casefold() not in taken)
-        taken.add(free.casefold())
-        found.append(free)
-    return found
 
 
 def safe_name(name: str) -> str:

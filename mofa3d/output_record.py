@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path, PurePosixPath
 
-from mofa3d.output_folder import MARK, UNFINISHED, is_empty
+from mofa3d.output_folder import UNFINISHED, is_empty
 from mofa3d.whole_files import is_abandoned, write_text
 
 RECORD = "reconstruction.json"
@@ -138,7 +138,7 @@ def place(results: Path, folder: Path, about: dict) -> None:
 
 
 class Results:
-    """Recognises the results of mofa3d, by the records beside them and the marks of whole folders."""
+    """Recognises the results of mofa3d, by the records beside them."""
 
     def __init__(self) -> None:
         self._files: dict[Path, frozenset[str]] = {}
@@ -148,10 +148,6 @@ class Results:
         path = Path(os.path.abspath(path))  # noqa: PTH100  (links stay as they are)
         above = list(path.parents)[:DEEPEST]
         return any(path.relative_to(folder).as_posix() in self._listed(folder) for folder in above)
-
-    def is_folder(self, folder: Path) -> bool:
-        """Whether all of a folder was written by one of our programs."""
-        return (folder / MARK).is_file()
 
     def _listed(self, folder: Path) -> frozenset[str]:
         if folder not in self._files:

@@ -46,7 +46,7 @@ def run(tmp_path, capsys, portrait):
     """The edited picture and code for some options; by default of the portrait."""
 
     def run(*options: str | Path, source: Path = portrait, name: str = "out"):
-        status = cli.main(["edit", str(source), "--out", str(tmp_path / name), *map(str, options)])
+        status = cli.main(["edit", str(source), "--force", "--out", str(tmp_path / name), *map(str, options)])
         assert (status, capsys.readouterr().out) == (0, f"{source} -> {tmp_path / name}\n")
         assert {path.name for path in (tmp_path / name).iterdir()} == {"edited.png", "code.json", "mesh.glb", RECORD}
         return read_photo(tmp_path / name / "edited.png"), read_code(tmp_path / name / "code.json")[0]

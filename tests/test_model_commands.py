@@ -119,7 +119,7 @@ class TestPreview:
         sheets = []
         for seed in ("3", "3", "4"):
             command = ("preview", tiny, "--samples-only", "--seed", seed, "--count", "2", "--image-size", "50")
-            assert run(*command, "--out", tmp_path / "samples.png")[0] == 0
+            assert run(*command, "--force", "--out", tmp_path / "samples.png")[0] == 0
             sheets.append(np.asarray(Image.open(tmp_path / "samples.png")))
         assert sheets[0].shape == (3 * (CAPTION_HEIGHT + 50), 2 * 40, 3)
         assert np.array_equal(sheets[0], sheets[1])

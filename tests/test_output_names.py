@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from mofa3d.output_names import LONGEST, folder_names, printable, safe_name
+from mofa3d.output_names import LONGEST, printable, safe_name
 
 
 def test_plain_names_stay():
@@ -40,13 +40,6 @@ def test_awkward_names(name, expected):
 def test_long_names_are_cut_between_letters():
     assert safe_name("x" * 300) == "x" * LONGEST
     assert safe_name("顔" * 300) == "顔" * (LONGEST // 3)
-
-
-def test_every_name_is_its_own():
-    assert folder_names(["1", "1", "1-2", "1", "2"]) == ["1", "1-2", "1-2-2", "1-3", "2"]
-    assert folder_names(["Ann", "ann", "ANN"]) == ["Ann", "ann-2", "ANN-3"]
-    assert folder_names(["\u00fc", "u\u0308"]) == ["\u00fc", "\u00fc-2"]  # the accent apart from its letter
-    assert folder_names(["x" * 90, "x" * 100]) == ["x" * LONGEST, f"{'x' * LONGEST}-2"]
 
 
 def test_printable_text_is_one_line():

@@ -19,6 +19,17 @@ SHARDS = "shards"
 NUMBER = 6 * "[0-9]"  # names of blocks
 
 
+def holds_blocks(folder: Path) -> bool:
+    """Whether a corpus was begun in a folder."""
+    for record in (folder / SHARDS).glob("*.json"):
+        try:
+            if {"fingerprint", "photos"} <= json.loads(record.read_text(encoding="utf-8")).keys():
+                return True
+        except (OSError, ValueError, AttributeError):
+            continue
+    return False
+
+
 def write_block(
     folder: Path, number: int, faces: Iterable[tuple[Face, bytes]], photos: Callable[[], list[dict]], fingerprint: str
 ) -> None:

@@ -25,7 +25,7 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mofa3d.data.blocks import SHARDS, read_records
+from mofa3d.data.blocks import SHARDS, holds_blocks, read_records
 from mofa3d.data.corpus_content import check_places, read_index, read_keys, read_summary
 from mofa3d.data.photo import Photo, to_tensor
 from mofa3d.data.prune import find_duplicates
@@ -157,6 +157,11 @@ class Corpus(Dataset):
 def list_failures(path: Path, failures: Iterable[Failure]) -> None:
     """Write which photographs cannot be used, and why, as a CSV table."""
     write_table(path, [HEADER, *((failure.photo, failure.reason) for failure in failures)])
+
+
+def is_corpus(folder: Path) -> bool:
+    """Whether a folder holds a corpus, or the beginning of one."""
+    return (folder / SUMMARY).is_file() or holds_blocks(folder)
 
 
 def is_failure_list(path: Path) -> bool:

@@ -22,7 +22,7 @@ from typing import Literal
 from tqdm import tqdm
 
 from mofa3d.data.blocks import finished_blocks, write_block
-from mofa3d.data.corpus import REMOVED, Corpus, Decisions, finish
+from mofa3d.data.corpus import REMOVED, Corpus, Decisions, finish, is_corpus
 from mofa3d.data.corpus_report import write_report
 from mofa3d.data.examine import Kept, Removed, examine
 from mofa3d.data.landmarks import Points, find_landmarks
@@ -31,6 +31,7 @@ from mofa3d.data.shards import Face, encode_crop
 from mofa3d.data.sources import Item, Reader, find_items
 from mofa3d.locks import alone
 from mofa3d.numeric_options import MOST, check_ranges
+from mofa3d.output_folder import take_folder
 from mofa3d.whole_files import write_bytes
 
 VERSION = 1  # of what is done to a photograph
@@ -114,6 +115,7 @@ def prepare(
     """
     config = config or PrepareConfig()
     tasks = find_tasks(sources, config)
+    take_folder(out, "prepare", known=is_corpus(out))
     with alone(out):
         return _prepare(sources, tasks, out, config, workers)
 

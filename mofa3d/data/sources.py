@@ -19,6 +19,7 @@ import cv2
 
 from mofa3d.data.photo import PHOTO_SUFFIXES, Photo, blaming, check_is_file, read_photo
 from mofa3d.data.video import VideoInfo, as_photo, blaming_video, count_frames, open_video, read_frames, read_info
+from mofa3d.output_folder import is_taken
 from mofa3d.output_record import Results
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
@@ -146,7 +147,7 @@ def _walk(root: Path, parts: Callable[[Path, Path, str], Iterator[Item]]) -> Ite
             folders.clear()
             continue
         seen.add((status.st_dev, status.st_ino))
-        if Path(folder) != root and results.is_folder(Path(folder)):
+        if Path(folder) != root and is_taken(Path(folder)):
             folders.clear()
             continue
         folders[:] = sorted(name for name in folders if not name.startswith("."))

@@ -21,12 +21,13 @@ from tqdm import tqdm
 from mofa3d import harmonics
 from mofa3d.code_sizes import CodeSizes
 from mofa3d.data.blocks import finished_blocks, write_block
-from mofa3d.data.corpus import Corpus, Decisions, finish
+from mofa3d.data.corpus import Corpus, Decisions, finish, is_corpus
 from mofa3d.data.photo import find_photos, read_photo
 from mofa3d.data.shards import Face, encode_crop
 from mofa3d.decoder import Decoder
 from mofa3d.locks import alone
 from mofa3d.numeric_options import check_ranges
+from mofa3d.output_folder import take_folder
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
 
@@ -139,6 +140,7 @@ def synthesize(config: SyntheticConfig, decode: Decoder, render: Renderer, out: 
         out: folder of the corpus.
     """
     fingerprint = fingerprint_of(replace(config, count=1), decode)
+    take_folder(out, "synthesize", known=is_corpus(out))
     with alone(out):
         return _synthesize(config, decode, render, out, fingerprint)
 

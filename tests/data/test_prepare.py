@@ -193,8 +193,8 @@ class TestAgain:
     def test_no_temporary_files_are_left(self, root, out):
         run(root, out)
         assert sorted(path.name for path in out.iterdir()) == [
-            ".lock", "corpus.json", "failures.csv", "index.npz", "keys.jsonl", "removed", "report", "report.html",
-            "shards",
+            ".lock", ".mofa3d", "corpus.json", "failures.csv", "index.npz", "keys.jsonl", "removed", "report",
+            "report.html", "shards",
         ]  # fmt: skip
         assert sorted(path.name for path in (out / "shards").iterdir()) == ["000000.json", "000000.tar"]
 

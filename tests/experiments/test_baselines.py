@@ -270,7 +270,7 @@ def test_no_program_trains_in_the_folder_of_another_training(workplace, people, 
     (tmp_path / "checkpoint.pt").write_text("precious")
     with pytest.raises(ValueError, match="already holds a training; pass --resume to go on with it, or choose another"):
         program.main(config)
-    assert {path.name for path in tmp_path.iterdir()} == {".lock", "checkpoint.pt"}
+    assert {path.name for path in tmp_path.iterdir()} == {".lock", ".mofa3d", "checkpoint.pt"}
     assert (tmp_path / "checkpoint.pt").read_text() == "precious"
 
 

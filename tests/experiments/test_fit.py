@@ -17,6 +17,7 @@ from mofa3d.checkpoints import CHECKPOINT_NAME, Description
 from mofa3d.data.dlib_landmarks import is_installed
 from mofa3d.data.synthetic import SyntheticConfig, synthesize
 from mofa3d.morphable_model import save_model
+from mofa3d.output_record import RECORD
 from mofa3d.training import Progress, TrainingConfig, make_optimizer, save_checkpoint
 from programs import load
 from renderers import make_renderer
@@ -117,7 +118,7 @@ class TestPhotographs:
         folder = tmp_path / "grace_hopper"
         assert capsys.readouterr().out == f"{portrait} -> {folder}\n"
         names = {path.name for path in folder.iterdir()}
-        assert names == {"code.json", "camera.json", "overlay.png", "panels.png", "mesh.glb", "mesh.ply"}
+        assert names == {"code.json", "camera.json", "overlay.png", "panels.png", "mesh.glb", "mesh.ply", RECORD}
         content = json.loads((folder / "code.json").read_text(encoding="utf-8"))
         assert np.abs(content["illumination"]).max() > 0.01  # it went somewhere
 
