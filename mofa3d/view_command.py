@@ -6,6 +6,7 @@ It imports what it needs when it runs, so that the command line answers at once.
 from __future__ import annotations
 
 import importlib.util
+import sys
 import webbrowser
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,9 @@ class ViewCommand:
     checkpoint: Annotated[Path, arg(metavar="RUN")] = field(default=SHIPPED)
     """Folder of a training run, its checkpoint, or an encoder's file; by default the encoder that comes with mofa3d."""
     host: str = "127.0.0.1"
-    """Where to listen; 0.0.0.0 lets other computers in."""
+    """Where to listen; 0.0.0.0 or :: lets other computers in, all of them, without a password."""
+    allow_host: tuple[str, ...] = ()
+    """Further names under which browsers know the page, as that of a reverse proxy; others are refused."""
     port: int = 8080
     """0 takes a free one."""
     open: Flag = False
@@ -46,7 +49,8 @@ class ViewCommand:
         from mofa3d.output_options import OutputOptions
         from mofa3d.reconstruction_writer import ReconstructionWriter
         from mofa3d.viewer.downloads import Downloads
-        from mofa3d.viewer.server import address, listen, serve
+        from mofa3d.viewer.hosts import Hosts
+        from mofa3d.viewer.server import address, listen, serve, warning
         from mofa3d.viewer.session import Tools
         from mofa3d.viewer.uploads import Limits
         from renderers import make_renderer
@@ -54,13 +58,16 @@ class ViewCommand:
 
         if min(self.max_megabytes, self.max_megapixels) <= 0:
             raise ValueError("--max-megabytes and --max-megapixels are larger than 0, or no photograph could be taken")
+        hosts = Hosts.of(self.host, self.allow_host)
         listening = listen(self.host, self.port)  # before the seconds that loading takes
         limits = Limits(self.max_megabytes, self.max_megapixels)
         reconstructor, render = Reconstructor.open(self.checkpoint), make_renderer("cpu")
         textures = FaceTextures(reconstructor.decode.model, rasterize)
         download = Downloads(ReconstructionWriter(textures, render, OutputOptions(texture="none")))
         print(f"The page is at {address(listening)} (Ctrl+C stops it)", flush=True)
+        if warned := warning(listening):
+            print(warned, file=sys.stderr, flush=True)
         if self.open:
             webbrowser.open(address(listening))
-        serve(Tools(reconstructor, render, download, limits), listening)
+        serve(Tools(reconstructor, render, download, limits), listening, hosts)
         return "stopped"

@@ -1,6 +1,6 @@
 // A photograph may be dropped anywhere on the page. UPLOADER is replaced by the number of the page's uploader.
 (() => {
-  const uploader = () => getElement(UPLOADER).$refs.qRef;
+  const uploader = () => getElement(UPLOADER);
   const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");
   const mark = (on) => document.body.classList.toggle("dragging", on);
   document.addEventListener("dragover", (event) => {

@@ -6,10 +6,12 @@ import logging
 from functools import partial
 from pathlib import Path
 
+from fastapi import HTTPException, Request
 from nicegui import events, run, ui
 
 from mofa3d.viewer.downloads import FILES
 from mofa3d.viewer.drawing import LOOKS
+from mofa3d.viewer.forms import sent_file
 from mofa3d.viewer.mesh_view import MeshView
 from mofa3d.viewer.session import Session
 from mofa3d.viewer.sliders import Slider, reach
@@ -17,6 +19,11 @@ from mofa3d.viewer.uploads import plain_name, too_large
 
 HERE = Path(__file__).parent
 OPEN_GROUPS = ("Pose", "Light")
+# What a browser is told when its photograph is not taken, by the answer's status.
+UNSENT = {
+    429: "the photographs before are still being looked at; wait for them",
+    503: "too many photographs are being looked at; try it again later",
+}
 
 
 class Page:
@@ -31,6 +38,7 @@ class Page:
         self.session = session
         self.address = address
         self.sliders: dict[str, tuple[Slider, ui.slider]] = {}
+        self.waiting = 0  # photographs that are being sent or looked at
 
     def build(self) -> None:
         """Make the page's elements."""
@@ -54,17 +62,20 @@ class Page:
         script = (HERE / "page.js").read_text(encoding="utf-8").replace("UPLOADER", str(self.uploader.id))
         ui.add_body_html(f"<script>{script}</script>")
 
-    def _uploader(self) -> ui.upload:
-        limit = self.session.tools.limits.bytes
-        uploader = ui.upload(auto_upload=True, max_file_size=limit, on_upload=self._receive).classes("off")
+    def _uploader(self) -> ui.element:
+        # Not `ui.upload`: its answer takes any number of files and breaks on what is none, and FastAPI keeps it, with
+        # the page that it belongs to, after the page has ended.
+        uploader = ui.element("q-uploader").classes("off").props("auto-upload")
+        uploader.props["url"] = f"/_nicegui/client/{uploader.client.id}/upload/{uploader.id}"
+        uploader.props["max-file-size"] = self.session.tools.limits.bytes
         uploader.on(
             "rejected",
             self._reject,
             js_handler="(refused) => emit(refused[0].failedPropValidation, refused[0].file.name, refused[0].file.size)",
         )
         # Clearing it from here could abort a request that is answered but not yet closed, and report it as failed.
-        uploader.on("finish", js_handler=f"() => getElement({uploader.id}).$refs.qRef.reset()")
-        uploader.on("failed", lambda: self._complain("the photograph could not be sent; try it again"))
+        uploader.on("finish", js_handler=f"() => getElement({uploader.id}).reset()")
+        uploader.on("failed", self._unsent, js_handler="(failed) => emit(failed.xhr?.status)")
         return uploader
 
     def _top(self) -> None:
@@ -78,7 +89,7 @@ class Page:
 
     def _chooser(self, label: str) -> None:
         # The browser opens its dialog only in answer to a click, so it must not go by way of the server.
-        pick = f"() => getElement({self.uploader.id}).$refs.qRef.pickFiles()"
+        pick = f"() => getElement({self.uploader.id}).pickFiles()"
         ui.button(label, icon="add_photo_alternate").props("unelevated no-caps").on("click", js_handler=pick)
 
     def _welcome(self) -> ui.element:
@@ -146,23 +157,37 @@ class Page:
             ui.label().classes("number").bind_text_from(knob, "value", slider.text)
         self.sliders[slider.name] = slider, knob
 
-    async def _receive(self, event: events.UploadEventArguments) -> None:
-        name = event.file.name
-        self.busy.set_visibility(True)
+    async def receive(self, request: Request) -> None:
+        """Take the photograph that a form brings.
+
+        Raises:
+            HTTPException: as `sent_file`; 429, those before are not done.
+        """
+        if self.waiting >= self.session.tools.limits.waiting:
+            raise HTTPException(429, UNSENT[429])
+        self.waiting += 1
         try:
-            await run.io_bound(self.session.open, await event.file.read(), name)
+            await self._open(*await sent_file(request))
+        finally:
+            self.waiting -= 1
+
+    async def _open(self, content: bytes, name: str) -> None:
+        self.busy.set_visibility(True)
+        refusal = ""
+        try:
+            await run.io_bound(self.session.open, content, name)
         except ValueError as error:
-            self._complain(str(error))
+            refusal = str(error)
         except Exception:  # whatever a file can do to a decoder, the page goes on
             logging.getLogger(__name__).exception("reading an upload")
-            self._complain(f"{plain_name(name)} could not be read; save it as a plain JPEG or PNG file")
+            refusal = f"{plain_name(name)} could not be read; save it as a plain JPEG or PNG file"
+        if self.session.closed:
+            return
+        self.busy.set_visibility(False)
+        if refusal:
+            self._complain(refusal)
         else:
-            self.banner.set_visibility(False)
-            self.welcome.set_visibility(False)
-            self.panels.set_visibility(True)
             self._show_face()
-        finally:
-            self.busy.set_visibility(False)
 
     def _reject(self, event: events.GenericEventArguments) -> None:
         reason, name, size = event.args
@@ -171,6 +196,9 @@ class Page:
         else:
             self._complain(f"{plain_name(str(name))} cannot be taken; choose one photograph")
 
+    def _unsent(self, event: events.GenericEventArguments) -> None:
+        self._complain(UNSENT.get(event.args, "the photograph could not be sent; try it again"))
+
     def _complain(self, message: str) -> None:
         self.trouble.set_text(message)
         self.banner.set_visibility(True)
@@ -178,8 +206,10 @@ class Page:
     def _show_face(self) -> None:
         """Another face: its name, its chooser, where its sliders stand, its pictures."""
         upload = self.session.upload
-        height, width = upload.photo.shape[:2]
-        self.photo_name.set_text(f"{upload.name}, {width} × {height} pixels")
+        self.banner.set_visibility(False)
+        self.welcome.set_visibility(False)
+        self.panels.set_visibility(True)
+        self.photo_name.set_text(f"{upload.name}, {upload.width} × {upload.height} pixels")
         self.faces.clear()
         if len(upload.faces) > 1:
             with self.faces:

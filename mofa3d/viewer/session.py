@@ -36,7 +36,8 @@ class Tools:
     render: Renderer
     download: Downloads
     limits: Limits = field(default_factory=Limits)
-    one_at_a_time: threading.Lock = field(default_factory=threading.Lock)  # many uploads must not share two cores
+    # Many photographs must not share two cores, nor the memory.
+    one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property
     def units(self) -> Units:
@@ -54,15 +55,25 @@ class Upload:
 
     Attributes:
         name: what the visitor calls it.
-        photo: the whole of it.
+        content: of the file; an unpacked photograph takes ten times the memory, and many pages may be open.
+        limits: it was read within these.
+        width, height: pixels.
         shown: as large as the page shows it.
         faces: the best first.
     """
 
     name: str
-    photo: Photo
+    content: bytes
+    limits: Limits
+    width: int
+    height: int
     shown: UInt8[np.ndarray, "height width 3"]
     faces: tuple[Reconstruction, ...]
+
+    @property
+    def photo(self) -> Photo:
+        """The whole of it, unpacked again at every call."""
+        return read_upload(self.content, self.name, self.limits)
 
 
 class Session:
@@ -75,6 +86,7 @@ class Session:
         self.tools = tools
         self.version = 0  # changes whenever what is to be seen does
         self.chosen = 0
+        self.closed = False
         self._upload: Upload | None = None
         self._moved: list[dict[str, float]] = []  # for each face, the sliders that were moved
         self._drawn: tuple[int, Reconstruction] | None = None
@@ -86,17 +98,32 @@ class Session:
         Raises:
             ValueError: it cannot be read, or shows no face.
         """
-        photo = read_upload(content, name, self.tools.limits)
+        limits = self.tools.limits
         with self.tools.one_at_a_time:
+            if self.closed:
+                return
+            photo = read_upload(content, name, limits)
             try:
-                faces = tuple(self.tools.reconstruct(photo, every_face=True))
+                faces = tuple(self.tools.reconstruct(photo, every_face=True)[: limits.faces])
             except ValueError as error:
                 raise ValueError(f"{plain_name(name)}: {error}") from None
+        height, width = photo.shape[:2]
         with self._lock:
-            self._upload = Upload(plain_name(name), photo, drawing.shown_size(photo), faces)
+            if self.closed:
+                return
+            shown = drawing.shown_size(photo)
+            self._upload = Upload(plain_name(name), content, limits, width, height, shown, faces)
             self._moved = [{} for _ in faces]
             self.chosen = 0
             self.version += 1
+
+    def close(self) -> None:
+        """Forget everything, also what is still being looked at."""
+        with self._lock:
+            self.closed = True
+            self._upload = self._drawn = None
+            self._moved = []
+            self.chosen = 0
 
     @property
     def upload(self) -> Upload:
@@ -164,12 +191,12 @@ class Session:
         """The photograph as JPEG, with the chosen face over it or, if there are several faces, with their frames."""
         with self._lock:
             upload, found, chosen = self.upload, self.face(), self.chosen
-        width = upload.photo.shape[1]
         if overlay:
-            return drawing.jpeg(drawing.over_photograph(upload.shown, width, found, self.tools.render))
+            return drawing.jpeg(drawing.over_photograph(upload.shown, upload.width, found, self.tools.render))
         if len(upload.faces) == 1:
             return drawing.jpeg(upload.shown)
-        return drawing.jpeg(drawing.framed(upload.shown, width, [face.box for face in upload.faces], chosen))
+        boxes = [face.box for face in upload.faces]
+        return drawing.jpeg(drawing.framed(upload.shown, upload.width, boxes, chosen))
 
     def vertices(self, look: str) -> bytes:
         """The chosen face for the 3D view; see `mofa3d.viewer.drawing.vertex_bytes`."""
@@ -183,4 +210,5 @@ class Session:
         """
         with self._lock:
             upload, found = self.upload, self.face()
-        return self.tools.download(name, upload.photo, upload.name, found)
+        with self.tools.one_at_a_time:
+            return self.tools.download(name, upload.photo, upload.name, found)

@@ -15,15 +15,29 @@ LONGEST_NAME = 60
 
 @dataclass(frozen=True)
 class Limits:
-    """The largest photograph that is taken.
+    """The largest photograph that is taken, how slowly it may come, and how many at once.
 
     Attributes:
         megabytes: of the file (1 MB is 1,000,000 bytes).
         megapixels: of the picture.
+        patience: seconds that a request may take to come, and
+        slowest: one more for every so many bytes of it.
+        uploads: on the server at once.
+        waiting: of one session at once.
+        sessions: open pages.
+        connections: of all browsers.
+        faces: of a photograph that a session keeps.
     """
 
     megabytes: float = 20.0
     megapixels: float = 50.0
+    patience: float = 20.0
+    slowest: float = 20_000.0
+    uploads: int = 16
+    waiting: int = 2
+    sessions: int = 50
+    connections: int = 250
+    faces: int = 30
 
     @property
     def bytes(self) -> int:

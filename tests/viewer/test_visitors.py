@@ -1,0 +1,56 @@
+"""Sessions come, take no more room than there is, and go."""
+
+from __future__ import annotations
+
+from unittest.mock import Mock
+
+from mofa3d.viewer.session import Session, Tools
+from mofa3d.viewer.visitors import Visitors
+
+
+class Browser:
+    def __init__(self, visitors: Visitors, shown: bool) -> None:
+        self.has_socket_connection = shown
+        self.visitors = visitors
+        self.session = Session(Mock(spec=Tools))
+        self.token = visitors.enter(self.session, self)
+
+    def delete(self) -> None:
+        self.visitors.leave(self.token)
+
+
+def test_each_has_a_secret_address():
+    visitors = Visitors(3)
+    first, second = Browser(visitors, True), Browser(visitors, True)
+    assert visitors.session(first.token) is first.session
+    assert visitors.session(second.token) is second.session
+    assert visitors.session("") is None
+    assert len(first.token) >= 32
+    assert first.token != second.token
+
+
+def test_those_who_leave_are_forgotten_and_their_sessions_closed():
+    visitors = Visitors(3)
+    browser = Browser(visitors, True)
+    visitors.leave(browser.token)
+    visitors.leave(browser.token)
+    assert visitors.session(browser.token) is None
+    assert len(visitors) == 0
+    assert browser.session.closed
+
+
+def test_no_more_than_there_is_room_for():
+    visitors = Visitors(2)
+    assert visitors.make_room()
+    Browser(visitors, True), Browser(visitors, True)
+    assert not visitors.make_room()
+    assert len(visitors) == 2
+
+
+def test_the_oldest_pages_that_nobody_shows_give_way():
+    visitors = Visitors(3)
+    unseen, shown, younger = Browser(visitors, False), Browser(visitors, True), Browser(visitors, False)
+    assert visitors.make_room()
+    assert [browser.session.closed for browser in (unseen, shown, younger)] == [True, False, False]
+    assert visitors.make_room()
+    assert not younger.session.closed
