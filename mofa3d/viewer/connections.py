@@ -42,8 +42,7 @@ class BoundedProtocol(AutoHTTPProtocol):
             self._stop_waiting()
         elif self._deadline is not None:
             self._bytes += len(data)
-            rest = self.limits.bytes if before is not None and before.more_body else 0  # of what is answered already
-            if self._bytes > LONGEST_HEADERS + rest:
+            if self._bytes > LONGEST_HEADERS:
                 self.transport.abort()
 
     def _wait(self) -> None:

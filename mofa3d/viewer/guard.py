@@ -13,6 +13,7 @@ from mofa3d.viewer.hosts import Hosts, Refusal
 from mofa3d.viewer.uploads import Limits
 
 ENVELOPE = 100_000  # bytes of a request around an uploaded file, and of any other request
+REFUSED = 10  # times the largest photograph: as much of what is refused is still taken in, and thrown away
 # No other site may show the page in a frame, use its pictures, or learn its secret addresses.
 HEADERS = {
     "Content-Security-Policy": "frame-ancestors 'none'",
@@ -45,13 +46,13 @@ class Guard:
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
         elif refusal := self.hosts.refusal(scope):
-            await _refuse(refusal, scope, receive, send)
+            await self._refuse(refusal, scope, receive, send)
         elif scope["type"] == "websocket":
             await self.app(scope, receive, send)
         elif not (scope["method"] == "POST" and "/upload/" in scope["path"]):
             await self._answer(ENVELOPE, scope, receive, send)
         elif self.uploads >= self.limits.uploads:
-            await _refuse(BUSY, scope, receive, send)
+            await self._refuse(BUSY, scope, receive, send)
         else:
             self.uploads += 1
             try:
@@ -70,7 +71,7 @@ class Guard:
                 await _with_headers(send)(message)
 
         if _announced(scope) > most:
-            await _refuse(TOO_LARGE, scope, receive, send)
+            await self._refuse(TOO_LARGE, scope, receive, send)
             return
         try:
             await self.app(scope, body.receive, send_on)
@@ -78,7 +79,18 @@ class Guard:
             if not body.broken:  # else it is a consequence: nobody is there to be answered, or it is answered here
                 raise
         if body.trouble is not None and not started:
-            await _refuse(body.trouble, scope, receive, send)
+            await self._refuse(body.trouble, scope, receive, send)
+
+    async def _refuse(self, refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        close = {"Connection": "close"} if refusal is TOO_SLOW else {}
+        if refusal is not TOO_SLOW:  # browsers read no answer before they have sent everything
+            rest = _Body(receive, REFUSED * self.limits.bytes, self.limits)
+            while (await rest.receive()).get("more_body"):
+                pass
+        await PlainTextResponse(refusal.reason, refusal.status, close)(scope, receive, _with_headers(send))
 
 
 class _Body:
@@ -130,11 +142,3 @@ def _with_headers(send: Send) -> Send:
         await send(message)
 
     return send_with_headers
-
-
-async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008})
-        return
-    close = {"Connection": "close"} if refusal is TOO_SLOW else {}
-    await PlainTextResponse(refusal.reason, refusal.status, close)(scope, receive, _with_headers(send))

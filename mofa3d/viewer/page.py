@@ -164,6 +164,8 @@ class Page:
             HTTPException: as `sent_file`; 429, those before are not done.
         """
         if self.waiting >= self.session.tools.limits.waiting:
+            async for _ in request.stream():  # browsers read no answer before they have sent everything
+                pass
             raise HTTPException(429, UNSENT[429])
         self.waiting += 1
         try:

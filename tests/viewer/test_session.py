@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -94,6 +95,19 @@ class TestOpen:
         assert session.picture() == before
         assert other.picture() != before
         assert session.moved == {}
+
+    def test_closed_ones_hold_and_take_nothing(self, session, portrait):
+        session.close()
+        with pytest.raises(ValueError, match="no photograph yet"):
+            session.picture()
+        session.open(portrait.read_bytes(), "late.jpg")
+        with pytest.raises(ValueError, match="no photograph yet"):
+            session.file("face.glb")
+
+    def test_faces_beyond_the_limit_are_left_out(self, tools, portrait):
+        session = Session(replace(tools, limits=Limits(faces=1)))
+        session.open(two_faces(portrait), "two.png")
+        assert len(session.upload.faces) == 1
 
 
 class TestSliders:
