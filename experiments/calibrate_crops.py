@@ -34,6 +34,8 @@ def main(config: Config) -> None:
     target = decode(SemanticCode.zeros(1)).landmarks[0, points].double().numpy()
     corpus = open_corpus(config.photos, cache_directory())
     known = corpus.confidence.bool().all(dim=1).numpy()
+    if not known.any():
+        raise ValueError(f"no photograph of {config.photos} has all landmarks; put a landmarks_68.csv beside them")
     side = IMAGE_SIZE / CROP_SCALE  # in a crop, every face's box is the same
     box = FaceBox(IMAGE_SIZE / 2, IMAGE_SIZE / 2 - CROP_SHIFT * side, side, 0)
     averages = {}

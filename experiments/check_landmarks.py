@@ -48,13 +48,19 @@ def main(config: Config) -> None:
     points, chosen = list(LANDMARKS_46), sorted(given)[:: config.every]
     distances, confidences = [], []
     for name in tqdm(chosen, dynamic_ncols=True):
-        photo, truth = read_photo(config.photos / name), given[name]
+        try:
+            photo, truth = read_photo(config.photos / name), given[name]
+        except ValueError as error:
+            print(f"left out: {error}")
+            continue
         boxes = [box for box in detect_faces(photo) if holds(box, truth)]
         if boxes:
             found = detect_landmarks(photo, boxes[0])
             eyes = np.linalg.norm(truth[OUTER_EYES[1]] - truth[OUTER_EYES[0]])
             distances.append(100 * np.linalg.norm(found.points - truth, axis=1)[points] / eyes)
             confidences.append(found.confidence[points])
+    if not distances:
+        raise ValueError(f"no face was found in any of {len(chosen)} photographs where its landmarks say; check them")
     distance, confidence = np.array(distances), np.array(confidences)
     of_faces = distance.mean(axis=1)
     print(f"{len(distance)} of {len(chosen)} faces found")

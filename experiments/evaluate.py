@@ -38,6 +38,7 @@ from mofa3d.cache_folder import cache_directory
 from mofa3d.checkpoints import SHIPPED, open_run
 from mofa3d.data.corpus import Corpus, Failure
 from mofa3d.data.folder import open_corpus
+from mofa3d.data.readable import readable
 from mofa3d.data.split import held_out, spread
 from mofa3d.encoders import Encoder
 from mofa3d.environment import commit, machine
@@ -173,6 +174,7 @@ def photo_sections(config: Config, encoder: Encoder, whole: Decoder) -> tuple[li
     """Tables of the held-out photographs, and what they were measured on."""
     corpus = open_corpus(config.data, cache_directory())
     indices, known = choose_photographs(config, corpus)
+    indices, failures = readable(corpus, indices)
     # Only frontal vertices enter the errors, so only they (and what their normals need) are decoded.
     frontal = Decoder(whole.model.restrict(whole.model.frontal), whole.camera)
     render = make_renderer("vertex")
@@ -209,6 +211,8 @@ def photo_sections(config: Config, encoder: Encoder, whole: Decoder) -> tuple[li
         f"{len({corpus.identities[i] for i in indices})} identities, landmarks known for {landmarks}",
         "trained on": known,
     }
+    if failures:
+        facts["left out"] = "; ".join(failure.reason for failure in failures)
     return sections, facts
 
 

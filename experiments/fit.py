@@ -31,6 +31,7 @@ from mofa3d import Camera, Decoder, SemanticCode, load_model, pictures, program
 from mofa3d.checkpoints import open_run
 from mofa3d.data.corpus import SUMMARY, Corpus
 from mofa3d.data.photo import find_photos, read_photo
+from mofa3d.data.readable import readable
 from mofa3d.data.split import spread
 from mofa3d.environment import commit, machine
 from mofa3d.evaluation import Encode, average_face, code_errors, group_means
@@ -136,7 +137,7 @@ def choose(corpus: Corpus, config: Config) -> list[int]:
             f"{config.source or 'any source'} (it has {', '.join(sorted(set(corpus.sources)))}), and --count is "
             f"{config.count}; choose another --source, or prepare the corpus with landmarks"
         )
-    return spread(usable, config.count)
+    return readable(corpus, spread(usable, config.count))[0]
 
 
 @torch.no_grad()

@@ -25,6 +25,7 @@ from mofa3d import Decoder, SemanticCode, metrics, program
 from mofa3d.checkpoints import open_run
 from mofa3d.data.balance import balanced, group_of
 from mofa3d.data.corpus import Corpus
+from mofa3d.data.readable import readable
 from mofa3d.delighting import ReflectanceSamples, delight, divide_light, front_light, symmetrize, unoccluded
 from mofa3d.environment import commit
 from mofa3d.fitting import FitConfig, fit_codes
@@ -68,7 +69,7 @@ class Config:
 def choose(corpus: Corpus, config: Config) -> tuple[list[int], list[str]]:
     """Indices of the photographs to learn from, and the group of each."""
     usable = torch.from_numpy(~corpus.held_out) & corpus.confidence.bool().all(dim=1)
-    candidates = usable.nonzero().flatten().tolist()
+    candidates, _ = readable(corpus, usable.nonzero().flatten().tolist())
     groups = [group_of(corpus.photos[i], corpus.sources[i]) for i in candidates]
     chosen = balanced(groups, config.photographs, config.seed)
     if len(chosen) < FEWEST * config.modes:

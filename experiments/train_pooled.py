@@ -37,6 +37,7 @@ from mofa3d.checkpoints import CHECKPOINT_NAME, claim_folder, how_to_go_on, open
 from mofa3d.data.augment import AugmentConfig
 from mofa3d.data.batches import batches
 from mofa3d.data.corpus import Corpus
+from mofa3d.data.readable import readable
 from mofa3d.data.split import spread, train_and_test
 from mofa3d.encoders import Encoder, OutputScales
 from mofa3d.environment import commit
@@ -95,7 +96,7 @@ class Config:
 def choose(corpus: Corpus, config: Config) -> list[int]:
     """Photographs to learn from: of people who have enough of them, with all landmarks."""
     usable = torch.from_numpy(~corpus.held_out) & corpus.confidence.bool().all(dim=1)
-    candidates = usable.nonzero().flatten().tolist()
+    candidates, _ = readable(corpus, usable.nonzero().flatten().tolist())
     number = Counter(corpus.identities[i] for i in candidates)
     names = sorted(name for name, count in number.items() if count >= config.fewest)
     if len(names) < 2:

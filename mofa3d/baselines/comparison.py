@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from mofa3d.baselines.tables import Row, row_of
 from mofa3d.data.corpus import Corpus
+from mofa3d.data.readable import readable
 from mofa3d.data.split import spread
 from mofa3d.decoder import Decoder
 from mofa3d.evaluation import Encode, average_face, code_errors
@@ -41,13 +42,15 @@ class Measured:
 def choose(corpus: Corpus, candidates: Sequence[int], count: int) -> list[int]:
     """Photographs to compare on: evenly from those with all landmarks, or from all if none has them.
 
+    Those that cannot be read are left out, with a warning.
+
     Raises:
         ValueError: fewer than one is wanted.
     """
     if count < 1:
         raise ValueError(f"at least 1 photograph must be compared, got {count}; give a larger number of photographs")
     known = [i for i in candidates if bool((corpus.confidence[i] > 0).all())] or list(candidates)
-    return spread(known, count)
+    return readable(corpus, spread(known, count))[0]
 
 
 def encoder_estimate(encode: Encode, decode: Decoder) -> Estimate:

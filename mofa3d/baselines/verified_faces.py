@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,10 +15,11 @@ from tqdm import tqdm
 
 from mofa3d.baselines.comparison import Estimate
 from mofa3d.baselines.pairs import Pair, check_photos, pair_people
-from mofa3d.data.corpus import Corpus
+from mofa3d.data.corpus import Corpus, Failure
 from mofa3d.data.crop import IMAGE_SIZE, crop_face
 from mofa3d.data.detect import FaceBox, detect_faces
 from mofa3d.data.photo import read_photo, to_tensor
+from mofa3d.data.readable import problem_of, readable, warn_about
 from mofa3d.data.split import spread
 from mofa3d.inference import FaceCrop, batch_of
 from mofa3d.semantic_code import SemanticCode
@@ -62,26 +64,48 @@ class LfwFaces(Dataset):
         return {name: value[0] for name, value in batch.items()}
 
 
-def find_faces(folder: Path, names: list[str]) -> tuple[list[FaceBox], int]:
-    """The face nearest to the middle of each photograph, for LFW's people are there, and how many were not found.
+class Found(NamedTuple):
+    """Faces of photographs.
+
+    Attributes:
+        boxes: of each photograph that can be read.
+        missed: how many of these are guessed.
+        failures: photographs that cannot be read.
+    """
+
+    boxes: dict[str, FaceBox]
+    missed: int
+    failures: list[Failure]
+
+
+def find_faces(folder: Path, names: list[str]) -> Found:
+    """The face nearest to the middle of each photograph, for LFW's people are there.
 
     Where none is found, the median box of the others takes its place: LFW's photographs are all cut alike.
 
     Raises:
         ValueError: no face in any photograph.
     """
-    found: list[FaceBox | None] = []
-    for name in tqdm(names, desc="finding faces", dynamic_ncols=True):
-        photo = read_photo(folder / name)
+    found: dict[str, FaceBox | None] = {}
+    # What a glance at the files tells is told at once, and not after the minutes that the others take.
+    failures = [Failure(name, problem) for name in names if (problem := problem_of(folder / name))]
+    warn_about(failures)
+    damaged = {failure.photo for failure in failures}
+    for name in tqdm([name for name in names if name not in damaged], desc="finding faces", dynamic_ncols=True):
+        try:
+            photo = read_photo(folder / name)
+        except ValueError as error:
+            failures.append(Failure(name, str(error)))
+            continue
         height, width = photo.shape[:2]
         boxes = sorted(detect_faces(photo), key=lambda box: np.hypot(box.x - width / 2, box.y - height / 2))
-        found.append(boxes[0] if boxes else None)
-    known = [box for box in found if box is not None]
+        found[name] = boxes[0] if boxes else None
+    known = [box for box in found.values() if box is not None]
     if not known:
         raise ValueError(f"no face was found in any of the {len(names)} photographs below {folder}; is this LFW?")
     x, y, size = np.median([(box.x, box.y, box.size) for box in known], axis=0).tolist()
     usual = FaceBox(x, y, size, 0)
-    return [box or usual for box in found], len(names) - len(known)
+    return Found({name: box or usual for name, box in found.items()}, len(found) - len(known), failures)
 
 
 def lfw_faces(folder: Path, pairs: list[Pair], table: Path, landmarks: bool) -> VerifiedFaces:
@@ -94,15 +118,25 @@ def lfw_faces(folder: Path, pairs: list[Pair], table: Path, landmarks: bool) -> 
         landmarks: whether they are needed.
 
     Raises:
-        ValueError: photographs are missing, or show no face.
+        ValueError: photographs are missing or show no face, or so many are damaged that a fold has no pair of a kind.
     """
-    names = check_photos(folder, pairs)
-    boxes, missed = find_faces(folder, names)
+    found = find_faces(folder, check_photos(folder, pairs))
+    names = list(found.boxes)
+    kept = [pair for pair in pairs if {pair.first, pair.second} <= found.boxes.keys()]
+    if {(pair.fold, pair.same) for pair in kept} != {(pair.fold, pair.same) for pair in pairs}:
+        raise ValueError(
+            f"{len(found.failures)} photographs below {folder} cannot be read, and without them a fold has no pair of "
+            f"each kind (the first: {found.failures[0].photo}: {found.failures[0].reason}); get them again"
+        )
     facts = {
-        "pairs": f"{table}: {_counted(pairs)}",
-        "photographs": f"{len(names)} of {folder}; in {missed} no face was found, and the usual place was taken",
+        "pairs": f"{table}: {_counted(kept)}",
+        "photographs": f"{len(names)} of {folder}; in {found.missed} no face was found, and the usual place was taken",
     }
-    return VerifiedFaces(pairs, names, LfwFaces(folder, names, boxes, landmarks), list(range(len(names))), facts)
+    if found.failures:
+        bad = "; ".join(f"{failure.photo}: {failure.reason}" for failure in found.failures)
+        facts["left out"] = f"{len(pairs) - len(kept)} pairs, whose photographs cannot be read ({bad})"
+    dataset = LfwFaces(folder, names, list(found.boxes.values()), landmarks)
+    return VerifiedFaces(kept, names, dataset, list(range(len(names))), facts)
 
 
 def corpus_faces(corpus: Corpus, count: int, folds: int, most: int, seed: int = 0) -> VerifiedFaces:
@@ -118,7 +152,7 @@ def corpus_faces(corpus: Corpus, count: int, folds: int, most: int, seed: int = 
     """
     usable = torch.from_numpy(corpus.held_out) & (corpus.confidence > 0).all(dim=1)
     people: dict[str, list[int]] = defaultdict(list)
-    for index in usable.nonzero().flatten().tolist():
+    for index in readable(corpus, usable.nonzero().flatten().tolist())[0]:
         people[corpus.identities[index]].append(index)
     several = {name: spread(indices, most) for name, indices in people.items() if len(indices) > 1}
     photos = {name: [corpus.photos[i] for i in chosen] for name, chosen in several.items()}

@@ -299,11 +299,32 @@ class TestVerification:
             verify_lfw.main(settings)
 
     def test_a_photograph_without_a_face_gets_the_usual_place(self, lfw):
-        boxes, missed = find_faces(lfw, ["A/A_0001.jpg", "D/D_0002.jpg"])
-        assert missed == 1
-        assert (boxes[1].x, boxes[1].y, boxes[1].size) == (boxes[0].x, boxes[0].y, boxes[0].size)
+        found = find_faces(lfw, ["A/A_0001.jpg", "D/D_0002.jpg"])
+        assert (found.missed, found.failures) == (1, [])
+        one, other = found.boxes["A/A_0001.jpg"], found.boxes["D/D_0002.jpg"]
+        assert (one.x, one.y, one.size) == (other.x, other.y, other.size)
         with pytest.raises(ValueError, match="no face was found in any of the 1 photographs"):
             find_faces(lfw, ["D/D_0002.jpg"])
+
+    def test_damaged_photographs_cost_their_pairs_only(self, lfw, run, tmp_path):
+        pairs = tmp_path / "pairs.txt"
+        lines = ["2\t2"]
+        for fold in ("AB", "CD"):
+            lines += [f"{person}\t1\t2" for person in fold]
+            lines += [f"{fold[0]}\t{number}\t{fold[1]}\t{number}" for number in (1, 2)]
+        pairs.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        path = lfw / "B" / "B_0002.jpg"
+        path.write_bytes(path.read_bytes()[:-2])
+        settings = verify_lfw.Config(lfw, pairs, run, tmp_path / "out")
+        with pytest.warns(UserWarning, match=r"1 images cannot be read and are left out: its .* bytes .* are cut off"):
+            verify_lfw.main(settings)
+        facts = report_of_verification(tmp_path / "out")["facts"]
+        assert facts["left out"].startswith("2 pairs, whose photographs cannot be read (B/B_0002.jpg: its ")
+        assert facts["pairs"].endswith(": 6 in 2 folds")
+        for name in ("A/A_0002.jpg", "A/A_0001.jpg"):
+            (lfw / name).write_bytes(b"")
+        with pytest.warns(UserWarning, match="3 images"), pytest.raises(ValueError, match="a fold has no pair of each"):
+            verify_lfw.main(settings)
 
     def test_fits_find_the_shape_of_synthetic_faces(self, workplace, tmp_path):
         model = make_tiny_model()

@@ -1,0 +1,72 @@
+"""Which images can be read, found out before a computation of minutes that one of them would end."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from os import cpu_count
+from pathlib import Path
+
+from PIL import Image
+from torch.utils.data import Dataset
+
+from mofa3d.data.corpus import Failure
+
+JPEG_END = b"\xff\xd9"
+TAIL = 4096  # bytes at the end of a file in which the end of a JPEG must stand; some cameras write more behind it
+NAMED = 5  # images in a warning
+
+
+def problem_of(path: Path) -> str:
+    """What is wrong with a photograph, as far as its size, its header and its last bytes tell; "" if nothing is."""
+    if not path.is_file():  # nor a pipe, which would be waited for
+        return "there is no such file"
+    try:
+        size = path.stat().st_size
+        with open(path, "rb") as file:
+            is_jpeg = file.read(2) == b"\xff\xd8"
+            file.seek(max(0, size - TAIL))
+            tail = file.read()
+        with Image.open(path) as image:
+            width, height = image.size
+    except Exception as error:  # Pillow raises what the damaged bytes lead to
+        return f"it cannot be read ({error})"
+    if is_jpeg and JPEG_END not in tail:
+        return f"its {size} bytes of {width}×{height} pixels are cut off"
+    return ""
+
+
+def readable(dataset: Dataset, indices: Sequence[int]) -> tuple[list[int], list[Failure]]:
+    """The items that can be read, and what is wrong with the others, which a warning names.
+
+    Args:
+        dataset: as `mofa3d.data.corpus.Corpus`, whose images decode in less than a millisecond.
+        indices: of the items.
+
+    Raises:
+        ValueError: none can be read.
+    """
+
+    def problem(index: int) -> str:
+        try:
+            dataset[index]
+        except (ValueError, OSError) as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        problems = dict(zip(indices, pool.map(problem, indices), strict=True))
+    failures = [Failure(str(index), text) for index, text in problems.items() if text]
+    if failures and len(failures) == len(problems):
+        raise ValueError(f"none of the {len(problems)} images can be read (the first: {failures[0].reason})")
+    warn_about(failures)
+    return [index for index in indices if not problems[index]], failures
+
+
+def warn_about(failures: Sequence[Failure]) -> None:
+    """Name what is left out."""
+    if failures:
+        reasons = "; ".join(failure.reason for failure in failures[:NAMED])
+        more = "" if len(failures) <= NAMED else f"; and {len(failures) - NAMED} more"
+        warnings.warn(f"{len(failures)} images cannot be read and are left out: {reasons}{more}", stacklevel=3)
