@@ -17,6 +17,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from mofa3d.output_folder import is_taken
+from mofa3d.output_record import Results
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -181,8 +184,13 @@ def fit(photo: Photo, side: int) -> UInt8[np.ndarray, "height width 3"]:
     return cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
 
 
+def _between(root: Path, path: Path) -> Iterator[Path]:
+    """The folders below one that lead to a file."""
+    return (root / folder for folder in path.relative_to(root).parents if folder.name)
+
+
 def find_photos(root: Path) -> list[Path]:
-    """Every photograph below a folder, sorted; hidden files and folders are left out.
+    """Every photograph below a folder, sorted; hidden files and folders, and what mofa3d wrote, are left out.
 
     Raises:
         ValueError: no such folder, or no photograph in it.
@@ -190,7 +198,9 @@ def find_photos(root: Path) -> list[Path]:
     if not root.is_dir():
         raise ValueError(f"there is no folder {root}; give a folder of photographs")
     inside = (path for path in root.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES and not path.is_dir())
-    photos = sorted(path for path in inside if not any(part.startswith(".") for part in path.relative_to(root).parts))
+    seen = sorted(path for path in inside if not any(part.startswith(".") for part in path.relative_to(root).parts))
+    results = Results()
+    photos = [path for path in seen if path not in results and not any(map(is_taken, _between(root, path)))]
     if not photos:
         raise ValueError(f"{root} holds no photographs ({', '.join(PHOTO_SUFFIXES)}); give a folder that does")
     return photos

@@ -186,3 +186,13 @@ def test_to_tensor_puts_the_colour_first():
     assert tensor.shape == (3, 4, 5)
     assert tensor[2, 3, 1] == photo[3, 1, 2] / np.float32(255)
     assert 0 <= tensor.min() <= tensor.max() <= 1
+
+
+def test_results_below_a_folder_are_no_photographs(tmp_path):
+    for name in ("a.png", "faces/a/overlay.png", "faces/a/mine.png", "evaluation/deep/faces.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    (tmp_path / "faces" / "a" / "reconstruction.json").write_text('{"files": ["overlay.png"]}')
+    (tmp_path / "evaluation" / ".mofa3d").write_text("evaluate.py")
+    assert find_photos(tmp_path) == [tmp_path / "a.png", tmp_path / "faces" / "a" / "mine.png"]
+    assert find_photos(tmp_path / "evaluation") == [tmp_path / "evaluation" / "deep" / "faces.png"]  # named itself
