@@ -185,7 +185,7 @@ def open_run(run: Path = SHIPPED) -> tuple[Encoder, Decoder]:
 @torch.no_grad()
 def _try(encoder: Encoder, image_size: int) -> None:
     """Let an encoder see a grey picture: weights that are each a number may still not be those of an encoder."""
-    code = encoder(torch.full((1, 3, image_size, image_size), 0.5))
+    code = encoder(torch.full((1, 3, image_size, image_size), 0.5, dtype=torch.float32))
     if not bool((code.abs() <= MOST_CODE).all()):  # which NaN is not either
         raise ValueError(
             "its encoder says numbers about a grey picture that are not finite, or beyond any face; the file is "

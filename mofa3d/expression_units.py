@@ -84,7 +84,7 @@ def combine(units: Units, strengths: Mapping[str, float]) -> Float[Tensor, "E"]:
                 f"the strength of {name} is {strength:g}; give one from 0 (at rest) to 1 (full), or at most "
                 f"{STRONGEST:g} either way"
             )
-    total = torch.zeros_like(next(iter(units.values()))) if units else torch.zeros(0)
+    total = torch.zeros_like(next(iter(units.values()))) if units else torch.zeros(0, dtype=torch.float32)
     for name, strength in strengths.items():
         total = total + strength * units[name]
     return total

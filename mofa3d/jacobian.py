@@ -74,7 +74,7 @@ class Ring(NamedTuple):
     def of(cls, faces: Int[Tensor, "F 3"], vertices: Int[Tensor, "S"]) -> Ring:
         """The rings of some vertices of a mesh."""
         count = int(faces.max()) + 1
-        place = torch.full((count,), -1)
+        place = torch.full((count,), -1, dtype=torch.long)
         place[vertices] = torch.arange(len(vertices))
         owner, corner, tail, head = ([] for _ in range(4))
         for hub in range(3):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,6 +14,7 @@ import torch
 from conftest import make_tiny_model
 from lively_encoders import SIZES, images, lively
 from mofa3d.camera import Camera
+from mofa3d.checkpoints import open_run
 from mofa3d.color_fit import ColorFit
 from mofa3d.data.photo import read_photo
 from mofa3d.data.synthetic import SyntheticConfig, synthesize
@@ -243,3 +246,46 @@ def test_types_of_models_are_the_callers(tiny_model: MorphableModel, tiny_model_
         for model, dtype in ((tiny_model, torch.float32), (tiny_model_double, torch.float64)):
             assert Decoder(model, CAMERA)(SemanticCode.zeros(1, SIZES, dtype=dtype)).pixels.dtype == dtype
         assert SemanticCode.zeros(1, SIZES).shape.dtype == torch.float32
+
+
+@pytest.mark.parametrize("setting", ["float64", "bfloat16"])
+def test_shipped_encoder(setting, default_model):
+    image = images(240, 1)
+    assert_same(lambda: choose_runtime(open_run()[0], 240, "torch")(image).detach(), setting, 1e-3)
+
+
+MAKERS = {"zeros", "ones", "full", "empty", "eye", "rand", "randn", "linspace"}
+ROOT = Path(__file__).parent.parent
+
+
+def untyped(source: str) -> list[int]:
+    """Lines on which a tensor is made whose type is the process's default."""
+    tree = ast.parse(source)
+    converted = {
+        id(node.func.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("to", "float", "double")
+    }
+    return [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and (node.func.value.id, node.func.attr) in {("torch", name) for name in MAKERS}
+        and not any(keyword.arg in ("dtype", None) for keyword in node.keywords)
+        and id(node) not in converted
+    ]
+
+
+def test_new_tensors_say_their_type():
+    assert untyped("torch.zeros(3)\ntorch.zeros(3, dtype=x)\ntorch.eye(2).to(y)\ntorch.full((1,), 0.5)") == [1, 4]
+    found = {
+        f"{path.relative_to(ROOT)}:{line}"
+        for folder in ("mofa3d", "renderers")
+        for path in (ROOT / folder).rglob("*.py")
+        for line in untyped(path.read_text(encoding="utf-8"))
+    }
+    assert found == set()

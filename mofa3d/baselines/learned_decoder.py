@@ -20,8 +20,8 @@ class LearnedDecoder(nn.Module):
     def __init__(self, image_size: int = 240, code_size: int = 257) -> None:
         super().__init__()
         self.decoder = ConvDecoder(image_size, code_size)
-        self.register_buffer("mean", torch.zeros(code_size))
-        self.register_buffer("std", torch.ones(code_size))
+        self.register_buffer("mean", torch.zeros(code_size, dtype=torch.float32))
+        self.register_buffer("std", torch.ones(code_size, dtype=torch.float32))
 
     def normalize_for(self, codes: Float[Tensor, "K D"]) -> None:
         """Take mean and spread from the codes to train on; a number that never changes stays as it is."""

@@ -89,7 +89,7 @@ def pool(
     people = sorted(set(identities))
     row = {name: number for number, name in enumerate(people)}
     person = torch.tensor([row[name] for name in identities])
-    total = torch.zeros(len(people)).index_add(0, person, weights)
+    total = weights.new_zeros(len(people)).index_add(0, person, weights)
     if not bool((total > 0).all()):
         name = people[int(total.argmin())]
         raise ValueError(f"no fit of {name} has a positive weight; leave this person out")
