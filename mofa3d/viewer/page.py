@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from functools import partial
 from pathlib import Path
@@ -192,14 +193,15 @@ class Page:
             self._show_face()
 
     def _reject(self, event: events.GenericEventArguments) -> None:
-        reason, name, size = event.args
-        if reason == "max-file-size":
-            self._complain(too_large(str(name), int(size), self.session.tools.limits))
-        else:
-            self._complain(f"{plain_name(str(name))} cannot be taken; choose one photograph")
+        match event.args:
+            case ["max-file-size", str(name), int(size)]:
+                self._complain(too_large(name, size, self.session.tools.limits))
+            case [_, str(name), _]:
+                self._complain(f"{plain_name(name)} cannot be taken; choose one photograph")
 
     def _unsent(self, event: events.GenericEventArguments) -> None:
-        self._complain(UNSENT.get(event.args, "the photograph could not be sent; try it again"))
+        status = event.args if isinstance(event.args, int) else 0  # what else comes is no browser's
+        self._complain(UNSENT.get(status, "the photograph could not be sent; try it again"))
 
     def _complain(self, message: str) -> None:
         self.trouble.set_text(message)
@@ -234,8 +236,9 @@ class Page:
         self.redraw()
 
     def _move(self, slider: Slider, event: events.GenericEventArguments) -> None:
-        self.session.move(slider, event.args)
-        self.redraw()
+        with contextlib.suppress(ValueError):  # no number, or no photograph: no page sends that
+            self.session.move(slider, event.args)
+            self.redraw()
 
     def _reset(self) -> None:
         self.session.reset()

@@ -13,12 +13,13 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import PlainTextResponse
 from nicegui import app as nicegui_app
-from nicegui import ui
+from nicegui import core, ui
 
 from mofa3d.viewer.connections import bounded
 from mofa3d.viewer.drawing import LOOKS, triangle_bytes
 from mofa3d.viewer.guard import ENVELOPE, Guard
 from mofa3d.viewer.hosts import Hosts, is_loopback, is_wildcard
+from mofa3d.viewer.messages import drop_malformed
 from mofa3d.viewer.page import Page
 from mofa3d.viewer.session import Session, Tools
 from mofa3d.viewer.visitors import Visitors
@@ -91,6 +92,7 @@ def make_app(tools: Tools, hosts: Hosts = OWN) -> FastAPI:
 
     # NiceGUI's answer is a page with a client of its own, which takes memory for a minute.
     nicegui_app.add_exception_handler(404, lambda request, error: PlainTextResponse("There is nothing here.", 404))
+    drop_malformed(core.sio)
     ui.run_with(app, tailwind=False, show_welcome_message=False)
     return app
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import html
+import json
 import logging
 import re
 import socket
@@ -13,12 +14,15 @@ import time
 import weakref
 from collections.abc import Iterator
 
-import httpx
-import numpy as np
 import pytest
-from PIL import Image
 
 pytest.importorskip("nicegui", reason="the page's package is missing: pip install 'mofa3d[view]'")
+
+import httpx
+import numpy as np
+from PIL import Image
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from conftest import make_tiny_model
 from lively_encoders import lively
@@ -307,6 +311,50 @@ class TestForms:
         for content in contents:
             assert served.send(content, path=path).status_code == 200
         assert served.send(face, path=path).status_code == 200
+
+
+class TestMessages:
+    MALFORMED = (
+        *("4", "42", "42[", "9", "42[]", "42{}", '42["nothing",1]', '451-["event",{"_placeholder":true,"num":0}]'),
+        *(
+            f'42["{event}"{data}]'
+            for event in ("handshake", "event", "ack", "javascript_response", "log")
+            for data in ("", ",null", ",5", ",[]", ",{}", ',{"client_id":"x"}', ',{"client_id":["x"]}')
+        ),
+    )
+
+    def test_malformed_ones_are_dropped(self, served):
+        path = served.upload_path()
+        client = path.split("/")[3]
+        named = [
+            ["handshake", {"client_id": client}],
+            ["event", {"client_id": client}],
+            ["event", {"client_id": client, "id": 5, "args": 5}],
+            ["event", {"client_id": client, "id": 5, "listener_id": "x", "args": ["}"]}],
+            ["ack", {"client_id": client, "next_message_id": "x"}],
+            ["javascript_response", {"client_id": client}],
+            ["log", {"client_id": client, "level": "x", "message": "a"}],
+            ["log", {"client_id": client, "level": "error", "message": "a\nERROR: forged \x1b[2J"}],
+        ]
+        address = served.address.replace("http", "ws") + "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+        greeting = ["handshake", {"client_id": client, "tab_id": "t", "document_id": "d"}]
+        messages = [*self.MALFORMED, *(f"42{json.dumps(message)}" for message in named)]
+        for message in messages:  # some end the connection
+            with connect(address, origin=served.address) as raw, contextlib.suppress(ConnectionClosed):
+                raw.recv(timeout=10)
+                raw.send("40")
+                raw.recv(timeout=10)
+                raw.send("42" + json.dumps(greeting))
+                raw.send(message)
+        time.sleep(0.1)
+        for query in ("&implicit_handshake=true", f"&implicit_handshake=true&client_id={client}"):
+            with connect(address + query, origin=served.address) as raw:
+                raw.recv(timeout=10)
+                raw.send("40")
+                assert raw.recv(timeout=10).startswith("44")
+        assert served.post(FORM, path=path).status_code == 200
+        gc.collect()  # the errors of tasks are written when these are collected
+        assert eventually(lambda: served.post(FORM, path=path).status_code == 404)  # nobody shows the page any more
 
 
 class TestSlowness:
