@@ -9,11 +9,14 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 from safetensors import safe_open
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MOST_TEXT = 64_000_000  # bytes of a JSON file
 MOST_HEADER = 16_000_000  # bytes of what a .safetensors file says about its tensors

@@ -20,7 +20,7 @@ from queue import SimpleQueue
 from typing import BinaryIO
 
 READY, MORE, END, FAILED = range(4)
-STARTS = 3  # attempts to start a process
+STARTS = 5  # attempts to start a process
 PROTOCOL = 5
 
 Answer = Callable[[object], Iterable[object]]

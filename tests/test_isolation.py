@@ -123,7 +123,7 @@ def test_it_ends_with_its_parent_whatever_it_does(how):
     assert not is_running(process)
 
 
-def test_reading_processes_do_without_pytorch():
-    program = "import sys, mofa3d.data.isolated_reader; print({'torch', 'scipy', 'numba'} & sys.modules.keys())"
+def test_processes_that_read_or_prepare_do_without_pytorch():
+    program = "import sys, mofa3d.data.examining; print({'torch', 'scipy', 'numba'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

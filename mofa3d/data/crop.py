@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
-from torch import Tensor
 
 from mofa3d.data.detect import FaceBox
 from mofa3d.data.photo import Photo
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 CROP_SCALE = 1.325
 CROP_SHIFT = 0.148
@@ -46,7 +49,7 @@ class CropTransform:
 
     def _corner(self, like: Tensor | np.ndarray) -> Tensor | np.ndarray:
         corner = (self.left, self.top)
-        return like.new_tensor(corner) if isinstance(like, Tensor) else np.asarray(corner, dtype=like.dtype)
+        return np.asarray(corner, dtype=like.dtype) if isinstance(like, np.ndarray) else like.new_tensor(corner)
 
 
 def crop_face(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,13 +12,11 @@ from mofa3d.data.crop import IMAGE_SIZE, CropTransform, crop_face
 from mofa3d.data.detect import FaceBox, detect_faces
 from mofa3d.data.landmarks import Points
 from mofa3d.data.photo import Photo, fit
+from mofa3d.data.prepare_config import PrepareConfig
 from mofa3d.data.shards import Face
 from mofa3d.data.sources import Item, Reader
 from mofa3d.data.split import identity_of
 from mofa3d.data.yaw import estimate_yaw_of_average
-
-if TYPE_CHECKING:
-    from mofa3d.data.prepare import PrepareConfig
 
 
 @dataclass(frozen=True)

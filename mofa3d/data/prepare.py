@@ -1,105 +1,48 @@
 """Prepare a corpus: find faces and landmarks, leave out what is no use, and write crops to shards.
 
-The work is cut into blocks of consecutive photographs. A block is done when its shard and, after it, its record are in
-place; both appear whole or not at all. So a preparation that was killed goes on with the blocks that are missing, and
-ends with the same shards as one that was not. Later runs keep every block whose photographs have not changed.
+The work is cut into blocks of consecutive photographs, and blocks into parts. A block is done when its shard and, after
+it, its record are in place; until then what became of each part is kept beside them. All appear whole or not at all.
+So a preparation that was killed goes on with the parts that are missing, and ends with the same shards as one that was
+not. Later runs keep every block whose photographs have not changed. Only this process writes.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
+import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from dataclasses import asdict, dataclass, field
-from itertools import count, islice
-from multiprocessing import get_context
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from itertools import count
 from pathlib import Path
-from typing import Literal
 
 from tqdm import tqdm
 
 from mofa3d.data.blocks import finished_blocks, write_block
 from mofa3d.data.corpus import REMOVED, Corpus, Decisions, finish, is_corpus
 from mofa3d.data.corpus_report import write_report
-from mofa3d.data.examine import Kept, Removed, examine
+from mofa3d.data.examining import Task, examine_runs
+from mofa3d.data.isolated_reader import IsolatedReader
 from mofa3d.data.landmarks import Points, find_landmarks
-from mofa3d.data.prune import Limits
-from mofa3d.data.shards import Face, encode_crop
+from mofa3d.data.parts import PART, PARTS, Examined, part_path, read_part, write_part
+from mofa3d.data.prepare_config import VERSION, PrepareConfig, digest
+from mofa3d.data.shards import Face
 from mofa3d.data.sources import Item, Reader, find_items
 from mofa3d.locks import alone
-from mofa3d.numeric_options import MOST, check_ranges
 from mofa3d.output_folder import take_folder
 from mofa3d.whole_files import write_bytes
 
-VERSION = 1  # of what is done to a photograph
 SHOWN = 6  # removed faces per rule and block that are kept for the report
-FEW = 32  # photographs for which starting processes does not pay
-
-
-@dataclass(frozen=True)
-class PrepareConfig:
-    """How to prepare a corpus.
-
-    Attributes:
-        detector: the paper's Haar cascade, or dlib's histogram of gradients.
-        landmarks: "csv" from ``landmarks_68.csv`` tables, "dlib", "auto" from tables where they are and else from dlib
-            if it is installed, "face_alignment" (FAN, with the points of tables where they are), or "none".
-        fan_weights: file of FAN's weights, for "face_alignment".
-        faces: the most prominent face of a photograph, or all.
-        every: take every so many frames of a video.
-        limits: what a face must have to be kept.
-        held_out: fraction of the identities that is for validation.
-        seed: of that split.
-        block: photographs per shard.
-    """
-
-    detector: Literal["haar", "dlib"] = "haar"
-    landmarks: Literal["auto", "csv", "dlib", "face_alignment", "none"] = "auto"
-    fan_weights: str = ""
-    faces: Literal["largest", "all"] = "largest"
-    every: int = 30
-    limits: Limits = field(default_factory=Limits)
-    held_out: float = 0.08
-    seed: int = 0
-    block: int = 256
-
-    def __post_init__(self) -> None:
-        if self.landmarks == "face_alignment" and not Path(self.fan_weights).is_file():
-            raise ValueError(
-                f"landmarks of face_alignment need a file of its weights as --fan-weights, got {self.fan_weights!r}"
-            )
-        check_ranges(self, every=(1, MOST), held_out=(0, 1), block=(1, 100_000))
-
-    def fingerprint(self) -> str:
-        """Changes when what is done to a photograph changes; not with what is decided over the whole corpus."""
-        limits = {**asdict(self.limits), "duplicate_bits": None}
-        return _digest(VERSION, self.detector, self.resolved_landmarks(), self.faces, limits)
-
-    def resolved_landmarks(self) -> str:
-        """With "auto", what it comes to on this machine."""
-        if self.landmarks == "face_alignment":
-            return f"csv, then face_alignment with {Path(self.fan_weights).name}"
-        if self.landmarks != "auto":
-            return self.landmarks
-        from mofa3d.data.dlib_landmarks import is_installed
-
-        return "csv, then dlib" if is_installed() else "csv"
-
-
-@dataclass(frozen=True)
-class Task:
-    """A photograph to examine, with its given points if there are any."""
-
-    item: Item
-    stamp: str
-    points: Points | None
 
 
 def prepare(
-    sources: Sequence[str | Path], out: Path, config: PrepareConfig | None = None, workers: int | None = None
+    sources: Sequence[str | Path],
+    out: Path,
+    config: PrepareConfig | None = None,
+    workers: int | None = None,
+    reader: Callable[[], Reader] = Reader,
 ) -> Corpus:
     """Prepare a corpus, or bring one up to date.
 
@@ -107,21 +50,32 @@ def prepare(
         sources: folders, files, glob patterns; see `mofa3d.data.sources`.
         out: folder of the corpus.
         config: how.
-        workers: processes; ``None`` means one per core.
+        workers: processes; ``None`` means one per core. With 0, everything is done in this process, and ends with it if
+            a photograph crashes its decoder; else such a photograph is one that cannot be used.
+        reader: makes what reads photographs; picklable.
 
     Raises:
         ValueError: a source without photographs, a malformed table of landmarks, dlib is wanted and missing, or no
             photograph has a usable face. Single photographs that cannot be used are listed in ``failures.csv``.
     """
     config = config or PrepareConfig()
-    tasks = find_tasks(sources, config)
+    workers = os.cpu_count() or 1 if workers is None else workers
+    if workers < 0:
+        raise ValueError(f"workers must be at least 0 processes, got {workers}")
+    with closing(IsolatedReader(reader) if workers else reader()) as counting:
+        tasks = find_tasks(sources, config, counting)
     take_folder(out, "prepare", known=is_corpus(out))
     with alone(out):
-        return _prepare(sources, tasks, out, config, workers)
+        return _prepare(sources, tasks, out, config, workers, reader)
 
 
 def _prepare(
-    sources: Sequence[str | Path], tasks: list[Task], out: Path, config: PrepareConfig, workers: int | None
+    sources: Sequence[str | Path],
+    tasks: list[Task],
+    out: Path,
+    config: PrepareConfig,
+    workers: int,
+    reader: Callable[[], Reader],
 ) -> Corpus:
     (out / REMOVED).mkdir(parents=True, exist_ok=True)
     decisions = Decisions(config.limits.duplicate_bits, config.held_out, config.seed)
@@ -129,23 +83,19 @@ def _prepare(
         "sources": [str(source) for source in sources],
         "config": asdict(config),
         "version": VERSION,
-        "content": _digest([[task.item.key, task.stamp] for task in tasks], config.fingerprint(), asdict(decisions)),
+        "content": digest([[task.item.key, task.stamp] for task in tasks], config.fingerprint(), asdict(decisions)),
     }
     numbers, left = plan(out, tasks, config)
     if not left and (corpus := _as_it_was(out, about["content"])):
         return corpus
-    parts = [left[start : start + config.block] for start in range(0, len(left), config.block)]
-    blocks = [(out, number, part, config) for number, part in zip(numbers, parts, strict=False)]
+    blocks = dict(zip(numbers, _cut(left, config.block), strict=False))
     with tqdm(total=len(left), desc="preparing", unit="photo", dynamic_ncols=True, disable=not left) as bar:
-        for done in _in_parallel(blocks, workers, len(left)):
+        for done in _do_blocks(out, blocks, config, workers, reader):
             bar.update(done)
+    shutil.rmtree(out / PARTS, ignore_errors=True)
     corpus = finish(out, [task.item.key for task in tasks], decisions, about)
     write_report(corpus)
     return corpus
-
-
-def _digest(*values: object) -> str:
-    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
 def _as_it_was(out: Path, content: str) -> Corpus | None:
@@ -157,8 +107,9 @@ def _as_it_was(out: Path, content: str) -> Corpus | None:
     return corpus if corpus.summary.get("content") == content else None
 
 
-def find_tasks(sources: Sequence[str | Path], config: PrepareConfig) -> list[Task]:
-    items = find_items(sources, config.every)
+def find_tasks(sources: Sequence[str | Path], config: PrepareConfig, reader: Reader) -> list[Task]:
+    """The photographs of the sources, with their given points; `reader` says how many frames videos have."""
+    items = find_items(sources, config.every, reader.count_frames)
     points: dict[str, Points] = {}
     if "csv" in config.resolved_landmarks():
         for root in dict.fromkeys(item.root for item in items):
@@ -187,57 +138,65 @@ def plan(out: Path, tasks: list[Task], config: PrepareConfig) -> tuple[Iterator[
     return (number for number in count() if number not in done), [t for t in tasks if t.item.key not in finished]
 
 
-def do_block(out: Path, number: int, tasks: list[Task], config: PrepareConfig) -> int:
-    """Examine the photographs of one block and write it; returns how many there were."""
-    reader, photos, removed = Reader(), [], []
+def _do_blocks(
+    out: Path, blocks: dict[int, list[Task]], config: PrepareConfig, workers: int, reader: Callable[[], Reader]
+) -> Iterator[int]:
+    """Do blocks part by part; gives how many photographs each part had."""
+    fingerprint = config.fingerprint()
+    parts: dict[int, list[Path]] = {}
+    missing: list[tuple[int, Path, list[Task]]] = []
+    for number, tasks in blocks.items():
+        parts[number] = []
+        for run in _cut(tasks, PART):
+            path = part_path(out, fingerprint, [(task.item.key, task.stamp) for task in run])
+            parts[number].append(path)
+            if read_part(path) is None:
+                missing.append((number, path, run))
+            else:
+                yield len(run)
+    waiting = Counter(number for number, _, _ in missing)
+
+    def join(number: int) -> None:
+        photos = (photo for path in parts[number] for photo in read_part(path))
+        _write_block(out, number, photos, fingerprint)
+        for path in parts[number]:
+            path.unlink()
+
+    for number in blocks.keys() - waiting.keys():
+        join(number)
+    for index, examined in examine_runs([run for _, _, run in missing], config, workers, reader):
+        number, path, run = missing[index]
+        write_part(path, examined)
+        yield len(run)
+        waiting[number] -= 1
+        if waiting[number] == 0:
+            join(number)
+
+
+def _cut(tasks: list[Task], size: int) -> list[list[Task]]:
+    return [tasks[start : start + size] for start in range(0, len(tasks), size)]
+
+
+def _write_block(out: Path, number: int, photos: Iterable[Examined], fingerprint: str) -> None:
+    """Write a block, and a few of the faces that it removed."""
+    records, removed = [], []
     shown: Counter[str] = Counter()
 
     def faces() -> Iterator[tuple[Face, bytes]]:
-        for task in tasks:
-            left_out, found = [], 0
-            for result in examine(reader, task.item, task.points, config):
-                if isinstance(result, Kept):
-                    found += 1
-                    yield result.face, encode_crop(result.crop)
-                    continue
-                left_out.append((result.rule, result.reason))
-                if result.crop is not None and shown[result.rule] < SHOWN:
-                    shown[result.rule] += 1
-                    removed.append(result)
-            photos.append({"key": task.item.key, "stamp": task.stamp, "faces": found, "removed": left_out})
+        for photo in photos:
+            yield from photo.faces
+            records.append(photo.record)
+            for rule, crop in photo.shown:
+                if shown[rule] < SHOWN:
+                    shown[rule] += 1
+                    removed.append((rule, crop))
         _write_removed(out / REMOVED / f"{number:06d}", removed)
 
-    write_block(out, number, faces(), lambda: photos, config.fingerprint())
-    reader.close()
-    return len(tasks)
+    write_block(out, number, faces(), lambda: records, fingerprint)
 
 
-def _write_removed(stem: Path, removed: list[Removed]) -> None:
+def _write_removed(stem: Path, removed: list[tuple[str, bytes]]) -> None:
     for old in stem.parent.glob(f"{stem.name}-*.jpg"):
         old.unlink()
-    for index, result in enumerate(removed):
-        write_bytes(stem.with_name(f"{stem.name}-{result.rule}-{index:03d}.jpg"), encode_crop(result.crop))
-
-
-def _in_parallel(blocks: list[tuple], workers: int | None, photos: int) -> Iterator[int]:
-    """Do blocks on several processes, a few waiting at a time; gives how many photographs each had."""
-    workers = min(workers or os.cpu_count() or 1, len(blocks))
-    if workers <= 1 or photos < FEW:
-        yield from (do_block(*block) for block in blocks)
-        return
-    waiting = iter(blocks)
-    # Spawned, because forking a process in which PyTorch has started threads can hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        running = {pool.submit(do_block, *block) for block in islice(waiting, 2 * workers)}
-        while running:
-            done, running = wait(running, return_when=FIRST_COMPLETED)
-            running |= {pool.submit(do_block, *block) for block in islice(waiting, len(done))}
-            yield from (future.result() for future in done)
-
-
-def _one_thread() -> None:
-    import cv2
-    import torch
-
-    cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+    for index, (rule, crop) in enumerate(removed):
+        write_bytes(stem.with_name(f"{stem.name}-{rule}-{index:03d}.jpg"), crop)

@@ -58,8 +58,8 @@ class Face:
     code: list[float] | None = None
 
 
-def _checked(face: Face) -> Face:
-    """Raises ValueError or TypeError for what no face can be."""
+def checked(face: Face) -> Face:
+    """The face; raises ValueError or TypeError for what no face can be."""
     points, trust = face.landmarks or [], face.confidence or []
     numbers = [face.left, face.top, face.scale, face.yaw or 0, *(value for point in points for value in point)]
     texts = (face.key, face.identity)
@@ -136,7 +136,7 @@ def read_shard(path: Path) -> Iterator[tuple[Face, int, int]]:
                 elif member.name.endswith(".json") and crop is not None:
                     if not member.isreg() or member.size > MOST_SAID:
                         raise ValueError(f"{member.name} has {member.size} bytes, and {MOST_SAID} are allowed")
-                    yield _checked(Face(**json.load(archive.extractfile(member)))), *crop
+                    yield checked(Face(**json.load(archive.extractfile(member)))), *crop
                     crop = None
     except Exception as error:  # damaged bytes lead tarfile to errors of any kind
         raise ValueError(f"{path} is not a readable shard ({error}); delete it and prepare the corpus again") from None

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from pytorch3d.transforms import axis_angle_to_matrix
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Points that speech and age move little: nose, eye corners, brows' ends, mouth corners, jaw beside the ears.
 RIGID = (0, 16, 17, 21, 22, 26, *range(27, 36), 36, 39, 42, 45, 48, 54)
@@ -42,6 +43,9 @@ def yaw_of(rotation: Float[Tensor, "B 3"]) -> Float[Tensor, "B"]:
 
     A face is turned by the inverse of its rotation (see `mofa3d.camera`), so its +Z axis is the matrix's third row.
     """
+    import torch  # here: processes that prepare corpora do without it
+    from pytorch3d.transforms import axis_angle_to_matrix
+
     axis = axis_angle_to_matrix(rotation)[:, 2]
     return torch.rad2deg(torch.atan2(axis[:, 0], axis[:, 2]))
 

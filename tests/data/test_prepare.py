@@ -70,7 +70,7 @@ def searched(monkeypatch) -> list[tuple[int, ...]]:
     return shapes
 
 
-def run(root: Path | list, out: Path, workers: int = 1, **options) -> Corpus:
+def run(root: Path | list, out: Path, workers: int = 0, **options) -> Corpus:
     options = {"landmarks": "none", "limits": COPIES, **options}
     return prepare(root if isinstance(root, list) else [root], out, PrepareConfig(**options), workers)
 
