@@ -238,6 +238,8 @@ def check_content(tensors: Mapping[str, Tensor]) -> None:
         kind = KINDS.get(name)
         if not count or not fits or not (value.is_floating_point() if kind is None else value.dtype == kind):
             raise ValueError(f"{name} is {value.dtype} of the shape {tuple(value.shape)} for {count} vertices")
+        if kind is None and value.dtype != tensors["mean_shape"].dtype:
+            raise ValueError(f"{name} is {value.dtype}, and mean_shape is {tensors['mean_shape'].dtype}")
         if kind is None and not bool((value.abs() <= LARGEST).all()):  # which NaN is not either
             raise ValueError(f"{name} has numbers that are not finite, or beyond ±{LARGEST:g}")
     if not len(tensors["faces"]):

@@ -216,6 +216,7 @@ class TestArrays:
         ("expression_basis", lambda value: value[:, :2], r"torch.float32 of the shape \(144, 2, 4\)"),
         ("reflectance_basis", lambda value: value.long(), "reflectance_basis is torch.int64"),
         ("frontal", lambda value: value.float(), "frontal is torch.float32"),
+        ("uv", lambda value: value.double(), "uv is torch.float64, and mean_shape is torch.float32"),
         ("faces", lambda value: value[:0], "it has no triangle"),
         ("faces", lambda value: value - 1, "faces has indices from -1 to"),
         ("landmark_faces", lambda value: value + 1000, "landmark_faces has indices from"),
