@@ -34,7 +34,7 @@ class Prepare:
     """Folder to write; one that is there already is brought up to date."""
     config: Annotated[PrepareConfig, arg(name="")] = field(default_factory=PrepareConfig)
     workers: int | None = None
-    """Processes, one per core by default; 0 does all in this one, which ends if a photograph crashes its decoder."""
+    """Processes; one per core by default."""
 
     def __post_init__(self) -> None:
         check_ranges(self, workers=(1, 1024))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -120,11 +121,24 @@ def texture(size: int, random: np.random.Generator) -> np.ndarray:
 
 
 def background(photos: Sequence[Path], size: int, random: np.random.Generator) -> Float[np.ndarray, "S S 3"]:
-    """One of the photographs, squeezed into a square, or a generated texture if there are none; in 0 to 1."""
+    """One of the photographs, squeezed into a square, or a generated texture if there are none; in 0 to 1.
+
+    In place of one that cannot be read comes the next one, with a warning.
+
+    Raises:
+        ValueError: none can be read.
+    """
     if not photos:
         return texture(size, random)
-    photo = read_photo(photos[random.integers(len(photos))])
-    return cv2.resize(photo, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    first = int(random.integers(len(photos)))
+    for path in [*photos[first:], *photos[:first]]:
+        try:
+            photo = read_photo(path)
+        except ValueError as error:
+            warnings.warn(f"a background is left out: {error}", stacklevel=2)
+            continue
+        return cv2.resize(photo, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    raise ValueError(f"none of the {len(photos)} backgrounds beside {photos[0]} can be read; give other photographs")
 
 
 def synthesize(config: SyntheticConfig, decode: Decoder, render: Renderer, out: Path) -> Corpus:

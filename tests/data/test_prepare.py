@@ -5,12 +5,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import cv2
@@ -247,29 +244,6 @@ def test_two_at_once_both_end_well(root, tmp_path):
     processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait(timeout=120) for process in processes] == [0, 0]
     assert Corpus(tmp_path / "corpus").photos == PHOTOS
-
-
-@pytest.mark.slow
-def test_killed_and_restarted_it_ends_as_if_nothing_had_happened(tmp_path, portrait):
-    small = cv2.resize(read_photo(portrait), (128, 150), interpolation=cv2.INTER_AREA)
-    (tmp_path / "photos").mkdir()
-    for shift in range(60):
-        Image.fromarray(np.roll(small, shift - 30, axis=1)).save(tmp_path / "photos" / f"{shift:02}.png")
-    command = [sys.executable, "-m", "mofa3d", "prepare", str(tmp_path / "photos"), "--landmarks", "none"]
-    command += ["--block", "4", "--workers", "2", "--out"]
-    subprocess.run([*command, str(tmp_path / "whole")], check=True, capture_output=True)
-    random = np.random.default_rng(0)
-    for _ in range(10):
-        process = subprocess.Popen(
-            [*command, str(tmp_path / "killed")],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
-        time.sleep(3 + 4 * random.random())
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    subprocess.run([*command, str(tmp_path / "killed")], check=True, capture_output=True)
-    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
-    assert Corpus(tmp_path / "killed").photos == Corpus(tmp_path / "whole").photos
 
 
 class TestLandmarks:

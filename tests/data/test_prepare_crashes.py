@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -23,6 +29,7 @@ from mofa3d.data.prune import Limits
 from mofa3d.data.shards import Face
 from mofa3d.data.sources import Reader
 
+ROOT = Path(__file__).parent.parent.parent
 ALL = Limits(duplicate_bits=-1)
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals end processes with other statuses there")
 
@@ -150,3 +157,97 @@ def test_faults_of_ours_name_the_photograph(portrait, tmp_path, monkeypatch):
 def test_a_number_of_processes_below_nothing_is_refused(tmp_path):
     with pytest.raises(ValueError, match="workers must be at least 0 processes, got -1"):
         prepare([tmp_path], tmp_path / "corpus", workers=-1)
+
+
+def running(processes: set[int]) -> set[int]:
+    """Those that are still there, and no zombies."""
+    left = set()
+    for process in processes:
+        try:
+            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        if state not in "ZX":
+            left.add(process)
+    return left
+
+
+def children(parent: int) -> set[int]:
+    """Processes that a process has started."""
+    found = set()
+    for task in Path(f"/proc/{parent}/task").glob("*/children"):
+        try:
+            found |= {int(child) for child in task.read_text().split()}
+        except OSError:
+            continue
+    return found
+
+
+def start(root: Path, out: Path) -> subprocess.Popen:
+    program = (
+        "import sys; sys.path += ['tests']\n"
+        "from crashing_readers import CrashingReader\n"
+        "from mofa3d.data.prepare import PrepareConfig, prepare\n"
+        "from mofa3d.data.prune import Limits\n"
+        "config = PrepareConfig(landmarks='none', limits=Limits(duplicate_bits=-1), block=48)\n"
+        "prepare([sys.argv[1]], __import__('pathlib').Path(sys.argv[2]), config, 2, CrashingReader)\n"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", program, str(root), str(out)], cwd=ROOT, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+def kept(out: Path) -> int:
+    """Photographs that blocks and parts have."""
+    keys = set()
+    for path in [*out.glob("shards/[0-9]*.json"), *out.glob("parts/[0-9a-f]*.json")]:
+        with suppress(FileNotFoundError):  # the part of a block that has just been written
+            content = json.loads(path.read_text())
+            keys |= {photo["key"] for photo in (content["photos"] if isinstance(content, dict) else content)}
+    return len(keys)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="finds processes as Linux lists them")
+def test_eight_kills_and_three_killed_workers_and_a_crash_end_with_the_same_bytes(portrait, tmp_path, capsys):
+    root = faces(portrait, tmp_path / "photos", 500, CRASHING[0])
+    config = PrepareConfig(landmarks="none", limits=ALL, block=48)
+    whole = prepare([root], tmp_path / "whole", config, 2, CrashingReader)
+    random, out = np.random.default_rng(0), tmp_path / "killed"
+    progress, gone = [], []
+    for kill in range(8):
+        process = start(root, out)
+        while kept(out) < min(450, (kill + 1) * 50):
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(0.5 * random.random())
+        workers = children(process.pid)
+        assert len(workers) == 2
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        killed = time.monotonic()
+        while running(workers):
+            assert time.monotonic() - killed < 5, "workers outlive their parent"
+            time.sleep(0.01)
+        gone.append(time.monotonic() - killed)
+        progress.append(kept(out))
+    assert progress == sorted(progress)  # nothing that was kept is lost
+    process, victims = start(root, out), set()
+    while len(victims) < 3 and process.poll() is None:
+        fresh = children(process.pid) - victims
+        if fresh:
+            time.sleep(0.7)
+            victim = min(fresh)
+            os.kill(victim, signal.SIGKILL)
+            victims.add(victim)
+    assert process.wait(timeout=300) == 0
+    assert contents(out) == contents(whole.folder)
+    assert Corpus(out).photos == whole.photos
+    assert list(reasons(Corpus(out))) == list(reasons(whole))
+    assert CRASHING[0] in reasons(whole)
+    with capsys.disabled():
+        print(  # noqa: T201
+            f"8 kills at {progress} of 501 photographs; workers were gone after {max(gone):.2f} s at the latest; "
+            f"{len(victims)} workers killed after that; {len(contents(out))} files the same"
+        )

@@ -234,6 +234,20 @@ class TestBackgrounds:
         assert {picture.shape for picture in seen} == {(SIZE, SIZE, 3)}
         assert {tuple((255 * picture[7, 3]).round().astype(int).tolist()) for picture in seen} == set(colors)
 
+    def test_backgrounds_that_cannot_be_read_are_left_out_with_a_warning(self, tmp_path):
+        paths = [tmp_path / "a.png", tmp_path / "b.png", tmp_path / "c.png"]
+        Image.new("RGB", (9, 7), (250, 10, 30)).save(paths[1])
+        paths[0].write_text("no image")
+        random = np.random.default_rng(0)
+        with pytest.warns(UserWarning, match=r"a background is left out: .*(a\.png is not an image|c\.png; check)"):
+            seen = [background(paths, SIZE, random) for _ in range(9)]
+        assert {tuple((255 * picture[0, 0]).round().astype(int).tolist()) for picture in seen} == {(250, 10, 30)}
+        with (
+            pytest.raises(ValueError, match=r"none of the 2 backgrounds beside .*a\.png can be read"),
+            pytest.warns(UserWarning, match="a background is left out"),
+        ):
+            background([paths[0], paths[2]], SIZE, random)
+
     @pytest.mark.parametrize("name", ["empty", "nowhere"])
     def test_folder_without_photographs(self, decode, tmp_path, name):
         (tmp_path / "empty").mkdir()
