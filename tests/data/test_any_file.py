@@ -16,6 +16,7 @@ from mofa3d.data import photo as module
 from mofa3d.data.photo import read_photo, to_photo
 from mofa3d.data.sources import Item, Reader, find_items
 from mofa3d.data.video import count_frames, read_frames, read_info
+from mofa3d.viewer.uploads import Limits, read_upload
 
 PICTURE = np.add.outer(np.arange(16) * 9, np.arange(24) * 4)[..., None].repeat(3, axis=2).astype(np.uint8)
 ORIENTATION = 0x0112
@@ -101,6 +102,8 @@ def test_whatever_a_decoder_raises_is_the_files_fault(raising, tmp_path):
         Reader().read(Item("photos/a.jpg", tmp_path / "a.jpg", tmp_path))
     with Image.open(tmp_path / "a.jpg") as image, pytest.raises(ValueError, match=message):
         to_photo(image, "a.jpg")
+    with pytest.raises(ValueError, match=message):
+        read_upload(jpeg(), "a.jpg", Limits())
 
 
 def test_formats_that_run_other_programs_are_not_read(tmp_path, monkeypatch):
