@@ -12,7 +12,7 @@ from benchmarks.measure import Row, Setup, measure_ceilings, waiting
 from benchmarks.model_sizes import with_vertices
 from benchmarks.vertex_loss import Gradient, compare_ways, gradient_of, plain_loss
 from mofa3d import Camera, Decoder, MorphableModel, SemanticCode, load_model
-from mofa3d.cuda_vertex_loss import CudaVertexLoss
+from mofa3d.kernels.vertex_loss.cuda import CudaVertexLoss
 
 SUBJECT = "cuda_vertex_loss"
 DEVICE = "cuda"

@@ -12,15 +12,15 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measure import Row, Setup, compare
 from mofa3d import Camera, Decoder, SemanticCode, load_model
-from mofa3d.checkpoints import open_run
-from mofa3d.data.synthetic import SyntheticConfig, sample_codes
-from mofa3d.encoder_runtime import has_onnx, is_mostly_linear
-from mofa3d.encoders import Encoder, make_encoder
-from mofa3d.flattening import flatten_encoder
-from mofa3d.half_precision import in_bfloat16
-from mofa3d.instruction_sets import multiplies_bfloat16
-from mofa3d.int8_linear import Int8Linear
-from renderers import make_renderer
+from mofa3d.data.corpus.synthetic import SyntheticConfig, sample_codes
+from mofa3d.encoders.bfloat16 import in_bfloat16
+from mofa3d.encoders.checkpoint import open_run
+from mofa3d.encoders.graph import flatten_encoder
+from mofa3d.encoders.int8 import Int8Linear
+from mofa3d.encoders.network import Encoder, make_encoder
+from mofa3d.encoders.runtime import has_onnx, is_mostly_linear
+from mofa3d.environment.instruction_sets import multiplies_bfloat16
+from mofa3d.renderers import make_renderer
 
 SUBJECT = "encoders"
 SIZE = 240
@@ -62,7 +62,7 @@ def _rows(setup: Setup, setting: str, encoder: Encoder, image: Tensor, decode: D
 
 
 def by_default(encoder: Encoder) -> str:
-    """The way that `mofa3d.encoder_runtime.choose_runtime` takes by itself after some images."""
+    """The way that `mofa3d.encoders.runtime.choose_runtime` takes by itself after some images."""
     if is_mostly_linear(encoder) and multiplies_bfloat16():
         return "torch, bfloat16"
     return "onnxruntime" if has_onnx() else "torch"
@@ -76,8 +76,8 @@ def ways(encoder: Encoder, size: int) -> dict[str, Run]:
         if is_mostly_linear(encoder):
             found["torch, bfloat16, int8 linear layers"] = in_bfloat16(encoder, size, Int8Linear)
     if has_onnx():
-        from mofa3d.onnx_export import to_onnx
-        from mofa3d.onnx_inference import OnnxEncoder
+        from mofa3d.encoders.onnx_export import to_onnx
+        from mofa3d.encoders.onnx_runtime import OnnxEncoder
 
         content = to_onnx(encoder, size)
         found["onnxruntime"] = OnnxEncoder(content)

@@ -8,11 +8,11 @@ import torch
 
 from benchmarks.measure import Row, Setup, compare
 from mofa3d import Camera, Decoder, SemanticCode, load_model, losses
-from mofa3d.color_fit import ROUNDS, ColorFit
-from mofa3d.data.synthetic import SyntheticConfig, sample_codes
-from mofa3d.gauss_newton import GaussNewton, GaussNewtonConfig, Level, garrido, thies
+from mofa3d.data.corpus.synthetic import SyntheticConfig, sample_codes
+from mofa3d.fitting.color_fit import ROUNDS, ColorFit
+from mofa3d.fitting.gauss_newton import GaussNewton, GaussNewtonConfig, Level, garrido, thies
 from mofa3d.objective import Batch, compute_losses
-from renderers import make_renderer
+from mofa3d.renderers import make_renderer
 
 SUBJECT = "fits"
 

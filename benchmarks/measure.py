@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from benchmarks.streaming import scale_all
-from mofa3d.instruction_sets import multiplies_bfloat16
+from mofa3d.environment.instruction_sets import multiplies_bfloat16
 
 Work = Callable[[], object]
 WARMING = 100.0  # ms

@@ -8,9 +8,9 @@ from dataclasses import replace
 import torch
 
 from benchmarks.measure import Row, Setup, compare
-from mofa3d.encoders import Encoder, make_encoder
-from mofa3d.factored_linear import FactoredLinear
-from mofa3d.optimizers import Adadelta
+from mofa3d.encoders.factored_linear import FactoredLinear
+from mofa3d.encoders.network import Encoder, make_encoder
+from mofa3d.training.adadelta import Adadelta
 
 SUBJECT = "optimizers"
 # Bytes of a parameter: value, gradient and two means are read, all but the gradient are written.

@@ -9,13 +9,13 @@ import torch
 
 from benchmarks.measure import Row, Setup, Work, compare
 from mofa3d import Camera, Decoder, load_model
-from mofa3d.data.synthetic import SyntheticConfig, sample_codes
-from mofa3d.memory import keep_freed_memory
+from mofa3d.data.corpus.synthetic import SyntheticConfig, sample_codes
+from mofa3d.environment.memory import keep_freed_memory
+from mofa3d.renderers import make_renderer
+from mofa3d.renderers.cpu_rasterizer import rasterize_scene
+from mofa3d.renderers.pytorch3d_rasterizer import Pytorch3dRasterizer
+from mofa3d.renderers.rasterized import Rasterizer
 from mofa3d.scene import Renderer, Scene
-from renderers import make_renderer
-from renderers.cpu_rasterizer import rasterize_scene
-from renderers.pytorch3d_rasterizer import Pytorch3dRasterizer
-from renderers.rasterized import Rasterizer
 
 SUBJECT = "rasterizer"
 FRAGMENT = 8 + 4 + 12 + 4  # bytes of a pixel's face, depth, barycentric coordinates and distance

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from torch import Tensor
 
-from mofa3d import parallel
-from mofa3d.compiled import compiled
-from mofa3d.simd import LANES, load, prefetch, store
+from mofa3d.kernels import parallel
+from mofa3d.kernels.compiled import compiled
+from mofa3d.kernels.simd import LANES, load, prefetch, store
 
 AHEAD = 64  # rows
 PARTS = 16

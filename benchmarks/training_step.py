@@ -14,13 +14,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.measure import Row, Setup
 from benchmarks.optimizers import MOVED
 from mofa3d import Camera, Decoder, SemanticCode, load_model
-from mofa3d.encoders import Encoder, make_encoder
-from mofa3d.fused_vertex_loss import FusedVertexLoss
-from mofa3d.instruction_sets import multiplies_bfloat16
-from mofa3d.memory import keep_freed_memory
+from mofa3d.encoders.network import Encoder, make_encoder
+from mofa3d.environment.instruction_sets import multiplies_bfloat16
+from mofa3d.environment.memory import keep_freed_memory
+from mofa3d.kernels.vertex_loss.cpu import FusedVertexLoss
 from mofa3d.objective import LossWeights, evaluate_batch
-from mofa3d.training import TrainingConfig, make_optimizer
-from renderers import make_renderer
+from mofa3d.renderers import make_renderer
+from mofa3d.training.mofa import TrainingConfig, make_optimizer
 
 SUBJECT = "training_step"
 PARTS = ("encoder", "decoder and loss", "optimizer", "step")

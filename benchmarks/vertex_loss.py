@@ -10,10 +10,10 @@ from torch import Tensor
 from benchmarks.measure import Row, Setup, compare
 from benchmarks.model_sizes import with_vertices
 from mofa3d import Camera, Decoder, MorphableModel, SemanticCode, load_model, losses
-from mofa3d.data.synthetic import SyntheticConfig, sample_codes
-from mofa3d.fused_vertex_loss import FusedVertexLoss
-from mofa3d.memory import keep_freed_memory
-from renderers import make_renderer
+from mofa3d.data.corpus.synthetic import SyntheticConfig, sample_codes
+from mofa3d.environment.memory import keep_freed_memory
+from mofa3d.kernels.vertex_loss.cpu import FusedVertexLoss
+from mofa3d.renderers import make_renderer
 
 SUBJECT = "vertex_loss"
 SIZE = 240

@@ -10,7 +10,7 @@ take by themselves are slower than their plain reference. Writes benchmark.json 
 
 from __future__ import annotations
 
-from mofa3d import program  # before PyTorch: it says how long its idle threads spin
+from mofa3d.cli import program  # before PyTorch: it says how long its idle threads spin
 
 # isort: split
 import json
@@ -29,9 +29,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the benchmark
 
 from benchmarks import cuda_vertex_loss, encoders, fits, optimizers, rasterizer, training_step, vertex_loss
 from benchmarks.measure import Ceilings, Row, Setup, TimeIsUpError, measure_ceilings
-from mofa3d.environment import commit, machine
-from mofa3d.output_folder import take_folder
-from mofa3d.whole_files import write_text
+from mofa3d.environment.machine import commit, machine
+from mofa3d.files.folders import take_folder
+from mofa3d.files.whole import write_text
 
 Subject = Literal[
     "encoders", "rasterizer", "vertex_loss", "cuda_vertex_loss", "optimizers", "training_step", "fits"

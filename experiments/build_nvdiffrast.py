@@ -63,7 +63,7 @@ def build() -> str:
 
         import torch
 
-        from renderers.nvdiffrast_rasterizer import Operations
+        from mofa3d.renderers.nvdiffrast_rasterizer import Operations
 
         operations = Operations(torch.device("cpu")).functions.ops
         try:

@@ -14,11 +14,12 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from mofa3d import Camera, Decoder, SemanticCode, load_model, program
-from mofa3d.cache_folder import cache_directory
+from mofa3d import Camera, Decoder, SemanticCode, load_model
+from mofa3d.cli import program
+from mofa3d.data.corpus.open import open_corpus
 from mofa3d.data.crop import CROP_SCALE, CROP_SHIFT, IMAGE_SIZE, calibrate
 from mofa3d.data.detect import FaceBox
-from mofa3d.data.folder import open_corpus
+from mofa3d.environment.cache_folder import cache_directory
 from mofa3d.losses import LANDMARKS_46
 
 

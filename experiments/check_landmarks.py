@@ -16,11 +16,11 @@ from scipy.stats import spearmanr
 from tqdm import tqdm
 from tyro.conf import Positional
 
-from mofa3d import program
+from mofa3d.cli import program
+from mofa3d.data.corpus.examine import holds
 from mofa3d.data.detect import detect_faces
 from mofa3d.data.dlib_landmarks import detect_landmarks
-from mofa3d.data.examine import holds
-from mofa3d.data.landmarks import find_landmarks
+from mofa3d.data.landmark_table import find_landmarks
 from mofa3d.data.photo import find_photos, read_photo
 from mofa3d.losses import LANDMARKS_46
 from mofa3d.numeric_options import MOST, check_ranges

@@ -20,8 +20,11 @@ from PIL import Image, ImageDraw
 from torchvision.transforms.functional import gaussian_blur
 from tqdm import tqdm
 
-from mofa3d import Camera, Decoder, SemanticCode, load_model, program
-from mofa3d.agreement import (
+from mofa3d import Camera, Decoder, SemanticCode, load_model
+from mofa3d.cli import program
+from mofa3d.data.corpus.synthetic import SyntheticConfig, sample_codes, texture
+from mofa3d.environment.machine import check_device, commit, machine
+from mofa3d.evaluation.renderer_agreement import (
     Faces,
     Formed,
     derivative_agreement,
@@ -31,16 +34,14 @@ from mofa3d.agreement import (
     median_times,
     vertex_agreement,
 )
-from mofa3d.data.synthetic import SyntheticConfig, sample_codes, texture
-from mofa3d.environment import check_device, commit, machine
+from mofa3d.files.folders import take_folder
+from mofa3d.files.whole import write_text
+from mofa3d.files.whole_pictures import write_picture
 from mofa3d.numeric_options import check_ranges
-from mofa3d.output_folder import take_folder
-from mofa3d.pictures import to_bytes
+from mofa3d.pictures.views import to_bytes
+from mofa3d.renderers import ENTRY_POINT_GROUP, make_renderer
+from mofa3d.renderers.pytorch3d_rasterizer import Pytorch3dRasterizer
 from mofa3d.scene import Renderer
-from mofa3d.whole_files import write_text
-from mofa3d.whole_pictures import write_picture
-from renderers import ENTRY_POINT_GROUP, make_renderer
-from renderers.pytorch3d_rasterizer import Pytorch3dRasterizer
 
 VARIANTS = {
     "vertex": ("vertex", {}),

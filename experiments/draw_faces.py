@@ -1,6 +1,6 @@
 """Draw what can be done with a photograph, as the README's picture: found, turned, smiling, in other light.
 
-    python experiments/draw_faces.py photo.jpg --out docs/astronaut.png --force
+python experiments/draw_faces.py photo.jpg --out docs/astronaut.png --force
 """
 
 from __future__ import annotations
@@ -14,15 +14,17 @@ from jaxtyping import UInt8
 from tyro.conf import Positional
 
 import mofa3d
-from mofa3d import Decoder, SemanticCode, editing, export, program
-from mofa3d.edited_photo import Window, composite
-from mofa3d.expression_units import expression_units
-from mofa3d.flag import Flag
-from mofa3d.lighting import directional_light
+from mofa3d import Decoder, SemanticCode, export
+from mofa3d.cli import program
+from mofa3d.cli.program import Flag
+from mofa3d.editing import codes
+from mofa3d.editing.composite import Window, composite
+from mofa3d.editing.lighting import directional_light
+from mofa3d.files.folders import refuse_existing
+from mofa3d.files.whole_pictures import write_picture
+from mofa3d.models.expression_units import expression_units
 from mofa3d.numeric_options import check_ranges
-from mofa3d.output_folder import refuse_existing
-from mofa3d.whole_pictures import write_picture
-from renderers import make_renderer
+from mofa3d.renderers import make_renderer
 
 LAMP = (-1.0, 0.3, 0.4)  # right, up, to the viewer
 AROUND = 0.35  # of the crop's side that is shown around it
@@ -58,8 +60,8 @@ def main(config: Config) -> None:
 
     turned = export.turntable(model, face.code, render, config.size, frames=8)
     views = [turned[frame][:, side : side + config.size] for frame, side in ((1, 0), (2, 0), (3, config.size))]
-    smile = editing.add_expression(face.code, units, {"smile": 0.7})
-    photos = (face.photo, face.overlay(), edited(smile), edited(editing.relight(face.code, directional_light(LAMP))))
+    smile = codes.add_expression(face.code, units, {"smile": 0.7})
+    photos = (face.photo, face.overlay(), edited(smile), edited(codes.relight(face.code, directional_light(LAMP))))
     cut = [around_face(face, photo, config.size) for photo in photos]
     config.out.parent.mkdir(parents=True, exist_ok=True)
     write_picture(config.out, np.concatenate([*cut[:2], *views, *cut[2:]], axis=1))

@@ -21,10 +21,26 @@ import torch
 import tyro
 from tyro.conf import Positional
 
-from mofa3d import Decoder, program
-from mofa3d.baselines.comparison import Estimate, choose, encoder_estimate, fit_estimate, measure
-from mofa3d.baselines.occlusion import OccludedFaces
-from mofa3d.baselines.scan_comparison import (
+from mofa3d import Decoder
+from mofa3d.cli import program
+from mofa3d.cli.program import Flag
+from mofa3d.data.corpus.dataset import Corpus
+from mofa3d.data.corpus.open import open_corpus
+from mofa3d.data.corpus.split import held_out, spread
+from mofa3d.data.failures import Failure
+from mofa3d.data.readable import readable
+from mofa3d.encoders.checkpoint import open_run
+from mofa3d.encoders.network import Encoder
+from mofa3d.encoders.weights import SHIPPED
+from mofa3d.environment.cache_folder import cache_directory
+from mofa3d.environment.machine import commit, machine
+from mofa3d.evaluation.cross_photo import errors_across, photograph_pairs, with_average_skin, with_fitted_colors
+from mofa3d.evaluation.errors import average_face, evaluate
+from mofa3d.evaluation.estimates import Estimate, choose, encoder_estimate, fit_estimate, measure
+from mofa3d.evaluation.groups import people_groups, photo_groups
+from mofa3d.evaluation.occlusion import OccludedFaces
+from mofa3d.evaluation.report import ACROSS_MEASURES, MEASURES, SCAN_MEASURES, Evaluation, Row, Section, rows_of
+from mofa3d.evaluation.scans.errors import (
     FREE,
     KEPT,
     ScanErrors,
@@ -34,35 +50,14 @@ from mofa3d.baselines.scan_comparison import (
     read_scans,
     write_table,
 )
-from mofa3d.cache_folder import cache_directory
-from mofa3d.checkpoints import SHIPPED, open_run
-from mofa3d.data.corpus import Corpus, Failure
-from mofa3d.data.folder import open_corpus
-from mofa3d.data.readable import readable
-from mofa3d.data.split import held_out, spread
-from mofa3d.encoders import Encoder
-from mofa3d.environment import commit, machine
-from mofa3d.evaluation import average_face, evaluate
-from mofa3d.evaluation_colors import errors_across, photograph_pairs, with_average_skin, with_fitted_colors
-from mofa3d.evaluation_groups import people_groups, photo_groups
-from mofa3d.evaluation_report import (
-    ACROSS_MEASURES,
-    MEASURES,
-    SCAN_MEASURES,
-    Evaluation,
-    Row,
-    Section,
-    rows_of,
-)
-from mofa3d.flag import Flag
-from mofa3d.gauss_newton import GaussNewton, GaussNewtonConfig, garrido, thies
+from mofa3d.evaluation.scans.folder import find_scans
+from mofa3d.evaluation.scans.scan import Unit
+from mofa3d.files.folders import take_folder
+from mofa3d.fitting.gauss_newton import GaussNewton, GaussNewtonConfig, garrido, thies
 from mofa3d.objective import Batch
-from mofa3d.output_folder import take_folder
-from mofa3d.refinement import one_thread, own_points
-from mofa3d.scans.layout import find_scans
-from mofa3d.scans.scan import Unit
+from mofa3d.reconstruction.refine import one_thread, own_points
+from mofa3d.renderers import make_renderer
 from mofa3d.semantic_code import SemanticCode
-from renderers import make_renderer
 
 AVERAGE = "all, average face instead of the encoder"
 ERRORS = """\

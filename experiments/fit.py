@@ -27,30 +27,32 @@ from torch.utils.data import default_collate
 from tqdm import tqdm
 from tyro.conf import Positional
 
-from mofa3d import Camera, Decoder, SemanticCode, load_model, pictures, program
-from mofa3d.checkpoints import open_run
-from mofa3d.data.corpus import SUMMARY, Corpus
+from mofa3d import Camera, Decoder, SemanticCode, load_model
+from mofa3d.cli import program
+from mofa3d.data.corpus.dataset import SUMMARY, Corpus
+from mofa3d.data.corpus.split import spread
+from mofa3d.data.input_folders import InputFolders, Source
 from mofa3d.data.photo import find_photos, read_photo
 from mofa3d.data.readable import readable
-from mofa3d.data.split import spread
-from mofa3d.environment import commit, machine
-from mofa3d.evaluation import Encode, average_face, code_errors, group_means
+from mofa3d.encoders.checkpoint import open_run
+from mofa3d.environment.machine import commit, machine
+from mofa3d.evaluation.errors import Encode, average_face, code_errors, group_means
+from mofa3d.evaluation.training_report import Report
 from mofa3d.export.face_textures import FaceTextures
-from mofa3d.gauss_newton import garrido, thies
-from mofa3d.inference import FaceCrop, reconstruct_faces
-from mofa3d.input_folders import InputFolders, Source
+from mofa3d.files.folders import take_folder
+from mofa3d.files.names import safe_name
+from mofa3d.files.record import unfinished
+from mofa3d.files.whole import write_text
+from mofa3d.files.whole_pictures import write_picture
+from mofa3d.fitting.gauss_newton import garrido, thies
 from mofa3d.numeric_options import check_ranges
-from mofa3d.output_folder import take_folder
-from mofa3d.output_names import safe_name
-from mofa3d.output_options import OutputOptions
-from mofa3d.output_record import unfinished
-from mofa3d.reconstruction_writer import ReconstructionWriter
-from mofa3d.refinement import Refiner, one_thread
-from mofa3d.report import Report
-from mofa3d.whole_files import write_text
-from mofa3d.whole_pictures import write_picture
-from renderers import make_renderer
-from renderers.cpu_rasterizer import rasterize
+from mofa3d.pictures import views
+from mofa3d.reconstruction.options import OutputOptions
+from mofa3d.reconstruction.reconstructor import FaceCrop, reconstruct_faces
+from mofa3d.reconstruction.refine import Refiner, one_thread
+from mofa3d.reconstruction.writer import ReconstructionWriter
+from mofa3d.renderers import make_renderer
+from mofa3d.renderers.cpu_rasterizer import rasterize
 
 Errors = dict[str, torch.Tensor]
 SHOWN = 8  # faces of a corpus in faces.png
@@ -166,7 +168,7 @@ def fit_corpus(config: Config) -> None:
         before.append({**code_errors(code, decode, render, batch), "seconds": torch.full((1,), torch.nan)})
         after.append({**code_errors(fitted, decode, render, batch), "seconds": seconds})
         if len(shown) < SHOWN:
-            shown.append(pictures.panels(decode(fitted), make_renderer("cpu"), batch["image"])[0])
+            shown.append(views.panels(decode(fitted), make_renderer("cpu"), batch["image"])[0])
     write_picture(config.out / "faces.png", np.concatenate(shown))
     errors = [{name: torch.cat([row[name] for row in rows]) for name in rows[0]} for rows in (before, after)]
     write_results(config, decode, [corpus.sources[i] for i in indices], *errors)

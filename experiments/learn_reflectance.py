@@ -21,24 +21,25 @@ from torch import Tensor
 from torch.utils.data import default_collate
 from tqdm import tqdm
 
-from mofa3d import Decoder, SemanticCode, metrics, program
-from mofa3d.checkpoints import open_run
-from mofa3d.data.balance import balanced, group_of
-from mofa3d.data.corpus import Corpus
+from mofa3d import Decoder, SemanticCode, metrics
+from mofa3d.cli import program
+from mofa3d.data.corpus.balance import balanced, group_of
+from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.readable import readable
-from mofa3d.delighting import ReflectanceSamples, delight, divide_light, front_light, symmetrize, unoccluded
-from mofa3d.environment import commit
-from mofa3d.fitting import FitConfig, fit_codes
-from mofa3d.mesh_fields import mirror_vertices
+from mofa3d.encoders.checkpoint import open_run
+from mofa3d.environment.machine import commit
+from mofa3d.evaluation.reflectance_report import Learned, write_report
+from mofa3d.files.folders import take_folder
+from mofa3d.fitting.adam import FitConfig, fit_codes
+from mofa3d.fitting.delighting import ReflectanceSamples, delight, divide_light, front_light, symmetrize, unoccluded
+from mofa3d.fitting.reflectance_learning import Fits, divide, with_components
+from mofa3d.fitting.robust_pca import robust_pca
 from mofa3d.models.makehuman.learned import save_reflectance
+from mofa3d.models.mesh_fields import mirror_vertices
 from mofa3d.morphable_model import MorphableModel, save_model
 from mofa3d.numeric_options import MOST, check_ranges
-from mofa3d.output_folder import take_folder
-from mofa3d.reflectance_learning import Fits, divide, with_components
-from mofa3d.reflectance_report import Learned, write_report
-from mofa3d.robust_pca import robust_pca
-from renderers import make_renderer
-from renderers.cpu_rasterizer import rasterize
+from mofa3d.renderers import make_renderer
+from mofa3d.renderers.cpu_rasterizer import rasterize
 
 FEWEST = 4  # photographs per mode
 

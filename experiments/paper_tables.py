@@ -23,27 +23,22 @@ from pathlib import Path
 
 import torch
 
-from mofa3d import Camera, Decoder, load_model, program
-from mofa3d.baselines import remarks, tables
-from mofa3d.baselines.comparison import (
-    Estimate,
-    Measured,
-    choose,
-    compare_codes,
-    encoder_estimate,
-    fit_estimate,
-)
-from mofa3d.baselines.comparison_figures import draw_distributions, draw_learning, draw_systems
-from mofa3d.baselines.light import with_light
-from mofa3d.baselines.occlusion import OccludedFaces, compare_occluded
-from mofa3d.baselines.pixel_systems import PixelSystems
-from mofa3d.baselines.recipe import Faces, RunConfig, open_faces
-from mofa3d.baselines.scan_comparison import COLUMNS, EXPLANATION, compare_scans, read_scans
-from mofa3d.baselines.steps import Outcome, Run, programs_of
-from mofa3d.baselines.systems import open_regressor
-from mofa3d.baselines.tables import Results, Table
-from mofa3d.baselines.training_tables import before_and_after, training_rows
-from mofa3d.baselines.trainings import (
+from mofa3d import Camera, Decoder, load_model
+from mofa3d.cli import program
+from mofa3d.data.corpus.open import Faces
+from mofa3d.data.corpus.synthetic import SyntheticConfig
+from mofa3d.data.dlib_landmarks import is_installed
+from mofa3d.encoders.checkpoint import open_run
+from mofa3d.environment.cache_folder import cache_directory
+from mofa3d.environment.machine import commit, machine
+from mofa3d.evaluation.comparison import captions, tables
+from mofa3d.evaluation.comparison.codes import compare_codes
+from mofa3d.evaluation.comparison.figures import draw_distributions, draw_learning, draw_systems
+from mofa3d.evaluation.comparison.networks.light import with_light
+from mofa3d.evaluation.comparison.occlusion import compare_occluded
+from mofa3d.evaluation.comparison.open_systems import open_regressor
+from mofa3d.evaluation.comparison.pixels.systems import PixelSystems
+from mofa3d.evaluation.comparison.plan import (
     LABELS,
     MOFA,
     ON_SYNTHETIC,
@@ -56,18 +51,21 @@ from mofa3d.baselines.trainings import (
     plan,
     train_all,
 )
-from mofa3d.baselines.verifications import verify_all
-from mofa3d.cache_folder import cache_directory
-from mofa3d.checkpoints import open_run
-from mofa3d.data.dlib_landmarks import is_installed
-from mofa3d.data.synthetic import SyntheticConfig
-from mofa3d.environment import commit, machine
-from mofa3d.evaluation import average_face
-from mofa3d.gauss_newton import garrido, thies
-from mofa3d.output_folder import take_folder
-from mofa3d.scans.layout import find_scans
-from mofa3d.scans.scan import Unit
-from renderers import make_renderer
+from mofa3d.evaluation.comparison.program_runs import Outcome, Run, programs_of
+from mofa3d.evaluation.comparison.run_config import RunConfig
+from mofa3d.evaluation.comparison.scans import COLUMNS, EXPLANATION, compare_scans
+from mofa3d.evaluation.comparison.tables import Results, Table
+from mofa3d.evaluation.comparison.training_tables import before_and_after, training_rows
+from mofa3d.evaluation.comparison.verify_systems import verify_all
+from mofa3d.evaluation.errors import average_face
+from mofa3d.evaluation.estimates import Estimate, Measured, choose, encoder_estimate, fit_estimate
+from mofa3d.evaluation.occlusion import OccludedFaces
+from mofa3d.evaluation.scans.errors import read_scans
+from mofa3d.evaluation.scans.folder import find_scans
+from mofa3d.evaluation.scans.scan import Unit
+from mofa3d.files.folders import take_folder
+from mofa3d.fitting.gauss_newton import garrido, thies
+from mofa3d.renderers import make_renderer
 
 AVERAGE = "average face"
 SHOWN = 6  # photographs in faces.png and occluders.png
@@ -147,10 +145,10 @@ def require_model(decode: Decoder, whole: Decoder) -> None:
 def verified(config: Config, corpus: Path, outcomes: dict[str, Outcome], run: Run) -> tuple[Table, dict[str, str]]:
     """Verification of people, on LFW if it is there, and the commands."""
     if config.lfw is not None:
-        title, explanation = "Verification on LFW", remarks.VERIFICATION
+        title, explanation = "Verification on LFW", captions.VERIFICATION
         photographs = ("--lfw", str(config.lfw), "--pairs", str(config.pairs))
     else:
-        title, explanation = "Verification of held-out people", remarks.OWN_VERIFICATION
+        title, explanation = "Verification of held-out people", captions.OWN_VERIFICATION
         photographs = ("--corpus", str(corpus), "--photographs", str(config.size.verified))
     rows, commands = verify_all(config, photographs, outcomes, run)
     return Table(title, explanation, tables.VERIFICATION, rows), commands
@@ -180,8 +178,8 @@ def main(config: Config, run: Run = RUN) -> None:
     take_folder(config.out, "paper_tables.py")
     model = load_model(config.model, path=config.model_path or None)
     raster = make_renderer("cpu", antialias=False)
-    photos = open_faces(RunConfig(data=str(config.data)), model, raster, cache)
-    faces = open_faces(RunConfig(synthetic=SyntheticConfig(count=config.synthetic_count)), model, raster, cache)
+    photos = RunConfig(data=str(config.data)).open_faces(model, raster, cache)
+    faces = RunConfig(synthetic=SyntheticConfig(count=config.synthetic_count)).open_faces(model, raster, cache)
     outcomes = train_all(config, plan(config, photos.dataset.folder), run)
     verification, more = verified(config, photos.dataset.folder, outcomes, run)
     commands = {system: outcome.command for system, outcome in outcomes.items()} | more
@@ -204,15 +202,15 @@ def main(config: Config, run: Run = RUN) -> None:
     trained = before_and_after(f"{AVERAGE}, before", f"{ON_SYNTHETIC}, after", outcomes[ON_SYNTHETIC])
     times = [row for row in (*on_photos, *pixel_rows) if not row.system.startswith("average")]
     compared = [
-        Table("Trainings", remarks.TRAININGS, tables.TRAININGS, training_rows(outcomes)),
-        Table("Held-out photographs", remarks.PHOTOGRAPHS, tables.PHOTOGRAPHS, on_photos),
-        Table("Synthetic faces with known geometry", remarks.SYNTHETIC, tables.SYNTHETIC, on_faces),
-        Table("Training on synthetic faces, before and after", remarks.TRAINED, tables.BEFORE_AND_AFTER, trained),
+        Table("Trainings", captions.TRAININGS, tables.TRAININGS, training_rows(outcomes)),
+        Table("Held-out photographs", captions.PHOTOGRAPHS, tables.PHOTOGRAPHS, on_photos),
+        Table("Synthetic faces with known geometry", captions.SYNTHETIC, tables.SYNTHETIC, on_faces),
+        Table("Training on synthetic faces, before and after", captions.TRAINED, tables.BEFORE_AND_AFTER, trained),
         *scanned(config, starts, whole),
-        Table("Photographs with occluders", remarks.OCCLUDED, tables.OCCLUDED, occluded),
-        Table("Pixels of photographs", remarks.PIXELS, tables.PIXELS, pixel_rows),
-        Table("Pixels of synthetic faces", remarks.SYNTHETIC_PIXELS, tables.PIXELS, face_pixel_rows),
-        Table("Time per image", remarks.TIMES, tables.TIMES, times),
+        Table("Photographs with occluders", captions.OCCLUDED, tables.OCCLUDED, occluded),
+        Table("Pixels of photographs", captions.PIXELS, tables.PIXELS, pixel_rows),
+        Table("Pixels of synthetic faces", captions.SYNTHETIC_PIXELS, tables.PIXELS, face_pixel_rows),
+        Table("Time per image", captions.TIMES, tables.TIMES, times),
         verification,
     ]
     facts = {
@@ -229,7 +227,7 @@ def main(config: Config, run: Run = RUN) -> None:
     if half_seen:
         seen = torch.stack([hidden[i]["input"] for i in images.photo_indices[:SHOWN]])
         figures |= draw_sheet_of(config.out / "occluders.png", "Occluders", half_seen, {}, seen, whole)
-    remark = {"Where we differ from the paper and why": remarks.DIFFERENCES}
+    remark = {"Where we differ from the paper and why": captions.DIFFERENCES}
     results = Results("Every system of the paper, compared", facts, compared, figures, commands, remark)
     print(f"\nThe results are {results.write(config.out)}")
 

@@ -16,19 +16,22 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mofa3d import Camera, Decoder, SemanticCode, program
-from mofa3d.baselines.conv_autoencoder import ConvAutoencoder, ConvDescription
-from mofa3d.baselines.pixel_errors import color_distance
-from mofa3d.baselines.pixel_evaluation import Batch, PixelView
-from mofa3d.baselines.pixel_report import report_network
-from mofa3d.baselines.recipe import RunConfig, make_adam, open_faces, write_record
-from mofa3d.cache_folder import cache_directory
-from mofa3d.checkpoints import claim_folder, how_to_go_on
-from mofa3d.data.augment import AugmentConfig
-from mofa3d.data.batches import batches
-from mofa3d.environment import check_device, commit
-from mofa3d.training import DivergenceError, Step, optimize
-from renderers import make_renderer
+from mofa3d import Camera, Decoder, SemanticCode
+from mofa3d.cli import program
+from mofa3d.data.batches.augment import AugmentConfig
+from mofa3d.data.batches.stream import batches
+from mofa3d.encoders.checkpoint import how_to_go_on
+from mofa3d.environment.cache_folder import cache_directory
+from mofa3d.environment.machine import check_device, commit
+from mofa3d.evaluation.comparison.networks.conv_autoencoder import ConvAutoencoder, ConvDescription
+from mofa3d.evaluation.comparison.pixels.errors import color_distance
+from mofa3d.evaluation.comparison.pixels.evaluate import Batch, PixelView
+from mofa3d.evaluation.comparison.pixels.report import report_network
+from mofa3d.evaluation.comparison.run_config import RunConfig, make_adam, write_record
+from mofa3d.renderers import make_renderer
+from mofa3d.training.checkpoint import claim_folder
+from mofa3d.training.loop import Step, optimize
+from mofa3d.training.progress import DivergenceError
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def main(config: Config) -> None:
     network = ConvAutoencoder(about.image_size, about.code_size).to(config.device)
     with claim_folder(config.out, config.resume):
         model = config.load_model()
-        faces = open_faces(config, model, make_renderer("cpu", antialias=False), cache_directory())
+        faces = config.open_faces(model, make_renderer("cpu", antialias=False), cache_directory())
         camera = Camera()
         average = Decoder(model, camera)(SemanticCode.zeros(sizes=model.sizes)).landmarks[0]
         view = PixelView(about.image_size, average, camera.image_size)

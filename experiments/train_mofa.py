@@ -10,7 +10,8 @@ Writes checkpoint.pt, config.json, metrics.jsonl, TensorBoard's files and report
 
 from __future__ import annotations
 
-from mofa3d import Camera, Decoder, program  # before PyTorch: it says how long its idle threads spin
+from mofa3d import Camera, Decoder
+from mofa3d.cli import program
 
 # isort: split
 import json
@@ -22,28 +23,32 @@ from typing import Literal
 
 import torch
 
-from mofa3d.cache_folder import cache_directory
-from mofa3d.checkpoints import Description, claim_folder, how_to_go_on, start_from
-from mofa3d.data.augment import AugmentConfig
-from mofa3d.data.batches import batches
-from mofa3d.data.corpus import FAILURES, Corpus, list_failures
-from mofa3d.data.folder import open_corpus
-from mofa3d.data.resident import ResidentFaces, fits_in_memory
-from mofa3d.data.split import held_out, repeat_evenly, spread, train_and_test
-from mofa3d.data.synthetic import SyntheticConfig, fingerprint_of, synthesize
-from mofa3d.encoders import Encoder, OutputScales
-from mofa3d.environment import check_device, commit
-from mofa3d.evaluation import average_face, evaluate
-from mofa3d.evaluation_groups import photo_groups
-from mofa3d.flag import Flag
-from mofa3d.instruction_sets import bfloat16_or_float32
-from mofa3d.memory import keep_freed_memory
+from mofa3d.cli.program import Flag
+from mofa3d.data.batches.augment import AugmentConfig
+from mofa3d.data.batches.on_gpu import ResidentFaces, fits_in_memory
+from mofa3d.data.batches.stream import batches
+from mofa3d.data.corpus.dataset import Corpus
+from mofa3d.data.corpus.open import open_corpus
+from mofa3d.data.corpus.split import held_out, repeat_evenly, spread, train_and_test
+from mofa3d.data.corpus.synthetic import SyntheticConfig, fingerprint_of, synthesize
+from mofa3d.data.failures import FAILURES, list_failures
+from mofa3d.encoders.checkpoint import Description, how_to_go_on, start_from
+from mofa3d.encoders.network import Encoder
+from mofa3d.environment.cache_folder import cache_directory
+from mofa3d.environment.instruction_sets import bfloat16_or_float32
+from mofa3d.environment.machine import check_device, commit
+from mofa3d.environment.memory import keep_freed_memory
+from mofa3d.evaluation.errors import average_face, evaluate
+from mofa3d.evaluation.groups import photo_groups
+from mofa3d.evaluation.training_report import Report, draw_curves, draw_faces, write_meshes
+from mofa3d.files.whole import write_text
+from mofa3d.kernels.vertex_loss.choose import make_vertex_loss
 from mofa3d.objective import LossWeights
-from mofa3d.report import Report, draw_curves, draw_faces, write_meshes
-from mofa3d.training import DivergenceError, TrainingConfig, train
-from mofa3d.vertex_loss_choice import make_vertex_loss
-from mofa3d.whole_files import write_text
-from renderers import make_renderer
+from mofa3d.renderers import make_renderer
+from mofa3d.semantic_code import OutputScales
+from mofa3d.training.checkpoint import claim_folder
+from mofa3d.training.mofa import TrainingConfig, train
+from mofa3d.training.progress import DivergenceError
 
 PAPER = TrainingConfig()
 QUICK = TrainingConfig(
@@ -66,8 +71,6 @@ QUICK_LANDMARKS = replace(
     freeze_geometry=150,
     loss=LossWeights(regularizer=1e-4, coloured_light=0.5, landmark=1.0, lip_closure=5.0),
 )
-
-
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,17 @@ import torch
 from torch.utils.data import default_collate
 from tqdm import tqdm
 
-from mofa3d import Decoder, SemanticCode, metrics, program
-from mofa3d.baselines.pooling import (
+from mofa3d import Decoder, SemanticCode, metrics
+from mofa3d.cli import program
+from mofa3d.data.batches.augment import AugmentConfig
+from mofa3d.data.batches.stream import batches
+from mofa3d.data.corpus.dataset import Corpus
+from mofa3d.data.corpus.split import spread, train_and_test
+from mofa3d.data.readable import readable
+from mofa3d.encoders.checkpoint import CHECKPOINT_NAME, how_to_go_on, open_run, read_checkpoint
+from mofa3d.encoders.network import Encoder
+from mofa3d.environment.machine import commit
+from mofa3d.evaluation.comparison.networks.tran import (
     IDENTITY_BLOCKS,
     TARGETS,
     PooledFaces,
@@ -33,22 +42,18 @@ from mofa3d.baselines.pooling import (
     pool,
     within_person_share,
 )
-from mofa3d.checkpoints import CHECKPOINT_NAME, claim_folder, how_to_go_on, open_run
-from mofa3d.data.augment import AugmentConfig
-from mofa3d.data.batches import batches
-from mofa3d.data.corpus import Corpus
-from mofa3d.data.readable import readable
-from mofa3d.data.split import spread, train_and_test
-from mofa3d.encoders import Encoder, OutputScales
-from mofa3d.environment import commit
-from mofa3d.evaluation import evaluate
-from mofa3d.fitting import FitConfig, fit_codes
+from mofa3d.evaluation.errors import evaluate
+from mofa3d.evaluation.training_report import Report, draw_curves, draw_faces, write_meshes
+from mofa3d.files.whole import write_text
+from mofa3d.fitting.adam import FitConfig, fit_codes
 from mofa3d.numeric_options import MOST, check_ranges
 from mofa3d.objective import Batch
-from mofa3d.report import Report, draw_curves, draw_faces, write_meshes
-from mofa3d.training import DivergenceError, Step, TrainingConfig, make_optimizer, optimize, read_checkpoint
-from mofa3d.whole_files import write_text
-from renderers import make_renderer
+from mofa3d.renderers import make_renderer
+from mofa3d.semantic_code import OutputScales
+from mofa3d.training.checkpoint import claim_folder
+from mofa3d.training.loop import Step, optimize
+from mofa3d.training.mofa import TrainingConfig, make_optimizer
+from mofa3d.training.progress import DivergenceError
 
 CURVES = {"identity": "shape and reflectance (σ²)", "rest": "expression, pose and light (units²)"}
 SHOWN, MESHES = 16, 3
@@ -219,8 +224,7 @@ def main(config: Config) -> None:
         groups = {"all": [True] * len(test), **{name: [s == name for s in sources] for name in sorted(set(sources))}}
         facts = {
             "data": f"{config.data}: {len(targets.fits)} photographs of {len(targets.people)} people fitted and pooled",
-            "training": f"{progress.describe(config.batch_size)}, from "
-            f"{config.checkpoint}; before: that encoder",
+            "training": f"{progress.describe(config.batch_size)}, from {config.checkpoint}; before: that encoder",
             "variance within people": ", ".join(f"{b} {share[0][b]:.2f} → {share[1][b]:.2f}" for b in IDENTITY_BLOCKS)
             + " of the total, over held-out people with several photographs; less is steadier",
             "commit": version,

@@ -17,24 +17,32 @@ from typing import Literal
 
 import torch
 
-from mofa3d import Camera, Decoder, SemanticCode, program
-from mofa3d.baselines.feedback import draw_feedback
-from mofa3d.baselines.light import with_light
-from mofa3d.baselines.recipe import RunConfig, make_adam, open_faces, require_codes, write_record
-from mofa3d.baselines.richardson import IterativeRegressor, RegressorDescription, geometry_gram, regression_losses
-from mofa3d.cache_folder import cache_directory
-from mofa3d.checkpoints import claim_folder, how_to_go_on
-from mofa3d.data.augment import AugmentConfig
-from mofa3d.data.batches import batches
-from mofa3d.data.folder import open_corpus
-from mofa3d.data.split import spread, train_and_test
-from mofa3d.encoders import OutputScales
-from mofa3d.environment import check_device, commit
-from mofa3d.evaluation import average_face, evaluate
+from mofa3d import Camera, Decoder, SemanticCode
+from mofa3d.cli import program
+from mofa3d.data.batches.augment import AugmentConfig
+from mofa3d.data.batches.stream import batches
+from mofa3d.data.corpus.open import open_corpus, require_codes
+from mofa3d.data.corpus.split import spread, train_and_test
+from mofa3d.encoders.checkpoint import how_to_go_on
+from mofa3d.environment.cache_folder import cache_directory
+from mofa3d.environment.machine import check_device, commit
+from mofa3d.evaluation.comparison.networks.light import with_light
+from mofa3d.evaluation.comparison.networks.richardson import (
+    IterativeRegressor,
+    RegressorDescription,
+    draw_feedback,
+    geometry_gram,
+    regression_losses,
+)
+from mofa3d.evaluation.comparison.run_config import RunConfig, make_adam, write_record
+from mofa3d.evaluation.errors import average_face, evaluate
+from mofa3d.evaluation.training_report import Report, draw_curves, draw_faces, write_meshes
 from mofa3d.objective import Batch
-from mofa3d.report import Report, draw_curves, draw_faces, write_meshes
-from mofa3d.training import DivergenceError, Step, optimize
-from renderers import make_renderer
+from mofa3d.renderers import make_renderer
+from mofa3d.semantic_code import OutputScales
+from mofa3d.training.checkpoint import claim_folder
+from mofa3d.training.loop import Step, optimize
+from mofa3d.training.progress import DivergenceError
 
 CURVES = {"geometry": "geometry, all iterations (mm²)", "pose": "pose, all iterations", "last": "geometry, last (mm²)"}
 SHOWN, MESHES = 16, 3
@@ -76,7 +84,7 @@ def main(config: Config) -> None:
     weights = None if config.encoder_weights == "none" else config.encoder_weights
     network = IterativeRegressor(about, model.sizes, draw, weights).to(config.device)
     with claim_folder(config.out, config.resume):
-        faces = open_faces(config, model, raster, cache_directory())
+        faces = config.open_faces(model, raster, cache_directory())
         require_codes(faces.dataset, model, config.data)
         version = commit()
         write_record(config.out, config, about.to_dict(), version)
@@ -103,8 +111,7 @@ def main(config: Config) -> None:
         measure = partial(evaluate, decode=frontal, render=make_renderer("vertex"))
         facts = {
             "data": faces.fact,
-            "training": f"{progress.describe(config.batch_size)}, "
-            "supervised by the true codes",
+            "training": f"{progress.describe(config.batch_size)}, supervised by the true codes",
             "network": f"{about.encoder} at {about.input_size} px, {about.iterations} times, feedback: "
             f"{about.feedback}",
             "colours": "average reflectance, light by least squares on each photograph, before and after",

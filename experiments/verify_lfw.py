@@ -23,19 +23,20 @@ from typing import Annotated, Literal
 import torch
 import tyro
 
-from mofa3d import Camera, Decoder, SemanticCode, load_model, program
-from mofa3d.baselines.comparison import Estimate, encoder_estimate, fit_estimate
-from mofa3d.baselines.pairs import make_pairs, read_pairs
-from mofa3d.baselines.verification import verify
-from mofa3d.baselines.verification_report import table, write_report
-from mofa3d.baselines.verified_faces import VerifiedFaces, codes_of, corpus_faces, lfw_faces
-from mofa3d.checkpoints import open_run
-from mofa3d.data.corpus import Corpus
-from mofa3d.environment import check_device, commit
-from mofa3d.gauss_newton import garrido
+from mofa3d import Camera, Decoder, SemanticCode, load_model
+from mofa3d.cli import program
+from mofa3d.data.corpus.dataset import Corpus
+from mofa3d.encoders.checkpoint import open_run
+from mofa3d.environment.machine import check_device, commit
+from mofa3d.evaluation.estimates import Estimate, encoder_estimate, fit_estimate
+from mofa3d.evaluation.verification.faces import VerifiedFaces, codes_of, corpus_faces, lfw_faces
+from mofa3d.evaluation.verification.pairs import make_pairs, read_pairs
+from mofa3d.evaluation.verification.protocol import verify
+from mofa3d.evaluation.verification.report import table, write_report
+from mofa3d.files.folders import take_folder
+from mofa3d.files.whole import write_text
+from mofa3d.fitting.gauss_newton import garrido
 from mofa3d.numeric_options import check_ranges
-from mofa3d.output_folder import take_folder
-from mofa3d.whole_files import write_text
 
 CORPUS_PAIRS = 20  # of each kind per fold
 

@@ -2,7 +2,7 @@
 
 import sys
 
-from mofa3d.cli import main
+from mofa3d.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

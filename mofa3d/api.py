@@ -1,9 +1,9 @@
 """Three lines from a photograph to a face.
 
-    import mofa3d
+import mofa3d
 
-    face = mofa3d.reconstruct("photo.jpg")
-    face.save("face.glb")
+face = mofa3d.reconstruct("photo.jpg")
+face.save("face.glb")
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
-from mofa3d import inference
-from mofa3d.checkpoints import checkpoint_file
 from mofa3d.data.photo import MAX_PIXELS, Photo, read_photo, to_photo
+from mofa3d.encoders.checkpoint import checkpoint_file
+from mofa3d.encoders.weights import SHIPPED
+from mofa3d.environment.torch_settings import plain_settings
 from mofa3d.export import MESH_SUFFIXES, check_side_files, is_texture
 from mofa3d.export.face_textures import FaceTextures
-from mofa3d.inference import Reconstruction, Reconstructor, lay_over
-from mofa3d.output_options import Look, OutputOptions
-from mofa3d.output_record import unfinished
-from mofa3d.reconstruction_writer import ReconstructionWriter
-from mofa3d.refinement import Refiner
+from mofa3d.files.record import unfinished
+from mofa3d.files.whole_pictures import write_picture
+from mofa3d.reconstruction import reconstructor as inference
+from mofa3d.reconstruction.options import Look, OutputOptions
+from mofa3d.reconstruction.reconstructor import Reconstruction, Reconstructor, lay_over
+from mofa3d.reconstruction.refine import Refiner
+from mofa3d.reconstruction.writer import ReconstructionWriter
+from mofa3d.renderers import make_renderer
+from mofa3d.renderers.cpu_rasterizer import rasterize
 from mofa3d.semantic_code import SemanticCode
-from mofa3d.settings import plain_settings
-from mofa3d.weights import SHIPPED
-from mofa3d.whole_pictures import write_picture
-from renderers import make_renderer
-from renderers.cpu_rasterizer import rasterize
 
 SUFFIXES = (*MESH_SUFFIXES, ".json", ".png")
 OPENED = 2  # encoders that are kept
@@ -196,9 +196,7 @@ def _opening(process: int) -> threading.Lock:
 
 @lru_cache(maxsize=OPENED)
 @plain_settings()
-def _open(
-    run: Path, stamp: int, refine: bool, fit_colors: bool
-) -> tuple[Reconstructor, ReconstructionWriter]:
+def _open(run: Path, stamp: int, refine: bool, fit_colors: bool) -> tuple[Reconstructor, ReconstructionWriter]:
     """What reconstructs and what writes; `stamp` changes with the file."""
     reconstructor = Reconstructor.open(run, refine=Refiner if refine else inference.fit_colors if fit_colors else None)
     textures = FaceTextures(reconstructor.decode.model, rasterize)

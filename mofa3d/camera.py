@@ -26,6 +26,7 @@ from torch import Tensor
 if TYPE_CHECKING:
     from pytorch3d.renderer import PerspectiveCameras
 
+
 FOCAL_PER_PIXEL = 4.53125  # focal length over image width: 1087.5 px at 240 px
 # The average frontal face covers about this part of the image, so that area weights sum to about 1 on it, as 1/N does.
 FACE_FRACTION = 0.44

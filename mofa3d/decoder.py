@@ -3,15 +3,31 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
+from mofa3d import harmonics
 from mofa3d.camera import Camera
+from mofa3d.environment.torch_settings import plain_settings
+from mofa3d.kernels.normals import VertexNormals
+from mofa3d.kernels.surface import see
 from mofa3d.morphable_model import MorphableModel
-from mofa3d.normals import VertexNormals
-from mofa3d.scene import Scene
+from mofa3d.scene import Scene, Surface, Surroundings, front_facing
 from mofa3d.semantic_code import SemanticCode
-from mofa3d.settings import plain_settings
-from mofa3d.surface import Surroundings, see, see_plainly
+
+
+def see_plainly(
+    vertices: Float[Tensor, "B N 3"],
+    reflectance: Float[Tensor, "B N 3"],
+    around: Surroundings,
+    vertex_normals: VertexNormals,
+    camera: Camera,
+) -> Surface:
+    """The reference: the equations of `camera`, `normals` and `harmonics`, one after the other."""
+    positions = camera.to_camera(vertices, around.rotation, around.translation)
+    normals = vertex_normals(positions)
+    colors = reflectance * harmonics.irradiance(normals, around.illumination)
+    return Surface(positions, normals, camera.project(positions), colors, front_facing(positions, normals, camera))
 
 
 class Decoder(nn.Module):

@@ -13,10 +13,19 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from mofa3d.code_sizes import CodeSizes
-from mofa3d.given_files import read_tensors
-from mofa3d.settings import plain_settings
-from mofa3d.whole_files import write_tensors
+from mofa3d.environment.torch_settings import plain_settings
+from mofa3d.files.given import read_tensors
+from mofa3d.files.whole import write_tensors
+from mofa3d.semantic_code import CodeSizes
+
+
+def _mouth(model: MorphableModel) -> Bool[Tensor, "N 1"]:
+    """The inside of the mouth."""
+    return (~model.frontal & (model.mean_reflectance.amax(dim=1) < DARK))[:, None]
+
+
+DARK = 0.35  # brightest channel of the inside of the mouth, which photographs hardly show: it stays as it was
+
 
 LANDMARK_COUNT = 68
 LARGEST = 1e6  # of any number of a model: mm, or colours

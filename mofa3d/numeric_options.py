@@ -6,6 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from types import UnionType
 
+TEXELS = (16, 4096)  # along each side of a texture; 1024 suits a face, and memory grows with the square
+
+
 MOST = 1e12  # of any option; what counts, measures or weighs has no use for more
 MOST_INTEGER = 2**63 - 1  # which seeds may be
 

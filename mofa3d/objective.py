@@ -10,11 +10,10 @@ import torch
 from torch import Tensor
 
 from mofa3d import losses, metrics
-from mofa3d.color_fit import ColorFit
 from mofa3d.decoder import Decoder
+from mofa3d.kernels.vertex_loss.base import FusedLoss, VertexLoss
 from mofa3d.scene import Renderer, Rendering, Scene
 from mofa3d.semantic_code import SemanticCode
-from mofa3d.vertex_loss import FusedLoss, VertexLoss
 
 Batch = dict[str, Tensor]
 
@@ -30,8 +29,8 @@ class LossWeights:
         lip_closure: of `mofa3d.losses.lip_closure`; the paper has none.
         coloured_light: of `mofa3d.losses.coloured_light`; the paper has none.
         background_cost: see `mofa3d.losses.photometric`; 0 is Eq. 8 as printed.
-        fitted_photometric: of the photometric loss with the colours that `mofa3d.color_fit` finds for the code's
-            geometry, which then need not wait until the encoder has learned colours; the paper has none.
+        fitted_photometric: of the photometric loss with the colours that `mofa3d.fitting.color_fit` finds for the
+            code's geometry, which then need not wait until the encoder has learned colours; the paper has none.
     """
 
     photometric: float = 1.92
@@ -95,13 +94,14 @@ def evaluate_batch(
     decode: Decoder,
     render: Renderer,
     fused: FusedLoss | None = None,
-    fit_colors: ColorFit | None = None,
+    fit_colors: Callable[[SemanticCode, Tensor], SemanticCode] | None = None,
 ) -> tuple[dict[str, Tensor], Callable[[], dict[str, Tensor]]]:
     """The losses of a batch as `compute_losses` has them, and a function that gives its `compute_errors`.
 
     Args:
         fused: does the work of `decode` and `render` where it is given, as far as first derivatives need it.
-        fit_colors: finds the colours of `LossWeights.fitted_photometric`, of which the loss is one more term.
+        fit_colors: finds the colours of `LossWeights.fitted_photometric` for a batch of codes and images, as
+            `mofa3d.fitting.color_fit.ColorFit` does; the loss with them is one more term.
 
     How fitted colours follow the geometry is left out of the gradient: it would not matter if they were the best for
     this very loss, and they are nearly so, but for priors and because fewer vertices were compared.

@@ -15,6 +15,34 @@ from mofa3d.camera import Camera
 if TYPE_CHECKING:
     from pytorch3d.renderer import PerspectiveCameras
     from pytorch3d.structures import Meshes
+from typing import NamedTuple
+
+
+class Surface(NamedTuple):
+    """A batch of surfaces before the camera; see `mofa3d.scene.Scene` for what each means."""
+
+    positions: Float[Tensor, "B N 3"]
+    normals: Float[Tensor, "B N 3"]
+    pixels: Float[Tensor, "B N 2"]
+    colors: Float[Tensor, "B N 3"]
+    front_facing: Bool[Tensor, "B N"]
+
+
+class Surroundings(NamedTuple):
+    """Pose and light of a batch: the blocks of the semantic code that are not the face's own."""
+
+    rotation: Float[Tensor, "B 3"]
+    translation: Float[Tensor, "B 3"]
+    illumination: Float[Tensor, "B 9 3"]
+
+
+def front_facing(
+    positions: Float[Tensor, "B N 3"], normals: Float[Tensor, "B N 3"], camera: Camera
+) -> Bool[Tensor, "B N"]:
+    """Which vertices look at the camera: normal · (camera − vertex) > 0, in camera space (the set 𝒱 of Eq. 8)."""
+    position, normal = positions.detach(), normals.detach()
+    to_camera_z = camera.rest_distance - position[..., 2]
+    return normal[..., 2] * to_camera_z - (normal[..., :2] * position[..., :2]).sum(-1) > 0
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,65 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mofa3d.code_sizes import CodeSizes
+LIGHT_SIZE = 27
+POSE_SIZE = 6
+
+
+@dataclass(frozen=True)
+class CodeSizes:
+    """Numbers of shape, expression and reflectance coefficients; the rest of the code has fixed sizes."""
+
+    shape: int = 80
+    expression: int = 64
+    reflectance: int = 80
+
+    @property
+    def total(self) -> int:
+        return self.shape + self.expression + self.reflectance + POSE_SIZE + LIGHT_SIZE
+
+    @property
+    def slices(self) -> dict[str, slice]:
+        """Where each block lies in the vector, in the paper's order α, δ, β, T, t, γ (Eq. 1)."""
+        lengths = {
+            "shape": self.shape,
+            "expression": self.expression,
+            "reflectance": self.reflectance,
+            "rotation": 3,
+            "translation": 3,
+            "illumination": LIGHT_SIZE,
+        }
+        result, start = {}, 0
+        for name, length in lengths.items():
+            result[name] = slice(start, start + length)
+            start += length
+        return result
+
+
+@dataclass(frozen=True)
+class OutputScales:
+    """What one unit of the network's output means, per block of the code.
+
+    Rotation and, above all, z-translation are small: with larger ones an unsupervised face drifts away or shrinks
+    before its colours fit.
+    """
+
+    shape: float = 1.0
+    expression: float = 1.0
+    reflectance: float = 1.0
+    rotation: float = 0.2
+    translation_xy: float = 10.0
+    translation_z: float = 10.0
+    illumination: float = 0.2
+
+    def vector(self, sizes: CodeSizes) -> Float[Tensor, "D"]:
+        scales = torch.ones(sizes.total, dtype=torch.float32)
+        where = sizes.slices
+        for block in ("shape", "expression", "reflectance", "rotation", "illumination"):
+            scales[where[block]] = getattr(self, block)
+        start = where["translation"].start
+        scales[start : start + 2] = self.translation_xy
+        scales[start + 2] = self.translation_z
+        return scales
 
 
 @dataclass(frozen=True)

@@ -1,54 +1,19 @@
-"""Pluggable image formation: every renderer turns a `Scene` into a `Rendering` that one photometric loss compares.
+"""The name `renderers` in a checkout: the same modules as `mofa3d.renderers`, for scripts beside it."""
 
-`make_renderer` chooses one by name. Another package adds its own under the entry-point group ``mofa3d.renderers``: a
-callable that takes options and returns a ``Callable[[Scene], Rendering]``.
-"""
+import sys
+from pkgutil import iter_modules
 
-from __future__ import annotations
+import mofa3d.renderers
+from mofa3d.moved import OtherNames
 
-from importlib.metadata import entry_points
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from mofa3d.scene import Renderer
-
-ENTRY_POINT_GROUP = "mofa3d.renderers"
-BUILT_IN = ("vertex", "cpu", "pytorch3d", "nvdiffrast")
-
-
-def make_renderer(name: str, **options) -> Renderer:
-    """Make a renderer; nothing that it does not need is imported.
-
-    Args:
-        name: one of
-            "vertex": a colour sample per vertex, as in the paper; no options;
-            "cpu": our rasterizer; `antialias` (True), `background` (black);
-            "pytorch3d": its `MeshRasterizer`; `soft` (False), `faces_per_pixel` (8), `sigma`, `gamma` (1e-4) of soft
-                blending, `background`;
-            "nvdiffrast": on an NVIDIA GPU; `antialias` (True), `background`;
-            or the name of an entry point in the group "mofa3d.renderers".
-        options: passed on.
-
-    Raises:
-        ValueError: no renderer has that name, or what it needs is missing.
-    """
-    if name == "vertex":
-        from renderers.vertex import VertexRenderer
-
-        return VertexRenderer(**options)
-    if name == "cpu":
-        from renderers.cpu_rasterizer import make_cpu_renderer
-
-        return make_cpu_renderer(**options)
-    if name == "pytorch3d":
-        from renderers.pytorch3d_rasterizer import make_pytorch3d_renderer
-
-        return make_pytorch3d_renderer(**options)
-    if name == "nvdiffrast":
-        from renderers.nvdiffrast_rasterizer import make_nvdiffrast_renderer
-
-        return make_nvdiffrast_renderer(**options)
-    others = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
-    if name in others:
-        return others[name].load()(**options)
-    raise ValueError(f"unknown renderer {name!r}; there are {', '.join([*BUILT_IN, *sorted(others)])}")
+sys.meta_path.insert(
+    0,
+    OtherNames(
+        {
+            f"renderers.{module.name}": f"mofa3d.renderers.{module.name}"
+            for module in iter_modules(mofa3d.renderers.__path__)
+        },
+        deprecated=False,
+    ),
+)
+sys.modules[__name__] = mofa3d.renderers

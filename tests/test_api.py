@@ -10,11 +10,12 @@ import pytest
 import torch
 import trimesh
 from PIL import Image
+from tiny_runs import make_tiny_run
 
 import mofa3d
-from mofa3d import api, color_fit
+from mofa3d import api
 from mofa3d.export import PhotoCamera
-from tiny_runs import make_tiny_run
+from mofa3d.fitting import color_fit
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ import math
 
 import pytest
 import torch
+from tiny_model import make_code
 
-from conftest import make_code
 from mofa3d import harmonics
 from mofa3d.camera import Camera
 from mofa3d.decoder import Decoder
+from mofa3d.scene import front_facing
 from mofa3d.semantic_code import SemanticCode
-from mofa3d.surface import front_facing
 
 
 @pytest.fixture

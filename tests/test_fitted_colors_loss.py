@@ -7,17 +7,17 @@ from itertools import repeat
 
 import pytest
 import torch
+from tiny_model import make_code, make_tiny_model
 from torch import nn
 
-from conftest import make_code, make_tiny_model
-from mofa3d import Camera, Decoder, SemanticCode, losses, training
-from mofa3d.color_fit import ColorFit
-from mofa3d.encoders import Encoder
-from mofa3d.fused_vertex_loss import FusedVertexLoss
+from mofa3d import Camera, Decoder, SemanticCode, losses
+from mofa3d.encoders.network import Encoder
+from mofa3d.fitting.color_fit import ColorFit
+from mofa3d.kernels.vertex_loss.cpu import FusedVertexLoss
 from mofa3d.objective import Batch, LossWeights, evaluate_batch
-from mofa3d.training import TrainingConfig
-from renderers import make_renderer
-from renderers.vertex import VertexRenderer
+from mofa3d.renderers import make_renderer
+from mofa3d.renderers.vertex import VertexRenderer
+from mofa3d.training.mofa import TrainingConfig, train
 
 pytestmark = pytest.mark.usefixtures("colors_of_few_vertices")
 
@@ -94,7 +94,7 @@ def test_a_training_leaves_it_out_while_geometry_stays(decode, batch, tmp_path):
     backbone = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten())
     config = TrainingConfig(iterations=4, optimizer="adam", freeze_geometry=2, log_every=1, loss=WEIGHTS)
     encoder = Encoder(backbone, 48, decode.model.sizes)
-    training.train(encoder, decode, VertexRenderer(True), lambda _: repeat(batch), config, tmp_path, {})
+    train(encoder, decode, VertexRenderer(True), lambda _: repeat(batch), config, tmp_path, {})
     lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert ["fitted_photometric" in line for line in lines] == [False, False, True, True]
     for line in lines:

@@ -8,19 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
-
-from conftest import make_code, make_tiny_model
 from lively_encoders import images, lively
+from tiny_model import make_code, make_tiny_model
+
 from mofa3d.camera import Camera
-from mofa3d.color_fit import ColorFit
 from mofa3d.data.photo import read_photo, to_tensor
 from mofa3d.decoder import Decoder
-from mofa3d.encoder_runtime import choose_runtime, has_onnx
-from mofa3d.fused_vertex_loss import FusedVertexLoss
-from mofa3d.inference import Reconstructor
+from mofa3d.encoders.runtime import choose_runtime, has_onnx
+from mofa3d.fitting.color_fit import ColorFit
+from mofa3d.kernels.vertex_loss.cpu import FusedVertexLoss
 from mofa3d.losses import photometric
+from mofa3d.reconstruction.reconstructor import Reconstructor
+from mofa3d.renderers import make_renderer
 from mofa3d.semantic_code import SemanticCode
-from renderers import make_renderer
 
 pytestmark = pytest.mark.skipif(
     "fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork"

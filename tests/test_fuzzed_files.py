@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fuzzing import Guarded, damaged, samples
 from PIL import Image
 
-from fuzzing import Guarded, damaged, samples
-from mofa3d.isolation import DiedError, Worker
+from mofa3d.environment.isolation import DiedError, Worker
 
 ROOT = Path(__file__).parent.parent
 GIGABYTES, SECONDS = 2.0, 30.0

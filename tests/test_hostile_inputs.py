@@ -9,15 +9,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from hostile_files import make_edit, make_map
+from tiny_model import make_code
 
 import mofa3d
-from conftest import make_code
-from hostile_files import make_edit, make_map
 from mofa3d.camera import Camera
 from mofa3d.decoder import Decoder
+from mofa3d.editing.lighting import environment_light, read_environment
 from mofa3d.export import read_code, write_code
-from mofa3d.lighting import environment_light, read_environment
-from mofa3d.reopening import reopen
+from mofa3d.reconstruction.reopen import reopen
 
 
 class TestEnvironmentMaps:

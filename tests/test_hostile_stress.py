@@ -1,6 +1,6 @@
 """A thousand damaged files of every kind that is opened: each is refused by name, or opened; none is a traceback.
 
-    python -m pytest tests/test_hostile_stress.py -m slow -s      # prints its figures
+python -m pytest tests/test_hostile_stress.py -m slow -s      # prints its figures
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from hostile_files import (
     damage,
     make_corpus,

@@ -41,7 +41,7 @@ def test_idle_threads_do_not_spin_for_long_unless_the_user_says_so():
 def test_normals_warn_about_nothing():
     program = (
         "import torch\n"
-        "from mofa3d.normals import VertexNormals\n"
+        "from mofa3d.kernels.normals import VertexNormals\n"
         "points = torch.eye(3)[None].requires_grad_()\n"
         "normals = VertexNormals(torch.tensor([[0, 1, 2]]), 3)(points)\n"
         "normals[0, 0, 0].backward()\n"

@@ -11,13 +11,14 @@ from itertools import cycle, islice
 from pathlib import Path
 
 import pytest
-import torch
-
 import small_training
-from mofa3d.encoders import Encoder, make_encoder
-from mofa3d.training import Step, TrainingConfig, make_optimizer, optimize, read_checkpoint
-from test_stopped_training import assert_equal, content_of, saved
-from test_training import SIZES, lines
+import torch
+from trained import SIZES, assert_equal, content_of, lines, saved
+
+from mofa3d.encoders.checkpoint import read_checkpoint
+from mofa3d.encoders.network import Encoder, make_encoder
+from mofa3d.training.loop import Step, optimize
+from mofa3d.training.mofa import TrainingConfig, make_optimizer
 
 KILLS, EVERY = 20, 7
 STEPS = 3000  # not reached while it is killed

@@ -6,12 +6,11 @@ import math
 
 import pytest
 import torch
+from tiny_model import make_code
 
-from conftest import make_code
 from mofa3d import losses
-from mofa3d.code_sizes import CodeSizes
 from mofa3d.scene import Rendering
-from mofa3d.semantic_code import SemanticCode
+from mofa3d.semantic_code import CodeSizes, SemanticCode
 
 
 def ramp(height: int = 6, width: int = 8) -> torch.Tensor:

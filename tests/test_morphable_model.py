@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 from safetensors.torch import save_file
+from tiny_model import make_code, make_tiny_model
 
-from conftest import make_code, make_tiny_model
 from mofa3d import losses
 from mofa3d.camera import Camera
-from mofa3d.code_sizes import CodeSizes
 from mofa3d.decoder import Decoder
 from mofa3d.models import MODEL_NAMES, load_model
 from mofa3d.morphable_model import LandmarkBarycentric, MorphableModel, read_model, save_model
-from renderers.vertex import VertexRenderer
+from mofa3d.renderers.vertex import VertexRenderer
+from mofa3d.semantic_code import CodeSizes
 
 
 def parts(model: MorphableModel) -> dict:

@@ -8,20 +8,21 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
+from tiny_model import make_code
 
-from conftest import make_code
-from mofa3d import cli, editing, lighting, program
-from mofa3d.baselines.recipe import RunConfig
-from mofa3d.data.augment import AugmentConfig
-from mofa3d.data.prepare import PrepareConfig
-from mofa3d.data.prune import Limits
-from mofa3d.data.synthetic import SyntheticConfig
-from mofa3d.fitting import FitConfig
+from mofa3d.cli import main, program
+from mofa3d.data.batches.augment import AugmentConfig
+from mofa3d.data.corpus.config import PrepareConfig
+from mofa3d.data.corpus.prune import Limits
+from mofa3d.data.corpus.synthetic import SyntheticConfig
+from mofa3d.editing import codes, lighting
+from mofa3d.evaluation.comparison.run_config import RunConfig
+from mofa3d.fitting.adam import FitConfig
 from mofa3d.numeric_options import check_numbers, check_ranges
 from mofa3d.objective import LossWeights
-from mofa3d.output_options import OutputOptions
-from mofa3d.preview import PreviewConfig
-from mofa3d.training import TrainingConfig
+from mofa3d.pictures.model_preview import PreviewConfig
+from mofa3d.reconstruction.options import OutputOptions
+from mofa3d.training.mofa import TrainingConfig
 from mofa3d.viewer.sliders import edited
 
 
@@ -99,7 +100,7 @@ def test_numbers_outside_their_range_are_named():
 def test_commands_refuse_numbers_that_are_none(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     try:
-        status = cli.main(arguments)
+        status = main.main(arguments)
     except SystemExit as ended:  # options that check themselves while they are read
         status = ended.code
     assert status == 2
@@ -151,10 +152,10 @@ def test_configurations_refuse_numbers_that_are_none(kind, options):
 def test_edits_refuse_numbers_that_are_none(value, tiny_model):
     code = make_code(1, dtype=torch.float32)
     for edit in (
-        lambda: editing.turn(code, yaw=value),
-        lambda: editing.move(code, up=value),
-        lambda: editing.lighten(code, tiny_model, value),
-        lambda: editing.blend_reflectance(code, value),
+        lambda: codes.turn(code, yaw=value),
+        lambda: codes.move(code, up=value),
+        lambda: codes.lighten(code, tiny_model, value),
+        lambda: codes.blend_reflectance(code, value),
         lambda: lighting.directional_light((0.0, 0.0, 1.0), ambient=value),
         lambda: lighting.directional_light((0.0, 0.0, 1.0), (value, 1.0, 1.0)),
         lambda: edited(code, {"shape 0": value}, {}),

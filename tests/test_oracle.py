@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import oracle
 import pytest
 import torch
+from tiny_model import make_code, make_tiny_model
 
-import oracle
-from conftest import make_code, make_tiny_model
 from mofa3d import losses, metrics
 from mofa3d.camera import Camera
-from mofa3d.code_sizes import CodeSizes
 from mofa3d.decoder import Decoder
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.objective import LossWeights, compute_losses
+from mofa3d.renderers.vertex import VertexRenderer
 from mofa3d.scene import Scene
-from mofa3d.semantic_code import SemanticCode
-from renderers.vertex import VertexRenderer
+from mofa3d.semantic_code import CodeSizes, SemanticCode
 
 pytestmark = pytest.mark.processor
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mofa3d.data.shards import open_to_read, read_at
+from mofa3d.data.corpus.shards import open_to_read, read_at
 
 ROOT = Path(__file__).parent.parent
 FOLDERS = ("mofa3d", "renderers", "experiments", "benchmarks")

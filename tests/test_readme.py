@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 import trimesh
 import tyro
+from programs import ROOT, load
 from tyro.conf import OmitArgPrefixes
 
-from mofa3d.cli import Command
-from programs import ROOT, load
+from mofa3d.cli.main import Command
 
 README = ROOT / "README.md"
 DOCUMENTS = [README, *sorted((ROOT / "docs").glob("*.md"))]

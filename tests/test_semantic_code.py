@@ -7,8 +7,7 @@ import dataclasses
 import pytest
 import torch
 
-from mofa3d.code_sizes import CodeSizes
-from mofa3d.semantic_code import SemanticCode
+from mofa3d.semantic_code import CodeSizes, SemanticCode
 
 
 def test_default_sizes_are_the_papers():

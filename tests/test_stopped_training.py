@@ -8,21 +8,22 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-import torch
-
 import small_training
-from mofa3d import training, whole_files
-from mofa3d.checkpoints import claim_folder, how_to_go_on
-from mofa3d.interruption import Interruption, as_ctrl_c
-from mofa3d.locks import alone
-from mofa3d.schedule import Progress, is_due
-from mofa3d.training import TrainingConfig, read_checkpoint
+import torch
+from full_disk import FullDisk
 from small_training import Config, train
-from test_training import lines
-from test_whole_files import FullDisk
+from trained import assert_equal, content_of, lines, saved
+
+from mofa3d.encoders.checkpoint import how_to_go_on, read_checkpoint
+from mofa3d.files import whole as whole_files
+from mofa3d.files.locks import alone
+from mofa3d.training import loop
+from mofa3d.training.checkpoint import claim_folder
+from mofa3d.training.interruption import Interruption, as_ctrl_c
+from mofa3d.training.mofa import TrainingConfig
+from mofa3d.training.progress import Progress, is_due
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
@@ -42,33 +43,6 @@ def crash() -> None:
 
 def send(number: int):
     return lambda: os.kill(os.getpid(), number)
-
-
-def saved(out: Path) -> int:
-    return read_checkpoint(out / "checkpoint.pt")["progress"]["iteration"]
-
-
-def content_of(out: Path) -> tuple[dict, list[dict]]:
-    """Everything that a training comes to, but for its times, and for what checks of types draw."""
-    content = read_checkpoint(out / "checkpoint.pt")
-    del content["progress"]["seconds"], content["random"]["python"]
-    return content, [{name: value for name, value in line.items() if name != "seconds"} for line in lines(out)]
-
-
-def assert_equal(ours: object, theirs: object) -> None:
-    assert type(ours) is type(theirs)
-    if isinstance(ours, dict):
-        assert ours.keys() == theirs.keys()
-        for key in ours:
-            assert_equal(ours[key], theirs[key])
-    elif isinstance(ours, list | tuple):
-        assert len(ours) == len(theirs)
-        for pair in zip(ours, theirs, strict=True):
-            assert_equal(*pair)
-    elif isinstance(ours, torch.Tensor):
-        assert torch.equal(ours, theirs)
-    else:
-        assert ours == theirs
 
 
 @pytest.fixture
@@ -182,7 +156,7 @@ class TestFullDisks:
     def test_of_the_log_it_is_named_and_no_step_is_lost(self, tmp_path, monkeypatch, whole):
         out, opened = tmp_path / "out", open
         monkeypatch.setattr(
-            training, "open", lambda *args, **options: FullLog(opened(*args, **options), 250), raising=False
+            loop, "open", lambda *args, **options: FullLog(opened(*args, **options), 250), raising=False
         )
         with pytest.raises(OSError, match=r"No space left on device: '.*metrics\.jsonl'"):
             train(Config(out))
@@ -290,13 +264,13 @@ def test_the_learning_rate_asked_for_when_resuming_is_used(tmp_path):
     def rates(rate: float, iterations: int, resume: bool) -> list[float]:
         optimizer, seen = torch.optim.SGD(network.parameters(), lr=rate), []
 
-        def step(batch: training.Batch, _iteration: int) -> training.Step:
+        def step(batch: loop.Batch, _iteration: int) -> loop.Step:
             seen.append(optimizer.param_groups[0]["lr"])
             loss = network(batch["image"]).square().mean(dim=1)
-            return training.Step({"loss": loss}, loss.mean())
+            return loop.Step({"loss": loss}, loss.mean())
 
         config = TrainingConfig(iterations=iterations)
-        training.optimize(network, optimizer, step, small_training.batches, config, tmp_path, {}, resume)
+        loop.optimize(network, optimizer, step, small_training.batches, config, tmp_path, {}, resume)
         return seen
 
     assert rates(0.1, 2, False) == [0.1, 0.1]

@@ -10,19 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
-
-from conftest import make_code, make_tiny_model
 from lively_encoders import images, is_as_good, lively
+from tiny_model import make_code, make_tiny_model
+
 from mofa3d import api
 from mofa3d.camera import Camera
-from mofa3d.color_fit import ColorFit
 from mofa3d.decoder import Decoder
-from mofa3d.encoder_runtime import PatientEncoder, choose_runtime, has_onnx
-from mofa3d.flattening import flatten_encoder
-from mofa3d.fused_vertex_loss import FusedVertexLoss
+from mofa3d.encoders.graph import flatten_encoder
+from mofa3d.encoders.runtime import PatientEncoder, choose_runtime, has_onnx
+from mofa3d.fitting.color_fit import ColorFit
+from mofa3d.kernels.vertex_loss.cpu import FusedVertexLoss
 from mofa3d.losses import photometric
+from mofa3d.renderers import make_renderer
 from mofa3d.semantic_code import SemanticCode
-from renderers import make_renderer
 
 CAMERA = Camera(48)
 THREADS, CALLS = 6, 18

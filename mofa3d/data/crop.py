@@ -21,6 +21,7 @@ from mofa3d.data.photo import Photo
 if TYPE_CHECKING:
     from torch import Tensor
 
+
 CROP_SCALE = 1.325
 CROP_SHIFT = 0.148
 IMAGE_SIZE = 240

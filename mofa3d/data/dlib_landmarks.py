@@ -17,7 +17,7 @@ from jaxtyping import Float
 
 from mofa3d.data.crop import cut
 from mofa3d.data.detect import BORDER, WORKING_SIZE, FaceBox
-from mofa3d.data.landmarks import Points
+from mofa3d.data.landmark_table import Points
 from mofa3d.data.photo import Photo
 
 INSTALL = "install it with: pip install mofa3d[landmarks]"

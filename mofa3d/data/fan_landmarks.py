@@ -16,11 +16,12 @@ from jaxtyping import Float
 
 from mofa3d.data.crop import CropTransform, cut
 from mofa3d.data.detect import FaceBox
-from mofa3d.data.landmarks import Points
+from mofa3d.data.landmark_table import Points
 from mofa3d.data.photo import Photo, to_tensor
 
 if TYPE_CHECKING:
     from torch import nn
+
 
 INSTALL = "install it with: pip install mofa3d[fan]"
 MODULES = 4  # hourglasses of the published network
@@ -52,9 +53,7 @@ def detect_landmarks(photo: Photo, box: FaceBox, weights: str) -> tuple[Points, 
     return points, confidence, None
 
 
-def decode(
-    heatmaps: Float[np.ndarray, "68 S S"], transform: CropTransform
-) -> tuple[Points, Float[np.ndarray, "68"]]:
+def decode(heatmaps: Float[np.ndarray, "68 S S"], transform: CropTransform) -> tuple[Points, Float[np.ndarray, "68"]]:
     """Peaks of heatmaps, a quarter of a cell towards the higher neighbour, in pixels of the photograph."""
     size = heatmaps.shape[-1]
     row, column = np.unravel_index(heatmaps.reshape(68, -1).argmax(axis=1), (size, size))

@@ -9,7 +9,7 @@ from pathlib import Path
 from mofa3d.data.photo import Photo
 from mofa3d.data.sources import Item, Reader
 from mofa3d.data.video import VideoInfo
-from mofa3d.isolation import DiedError, Worker
+from mofa3d.environment.isolation import DiedError, Worker
 
 ATTEMPTS = 2  # the first process may have been ended by somebody
 

@@ -17,11 +17,12 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from mofa3d.output_folder import is_taken
-from mofa3d.output_record import Results
+from mofa3d.files.folders import is_taken
+from mofa3d.files.record import Results
 
 if TYPE_CHECKING:
     from torch import Tensor
+
 
 PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_PIXELS = 100_000_000  # more than any camera's; a small file that unpacks to more is refused before it is unpacked

@@ -11,7 +11,7 @@ from pathlib import Path
 from PIL import Image
 from torch.utils.data import Dataset
 
-from mofa3d.data.corpus import Failure
+from mofa3d.data.failures import Failure
 
 JPEG_END = b"\xff\xd9"
 TAIL = 4096  # bytes at the end of a file in which the end of a JPEG must stand; some cameras write more behind it
@@ -41,7 +41,7 @@ def readable(dataset: Dataset, indices: Sequence[int]) -> tuple[list[int], list[
     """The items that can be read, and what is wrong with the others, which a warning names.
 
     Args:
-        dataset: as `mofa3d.data.corpus.Corpus`, whose images decode in less than a millisecond.
+        dataset: as `mofa3d.data.corpus.dataset.Corpus`, whose images decode in less than a millisecond.
         indices: of the items.
 
     Raises:

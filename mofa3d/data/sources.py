@@ -19,8 +19,8 @@ import cv2
 
 from mofa3d.data.photo import PHOTO_SUFFIXES, Photo, blaming, check_is_file, read_photo
 from mofa3d.data.video import VideoInfo, as_photo, blaming_video, count_frames, open_video, read_frames, read_info
-from mofa3d.output_folder import is_taken
-from mofa3d.output_record import Results
+from mofa3d.files.folders import is_taken
+from mofa3d.files.record import Results
 
 VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
 ARCHIVE_SUFFIXES = (".tar",)

@@ -13,6 +13,7 @@ from jaxtyping import Float
 if TYPE_CHECKING:
     from torch import Tensor
 
+
 # Points that speech and age move little: nose, eye corners, brows' ends, mouth corners, jaw beside the ears.
 RIGID = (0, 16, 17, 21, 22, 26, *range(27, 36), 36, 39, 42, 45, 48, 54)
 YAW_BINS = ((0.0, 15.0), (15.0, 30.0), (30.0, 90.0))

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import torch
 
-from mofa3d.code_sizes import CodeSizes
-from mofa3d.given_files import read_json
-from mofa3d.semantic_code import SemanticCode
-from mofa3d.whole_files import write_text
+from mofa3d.files.given import read_json
+from mofa3d.files.whole import write_text
+from mofa3d.semantic_code import CodeSizes, SemanticCode
 
 MOST_BYTES = 10_000_000
 LARGEST = {  # of what a code says: deviations, radians, millimetres, and light

@@ -8,9 +8,9 @@ from typing import Literal
 from mofa3d.data.crop import CropTransform
 from mofa3d.data.photo import Photo
 from mofa3d.export.gltf import Texture
-from mofa3d.export.layout import TextureLayout, texture_layout
 from mofa3d.export.photo_texture import photo_texture
 from mofa3d.export.texture import Rasterize, Texels, bake, find_texels
+from mofa3d.export.texture_layout import TextureLayout, texture_layout
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.scene import Scene
 

@@ -19,11 +19,11 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
-from mofa3d.export.colours import to_linear
-from mofa3d.export.layout import TextureLayout
 from mofa3d.export.morphs import MorphTargets, Movement
-from mofa3d.normals import VertexNormals
-from mofa3d.whole_files import write_bytes
+from mofa3d.export.texture_layout import TextureLayout
+from mofa3d.files.whole import write_bytes
+from mofa3d.kernels.normals import VertexNormals
+from mofa3d.pictures.color import to_linear
 
 METRES = 1e-3  # per millimetre
 ROUGHNESS = 0.6

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mofa3d.export.gltf import write_glb
+from mofa3d.files.whole import write_bytes
 from mofa3d.morphable_model import MorphableModel
-from mofa3d.whole_files import write_bytes
 
 MESH_SUFFIXES = (".glb", ".ply", ".obj")
 

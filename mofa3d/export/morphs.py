@@ -69,7 +69,8 @@ def unit_targets(model: MorphableModel, units: Mapping[str, Float[Tensor, "E"]])
     """Expressions with a name as morph targets, so that other programs find jawOpen where they look for it.
 
     Args:
-        units: expression codes by name, as `mofa3d.expression_units` gives them; weight 1 of a target is its code.
+        units: expression codes by name, as `mofa3d.models.expression_units` gives them; weight 1 of a target is its
+            code.
     """
     codes = torch.stack(list(units.values())) if units else model.mean_shape.new_zeros(0, model.sizes.expression)
     return MorphTargets(tuple(units), torch.einsum("nce,ke->knc", model.expression_basis, codes))

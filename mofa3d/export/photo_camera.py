@@ -11,8 +11,8 @@ from jaxtyping import Float
 from pytorch3d.transforms import axis_angle_to_matrix
 
 from mofa3d.data.crop import CropTransform
+from mofa3d.files.whole import write_text
 from mofa3d.scene import Scene
-from mofa3d.whole_files import write_text
 
 CONVENTION = (
     "Pinhole camera without distortion. X_camera = rotation · X_model + translation, in millimetres; camera axes: x to "

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from mofa3d.data.crop import CropTransform
 from mofa3d.data.photo import Photo, to_tensor
-from mofa3d.delighting import HIDDEN, LEAST_COSINE, ReflectanceSamples, delight, facing, unoccluded
 from mofa3d.export.texture import Rasterize, Texels, to_texture
-from mofa3d.mesh_fields import extend, mirror_vertices
+from mofa3d.fitting.delighting import HIDDEN, LEAST_COSINE, ReflectanceSamples, delight, facing, unoccluded
+from mofa3d.models.mesh_fields import extend, mirror_vertices
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.scene import Scene
 

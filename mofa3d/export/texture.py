@@ -11,9 +11,8 @@ import torch
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
-from mofa3d.export.layout import TextureLayout
-from mofa3d.numeric_options import within
-from mofa3d.output_options import TEXELS
+from mofa3d.export.texture_layout import TextureLayout
+from mofa3d.numeric_options import TEXELS, within
 
 if TYPE_CHECKING:
     from pytorch3d.renderer.mesh.rasterizer import Fragments
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Rasterize(Protocol):
-    """Finds the nearest face at each pixel centre, as `renderers.cpu_rasterizer.rasterize` does."""
+    """Finds the nearest face at each pixel centre, as `mofa3d.renderers.cpu_rasterizer.rasterize` does."""
 
     def __call__(
         self, pixels: Float[Tensor, "B N 2"], depth: Float[Tensor, "B N"], faces: Int[Tensor, "F 3"], image_size: int

@@ -5,9 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from pathlib import Path
 
-from mofa3d.given_files import naming_file
+from mofa3d.environment.torch_settings import plain_settings
+from mofa3d.files.given import naming_file
 from mofa3d.morphable_model import MorphableModel, read_model
-from mofa3d.settings import plain_settings
 
 _DEFAULT = "makehuman"
 _SOURCES = {

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from mofa3d.models.assembly import FaceData, assemble, first_columns, given_landmarks, keep_vertices
-from mofa3d.models.matlab import read_mat
-from mofa3d.models.source_file import SourceFile
+from mofa3d.models.formats.matlab import read_mat
+from mofa3d.models.formats.source_file import SourceFile
 from mofa3d.morphable_model import MorphableModel
 
 TITLE = "the Basel Face Model 2009"

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mofa3d.given_files import check_file, check_unpacked
+from mofa3d.files.given import check_file, check_unpacked
 from mofa3d.models.assembly import FaceData, assemble, first_columns, given_landmarks
-from mofa3d.models.source_file import SourceFile
+from mofa3d.models.formats.source_file import SourceFile
 from mofa3d.morphable_model import MorphableModel
 
 if TYPE_CHECKING:
     import h5py
+
 
 SOURCE = SourceFile(
     "model2017-1_face12_nomouth.h5", "the Basel Face Model 2017", "https://faces.dmi.unibas.ch/bfm/bfm2017.html"

@@ -7,12 +7,10 @@ from pathlib import Path
 
 from mofa3d.models.assembly import assemble
 from mofa3d.models.bfm2017 import read
-from mofa3d.models.source_file import SourceFile
+from mofa3d.models.formats.source_file import SourceFile
 from mofa3d.morphable_model import MorphableModel
 
-SOURCE = SourceFile(
-    "model2019_face12.h5", "the Basel Face Model 2019", "https://faces.dmi.unibas.ch/bfm/bfm2019.html"
-)
+SOURCE = SourceFile("model2019_face12.h5", "the Basel Face Model 2019", "https://faces.dmi.unibas.ch/bfm/bfm2019.html")
 
 
 def load(

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from mofa3d.models.assembly import FaceData, assemble, first_columns
-from mofa3d.models.matlab import read_mat
-from mofa3d.models.source_file import SourceFile
+from mofa3d.models.formats.matlab import read_mat
+from mofa3d.models.formats.source_file import SourceFile
 from mofa3d.morphable_model import LANDMARK_COUNT, MorphableModel
 
 SOURCE = SourceFile(

@@ -15,8 +15,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from mofa3d.models.assembly import FaceData, assemble, first_columns, given_landmarks
-from mofa3d.models.cereal import Archive, ArchiveError
-from mofa3d.models.source_file import SourceFile
+from mofa3d.models.formats.cereal import Archive, ArchiveError
+from mofa3d.models.formats.source_file import SourceFile
 from mofa3d.morphable_model import LANDMARK_COUNT, MorphableModel
 
 TITLE, URL = "a face model of eos", "https://github.com/patrikhuber/eos/tree/master/share"

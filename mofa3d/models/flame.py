@@ -17,9 +17,9 @@ from jaxtyping import Float
 
 from mofa3d.models.assembly import FaceData, assemble, first_columns, given_landmarks
 from mofa3d.models.flame_texture import ALBEDO, SPACE, TEMPLATE, read_texture, sample_texture
-from mofa3d.models.restricted_pickle import read_arrays
-from mofa3d.models.source_file import SourceFile
-from mofa3d.models.wavefront import Wavefront, read_wavefront
+from mofa3d.models.formats.obj import Wavefront, read_wavefront
+from mofa3d.models.formats.restricted_pickle import read_arrays
+from mofa3d.models.formats.source_file import SourceFile
 from mofa3d.morphable_model import MorphableModel
 
 SOURCE = SourceFile("generic_model.pkl", "the face model FLAME", "https://flame.is.tue.mpg.de")

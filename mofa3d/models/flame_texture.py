@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from mofa3d.given_files import read_arrays
+from mofa3d.files.given import read_arrays
 from mofa3d.models.assembly import first_columns
-from mofa3d.models.source_file import SourceFile
+from mofa3d.models.formats.source_file import SourceFile
 
 ALBEDO = SourceFile(
     "FLAME_albedo_from_BFM.npz", "the albedo model for FLAME", "https://github.com/TimoBolkart/BFM_to_FLAME"
@@ -22,9 +22,7 @@ SPACE = SourceFile("FLAME_texture.npz", "FLAME's texture space", "https://flame.
 TEMPLATE = SourceFile("head_template.obj", "FLAME's texture coordinates", "https://flame.is.tue.mpg.de")
 
 
-def read_texture(
-    file: Path, count: int | None
-) -> tuple[Float[np.ndarray, "H H 3"], Float[np.ndarray, "H H 3 K"]]:
+def read_texture(file: Path, count: int | None) -> tuple[Float[np.ndarray, "H H 3"], Float[np.ndarray, "H H 3 K"]]:
     """Mean and the first modes of a texture, RGB in 0 to 1; the keys say which of the two files it is.
 
     Raises:

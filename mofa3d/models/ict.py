@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from mofa3d.models.assembly import FaceData, assemble, first_columns, keep_vertices
-from mofa3d.models.source_file import SourceFile
-from mofa3d.models.wavefront import read_vertices, read_wavefront
+from mofa3d.models.formats.obj import read_vertices, read_wavefront
+from mofa3d.models.formats.source_file import SourceFile
 from mofa3d.morphable_model import LANDMARK_COUNT, MorphableModel
 
 URL = "https://github.com/ICT-VGL/ICT-FaceKit"

@@ -10,7 +10,7 @@ import trimesh
 from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
 
-from mofa3d.normals import VertexNormals
+from mofa3d.kernels.normals import VertexNormals
 
 CANDIDATES = 12  # triangles examined for each point: those with the nearest centres
 WRONG_SIDE = 10.0  # mm added to the distance of a surface that looks the other way
@@ -37,7 +37,7 @@ class SurfacePoints(NamedTuple):
 
 
 def vertex_normals(vertices: Float[np.ndarray, "N 3"], faces: Int[np.ndarray, "F 3"]) -> Float[np.ndarray, "N 3"]:
-    """`mofa3d.normals.VertexNormals` of one mesh in NumPy."""
+    """`mofa3d.kernels.normals.VertexNormals` of one mesh in NumPy."""
     normals = VertexNormals(torch.from_numpy(np.ascontiguousarray(faces)), len(vertices))
     return normals(torch.from_numpy(np.ascontiguousarray(vertices))[None])[0].numpy()
 

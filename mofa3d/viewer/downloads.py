@@ -10,8 +10,8 @@ from pathlib import Path
 
 from mofa3d.data.photo import Photo
 from mofa3d.export import side_files
-from mofa3d.inference import Reconstruction, lay_over
-from mofa3d.reconstruction_writer import ReconstructionWriter
+from mofa3d.reconstruction.reconstructor import Reconstruction, lay_over
+from mofa3d.reconstruction.writer import ReconstructionWriter
 from mofa3d.viewer.drawing import png
 
 # What each download is called, and its label on the page.

@@ -13,10 +13,10 @@ from PIL import Image
 from pytorch3d.transforms import axis_angle_to_matrix
 from torch import Tensor
 
-from mofa3d import pictures
 from mofa3d.data.detect import FaceBox
 from mofa3d.data.photo import Photo, fit
-from mofa3d.inference import Reconstruction, lay_over
+from mofa3d.pictures import views
+from mofa3d.reconstruction.reconstructor import Reconstruction, lay_over
 from mofa3d.scene import Renderer, Scene
 
 LONGEST_SIDE = 1024  # pixels of the picture on the page: drawing a whole photograph would make the sliders slow
@@ -75,7 +75,7 @@ def colours(scene: Scene, look: str) -> Float[Tensor, "N 3"]:
     """Colours of the vertices, display RGB, in one of the `LOOKS`."""
     if look == "skin":
         return scene.reflectance[0]
-    return (pictures.clay(scene) if look == "shape" else scene).colors[0]
+    return (views.clay(scene) if look == "shape" else scene).colors[0]
 
 
 def vertex_bytes(scene: Scene, look: str) -> bytes:

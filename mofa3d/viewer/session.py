@@ -12,8 +12,8 @@ import torch
 from jaxtyping import UInt8
 
 from mofa3d.data.photo import Photo
-from mofa3d.expression_units import Units, expression_units
-from mofa3d.inference import Reconstruction, Reconstructor
+from mofa3d.models.expression_units import Units, expression_units
+from mofa3d.reconstruction.reconstructor import Reconstruction, Reconstructor
 from mofa3d.scene import Renderer
 from mofa3d.viewer import drawing
 from mofa3d.viewer.downloads import Downloads
@@ -27,7 +27,7 @@ class Tools:
 
     Attributes:
         reconstruct: finds faces.
-        render: as in `mofa3d.inference.lay_over`.
+        render: as in `mofa3d.reconstruction.reconstructor.lay_over`.
         download: makes files.
         limits: on uploads.
     """

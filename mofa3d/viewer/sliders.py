@@ -6,12 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mofa3d.code_sizes import CodeSizes
-from mofa3d.editing import add_expression, relight, turn
-from mofa3d.expression_units import Units
-from mofa3d.lighting import directional_light, exposed, together
+from mofa3d.editing.codes import add_expression, relight, turn
+from mofa3d.editing.lighting import directional_light, exposed, together
+from mofa3d.models.expression_units import Units
 from mofa3d.numeric_options import within
-from mofa3d.semantic_code import SemanticCode
+from mofa3d.semantic_code import CodeSizes, SemanticCode
 
 # Block of the code, title, label of one, and how many of its leading numbers have a slider.
 COLUMNS = (
@@ -20,7 +19,7 @@ COLUMNS = (
     ("reflectance", "Skin colour", "Skin", 6),
 )
 USUAL = 3.0  # standard deviations either way
-# Units of `mofa3d.expression_units` that have a slider, and their labels.
+# Units of `mofa3d.models.expression_units` that have a slider, and their labels.
 UNITS = {
     "jawOpen": "Open the jaw",
     "smile": "Smile",

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, JpegImagePlugin
 
-from mofa3d.data import photo as module
+from mofa3d.data import photo
 from mofa3d.data.photo import read_photo, to_photo
 from mofa3d.data.sources import Item, Reader, find_items
 from mofa3d.data.video import count_frames, read_frames, read_info
@@ -114,8 +114,8 @@ def test_formats_that_run_other_programs_are_not_read(tmp_path, monkeypatch):
         content = (tmp_path / "a.eps").read_bytes()
         with pytest.raises(ValueError, match=f"^{name} is not an image that can be read"):
             read_photo(io.BytesIO(content), name)
-    assert not {"EPS", "WMF"} & set(module._formats())
-    assert {"JPEG", "PNG", "WEBP", "TIFF", "PPM", "JPEG2000"} <= set(module._formats())
+    assert not {"EPS", "WMF"} & set(photo._formats())
+    assert {"JPEG", "PNG", "WEBP", "TIFF", "PPM", "JPEG2000"} <= set(photo._formats())
 
 
 def special_files(folder: Path) -> list[Path]:

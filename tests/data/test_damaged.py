@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
+from odd_files import bad_files, bomb, good_files
 from PIL import Image
 
-from mofa3d.data.corpus import Corpus
+from mofa3d.data.corpus.config import PrepareConfig
+from mofa3d.data.corpus.dataset import Corpus
+from mofa3d.data.corpus.prepare import prepare
+from mofa3d.data.corpus.prune import Limits
 from mofa3d.data.photo import MAX_PIXELS, read_photo
-from mofa3d.data.prepare import PrepareConfig, prepare
-from mofa3d.data.prune import Limits
-from odd_files import bad_files, bomb, good_files
 
 KEEP = PrepareConfig(landmarks="none", limits=Limits(min_color=0, duplicate_bits=-1))
 

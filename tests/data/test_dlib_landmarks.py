@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from mofa3d.data import dlib_landmarks
-from mofa3d.data.augment import MIRRORED_68
+from mofa3d.data.batches.augment import MIRRORED_68
 from mofa3d.data.detect import FaceBox, detect_faces
 from mofa3d.data.dlib_landmarks import detect_landmarks
 from mofa3d.data.photo import read_photo

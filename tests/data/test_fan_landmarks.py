@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from mofa3d.data import fan_landmarks
+from mofa3d.data.corpus.config import PrepareConfig
 from mofa3d.data.crop import CropTransform
 from mofa3d.data.detect import FaceBox
 from mofa3d.data.fan_landmarks import decode, detect_landmarks
-from mofa3d.data.prepare import PrepareConfig
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
 BOX = FaceBox(210.0, 140.0, 120.0, 0)

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hostile_files import KEYS, make_corpus
+from odd_files import encoded
 from PIL import Image
 
-from hostile_files import KEYS, make_corpus
-from mofa3d.data.blocks import finished_blocks, read_records
-from mofa3d.data.corpus import Corpus, Decisions, finish
-from mofa3d.data.landmarks import read_landmarks, write_landmarks
-from mofa3d.data.shards import decode_crop, read_shard
+from mofa3d.data.corpus.blocks import finished_blocks, read_records
+from mofa3d.data.corpus.dataset import Corpus, Decisions, finish
+from mofa3d.data.corpus.shards import decode_crop, read_shard
+from mofa3d.data.landmark_table import read_landmarks, write_landmarks
 from mofa3d.data.sources import find_items
-from odd_files import encoded
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from contextlib import closing
 
 import numpy as np
 import pytest
+from crashing_readers import CrashingReader
 from PIL import Image
 
-from crashing_readers import CrashingReader
 from mofa3d.data.isolated_reader import IsolatedReader
 from mofa3d.data.sources import Item, Reader, find_items
 from mofa3d.export import write_video

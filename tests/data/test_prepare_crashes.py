@@ -16,17 +16,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from crashing_readers import CrashingReader
 from PIL import Image
 
-from crashing_readers import CrashingReader
-from mofa3d.data import examining
-from mofa3d.data import prepare as module
-from mofa3d.data.corpus import Corpus
-from mofa3d.data.parts import PART, Examined, part_path, read_part, write_part
+from mofa3d.data.corpus import examining
+from mofa3d.data.corpus import prepare as module
+from mofa3d.data.corpus.config import PrepareConfig
+from mofa3d.data.corpus.dataset import Corpus
+from mofa3d.data.corpus.parts import PART, Examined, part_path, read_part, write_part
+from mofa3d.data.corpus.prepare import prepare
+from mofa3d.data.corpus.prune import Limits
+from mofa3d.data.corpus.shards import Face
 from mofa3d.data.photo import read_photo
-from mofa3d.data.prepare import PrepareConfig, prepare
-from mofa3d.data.prune import Limits
-from mofa3d.data.shards import Face
 from mofa3d.data.sources import Reader
 
 ROOT = Path(__file__).parent.parent.parent
@@ -187,8 +188,8 @@ def start(root: Path, out: Path) -> subprocess.Popen:
     program = (
         "import sys; sys.path += ['tests']\n"
         "from crashing_readers import CrashingReader\n"
-        "from mofa3d.data.prepare import PrepareConfig, prepare\n"
-        "from mofa3d.data.prune import Limits\n"
+        "from mofa3d.data.corpus.prepare import PrepareConfig, prepare\n"
+        "from mofa3d.data.corpus.prune import Limits\n"
         "config = PrepareConfig(landmarks='none', limits=Limits(duplicate_bits=-1), block=48)\n"
         "prepare([sys.argv[1]], __import__('pathlib').Path(sys.argv[2]), config, 2, CrashingReader)\n"
     )

@@ -6,12 +6,12 @@ import os
 
 import numpy as np
 import pytest
+from hostile_files import KEYS, make_corpus
 from PIL import Image
 
-from hostile_files import KEYS, make_corpus
-from mofa3d.baselines.comparison import choose
-from mofa3d.data.corpus import Corpus
+from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.readable import problem_of, readable
+from mofa3d.evaluation.estimates import choose
 
 
 @pytest.fixture

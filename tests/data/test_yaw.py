@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mofa3d.camera import Camera
-from mofa3d.data.augment import MIRRORED_68
+from mofa3d.data.batches.augment import MIRRORED_68
 from mofa3d.data.yaw import RIGID, estimate_yaw, yaw_of
 
 # A rough head, millimetres: every point lies on an ellipsoid, the nose before it, mirror symmetric.

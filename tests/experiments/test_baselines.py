@@ -11,22 +11,24 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from programs import ROOT, load
+from tiny_model import make_code, make_tiny_model
 from torch.utils.data import StackDataset
 
-from conftest import make_code, make_tiny_model
 from mofa3d import Camera, Decoder, SemanticCode
-from mofa3d.baselines.pooling import PooledTargets
-from mofa3d.baselines.systems import open_autoencoder, open_learned_decoder, open_regressor
-from mofa3d.baselines.verified_faces import VerifiedFaces, codes_of, find_faces
-from mofa3d.checkpoints import CHECKPOINT_NAME, Description, open_run
-from mofa3d.data.corpus import INDEX, KEYS, Corpus
-from mofa3d.data.synthetic import SyntheticConfig, synthesize
-from mofa3d.fitting import FitConfig
-from mofa3d.locks import alone
+from mofa3d.data.corpus.dataset import INDEX, KEYS, Corpus
+from mofa3d.data.corpus.synthetic import SyntheticConfig, synthesize
+from mofa3d.encoders.checkpoint import CHECKPOINT_NAME, Description, open_run
+from mofa3d.evaluation.comparison.networks.tran import PooledTargets
+from mofa3d.evaluation.comparison.open_systems import open_autoencoder, open_learned_decoder, open_regressor
+from mofa3d.evaluation.verification.faces import VerifiedFaces, codes_of, find_faces
+from mofa3d.files.locks import alone
+from mofa3d.fitting.adam import FitConfig
 from mofa3d.morphable_model import save_model
-from mofa3d.training import Progress, TrainingConfig, make_optimizer, save_checkpoint
-from programs import ROOT, load
-from renderers import make_renderer
+from mofa3d.renderers import make_renderer
+from mofa3d.training.checkpoint import save_checkpoint
+from mofa3d.training.mofa import TrainingConfig, make_optimizer
+from mofa3d.training.progress import Progress
 
 train_autoencoder, train_conv_decoder = load("train_autoencoder"), load("train_conv_decoder")
 train_regressor, train_pooled, verify_lfw = load("train_regressor"), load("train_pooled"), load("verify_lfw")
@@ -197,9 +199,7 @@ def people(workplace) -> Path:
 def run(workplace) -> Path:
     """A checkpoint of an untrained encoder, which says the average face."""
     model = make_tiny_model()
-    about = Description(
-        model_path=str(workplace / "tiny.safetensors"), fingerprint=model.fingerprint(), input_size=32
-    )
+    about = Description(model_path=str(workplace / "tiny.safetensors"), fingerprint=model.fingerprint(), input_size=32)
     torch.manual_seed(0)
     encoder = about.make_encoder(model)
     (workplace / "run").mkdir()

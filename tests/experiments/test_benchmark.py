@@ -8,19 +8,19 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-
-from conftest import make_tiny_model
 from programs import load
+from tiny_model import make_tiny_model
 
 benchmark = load("benchmark")
+
+from lively_encoders import images, is_as_good, lively  # noqa: E402
 
 from benchmarks import encoders, measure  # noqa: E402 (the program makes the package known)
 from benchmarks.encoders import ways  # noqa: E402
 from benchmarks.measure import Ceilings, Row, Setup, TimeIsUpError, compare, measure_ceilings, take_turns  # noqa: E402
 from benchmarks.model_sizes import subdivide, with_vertices  # noqa: E402
 from benchmarks.streaming import scale_all  # noqa: E402
-from lively_encoders import images, is_as_good, lively  # noqa: E402
-from mofa3d.onnx_export import to_onnx  # noqa: E402
+from mofa3d.encoders.onnx_export import to_onnx  # noqa: E402
 
 UNLIMITED = Setup(Ceilings(1e11, None, 1e10))
 

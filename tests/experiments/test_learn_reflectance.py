@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import pytest
 import torch
-
-from conftest import make_tiny_model
-from mofa3d import Camera, Decoder
-from mofa3d.checkpoints import CHECKPOINT_NAME, Description
-from mofa3d.data.synthetic import SyntheticConfig, synthesize
-from mofa3d.fitting import FitConfig
-from mofa3d.mesh_fields import mirror_vertices
-from mofa3d.models.makehuman.learned import with_learned_reflectance
-from mofa3d.morphable_model import read_model, save_model
-from mofa3d.training import Progress, TrainingConfig, make_optimizer, save_checkpoint
 from programs import load
-from renderers import make_renderer
+from tiny_model import make_tiny_model
+
+from mofa3d import Camera, Decoder
+from mofa3d.data.corpus.synthetic import SyntheticConfig, synthesize
+from mofa3d.encoders.checkpoint import CHECKPOINT_NAME, Description
+from mofa3d.fitting.adam import FitConfig
+from mofa3d.models.makehuman.learned import with_learned_reflectance
+from mofa3d.models.mesh_fields import mirror_vertices
+from mofa3d.morphable_model import read_model, save_model
+from mofa3d.renderers import make_renderer
+from mofa3d.training.checkpoint import save_checkpoint
+from mofa3d.training.mofa import TrainingConfig, make_optimizer
+from mofa3d.training.progress import Progress
 
 learn_reflectance = load("learn_reflectance")
 SIZE = 96

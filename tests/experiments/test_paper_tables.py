@@ -11,19 +11,19 @@ import pytest
 import torch
 import tyro
 from PIL import Image
-
-from conftest import make_tiny_model
-from mofa3d import Camera, Decoder
-from mofa3d.baselines.comparison import Estimate, encoder_estimate
-from mofa3d.baselines.steps import Outcome
-from mofa3d.baselines.trainings import QUICK, Budget, EncoderWeights, Reuse, plan, train_all
-from mofa3d.data.corpus import INDEX, KEYS
-from mofa3d.data.synthetic import SyntheticConfig, synthesize
-from mofa3d.evaluation import average_face
-from mofa3d.morphable_model import save_model
 from programs import load
-from renderers import make_renderer
 from scanned_faces import make_face, make_face_model, write_person
+from tiny_model import make_tiny_model
+
+from mofa3d import Camera, Decoder
+from mofa3d.data.corpus.dataset import INDEX, KEYS
+from mofa3d.data.corpus.synthetic import SyntheticConfig, synthesize
+from mofa3d.evaluation.comparison.plan import QUICK, Budget, EncoderWeights, Reuse, plan, train_all
+from mofa3d.evaluation.comparison.program_runs import Outcome
+from mofa3d.evaluation.errors import average_face
+from mofa3d.evaluation.estimates import Estimate, encoder_estimate
+from mofa3d.morphable_model import save_model
+from mofa3d.renderers import make_renderer
 
 paper_tables = load("paper_tables")
 FITS = ("Garrido", "Thies", "Thies, no landmarks")

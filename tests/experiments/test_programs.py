@@ -15,16 +15,16 @@ import torch
 import trimesh
 import tyro
 from PIL import Image
-
-from conftest import make_tiny_model
-from mofa3d import instruction_sets
-from mofa3d.checkpoints import open_run
-from mofa3d.code_sizes import CodeSizes
-from mofa3d.data.synthetic import SyntheticConfig
-from mofa3d.locks import alone
-from mofa3d.morphable_model import MorphableModel, save_model
-from mofa3d.slower_path import SlowerPathWarning
 from programs import EXPERIMENTS, load
+from tiny_model import make_tiny_model
+
+from mofa3d.data.corpus.synthetic import SyntheticConfig
+from mofa3d.encoders.checkpoint import open_run
+from mofa3d.environment import instruction_sets
+from mofa3d.environment.slower_path import SlowerPathWarning
+from mofa3d.files.locks import alone
+from mofa3d.morphable_model import MorphableModel, save_model
+from mofa3d.semantic_code import CodeSizes
 
 train_mofa, reconstruct = load("train_mofa"), load("reconstruct")
 

@@ -7,11 +7,10 @@ import json
 import numpy as np
 import pytest
 import torch
+from tiny_model import make_code
 
-from conftest import make_code
-from mofa3d.code_sizes import CodeSizes
 from mofa3d.export import read_code, write_code
-from mofa3d.semantic_code import SemanticCode
+from mofa3d.semantic_code import CodeSizes, SemanticCode
 
 
 class TestCode:

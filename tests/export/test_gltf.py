@@ -10,8 +10,8 @@ import torch
 import trimesh
 from glb_file import Glb, validate
 from PIL import Image
+from tiny_model import make_code
 
-from conftest import make_code
 from mofa3d import Camera, Decoder
 from mofa3d.export import (
     MorphTargets,
@@ -22,11 +22,11 @@ from mofa3d.export import (
     movement,
     resting,
     texture_layout,
-    to_linear,
     write_glb,
 )
-from mofa3d.normals import VertexNormals
-from renderers.cpu_rasterizer import rasterize
+from mofa3d.kernels.normals import VertexNormals
+from mofa3d.pictures.color import to_linear
+from mofa3d.renderers.cpu_rasterizer import rasterize
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ import torch
 import trimesh
 from glb_file import Glb
 
-from mofa3d.export import MESH_SUFFIXES, to_linear, write_mesh
+from mofa3d.export import MESH_SUFFIXES, write_mesh
 from mofa3d.morphable_model import MorphableModel
+from mofa3d.pictures.color import to_linear
 
 MILLIMETRES = {".glb": 1000.0, ".ply": 1.0, ".obj": 1.0}
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from tiny_model import make_code
 
-from conftest import make_code
 from mofa3d.export import MorphTargets, expression_targets, movement, resting, unit_targets
 
 

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from tiny_model import make_code
 
-from conftest import make_code
-from mofa3d import Camera, Decoder, harmonics, pictures
+from mofa3d import Camera, Decoder, harmonics
 from mofa3d.data.crop import CropTransform
 from mofa3d.data.detect import FaceBox
 from mofa3d.export import photo_camera, write_camera, write_mesh
-from mofa3d.inference import Reconstruction, lay_over
-from renderers import make_renderer
+from mofa3d.pictures import views
+from mofa3d.reconstruction.reconstructor import Reconstruction, lay_over
+from mofa3d.renderers import make_renderer
 
 HEIGHT, WIDTH = 260, 300
 TRANSFORM = CropTransform(left=61.3, top=-12.6, scale=0.47)
@@ -57,7 +58,7 @@ def test_vertices_lie_where_the_reconstruction_says(found, projected):
 def test_vertices_lie_where_the_overlay_shows_them(found, projected):
     even = torch.zeros(9, 3)
     even[0] = 1 - harmonics.AMBIENT
-    white = Reconstruction(found.box, found.crop, TRANSFORM, found.code, pictures.recolored(found.scene, 1.0, even))
+    white = Reconstruction(found.box, found.crop, TRANSFORM, found.code, views.recolored(found.scene, 1.0, even))
     overlay = lay_over(np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8), white, make_renderer("cpu"))[..., 0]
     rows, columns = np.nonzero(overlay > 127)
     seen = np.stack([columns, rows], axis=1) + 0.5

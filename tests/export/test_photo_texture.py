@@ -8,15 +8,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from tiny_model import make_tiny_model
 
-from conftest import make_tiny_model
 from mofa3d import Camera, Decoder, SemanticCode
 from mofa3d.data.crop import CropTransform
 from mofa3d.export import find_texels, photo_texture, texture_layout
 from mofa3d.export.photo_texture import _mix, _shrunk, filled_reflectance
 from mofa3d.harmonics import irradiance
-from renderers import make_renderer
-from renderers.cpu_rasterizer import rasterize
+from mofa3d.renderers import make_renderer
+from mofa3d.renderers.cpu_rasterizer import rasterize
 
 CROP, TEXTURE = 96, 128
 MARGIN = 20  # pixels of the photograph around what the crop shows

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mofa3d.export import bake, find_texels, texture_layout
-from renderers.cpu_rasterizer import rasterize
+from mofa3d.renderers.cpu_rasterizer import rasterize
 
 SIZE = 64
 

@@ -132,7 +132,9 @@ def test_damaged_files_are_refused(tmp_path):
     whole = file.read_bytes()
     for damaged in (whole[: len(whole) // 2], b"not a MATLAB file at all", b""):
         file.write_bytes(damaged)
-        with pytest.raises(ValueError, match=r"01_MorphableModel.mat is not a usable .*get it again from https://faces"):
+        with pytest.raises(
+            ValueError, match=r"01_MorphableModel.mat is not a usable .*get it again from https://faces"
+        ):
             load(file)
 
 

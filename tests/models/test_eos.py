@@ -155,5 +155,7 @@ def test_damaged_blendshapes_are_refused(tmp_path):
 
 
 def test_missing_file_is_named(tmp_path):
-    with pytest.raises(ValueError, match=r"a face model of eos needs the file sfm_shape_3448.bin, which https://github"):
+    with pytest.raises(
+        ValueError, match=r"a face model of eos needs the file sfm_shape_3448.bin, which https://github"
+    ):
         load(tmp_path)

@@ -47,9 +47,7 @@ def content_of(face) -> dict[str, object]:
     regressor = np.zeros((5, face.count))
     # Two vertices whose weighted mean is some point near the jaw's joint; what matters is that it is used.
     regressor[2, [3, 400]] = 0.25, 0.75
-    columns = np.concatenate(
-        [face.shape * face.shape_deviations, face.expression * face.expression_deviations], axis=1
-    )
+    columns = np.concatenate([face.shape * face.shape_deviations, face.expression * face.expression_deviations], axis=1)
     return {
         "v_template": face.vertices / 1000,
         "shapedirs": columns.reshape(face.count, 3, -1) / 1000,
@@ -227,12 +225,12 @@ class TestDamage:
             load(write(tmp_path / "generic_model.pkl", content), face)
 
     def test_damaged_and_missing_files_are_refused(self, tmp_path, face):
-        with pytest.raises(ValueError, match=r"FLAME needs the file generic_model.pkl, which https://flame.is.tue.mpg.de"):
+        with pytest.raises(
+            ValueError, match=r"FLAME needs the file generic_model.pkl, which https://flame.is.tue.mpg.de"
+        ):
             load(tmp_path, face)
         file = write(tmp_path / "generic_model.pkl", content_of(face))
         for damaged in (file.read_bytes()[:-5000], b"this is text", b"", pickle.dumps([1, 2])):
             file.write_bytes(damaged)
             with pytest.raises(ValueError, match=r"generic_model.pkl cannot be read as a pickle of arrays"):
                 load(file, face)
-
-

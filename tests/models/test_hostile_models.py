@@ -15,13 +15,13 @@ import scipy.io
 import scipy.sparse as sparse
 import torch
 from safetensors.torch import load_file, save_file
+from tiny_model import make_tiny_model
 
-from conftest import make_tiny_model
-from mofa3d.given_files import MOST_UNPACKED, check_unpacked, read_arrays, read_tensors
+from mofa3d.files.given import MOST_UNPACKED, check_unpacked, read_arrays, read_tensors
 from mofa3d.models import load_model
-from mofa3d.models.matlab import read_mat
-from mofa3d.models.restricted_pickle import read_arrays as read_pickle
-from mofa3d.models.source_file import SourceFile
+from mofa3d.models.formats.matlab import read_mat
+from mofa3d.models.formats.restricted_pickle import read_arrays as read_pickle
+from mofa3d.models.formats.source_file import SourceFile
 from mofa3d.morphable_model import read_model, save_model
 
 SOURCE = SourceFile("model.mat", "a face model", "https://example.org")

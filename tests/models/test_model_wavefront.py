@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mofa3d.models.wavefront import read_vertices, read_wavefront
+from mofa3d.models.formats.obj import read_vertices, read_wavefront
 
 CUBE_SIDE = """# a square of two quads, and a triangle
 mtllib none.mtl

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tiny_model import make_code, make_tiny_model
 
-from conftest import make_code, make_tiny_model
 from mofa3d import Camera, Decoder
-from renderers.antialias import SilhouetteAntialias, antialias, find_crossings, find_edges
-from renderers.cpu_rasterizer import rasterize, rasterize_scene
+from mofa3d.renderers.antialias import SilhouetteAntialias, antialias, find_crossings, find_edges
+from mofa3d.renderers.cpu_rasterizer import rasterize, rasterize_scene
 
 pytestmark = pytest.mark.processor
 

@@ -6,7 +6,7 @@ import torch
 from pytorch3d.renderer import FoVOrthographicCameras, MeshRasterizer, RasterizationSettings
 from pytorch3d.structures import Meshes
 
-from renderers.cpu_rasterizer import CpuRasterizer, rasterize
+from mofa3d.renderers.cpu_rasterizer import CpuRasterizer, rasterize
 
 pytestmark = pytest.mark.processor
 

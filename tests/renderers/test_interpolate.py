@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from renderers.interpolate import _gather, interpolate
+from mofa3d.renderers.interpolate import _gather, interpolate
 
 pytestmark = pytest.mark.processor
 

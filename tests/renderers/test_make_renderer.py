@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from renderers import BUILT_IN, make_renderer
+from mofa3d.renderers import BUILT_IN, make_renderer
 
 
 def test_unknown_name_lists_the_choices():

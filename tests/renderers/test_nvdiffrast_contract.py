@@ -5,15 +5,21 @@ from __future__ import annotations
 import nvdiffrast_reference
 import pytest
 import torch
+from tiny_model import make_code, make_tiny_model
 
-from conftest import make_code, make_tiny_model
 from mofa3d import Camera, Decoder, losses
+from mofa3d.renderers import make_renderer
+from mofa3d.renderers.cpu_rasterizer import rasterize_scene
+from mofa3d.renderers.interpolate import interpolate
+from mofa3d.renderers.nvdiffrast_rasterizer import (
+    NvdiffrastBackend,
+    Operations,
+    clip_space,
+    depth_of,
+    normalized_depth,
+)
+from mofa3d.renderers.rasterized import RasterizedRenderer
 from mofa3d.scene import Scene
-from renderers import make_renderer
-from renderers.cpu_rasterizer import rasterize_scene
-from renderers.interpolate import interpolate
-from renderers.nvdiffrast_rasterizer import NvdiffrastBackend, Operations, clip_space, depth_of, normalized_depth
-from renderers.rasterized import RasterizedRenderer
 
 SIZE = 40
 CPU = torch.device("cpu")

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 import raster_scenes as scenes
 import torch
+from tiny_model import make_code
 
-from conftest import make_code
 from mofa3d import Camera, Decoder, harmonics, losses
-from renderers import make_renderer
-from renderers.rasterized import counted_fragments, pixel_centres
+from mofa3d.renderers import make_renderer
+from mofa3d.renderers.rasterized import counted_fragments, pixel_centres
 
 SIZE = 40
 

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from mofa3d import Camera, Decoder
-from renderers.cpu_rasterizer import rasterize_scene
-from renderers.interpolate import interpolate
-from renderers.rasterized import shade_fragments
-from renderers.shaded_pixels import shade_pixels
-from renderers.shader import shade
+from mofa3d.renderers.cpu_rasterizer import rasterize_scene
+from mofa3d.renderers.interpolate import interpolate
+from mofa3d.renderers.rasterized import shade_fragments
+from mofa3d.renderers.shaded_pixels import shade_pixels
+from mofa3d.renderers.shader import shade
 
 pytestmark = pytest.mark.processor
 

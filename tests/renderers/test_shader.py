@@ -13,12 +13,12 @@ from pytorch3d.renderer import (
     TexturesVertex,
 )
 from pytorch3d.structures import Meshes
+from tiny_model import make_code, make_tiny_model
 
-from conftest import make_code, make_tiny_model
 from mofa3d import Camera, Decoder, harmonics
-from renderers import make_renderer
-from renderers.cpu_rasterizer import CpuRasterizer
-from renderers.shader import SHShader
+from mofa3d.renderers import make_renderer
+from mofa3d.renderers.cpu_rasterizer import CpuRasterizer
+from mofa3d.renderers.shader import SHShader
 
 SIZE = 40
 RASTERIZERS = {"pytorch3d": MeshRasterizer, "cpu": CpuRasterizer}

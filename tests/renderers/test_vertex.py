@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from tiny_model import make_code
 
-from conftest import make_code
 from mofa3d import Camera, Decoder, losses
+from mofa3d.camera import FACE_FRACTION
+from mofa3d.renderers import make_renderer
+from mofa3d.renderers.vertex import vertex_areas
 from mofa3d.scene import Rendering
-from renderers import make_renderer
-from renderers.vertex import FACE_FRACTION, vertex_areas
 
 
 @pytest.fixture

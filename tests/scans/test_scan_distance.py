@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import trimesh
+from scanned_faces import make_face
 from scipy.spatial.transform import Rotation
 
+from mofa3d.evaluation.scans.distance import ANY, align_surfaces, scan_distances
+from mofa3d.evaluation.scans.scan import FaceMesh, complete, region
 from mofa3d.models.alignment import Similarity, similarity
 from mofa3d.models.nearest_surface import nearest_surface, vertex_normals
-from mofa3d.scans.distance import ANY, align_surfaces, scan_distances
-from mofa3d.scans.scan import FaceMesh, complete, region
-from scanned_faces import make_face
 
 TURN = Rotation.from_rotvec([0.4, -0.9, 0.3]).as_matrix()
 
@@ -46,7 +46,7 @@ class TestAlignedCopies:
 
     def test_mirrored_face_is_not_mirrored_back(self):
         face = make_face()
-        crooked = face.vertices + np.array([[8.0, 0, 0]]) * np.exp(-((face.vertices[:, 1:2] + 45) / 15) ** 2)
+        crooked = face.vertices + np.array([[8.0, 0, 0]]) * np.exp(-(((face.vertices[:, 1:2] + 45) / 15) ** 2))
         scan = FaceMesh(crooked, face.faces, face.landmarks)
         mirror = np.array([-1.0, 1, 1])
         other = FaceMesh(crooked * mirror, face.faces[:, ::-1].copy(), (face.landmarks * mirror)[[3, 2, 1, 0, 4, 6, 5]])

@@ -6,9 +6,9 @@ import json
 
 import numpy as np
 import pytest
-
-from mofa3d.scans.landmarks import NAMES, read_scan_landmarks
 from scanned_faces import PLACES, picked_points, raised
+
+from mofa3d.evaluation.scans.landmarks import NAMES, read_scan_landmarks
 
 POINTS = raised(PLACES)
 

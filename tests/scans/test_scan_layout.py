@@ -7,13 +7,13 @@ import shutil
 
 import numpy as np
 import pytest
+from scanned_faces import make_face, picked_points, write_person
 
 from mofa3d.data.detect import FaceBox, detect_faces
 from mofa3d.data.photo import read_photo
-from mofa3d.scans.boxes import choose_face, read_box
-from mofa3d.scans.layout import find_scans
-from mofa3d.scans.scan import FaceMesh, read_scan
-from scanned_faces import make_face, picked_points, write_person
+from mofa3d.evaluation.scans.face_boxes import choose_face, read_box
+from mofa3d.evaluation.scans.folder import find_scans
+from mofa3d.evaluation.scans.scan import FaceMesh, read_scan
 
 FACE = make_face(step=6.0)
 

@@ -20,26 +20,26 @@ pytest.importorskip("nicegui", reason="the page's package is missing: pip instal
 
 import httpx
 import numpy as np
+from lively_encoders import lively
+from odd_files import bad_files, bomb, encoded
 from PIL import Image
+from tiny_model import make_tiny_model
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 
-from conftest import make_tiny_model
-from lively_encoders import lively
 from mofa3d.camera import Camera
 from mofa3d.decoder import Decoder
 from mofa3d.export.face_textures import FaceTextures
-from mofa3d.inference import Reconstructor
-from mofa3d.output_options import OutputOptions
-from mofa3d.reconstruction_writer import ReconstructionWriter
+from mofa3d.reconstruction.options import OutputOptions
+from mofa3d.reconstruction.reconstructor import Reconstructor
+from mofa3d.reconstruction.writer import ReconstructionWriter
+from mofa3d.renderers import make_renderer
+from mofa3d.renderers.cpu_rasterizer import rasterize
 from mofa3d.viewer.downloads import Downloads
 from mofa3d.viewer.guard import Guard
 from mofa3d.viewer.page import Page
 from mofa3d.viewer.session import Session, Tools
 from mofa3d.viewer.uploads import Limits
-from odd_files import bad_files, bomb, encoded
-from renderers import make_renderer
-from renderers.cpu_rasterizer import rasterize
 
 PATIENCE = 0.6  # seconds
 LIMITS = Limits(megabytes=1.5, patience=PATIENCE, uploads=3, waiting=2, sessions=6, connections=40)

@@ -12,22 +12,22 @@ import numpy as np
 import pytest
 import torch
 import trimesh
+from lively_encoders import lively
+from odd_files import bad_files, encoded, good_files
 from PIL import Image
 
-from lively_encoders import lively
 from mofa3d.camera import Camera
 from mofa3d.data.photo import read_photo
 from mofa3d.decoder import Decoder
 from mofa3d.export.face_textures import FaceTextures
-from mofa3d.inference import Reconstructor, lay_over
-from mofa3d.output_options import OutputOptions
-from mofa3d.reconstruction_writer import ReconstructionWriter
+from mofa3d.reconstruction.options import OutputOptions
+from mofa3d.reconstruction.reconstructor import Reconstructor, lay_over
+from mofa3d.reconstruction.writer import ReconstructionWriter
+from mofa3d.renderers import make_renderer
+from mofa3d.renderers.cpu_rasterizer import rasterize
 from mofa3d.viewer.downloads import FILES, Downloads
 from mofa3d.viewer.session import Session, Tools
 from mofa3d.viewer.uploads import Limits
-from odd_files import bad_files, encoded, good_files
-from renderers import make_renderer
-from renderers.cpu_rasterizer import rasterize
 
 
 @pytest.fixture

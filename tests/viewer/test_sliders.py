@@ -6,16 +6,15 @@ from dataclasses import fields
 
 import pytest
 import torch
+from tiny_model import make_code
 
-from conftest import make_code
 from mofa3d import harmonics
 from mofa3d.camera import Camera
-from mofa3d.code_sizes import CodeSizes
 from mofa3d.data.yaw import yaw_of
 from mofa3d.decoder import Decoder
-from mofa3d.editing import turn
-from mofa3d.expression_units import expression_units
-from mofa3d.semantic_code import SemanticCode
+from mofa3d.editing.codes import turn
+from mofa3d.models.expression_units import expression_units
+from mofa3d.semantic_code import CodeSizes, SemanticCode
 from mofa3d.viewer.sliders import UNITS, edited, reach, resting, slider_groups
 
 UNNAMED = {"expression_1": torch.eye(4)[0]}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from odd_files import bomb, encoded
 from PIL import Image
 
 from mofa3d.viewer.uploads import Limits, plain_name, read_upload, too_large
-from odd_files import bomb, encoded
 
 
 @pytest.fixture

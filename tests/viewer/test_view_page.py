@@ -14,17 +14,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import trimesh
+from odd_files import bad_files, bomb, encoded, good_files
 from PIL import Image
 
 from mofa3d.viewer.uploads import plain_name
-from odd_files import bad_files, bomb, encoded, good_files
 
 pytest.importorskip("nicegui", reason="the page's package is missing: pip install 'mofa3d[view]'")
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: pip install 'mofa3d[test]'")
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[2]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 # WebGL by software, for machines without a GPU.
 OPTIONS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]

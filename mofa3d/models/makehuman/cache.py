@@ -6,16 +6,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
-from mofa3d.cache_folder import cache_directory, check_cache
-from mofa3d.locks import alone
+from mofa3d.environment.cache_folder import cache_directory, check_cache
+from mofa3d.environment.torch_settings import plain_settings
+from mofa3d.files.locks import alone
 from mofa3d.models.makehuman.learned import with_learned_reflectance
 from mofa3d.models.makehuman.source import package_version
 from mofa3d.models.makehuman.units import ExpressionUnits, read_units_file, save_units
 from mofa3d.morphable_model import MorphableModel, read_model, save_model
-from mofa3d.settings import plain_settings
 
 if TYPE_CHECKING:
     from mofa3d.models.makehuman.build import Built
+
 
 T = TypeVar("T")
 BUILDER_VERSION = 8  # raise it with every change that alters the numbers

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from mofa3d.given_files import read_tensors
+from mofa3d.files.given import read_tensors
+from mofa3d.files.whole import write_tensors
 from mofa3d.morphable_model import MorphableModel
-from mofa3d.whole_files import write_tensors
 
 PATH = Path(__file__).with_name("reflectance.safetensors")
 

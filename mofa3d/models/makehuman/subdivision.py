@@ -32,9 +32,8 @@ def catmull_clark(count: int, quads: np.ndarray) -> tuple[sparse.csr_matrix, np.
     midpoints = matrix(np.full(2 * edge_count, 0.5), edge_ids, edges.ravel(), (edge_count, count))
     border = np.bincount(edge_of_side, minlength=edge_count) == 1
     faces_of_edge = matrix(np.ones(4 * quad_count), edge_of_side, quad_of_side, (edge_count, quad_count))
-    edge_points = (
-        sparse.diags(np.where(border, 1.0, 0.5)) @ midpoints
-        + sparse.diags(np.where(border, 0.0, 0.25)) @ (faces_of_edge @ face_points)
+    edge_points = sparse.diags(np.where(border, 1.0, 0.5)) @ midpoints + sparse.diags(np.where(border, 0.0, 0.25)) @ (
+        faces_of_edge @ face_points
     )
 
     faces_of_vertex = matrix(np.ones(4 * quad_count), quads.ravel(), quad_of_side, (count, quad_count))

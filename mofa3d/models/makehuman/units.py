@@ -11,8 +11,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mofa3d.given_files import read_tensors
-from mofa3d.whole_files import write_tensors
+from mofa3d.files.given import read_tensors
+from mofa3d.files.whole import write_tensors
 
 TOLERANCE = 0.02  # mm at every vertex that a coefficient of one standard deviation has to be worth
 LEAST_EXPLAINED = 0.75  # share of a unit's movement; the tongue and the nostrils' flare are hardly in the model

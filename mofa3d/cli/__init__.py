@@ -1,0 +1,1 @@
+"""The commands of `mofa3d`: one file each, and how programs begin and end."""

@@ -1,0 +1,235 @@
+"""``mofa3d edit``: change pose, expression, light or skin of a reconstructed face, and put it back into its photograph.
+
+What is not needed for the command line itself is imported when the command runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from tyro.conf import Positional, arg
+
+from mofa3d.cli.program import Flag
+from mofa3d.editing.limits import DEGREES, DIRECTION, EXPOSURE, LIGHT, LIGHTER, MILLIMETRES
+from mofa3d.encoders.weights import SHIPPED
+from mofa3d.numeric_options import check_ranges
+
+if TYPE_CHECKING:
+    from mofa3d.data.photo import Photo
+    from mofa3d.models.expression_units import Units
+    from mofa3d.reconstruction.reconstructor import Reconstruction, Reconstructor
+    from mofa3d.reconstruction.reopen import Reopened
+    from mofa3d.semantic_code import SemanticCode
+
+
+PICTURE = "edited.png"
+EDITED = "edited"  # what the record of an edit says that it was made from
+
+Other = Annotated[Path | None, arg(metavar="OTHER")]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Change pose, expression, light or skin of a face, and put it back into its photograph.
+
+    OTHER is a photograph, a folder of one reconstructed face, or its code.json. Directions are as one sees them in the
+    photograph.
+    """
+
+    input: Annotated[Positional[Path | None], arg(metavar="PHOTO")] = None
+    """A photograph, or the folder of one face that mofa3d reconstructed."""
+    out: Annotated[Path | None, arg(metavar="FOLDER")] = None
+    """Where to write edited.png, code.json and mesh.glb."""
+    force: Flag = False
+    """Replace an edit that is there already."""
+    units: Flag = False
+    """Only list the units of expression."""
+    yaw: float = 0.0
+    """Degrees to turn the head to the right."""
+    pitch: float = 0.0
+    """Degrees to turn the head up."""
+    roll: float = 0.0
+    """Degrees to tilt the head clockwise."""
+    move: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    """Millimetres to move the head to the right, up, and nearer."""
+    neutral: Flag = False
+    """Take the face's own expression away; what --expression says comes on top."""
+    expression: tuple[str, ...] = ()
+    """Units to add: jawOpen=0.5 smile=1."""
+    expression_from: Other = None
+    """Face whose expression to take."""
+    expression_neutral: Other = None
+    """The person of --expression-from at rest: only the difference is taken."""
+    light_from: Other = None
+    """Face whose light to take."""
+    light_direction: tuple[float, float, float] | None = None
+    """Direction to a lamp: right, up, and towards the viewer."""
+    ambient: float = 0.5
+    """Light from everywhere beside that lamp of strength 1."""
+    environment: Annotated[Path | None, arg(metavar="MAP")] = None
+    """Equirectangular picture (PNG, JPEG, .hdr) of the surroundings; its middle lies behind the face."""
+    environment_turn: float = 0.0
+    """Degrees to turn the surroundings to the right."""
+    exposure: float = 1.0
+    """Brightness of the face in the light of a lamp or of surroundings, over what it was."""
+    reflectance_from: Other = None
+    """Face whose skin to take."""
+    reflectance_share: float = 1.0
+    """How much of it, 0 to 1."""
+    lighten: float = 0.0
+    """By how much to make the skin lighter, in display RGB; below 0, darker."""
+    keep_detail: bool = True
+    """Keep what the photograph shows of the face; else draw the face model's own smooth face."""
+    checkpoint: Annotated[Path, arg(metavar="RUN")] = SHIPPED
+    """Training run whose encoder reads photographs."""
+
+    def __post_init__(self) -> None:
+        angles = dict.fromkeys(("yaw", "pitch", "roll", "environment_turn"), DEGREES)
+        light = {"light_direction": DIRECTION, "ambient": LIGHT, "exposure": EXPOSURE}
+        check_ranges(self, **angles, **light, move=MILLIMETRES, reflectance_share=(0, 1), lighten=LIGHTER)
+
+    def __call__(self) -> str:
+        if self.units:
+            return self._listing()
+        if self.input is None or self.out is None:
+            raise ValueError("give a photograph and --out FOLDER, or --units to list the units of expression")
+        self._check_out()
+        return self._write(self._open())
+
+    def _check_out(self) -> None:
+        from mofa3d.files.record import check_free
+
+        about = check_free(self.out).about
+        if about and EDITED not in about:
+            raise ValueError(f"{self.out} holds a reconstruction, which the edit would replace; choose another --out")
+        if about and not self.force:
+            raise ValueError(f"{self.out} holds an edit already; choose another --out, or --force to replace it")
+
+    def _listing(self) -> str:
+        from mofa3d.models.expression_units import COMBINATIONS
+
+        lines = []
+        for name in self._units:
+            parts = " + ".join(f"{strength:g} {unit}" for unit, strength in COMBINATIONS.get(name, {}).items())
+            lines.append(f"{name} = {parts}" if parts else name)
+        return "\n".join(lines)
+
+    def edited(self, code: SemanticCode) -> SemanticCode:
+        """The code with every change that the options ask for."""
+        from mofa3d.editing import codes
+        from mofa3d.models.expression_units import parse_strengths
+
+        if self.yaw or self.pitch or self.roll:
+            code = codes.turn(code, self.yaw, self.pitch, self.roll)
+        code = codes.move(code, *self.move)
+        if self.neutral:
+            code = codes.neutral(code)
+        if self.expression_neutral is not None and self.expression_from is None:
+            raise ValueError("--expression-neutral goes with --expression-from; give both")
+        if self.expression_from is not None:
+            resting = None if self.expression_neutral is None else self._code_of(self.expression_neutral)
+            code = codes.transfer_expression(code, self._code_of(self.expression_from), resting)
+        if self.expression:
+            code = codes.add_expression(code, self._units, parse_strengths(self.expression, self._units))
+        if self.reflectance_from is not None:
+            other = self._code_of(self.reflectance_from)
+            code = codes.blend_reflectance(code, self.reflectance_share, other)
+        if self.lighten:
+            code = codes.lighten(code, self._reconstructor.decode.model, self.lighten)
+        return self._relit(code)
+
+    def _relit(self, code: SemanticCode) -> SemanticCode:
+        from mofa3d.editing import codes, lighting
+        from mofa3d.fitting.delighting import front_light
+
+        lights = {"--light-from": self.light_from, "--light-direction": self.light_direction}
+        given = [name for name, value in {**lights, "--environment": self.environment}.items() if value is not None]
+        if len(given) > 1:
+            raise ValueError(f"{' and '.join(given)} exclude each other; choose one light")
+        if self.light_from is not None:
+            return codes.relight(code, self._code_of(self.light_from).illumination)
+        if self.light_direction is not None:
+            light = lighting.directional_light(self.light_direction, ambient=self.ambient)
+        elif self.environment is not None:
+            light = lighting.environment_light(*lighting.read_environment(self.environment), self.environment_turn)
+        else:
+            return code
+        decode, relit = self._reconstructor.decode, codes.relight(code, light)
+        before, after = front_light(decode(code)), front_light(decode(relit))
+        if not float(after) > 0:
+            raise ValueError(f"{given[0]} leaves the face in the dark; turn the light, or give another one")
+        return codes.relight(code, lighting.exposed(relit.illumination, self.exposure * before / after))
+
+    def _open(self) -> Reopened:
+        """The photograph and the face in it."""
+        from mofa3d.data.photo import read_photo
+        from mofa3d.reconstruction.reopen import Reopened, reopen
+
+        if self.input.is_dir():
+            return reopen(self.input, self._reconstructor.decode)
+        photo = read_photo(self.input)
+        return Reopened(photo, self._most_prominent(photo, self.input), note="")
+
+    def _code_of(self, path: Path) -> SemanticCode:
+        """The code of another face."""
+        from mofa3d.data.photo import read_photo
+        from mofa3d.export import read_code
+        from mofa3d.reconstruction.reopen import CODE
+
+        if path.is_dir() or path.suffix.lower() == ".json":
+            return read_code(path / CODE if path.is_dir() else path, self._reconstructor.decode.model.sizes)[0]
+        return self._most_prominent(read_photo(path), path).code
+
+    def _most_prominent(self, photo: Photo, path: Path) -> Reconstruction:
+        reconstruct = self._reconstructor  # opened here: what is wrong with a checkpoint is not the photograph's fault
+        try:
+            return reconstruct(photo)[0]
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from None
+
+    def _write(self, opened: Reopened) -> str:
+        from mofa3d.editing.composite import composite
+        from mofa3d.export import write_code, write_mesh
+        from mofa3d.files.folders import make_folder
+        from mofa3d.files.record import place, remove_unfinished, unfinished
+        from mofa3d.files.whole_pictures import write_picture
+        from mofa3d.reconstruction.reconstructor import lay_over
+        from mofa3d.reconstruction.reopen import CODE
+        from mofa3d.renderers import make_renderer
+
+        photo, found, note = opened
+        decode, render = self._reconstructor.decode, make_renderer("cpu")
+        code = self.edited(found.code)
+        edited = replace(found, code=code, scene=decode(code))
+        if self.keep_detail:
+            sharp = make_renderer("cpu", antialias=False)
+            picture = composite(photo, found, edited.scene, decode.model, render, sharp)
+        else:
+            picture = lay_over(photo, edited, render)
+        out = self.out.absolute()
+        beside = out if out.is_dir() else out.parent  # on the same disk
+        make_folder(beside)
+        remove_unfinished(beside)
+        with unfinished(beside, out.name) as results:
+            write_picture(results / PICTURE, picture)
+            # The picture is the photograph that this code belongs to: the folder can be edited again.
+            where = {"photo": str(out / PICTURE), "from_here": PICTURE, EDITED: str(self.input.absolute())}
+            write_code(results / CODE, code, {**where, "crop": asdict(found.transform)})
+            write_mesh(results / "mesh.glb", decode.model, edited.scene.vertices[0], edited.scene.reflectance[0])
+            place(results, out, {EDITED: where[EDITED]})
+        return f"{self.input} -> {self.out}" + (f"\nnote: {note}" if note else "")
+
+    @cached_property
+    def _reconstructor(self) -> Reconstructor:
+        from mofa3d.reconstruction.reconstructor import Reconstructor
+
+        return Reconstructor.open(self.checkpoint)
+
+    @cached_property
+    def _units(self) -> Units:
+        from mofa3d.models.expression_units import expression_units
+
+        return expression_units(self._reconstructor.decode.model)

@@ -1,0 +1,44 @@
+"""``mofa3d export-encoder``: pass a trained encoder on; imports what it needs when it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import Positional, arg
+
+from mofa3d.cli.program import Flag
+from mofa3d.encoders.weights import SHIPPED
+
+KINDS = (".onnx", ".safetensors")
+
+
+@dataclass(frozen=True)
+class ExportEncoder:
+    """Write a trained encoder as ONNX for other programs, or as a small half-precision file for this one."""
+
+    run: Annotated[Positional[Path | None], arg(metavar="RUN")] = None
+    """Folder of a training run, or its checkpoint.pt; else the encoder that comes with the package."""
+    out: Annotated[Path, arg(metavar="FILE")] = Path("encoder.onnx")
+    """File to write: .onnx, or .safetensors."""
+    force: Flag = False
+    """Replace a file that is there already."""
+
+    def __call__(self) -> str:
+        from mofa3d.encoders.checkpoint import Description, checkpoint_file, open_run, read_checkpoint, write_encoder
+        from mofa3d.encoders.onnx_export import export_onnx
+        from mofa3d.files.folders import refuse_existing
+
+        run, kind = self.run or SHIPPED, self.out.suffix.lower()
+        if kind not in KINDS:
+            raise ValueError(f"--out {self.out}: encoders are written as {' and '.join(KINDS)}; choose such a name")
+        refuse_existing(self.out, self.force)
+        if kind == ".onnx":
+            encoder, decode = open_run(run)
+            export_onnx(encoder, self.out, decode.camera.image_size)
+        else:
+            content = read_checkpoint(checkpoint_file(run))
+            Description.from_dict(content["description"])
+            write_encoder(self.out, content)
+        return f"{self.out} ({self.out.stat().st_size / 1e6:.1f} MB)"

@@ -1,0 +1,123 @@
+"""The command line: ``mofa3d reconstruct``, ``edit``, ``view``, ``prepare`` and more (or ``python -m mofa3d``)."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
+
+from mofa3d.cli.arguments import refuse_empty
+from mofa3d.cli.edit import Edit
+from mofa3d.cli.export_encoder import ExportEncoder
+from mofa3d.cli.model import ModelCommand
+from mofa3d.cli.reconstruct import Reconstruct
+from mofa3d.cli.streams import lasting_streams, say
+from mofa3d.cli.view import ViewCommand
+from mofa3d.data.corpus.config import PrepareConfig
+from mofa3d.data.corpus.synthetic import SyntheticConfig
+from mofa3d.environment.slower_path import warn_in_one_line
+from mofa3d.numeric_options import check_numbers, check_ranges
+from mofa3d.training.interruption import as_ctrl_c, status_of
+
+
+@dataclass(frozen=True)
+class Prepare:
+    """Find faces and landmarks in photographs, and write crops to train on."""
+
+    sources: Annotated[Positional[tuple[str, ...]], arg(metavar="SOURCE...")]
+    """Folders, photographs, videos, .tar shards (WebDataset) and glob patterns."""
+    out: Annotated[Path, arg(metavar="CORPUS")]
+    """Folder to write; one that is there already is brought up to date."""
+    config: Annotated[PrepareConfig, arg(name="")] = field(default_factory=PrepareConfig)
+    workers: int | None = None
+    """Processes; one per core by default."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, workers=(1, 1024))
+
+    def __call__(self) -> str:
+        from mofa3d.data.corpus.prepare import prepare
+        from mofa3d.data.corpus.report import REPORT
+
+        corpus = prepare(self.sources, self.out, self.config, self.workers)
+        counts = corpus.summary["counts"]
+        removed = "".join(f", {number} {rule}" for rule, number in counts["removed"].items())
+        return (
+            f"{counts['faces']} faces from {counts['photographs']} photographs ({counts['duplicates']} duplicates"
+            f"{removed})\nThe report is {self.out / REPORT}"
+        )
+
+
+@dataclass(frozen=True)
+class Synthesize:
+    """Render random faces of the face model with their true codes and landmarks."""
+
+    out: Annotated[Path, arg(metavar="CORPUS")]
+    """Folder to write; what is missing in one that is there already is added."""
+    config: Annotated[SyntheticConfig, arg(name="")] = field(default_factory=SyntheticConfig)
+    model: str = "makehuman"
+    model_path: str = ""
+    """The file or folder that the model's source reads, or a .safetensors file that mofa3d wrote."""
+    image_size: int = 240
+
+    def __post_init__(self) -> None:
+        check_ranges(self, image_size=(16, 4096))
+
+    def __call__(self) -> str:
+        from mofa3d.camera import Camera
+        from mofa3d.data.corpus.synthetic import synthesize
+        from mofa3d.decoder import Decoder
+        from mofa3d.models import load_model
+        from mofa3d.renderers import make_renderer
+
+        decode = Decoder(load_model(self.model, path=self.model_path or None), Camera(self.image_size))
+        corpus = synthesize(self.config, decode, make_renderer("cpu", antialias=False), self.out)
+        return f"{len(corpus)} faces in {self.out}"
+
+
+Command = (
+    Annotated[Reconstruct, subcommand("reconstruct")]
+    | Annotated[Prepare, subcommand("prepare")]
+    | Annotated[Synthesize, subcommand("synthesize")]
+    | Annotated[ModelCommand, subcommand("model")]
+    | Annotated[Edit, subcommand("edit")]
+    | Annotated[ViewCommand, subcommand("view")]
+    | Annotated[ExportEncoder, subcommand("export-encoder")]
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; returns the exit status."""
+    try:
+        with lasting_streams():
+            return _run(arguments)
+    except OSError as error:  # what was said could not be written
+        say(f"error: {error}")
+        return 2
+
+
+def _run(arguments: list[str] | None) -> int:
+    try:
+        refuse_empty(sys.argv[1:] if arguments is None else arguments)
+        # Nested options check themselves while they are read, and tyro lets their ValueErrors through.
+        command = tyro.cli(OmitArgPrefixes[Command], args=arguments, prog="mofa3d", description=__doc__)
+        check_numbers(command)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    warn_in_one_line()
+    at_once = isinstance(command, ModelCommand | Edit | ViewCommand)
+    try:
+        with as_ctrl_c():
+            print(command())
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as ended:
+        print("stopped" if at_once else "stopped; the same command goes on from here", file=sys.stderr)
+        return status_of(ended)
+    return 0

@@ -1,0 +1,75 @@
+"""How programs begin and end: options from the command line, and one line about a mistake instead of a traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Annotated, NoReturn, TypeVar
+
+import tyro
+from tyro.conf import FlagCreatePairsOff
+
+from mofa3d.cli.arguments import refuse_empty
+from mofa3d.cli.streams import lasting_streams, say
+from mofa3d.environment.slower_path import warn_in_one_line
+from mofa3d.numeric_options import check_numbers
+from mofa3d.training.interruption import as_ctrl_c, status_of
+
+Flag = Annotated[bool, FlagCreatePairsOff]  # --name alone, without --no-name
+
+
+Config = TypeVar("Config")
+MISTAKE = 2  # exit status
+
+
+def run(
+    main: Callable[[Config], int | None],
+    config: type[Config],
+    description: str | None,
+    errors: tuple[type[Exception], ...] = (),
+    stopped: str | Callable[[Config], str] = "stopped",
+) -> NoReturn:
+    """Run a program and leave the process with its status: 2 after a mistake, 128 and a signal's number after that one.
+
+    Args:
+        main: takes the options; returns the exit status, or ``None`` for 0.
+        config: dataclass of the options.
+        description: what ``--help`` says about the program.
+        errors: that are the user's to mend, besides ValueError and OSError.
+        stopped: what to say when a signal ends it that brings no message of its own; may depend on the options.
+    """
+    try:
+        with lasting_streams():
+            status = _status_of(main, config, description, errors, stopped)
+    except OSError as error:  # what was said could not be written
+        say(f"error: {error}")
+        status = MISTAKE
+    sys.exit(status)
+
+
+def _status_of(
+    main: Callable[[Config], int | None],
+    config: type[Config],
+    description: str | None,
+    errors: tuple[type[Exception], ...],
+    stopped: str | Callable[[Config], str],
+) -> int:
+    try:
+        refuse_empty(sys.argv[1:])
+        # Nested options check themselves while they are read, and tyro lets their ValueErrors through.
+        options = tyro.cli(config, description=description)
+        check_numbers(options)
+    except ValueError as error:
+        say(f"error: {error}")
+        return MISTAKE
+    warn_in_one_line()
+    try:
+        with as_ctrl_c():
+            status = main(options)
+    except (ValueError, OSError, *errors) as error:
+        say(f"error: {error}")
+        return MISTAKE
+    except KeyboardInterrupt as ended:
+        say(str(ended) or (stopped if isinstance(stopped, str) else stopped(options)))
+        return status_of(ended)
+    return status or 0

@@ -1,0 +1,102 @@
+"""``mofa3d reconstruct``: from photographs and videos to faces; imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from tyro.conf import Positional, arg
+
+from mofa3d.cli.program import Flag
+from mofa3d.encoders.weights import SHIPPED
+from mofa3d.reconstruction.options import OutputOptions
+
+if TYPE_CHECKING:
+    from mofa3d.data.isolated_reader import IsolatedReader
+
+
+@dataclass(frozen=True)
+class Reconstruct:
+    """Reconstruct the faces of photographs and videos, into one folder for each.
+
+    A photograph gives code, camera, overlay and textured meshes; a video gives a film beside its frames, the codes of
+    all frames with one identity, and a mesh that moves.
+    """
+
+    inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT...")]
+    """Photographs, folders, glob patterns, .tar archives of photographs, and videos."""
+    out: Annotated[Path, arg(metavar="FOLDER")] = Path("reconstructions")
+    """Where to write; what is done there already is skipped."""
+    checkpoint: Annotated[Path | None, arg(metavar="RUN")] = None
+    """Folder of a training run, its checkpoint.pt, or an encoder's .safetensors file; else the encoder that comes with
+    the package."""
+    every_face: Flag = False
+    """Reconstruct every face of a photograph, not only the most prominent one; of a video it is always that one."""
+    refine: Flag = False
+    """Fit each face to its photograph by Gauss-Newton steps, with dlib's landmarks where that is installed, else
+    with the encoder's; videos are fitted to what the encoder says of all their frames."""
+    as_predicted: Flag = False
+    """Leave each code as the encoder says it; otherwise skin colours and light are fitted to the photograph, which
+    takes some milliseconds; those of videos, to every frame."""
+    output: Annotated[OutputOptions, arg(name="")] = field(default_factory=OutputOptions)
+    runtime: Literal["auto", "torch", "onnx", "bfloat16", "int8"] = "auto"
+    """What computes the encoder: PyTorch; onnxruntime (extra `onnx`); PyTorch in bfloat16, or so with linear layers'
+    weights in int8; or what is done first."""
+
+    def __call__(self) -> str:
+        """Reconstruct; returns what to say about it.
+
+        Raises:
+            ValueError: something failed; the rest is done, and ``failures.csv`` lists what is not.
+        """
+        from mofa3d.data.isolated_reader import IsolatedReader
+
+        if self.refine and self.as_predicted:
+            raise ValueError("--refine changes what --as-predicted leaves as it is; give one of them")
+        with closing(IsolatedReader()) as reader:
+            reader.start()  # while the encoder is opened
+            return self._reconstruct(reader)
+
+    def _reconstruct(self, reader: IsolatedReader) -> str:
+        from mofa3d.encoders.checkpoint import checkpoint_file
+        from mofa3d.export.face_textures import FaceTextures
+        from mofa3d.files.names import printable
+        from mofa3d.reconstruction.batch import BatchReconstruction
+        from mofa3d.reconstruction.reconstructor import Reconstructor, fit_colors
+        from mofa3d.reconstruction.refine import Refiner
+        from mofa3d.reconstruction.video.reconstruct import VideoOptions, reconstruct_video
+        from mofa3d.reconstruction.writer import ReconstructionWriter
+        from mofa3d.renderers import make_renderer
+        from mofa3d.renderers.cpu_rasterizer import rasterize
+
+        run = checkpoint_file(self.checkpoint or SHIPPED)
+        refine = Refiner if self.refine else None if self.as_predicted else fit_colors
+        reconstructor = Reconstructor.open(run, runtime=self.runtime, refine=refine)
+        render = make_renderer("cpu")
+        write = ReconstructionWriter(FaceTextures(reconstructor.decode.model, rasterize), render, self.output)
+
+        columns = reconstructor.decode.model.sizes.expression
+        films = VideoOptions(morph_targets=min(VideoOptions.morph_targets, columns))
+
+        def film(path: Path, folder: Path) -> None:
+            reconstruct_video(path, reconstructor, render, folder, films, reader)
+
+        about = {
+            "encoder": hashlib.sha256(run.read_bytes()).hexdigest(),
+            "every_face": self.every_face,
+            "refine": self.refine,
+            "as_predicted": self.as_predicted,
+            "output": asdict(self.output),
+        }
+        batch = BatchReconstruction(lambda photo: reconstructor(photo, self.every_face), write, film, about, reader)
+        done = batch(self.inputs, self.out)
+        if done.failures:
+            raise ValueError(
+                f"{len(done.failures)} could not be reconstructed, {len(done.written) + done.skipped} could; "
+                f"{done.listed} says why"
+            )
+        lines = [printable(str(folder)) for folder in done.written]
+        return "\n".join([*lines, f"{done.skipped} were there already"] if done.skipped else lines)

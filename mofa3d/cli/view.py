@@ -1,0 +1,73 @@
+"""``mofa3d view``: a local web page that turns a photograph into a face to look at, change and download.
+
+It imports what it needs when it runs, so that the command line answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import webbrowser
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated
+
+from tyro.conf import arg
+
+from mofa3d.cli.program import Flag
+from mofa3d.encoders.weights import SHIPPED
+from mofa3d.numeric_options import check_ranges
+
+
+@dataclass(frozen=True)
+class ViewCommand:
+    """Serve a web page on this computer: a photograph becomes a face in 3D with sliders and downloads."""
+
+    checkpoint: Annotated[Path, arg(metavar="RUN")] = field(default=SHIPPED)
+    """Folder of a training run, its checkpoint, or an encoder's file; by default the encoder that comes with mofa3d."""
+    host: str = "127.0.0.1"
+    """Where to listen; 0.0.0.0 or :: lets other computers in, all of them, without a password."""
+    allow_host: tuple[str, ...] = ()
+    """Further names under which browsers know the page, as that of a reverse proxy; others are refused."""
+    port: int = 8080
+    """0 takes a free one."""
+    open: Flag = False
+    """Open the page in the browser."""
+    max_megabytes: float = 20.0
+    """Larger files are refused."""
+    max_megapixels: float = 50.0
+    """Larger pictures are refused."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self, port=(0, 65_535))
+
+    def __call__(self) -> str:
+        if importlib.util.find_spec("nicegui") is None:
+            raise ValueError("the page needs the package nicegui; run: pip install 'mofa3d[view]'")
+        from mofa3d.export.face_textures import FaceTextures
+        from mofa3d.reconstruction.options import OutputOptions
+        from mofa3d.reconstruction.reconstructor import Reconstructor
+        from mofa3d.reconstruction.writer import ReconstructionWriter
+        from mofa3d.renderers import make_renderer
+        from mofa3d.renderers.cpu_rasterizer import rasterize
+        from mofa3d.viewer.downloads import Downloads
+        from mofa3d.viewer.hosts import Hosts
+        from mofa3d.viewer.server import address, listen, serve, warning
+        from mofa3d.viewer.session import Tools
+        from mofa3d.viewer.uploads import Limits
+
+        if min(self.max_megabytes, self.max_megapixels) <= 0:
+            raise ValueError("--max-megabytes and --max-megapixels are larger than 0, or no photograph could be taken")
+        hosts = Hosts.of(self.host, self.allow_host)
+        listening = listen(self.host, self.port)  # before the seconds that loading takes
+        limits = Limits(self.max_megabytes, self.max_megapixels)
+        reconstructor, render = Reconstructor.open(self.checkpoint), make_renderer("cpu")
+        textures = FaceTextures(reconstructor.decode.model, rasterize)
+        download = Downloads(ReconstructionWriter(textures, render, OutputOptions(texture="none")))
+        print(f"The page is at {address(listening)} (Ctrl+C stops it)", flush=True)
+        if warned := warning(listening):
+            print(warned, file=sys.stderr, flush=True)
+        if self.open:
+            webbrowser.open(address(listening))
+        serve(Tools(reconstructor, render, download, limits), listening, hosts)
+        return "stopped"

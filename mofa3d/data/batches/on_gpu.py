@@ -1,0 +1,101 @@
+"""A corpus in a GPU's memory, for trainings that would otherwise wait for photographs to be read and changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
+from os import cpu_count
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from mofa3d.data.batches.augment import AugmentConfig
+from mofa3d.data.batches.augment_on_gpu import augment_batch
+from mofa3d.data.batches.stream import Shuffle, seed_of
+
+SHARE = 0.5  # of the free memory that photographs may take
+
+
+def fits_in_memory(faces: int, image_size: int, device: str | torch.device) -> bool:
+    """Whether so many crops of a size in pixels leave a GPU enough memory for a training; on other devices, never."""
+    device = torch.device(device)
+    if device.type != "cuda":
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return faces * 3 * image_size**2 < SHARE * free
+
+
+class ResidentFaces:
+    """Faces of a corpus on a device, images in 8 bits.
+
+    Args:
+        dataset: items as `mofa3d.data.corpus.dataset.Corpus` has them; images that came from 8 bits stay the same.
+        indices: which items.
+        device: where they go.
+
+    Attributes:
+        rows: where each item of the dataset is in the following.
+        images: (K, 3, H, W) uint8.
+        landmarks: (K, 68, 2) px.
+        confidence: (K, 68).
+
+    Raises:
+        ValueError: no items.
+    """
+
+    def __init__(self, dataset: Dataset, indices: Sequence[int], device: str | torch.device) -> None:
+        if not len(indices):
+            raise ValueError("there is nothing to train on; give more photographs or hold fewer out")
+        self.device = torch.device(device)
+        self.rows = {index: row for row, index in enumerate(dict.fromkeys(indices))}
+        size = dataset[next(iter(self.rows))]["image"].shape
+        self.images = torch.empty(len(self.rows), *size, dtype=torch.uint8, device=device)
+        self.landmarks = torch.empty(len(self.rows), 68, 2, device=device, dtype=torch.float32)
+        self.confidence = torch.empty(len(self.rows), 68, device=device, dtype=torch.float32)
+
+        def load(pair: tuple[int, int]) -> None:
+            index, row = pair
+            item = dataset[index]
+            self.images[row] = (item["image"] * 255).round().to(torch.uint8)
+            self.landmarks[row], self.confidence[row] = item["landmarks"], item["confidence"]
+
+        with ThreadPoolExecutor(cpu_count()) as pool:
+            loaded = pool.map(load, self.rows.items())
+            for _ in tqdm(loaded, "read", len(self.rows), unit="face", leave=False, dynamic_ncols=True, mininterval=1):
+                pass
+
+    def batches(
+        self, indices: Sequence[int], batch_size: int, seed: int, start: int = 0, changes: AugmentConfig | None = None
+    ) -> Iterator[dict[str, Tensor]]:
+        """Batches from iteration `start` on; the same seed and iteration give the same batch.
+
+        They are not those of `mofa3d.data.batches.stream.batches`, whose order keeps to shards and which changes items
+        with other random numbers.
+
+        Args:
+            indices: items of the dataset to draw from, each as often as it is named; all of them must be here.
+            changes: how items are changed at random; ``None`` mirrors half of them.
+
+        Yields:
+            ``image`` (B, 3, H, W) in 0 to 1, ``landmarks`` (B, 68, 2) px, ``confidence`` (B, 68), ``index`` (B,), and
+            with occluders ``input`` (B, 3, H, W), all on the device.
+
+        Raises:
+            ValueError: no indices.
+            KeyError: an index that is not here.
+        """
+        shuffle, changes = Shuffle(indices, seed), changes or AugmentConfig()
+        for iteration in count(start):
+            generator = torch.Generator(self.device).manual_seed(seed_of(seed, iteration, 1))
+            chosen = shuffle.batch(batch_size, iteration)
+            rows = torch.tensor([self.rows[index] for index in chosen], device=self.device)
+            batch = {
+                "image": self.images[rows].float() / 255,
+                "landmarks": self.landmarks[rows],
+                "confidence": self.confidence[rows],
+                "index": torch.tensor(chosen, device=self.device),
+            }
+            yield augment_batch(batch, changes, generator)

@@ -1,0 +1,132 @@
+"""From what `--data` names to a corpus: one that is prepared, or a folder of photographs, prepared into a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mofa3d.camera import Camera
+from mofa3d.data.corpus.config import PrepareConfig
+from mofa3d.data.corpus.dataset import SUMMARY, Corpus
+from mofa3d.data.corpus.prepare import prepare
+from mofa3d.data.corpus.split import held_out, spread, train_and_test
+from mofa3d.data.corpus.synthetic import SyntheticConfig, fingerprint_of, synthesize
+from mofa3d.decoder import Decoder
+from mofa3d.environment.cache_folder import check_cache
+from mofa3d.morphable_model import MorphableModel
+from mofa3d.scene import Renderer
+
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Data of one run.
+
+    Attributes:
+        dataset: all faces.
+        train, test: indices to train on and to report on.
+        fact: what to say about them.
+    """
+
+    dataset: Corpus
+    train: list[int]
+    test: list[int]
+    fact: str
+
+    @property
+    def groups(self) -> dict[str, list[bool]]:
+        """Rows of a table of the held-out faces: all of them, and each source if there are several."""
+        sources = [self.dataset.sources[i] for i in self.test]
+        names = sorted(set(sources))
+        rows = {name: [source == name for source in sources] for name in names} if len(names) > 1 else {}
+        return {"all": [True] * len(self.test), **rows}
+
+
+def open_faces(
+    data: str,
+    synthetic: SyntheticConfig,
+    model: MorphableModel,
+    render: Renderer,
+    cache: Path,
+    held_out_fraction: float | None = None,
+    seed: int = 0,
+    report_images: int = 0,
+) -> Faces:
+    """Synthetic faces (rendered when they are first asked for), a prepared corpus, or a folder of photographs.
+
+    Args:
+        data: "synthetic", a folder of photographs, or a prepared corpus.
+        synthetic: what synthetic faces look like.
+        model: of synthetic faces.
+        render: a raster backend with a black background, for synthetic faces.
+        cache: where what is made is kept.
+        held_out_fraction: of the identities that are kept for the report; ``None`` means the corpus's own choice.
+        seed: of that choice.
+        report_images: held-out images, evenly spread, that are measured; 0 means all.
+
+    Raises:
+        ValueError: nothing usable, or nothing left to train or to report on.
+    """
+    if data == SYNTHETIC:
+        decode = Decoder(model, Camera())
+        folder = cache / f"synthetic-{fingerprint_of(synthetic, decode)}"
+        corpus = synthesize(synthetic, decode, render, folder)
+    else:
+        corpus = open_corpus(Path(data), cache)
+    out = corpus.held_out.tolist()
+    if held_out_fraction is not None:
+        out = held_out(corpus.identities, held_out_fraction, seed)
+    train, test = train_and_test(corpus.identities, out, data)
+    fact = f"{data}: {len(corpus)} faces, {len(test)} held out"
+    if report_images:
+        test = spread(test, report_images)
+        fact += f", {len(test)} of them measured"
+    return Faces(corpus, train, test, fact)
+
+
+def require_codes(corpus: Corpus, model: MorphableModel, name: str) -> None:
+    """Fail where the true codes of the faces are not known.
+
+    Args:
+        corpus: the faces.
+        model: whose codes they must be.
+        name: of the data, for messages.
+
+    Raises:
+        ValueError: photographs, or faces of another model.
+    """
+    if corpus.codes is None:
+        raise ValueError(
+            f"{name} does not say the true codes of its faces; train on --data synthetic, or on a corpus of `mofa3d "
+            "synthesize`"
+        )
+    if corpus.summary.get("model") != model.fingerprint():
+        raise ValueError(
+            f"the faces of {name} were rendered from another face model than {model.name!r}; give that model as "
+            "--model-path, or synthesize them again"
+        )
+
+
+def open_corpus(data: Path, cache: Path, config: PrepareConfig | None = None, workers: int | None = None) -> Corpus:
+    """Open a prepared corpus, or prepare a folder of photographs once and bring it up to date after that.
+
+    Args:
+        data: a folder that `mofa3d prepare` wrote, or one of photographs.
+        cache: where corpora of plain folders are kept.
+        config: how to prepare a plain folder; for both, the split.
+        workers: processes; ``None`` means one per core.
+
+    Raises:
+        ValueError: no folder, no photograph, no usable face in any of them, or a cache that cannot be written.
+    """
+    data = data.expanduser().resolve()
+    if (data / SUMMARY).is_file():
+        return Corpus(data)
+    if not data.is_dir():
+        raise ValueError(f"there is no folder {data}; give a folder of photographs, or a corpus of `mofa3d prepare`")
+    name = f"corpus-{data.name}-{hashlib.sha256(os.fsencode(data)).hexdigest()[:12]}"
+    check_cache(cache)
+    return prepare([data], cache / name, config or PrepareConfig(), workers)

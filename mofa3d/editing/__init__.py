@@ -1,0 +1,1 @@
+"""Change a code and put the edited face back into its photograph."""

@@ -1,0 +1,1 @@
+"""From an image to a code: networks, what computes them, and their checkpoints."""

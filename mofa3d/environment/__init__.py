@@ -1,0 +1,1 @@
+"""What the machine has: processor, memory, where caches may be kept."""

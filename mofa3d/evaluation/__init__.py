@@ -1,0 +1,1 @@
+"""Errors on photographs, scans and pairs, and the reports about them."""

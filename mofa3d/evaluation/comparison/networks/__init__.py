@@ -1,0 +1,1 @@
+"""The networks of the systems that the paper is compared with."""

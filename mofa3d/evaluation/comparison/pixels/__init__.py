@@ -1,0 +1,1 @@
+"""Comparison of systems whose output is pixels instead of codes."""

@@ -1,0 +1,87 @@
+"""What every training of a compared system shares: options, data and record."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from mofa3d.data.corpus.open import SYNTHETIC, Faces, open_faces
+from mofa3d.data.corpus.synthetic import SyntheticConfig
+from mofa3d.files.whole import write_text
+from mofa3d.models import load_model
+from mofa3d.morphable_model import MorphableModel
+from mofa3d.numeric_options import MOST, check_ranges
+from mofa3d.scene import Renderer
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Options of every program that trains a compared system."""
+
+    data: str = SYNTHETIC
+    """"synthetic", a folder of photographs (searched recursively), or a prepared corpus."""
+    out: Path = Path("runs/baseline")
+    """Folder for everything this training writes."""
+    iterations: int = 1_000_000
+    minutes: float = 10.0
+    """End after this time or after the iterations, whichever comes first; 0 means no limit in time."""
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    """Of Adam."""
+    decay: bool = True
+    """Let the rate fall along a half cosine to a twentieth."""
+    log_every: int = 10
+    checkpoint_every: int = 500
+    """Steps after which a checkpoint is written; 0 means never."""
+    checkpoint_minutes: float = 5.0
+    """Minutes after which one is written, if that comes first; 0 means never."""
+    held_out: float | None = None
+    """Fraction of identities (or synthetic faces) that are kept for the report, instead of the corpus's own choice."""
+    report_images: int = 0
+    """Held-out images, evenly spread, that the report measures; 0 means all."""
+    model: str = "makehuman"
+    model_path: str = ""
+    """File of a face model written by mofa3d, instead of a built-in one."""
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+    resume: bool = False
+    """Go on from the checkpoint in --out."""
+    seed: int = 0
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1 or self.batch_size < 1:
+            raise ValueError(
+                f"iterations and batch_size must be at least 1, got {self.iterations} and {self.batch_size}"
+            )
+        check_ranges(
+            self,
+            minutes=(0, MOST),
+            learning_rate=(0, 1000),
+            log_every=(1, MOST),
+            checkpoint_every=(0, MOST),
+            checkpoint_minutes=(0, MOST),
+            held_out=(0, 1),
+            report_images=(0, MOST),
+        )
+
+    def load_model(self) -> MorphableModel:
+        return load_model(self.model, path=self.model_path or None)
+
+    def open_faces(self, model: MorphableModel, render: Renderer, cache: Path) -> Faces:
+        """The data; see `mofa3d.data.corpus.open.open_faces`."""
+        chosen = (self.held_out, self.seed, self.report_images)
+        return open_faces(self.data, self.synthetic, model, render, cache, *chosen)
+
+
+def write_record(out: Path, config: RunConfig, description: dict, version: str) -> None:
+    """Write ``config.json``: options, what was trained, and the commit."""
+    record = {"config": asdict(config), "description": description, "commit": version}
+    write_text(out / "config.json", json.dumps(record, indent=1, default=str) + "\n")
+
+
+def make_adam(network: nn.Module, config: RunConfig) -> torch.optim.Optimizer:
+    return torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)

@@ -1,0 +1,23 @@
+"""Held-out faces with something laid over them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from mofa3d.data.batches.augment import occlude
+
+
+class OccludedFaces(Dataset):
+    """Faces whose ``input`` is the ``image`` with an ellipse of one colour laid over it; the rest is as it was."""
+
+    def __init__(self, dataset: Dataset, seed: int = 0) -> None:
+        self.dataset, self.seed = dataset, seed
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        item = self.dataset[index]
+        return {**item, "input": occlude(item["image"], torch.Generator().manual_seed(self.seed + index))}

@@ -1,0 +1,1 @@
+"""Verification: are two photographs of the same person?"""

@@ -1,0 +1,87 @@
+"""Write a textured face as Wavefront OBJ with its material and its picture beside it."""
+
+from __future__ import annotations
+
+import os
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from mofa3d.export.gltf import Texture
+from mofa3d.files.whole import whole_file, write_text
+from mofa3d.files.whole_pictures import write_picture
+
+MATERIAL = "skin"
+PICTURE = "_texture.png"  # another name than the face's own, which pictures of it have
+HEAD = 100  # lines in which a file says what goes with it
+
+
+def side_files(path: Path) -> tuple[Path, Path]:
+    """The material and the picture that go with an OBJ file: ``face.mtl`` and ``face_texture.png``.
+
+    Raises:
+        ValueError: another suffix, or a name with white space, which material files cannot refer to.
+    """
+    if path.suffix.lower() != ".obj":
+        raise ValueError(f"cannot write {path}: the suffix must be .obj")
+    if any(character.isspace() for character in path.stem):
+        raise ValueError(f"cannot write {path}: its material could not be found by a name with spaces; rename it")
+    return path.with_suffix(".mtl"), path.with_name(f"{path.stem}{PICTURE}")
+
+
+def check_side_files(path: Path) -> None:
+    """Refuse an OBJ file whose material or picture would replace somebody else's.
+
+    Raises:
+        ValueError: see `side_files`, or one of them is there and does not belong to this OBJ file.
+    """
+    material, picture = side_files(path)
+    ours = {material: _has_line(path, f"mtllib {material.name}"), picture: is_texture(picture)}
+    for side, is_ours in ours.items():
+        if os.path.lexists(side) and not is_ours:
+            raise ValueError(f"{side} is there already and would be replaced by {path}'s own; choose another name")
+
+
+def is_texture(picture: Path) -> bool:
+    """Whether an OBJ file that was written here has this picture."""
+    material = picture.with_name(f"{picture.name.removesuffix(PICTURE)}.mtl")
+    return picture.name.endswith(PICTURE) and _has_line(material, f"map_Kd {picture.name}")
+
+
+def _has_line(path: Path, line: str) -> bool:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return any(found.strip() == line for found in islice(file, HEAD))
+    except OSError:
+        return False
+
+
+def write_textured_obj(path: Path, vertices: Float[Tensor, "N 3"], texture: Texture) -> None:
+    """Write a face as OBJ (millimetres), with a material file and a PNG beside it; see `side_files`.
+
+    The vertices keep the model's order; only texture coordinates are there once per chart.
+
+    Args:
+        path: ends in ``.obj``; missing folders are made.
+        vertices: model space, mm.
+        texture: on the model of the vertices.
+
+    Raises:
+        ValueError: see `side_files`.
+    """
+    material, picture = side_files(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    layout = texture.layout
+    coordinates, corners = layout.uv.cpu().numpy(), layout.faces.cpu()
+    pairs = np.stack([layout.source[corners].numpy(), corners.numpy()], axis=-1).reshape(len(corners), 6) + 1
+    with whole_file(path) as file:
+        file.write(f"mtllib {material.name}\n".encode())
+        np.savetxt(file, vertices.detach().cpu().numpy(), fmt="v %.5f %.5f %.5f")
+        np.savetxt(file, coordinates, fmt="vt %.6f %.6f")
+        file.write(f"usemtl {MATERIAL}\n".encode())
+        np.savetxt(file, pairs, fmt="f %d/%d %d/%d %d/%d")
+    write_text(material, f"newmtl {MATERIAL}\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {picture.name}\n")
+    write_picture(picture, texture.image)

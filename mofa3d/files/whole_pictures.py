@@ -1,0 +1,39 @@
+"""Pictures and figures that appear whole or not at all, see `mofa3d.files.whole`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from mofa3d.files.whole import whole_file
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def write_picture(path: Path, picture: UInt8[np.ndarray, "H W C"]) -> None:
+    """Write a picture in the format that its name asks for.
+
+    Raises:
+        ValueError: there is no such format.
+        OSError: it cannot be written, with its name; a former file stays as it is.
+    """
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind is None:
+        raise ValueError(f"{path}: there is no format of pictures of this name; choose one that ends with .png")
+    with whole_file(path) as file:
+        Image.fromarray(picture).save(file, kind)
+
+
+def write_figure(path: Path, figure: Figure) -> None:
+    """Write a figure as PNG.
+
+    Raises:
+        OSError: see `write_picture`.
+    """
+    with whole_file(path) as file:
+        figure.savefig(file, format="png", dpi=110)

@@ -1,0 +1,128 @@
+"""Fit reflectance and light of a predicted code to its photograph by linear least squares; its geometry stays.
+
+With the geometry known, a vertex's colour is linear in the reflectance's coefficients, and linear in the light's. What
+an encoder says of them is the vaguest part of its code: 80 modes of skin colour do not fit through a few thousand
+features. So they are solved for, in turns, with what minimises ::
+
+    E(β, γ) = w_photo · mean ‖I(u_i) − c_i‖₂ + w_β ‖β‖² + w_white · coloured light + w_γ ‖γ − γ₀‖²
+
+over the visible vertices, γ₀ being what the encoder said. The norm is not squared (ℓ2,1), so that what covers a part of
+the face does not colour the rest: see the iteratively reweighted least squares of `mofa3d.fitting.energy`.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mofa3d import harmonics, losses
+from mofa3d.decoder import Decoder
+from mofa3d.environment.torch_settings import plain_settings
+from mofa3d.harmonics import AMBIENT
+from mofa3d.semantic_code import SemanticCode
+
+PHOTOMETRIC = 1.92  # w_photo, as in training
+REFLECTANCE = 3e-4  # w_β
+WHITE = 0.5  # w_white
+LIGHT = 0.01  # w_γ
+ROUNDS = 3  # of reflectance, then light
+EVERY = 6  # one in so many vertices is compared
+SMALLEST = 0.02  # colour distance: a vertex that fits better than this weighs no more than one that fits so
+FEWEST = 100  # compared vertices that must be seen
+
+
+class ColorFit:
+    """Fits reflectance and light of codes to photographs, some milliseconds each.
+
+    w_β is larger than the weight of Eq. 10, so that skin does not take in what belongs to one photograph alone: see
+    `mofa3d.evaluation.cross_photo`, which measures it in other photographs of the same person.
+
+    Args:
+        decode: of the codes.
+        every: one in so many frontal vertices is compared, `EVERY` if ``None``.
+    """
+
+    @plain_settings()
+    def __init__(self, decode: Decoder, every: int | None = None) -> None:
+        model = decode.model.restrict(decode.model.frontal)
+        self.decode = Decoder(model, decode.camera)
+        self.chosen = model.frontal.nonzero().flatten()[:: every or EVERY]
+        self.mean, self.basis = model.mean_reflectance[self.chosen], model.reflectance_basis[self.chosen]
+
+    @torch.no_grad()
+    def __call__(self, code: SemanticCode, image: Float[Tensor, "B 3 H W"], light_only: bool = False) -> SemanticCode:
+        """Codes with the colours of photographs; those of which too little is seen stay as they are.
+
+        Args:
+            code: as predicted.
+            image: RGB in 0 to 1, of the camera's size.
+            light_only: leave the reflectance as it is.
+        """
+        scene = self.decode(code)
+        pixels = scene.pixels[:, self.chosen]
+        photo = losses.sample(image, pixels).transpose(1, 2)
+        seen = scene.front_facing[:, self.chosen] & losses.inside(pixels, image)
+        share = seen.to(photo.dtype) / seen.sum(dim=1, keepdim=True).clamp_min(1)
+        lights = harmonics.basis(scene.normals[:, self.chosen])
+
+        reflectance, illumination = code.reflectance, code.illumination
+        for _ in range(ROUNDS):
+            irradiance = lights @ illumination + AMBIENT
+            if not light_only:
+                root = _root_weights(photo - self._skin(reflectance) * irradiance, share)
+                reflectance = self._solve_reflectance(photo, irradiance, root)
+            skin = self._skin(reflectance)
+            root = _root_weights(photo - skin * irradiance, share)
+            illumination = _solve_light(photo, skin, lights, root, code.illumination)
+        # A code that is not finite must come through, or nobody would notice.
+        finite = reflectance.isfinite().all(dim=1) & illumination.isfinite().all(dim=2).all(dim=1)
+        enough = (seen.sum(dim=1) >= FEWEST) & finite
+        return code.replace(
+            reflectance=reflectance.where(enough[:, None], code.reflectance),
+            illumination=illumination.where(enough[:, None, None], code.illumination),
+        )
+
+    def _skin(self, reflectance: Float[Tensor, "B R"]) -> Float[Tensor, "B S 3"]:
+        return self.mean + (self.basis.flatten(0, 1) @ reflectance.T).T.unflatten(1, (-1, 3))
+
+    def _solve_reflectance(
+        self, photo: Float[Tensor, "B S 3"], irradiance: Float[Tensor, "B S 3"], root: Float[Tensor, "B S 1"]
+    ) -> Float[Tensor, "B R"]:
+        rows = (self.basis * (root * irradiance)[..., None]).flatten(1, 2)
+        known = (root * (photo - self.mean * irradiance)).flatten(1, 2)
+        prior = REFLECTANCE * torch.eye(rows.shape[2]).to(rows)
+        return _solve(rows.mT @ rows + prior, (rows.mT @ known[..., None])[..., 0])
+
+
+def _root_weights(residuals: Float[Tensor, "B S 3"], share: Float[Tensor, "B S"]) -> Float[Tensor, "B S 1"]:
+    """Roots of the weights with which squares stand for norms."""
+    distance = residuals.norm(dim=2).clamp_min(SMALLEST)
+    return (PHOTOMETRIC / 2 * share / distance).sqrt()[..., None]
+
+
+def _solve_light(
+    photo: Float[Tensor, "B S 3"],
+    skin: Float[Tensor, "B S 3"],
+    lights: Float[Tensor, "B S 9"],
+    root: Float[Tensor, "B S 1"],
+    predicted: Float[Tensor, "B 9 3"],
+) -> Float[Tensor, "B 9 3"]:
+    known = root * (photo - AMBIENT * skin)
+    colored = torch.eye(3).to(skin) - 1 / 3  # from a light's three channels to what is not white of them
+    # Unknowns are ordered channel by channel: only the prior on white light brings those together.
+    matrix = WHITE * torch.kron(colored, torch.eye(9).to(skin)) + LIGHT * torch.eye(27).to(skin)
+    matrix = matrix.repeat(len(photo), 1, 1)
+    right = LIGHT * predicted.mT
+    for channel in range(3):
+        rows = lights * (root * skin[..., channel, None])
+        own = slice(9 * channel, 9 * channel + 9)
+        matrix[:, own, own] += rows.mT @ rows
+        right[:, channel] += (rows.mT @ known[..., channel, None])[..., 0]
+    return _solve(matrix, right.flatten(1)).unflatten(1, (3, 9)).mT
+
+
+def _solve(matrix: Float[Tensor, "B D D"], right: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
+    """Positive definite equations; no numbers where one of them is none."""
+    factor, _ = torch.linalg.cholesky_ex(matrix)
+    return torch.cholesky_solve(right[..., None], factor)[..., 0]

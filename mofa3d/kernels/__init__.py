@@ -1,0 +1,1 @@
+"""The same mathematics, fast: kernels for the CPU and the GPU."""

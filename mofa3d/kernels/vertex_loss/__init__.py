@@ -1,0 +1,1 @@
+"""Decoder, vertex renderer and photometric loss in one pass."""

@@ -1,0 +1,1 @@
+"""File formats that face models come in."""

@@ -1,0 +1,1 @@
+"""From renderings to pictures."""

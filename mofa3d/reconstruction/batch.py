@@ -1,0 +1,184 @@
+"""Reconstruct the faces of many files: what is done already is skipped, and what cannot be done is listed.
+
+Each photograph has a folder, and in it each of its faces if they are several: face_1, face_2. The folder's record names
+the photograph, which finds it again and owns it (`mofa3d.data.input_folders`); while all is there and was made from the
+same file, encoder and options, nothing is done again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, count
+from pathlib import Path, PurePosixPath
+
+from tqdm import tqdm
+
+from mofa3d.data.failures import FAILURES, Failure, is_failure_list, list_failures
+from mofa3d.data.input_folders import InputFolders, Source
+from mofa3d.data.photo import Photo
+from mofa3d.data.sources import Item, Reader, find_items
+from mofa3d.files.folders import make_folder
+from mofa3d.files.names import printable, safe_name
+from mofa3d.files.record import Results, read_record, unfinished
+from mofa3d.reconstruction.reconstructor import Reconstruction
+
+FACE = "face_"
+VERSION = 2  # of what is done to a photograph
+
+Reconstruct = Callable[[Photo], list[Reconstruction]]
+Write = Callable[[Path, str, Photo, Reconstruction], None]
+Film = Callable[[Path, Path], None]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What became of a batch.
+
+    Attributes:
+        written: folders of the files that were done now.
+        skipped: number of files that were done before.
+        failures: what could not be done, and why.
+        listed: the file that lists the failures, if there are any.
+    """
+
+    written: list[Path]
+    skipped: int
+    failures: list[Failure]
+    listed: Path | None = None
+
+
+@dataclass(frozen=True)
+class BatchReconstruction:
+    """Reconstructs every file by itself.
+
+    Attributes:
+        reconstruct: a photograph's faces.
+        write: a face's files into a folder; see `ReconstructionWriter`.
+        film: reconstructs a video (first argument) and writes into a folder (second).
+        about: everything that the result depends on besides the file; as JSON takes it.
+        reader: reads photographs.
+    """
+
+    reconstruct: Reconstruct
+    write: Write
+    film: Film
+    about: dict
+    reader: Reader = field(default_factory=Reader)
+
+    def __call__(self, inputs: Sequence[str | Path], out: Path) -> Summary:
+        """Reconstruct what the inputs hold.
+
+        Args:
+            inputs: photographs, videos, .tar archives, folders, glob patterns; see `mofa3d.data.sources`.
+            out: folder that holds all that is written; ``failures.csv`` is there if there are failures.
+
+        Raises:
+            ValueError: there is no input, or `out` cannot be a folder.
+        """
+        if not inputs:
+            raise ValueError("there is nothing to reconstruct; give photographs, folders of them, or videos")
+        folders = InputFolders.open(out, reserved=(FAILURES,))
+        items, failures = find_inputs(inputs, out)
+        written, skipped = [], 0
+        for failure in failures:
+            _report(failure)
+        bar = tqdm(items, desc="reconstructing", unit="file", dynamic_ncols=True, disable=len(items) < 2)
+        for item in bar:
+            try:
+                folder = folders.find(_stem(item), _source(item))
+                if folder is not None and self._done(item, folder):
+                    skipped += 1
+                    continue
+                written.append(self._one(item, folders, folder))
+            except (ValueError, OSError) as error:  # the others are still worth doing
+                failures.append(Failure(_label(item), str(error)))
+                _report(failures[-1])
+            except Exception as error:  # a fault of ours, to be seen, but no reason to lose the others
+                traceback.print_exc()
+                failures.append(Failure(_label(item), f"{type(error).__name__}: {error}"))
+        self.reader.close()
+        return Summary(written, skipped, failures, _list(out, failures))
+
+    def _one(self, item: Item, folders: InputFolders, folder: Path | None) -> Path:
+        """Reconstruct a file into its folder, or a new one; returns that."""
+        with unfinished(folders.out, safe_name(_stem(item))) as results:
+            self._write(item, results)
+            return folders.keep(results, _stem(item), _source(item), folder, {"made_from": self._digest(item)})
+
+    def _write(self, item: Item, folder: Path) -> None:
+        if item.is_video:
+            self.film(item.path, folder)
+            return
+        photo = self.reader.read(item)
+        faces = self.reconstruct(photo)
+        for number, face in enumerate(faces, start=1):
+            own = folder if len(faces) == 1 else folder / f"{FACE}{number}"
+            make_folder(own)
+            self.write(own, _label(item), photo, face)
+
+    def _done(self, item: Item, folder: Path) -> bool:
+        record = read_record(folder)
+        if record is None or record.unfinished or record.about.get("made_from") != self._digest(item):
+            return False
+        return all((folder / file).is_file() for file in record.files)
+
+    def _digest(self, item: Item) -> str:
+        content = [VERSION, item.stamp, item.offset, self.about]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def find_inputs(inputs: Sequence[str | Path], out: Path) -> tuple[list[Item], list[Failure]]:
+    """The files that inputs hold, each once, and the inputs that hold none; what was written to `out` is left out."""
+    items: dict[tuple, Item] = {}
+    failures = []
+    below, results = Path(os.path.realpath(out)), Results()
+    for source in inputs:
+        try:
+            found = find_items([source], every=None)
+        except (ValueError, OSError) as error:
+            failures.append(Failure(str(source), str(error)))
+            continue
+        for item in found:
+            path = Path(os.path.realpath(item.path))
+            if not (path.is_relative_to(below) and path in results):
+                items.setdefault((item.path.absolute(), item.offset, item.problem), item)
+    return list(items.values()), failures
+
+
+def _member(item: Item) -> str:
+    """The name of an archive's member inside it, or ""."""
+    return "" if item.offset is None else item.key.partition("#")[2]
+
+
+def _stem(item: Item) -> str:
+    return PurePosixPath(_member(item)).stem or item.path.stem
+
+
+def _source(item: Item) -> Source:
+    return Source.of(item.path, _member(item))
+
+
+def _label(item: Item) -> str:
+    return f"{item.path}#{_member(item)}" if _member(item) else str(item.path)
+
+
+def _report(failure: Failure) -> None:
+    reason = failure.reason if failure.photo in failure.reason else f"{failure.photo}: {failure.reason}"
+    tqdm.write(printable(f"error: {reason}"), file=sys.stderr)
+
+
+def _list(out: Path, failures: list[Failure]) -> Path | None:
+    """List the failures in place of those of the run before; a file of that name which is no such list stays."""
+    numbered = chain([FAILURES], (f"{PurePosixPath(FAILURES).stem}-{number}.csv" for number in count(2)))
+    path = next(out / name for name in numbered if not os.path.lexists(out / name) or is_failure_list(out / name))
+    if not failures:
+        path.unlink(missing_ok=True)
+        return None
+    list_failures(path, failures)
+    return path

@@ -1,0 +1,37 @@
+"""What is written about a reconstructed face."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from mofa3d.numeric_options import TEXELS, check_ranges
+
+Format = Literal["glb", "obj", "ply"]
+Look = Literal["none", "model", "photograph"]
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """What is written about a face besides its code, its camera and two pictures.
+
+    Attributes:
+        formats: of the mesh; none is a choice too.
+        texture: the colours of mesh.glb and mesh.obj: the reflectance that the photograph shows; the model's; or, in
+            mesh.glb, the model's at the vertices without a texture.
+        texture_size: texels along each side of the texture.
+        morph_targets: how many columns of the expression basis mesh.glb has as morph targets.
+        blendshapes: units of expression that mesh.glb has as morph targets by their names, as ``jawOpen``; ``all``
+            means all that the face model has.
+        turntable: write pictures and a film of the turning face.
+    """
+
+    formats: tuple[Format, ...] = ("glb", "obj", "ply")
+    texture: Look = "photograph"
+    texture_size: int = 1024
+    morph_targets: int = 0
+    blendshapes: tuple[str, ...] = ()
+    turntable: bool = False
+
+    def __post_init__(self) -> None:
+        check_ranges(self, texture_size=TEXELS, morph_targets=(0, 100_000))

@@ -1,0 +1,179 @@
+"""From a photograph to its reconstruction, whatever estimates the code: a trained encoder, or a fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from mofa3d.data.crop import CropTransform, crop_face
+from mofa3d.data.detect import FaceBox, detect_faces
+from mofa3d.data.dlib_landmarks import detect_landmarks
+from mofa3d.data.photo import Photo, to_tensor
+from mofa3d.decoder import Decoder
+from mofa3d.encoders.checkpoint import open_run
+from mofa3d.encoders.network import Encoder
+from mofa3d.encoders.runtime import Runtime, choose_runtime
+from mofa3d.encoders.weights import SHIPPED
+from mofa3d.environment.torch_settings import plain_settings
+from mofa3d.fitting.color_fit import ColorFit
+from mofa3d.objective import Batch
+from mofa3d.pictures import views
+from mofa3d.pictures.overlay import composite
+from mofa3d.scene import Renderer, Scene
+from mofa3d.semantic_code import SemanticCode
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """One face of one photograph.
+
+    Attributes:
+        box: where it was found.
+        crop: (3, H, W) in 0 to 1, what the encoder saw.
+        transform: from the photograph to the crop.
+        code: a batch of one.
+        scene: a batch of one; its pixels are those of the crop.
+    """
+
+    box: FaceBox
+    crop: Float[Tensor, "3 H W"]
+    transform: CropTransform
+    code: SemanticCode
+    scene: Scene
+
+
+class FaceCrop(NamedTuple):
+    """A face that was found in a photograph; see `Reconstruction`."""
+
+    photo: Photo
+    box: FaceBox
+    pixels: Float[Tensor, "3 H W"]
+    transform: CropTransform
+
+
+Estimate = Callable[[FaceCrop], SemanticCode]
+Refine = Callable[[SemanticCode, FaceCrop], SemanticCode]
+
+
+def fit_colors(decode: Decoder) -> Refine:
+    """What fits reflectance and light of codes to their crops; see `ColorFit`."""
+    fit = ColorFit(decode)
+    return lambda code, crop: fit(code, crop.pixels[None])
+
+
+def crop_at(photo: Photo, box: FaceBox, decode: Decoder) -> FaceCrop:
+    """The face in a box, as large as the decoder's camera sees it, on its device."""
+    pixels, transform = crop_face(photo, box, decode.camera.image_size)
+    return FaceCrop(photo, box, to_tensor(pixels).to(decode.model.mean_shape.device), transform)
+
+
+def batch_of(crop: FaceCrop, landmarks: bool) -> Batch:
+    """A crop as the items of a corpus come: ``image`` (1, 3, H, W), and with landmarks those that dlib detects.
+
+    Raises:
+        ValueError: landmarks are wanted, and dlib is not installed.
+    """
+    batch = {"image": crop.pixels[None]}
+    if landmarks:
+        found = detect_landmarks(crop.photo, crop.box)
+        batch["landmarks"] = torch.from_numpy(crop.transform.to_crop(found.points)[None]).float()
+        batch["confidence"] = torch.from_numpy(found.confidence[None]).float()
+    return batch
+
+
+@torch.no_grad()
+def reconstruct_faces(
+    photo: Photo, decode: Decoder, estimate: Estimate, every_face: bool = False
+) -> list[Reconstruction]:
+    """Reconstruct the most prominent face of a photograph, or every face.
+
+    Args:
+        decode: gives the face and the size of the crops.
+        estimate: from a crop to a batch of one code.
+
+    Raises:
+        ValueError: no face was found.
+    """
+    boxes = detect_faces(photo, every_size=every_face)
+    if not boxes:
+        raise ValueError("no face was found; give a photograph with a clear, roughly frontal face")
+    found = []
+    for box in boxes if every_face else boxes[:1]:
+        crop = crop_at(photo, box, decode)
+        code = estimate(crop)
+        found.append(Reconstruction(box, crop.pixels, crop.transform, code, decode(code)))
+    return found
+
+
+class Reconstructor:
+    """Reconstructs the faces of photographs with a trained encoder.
+
+    Args:
+        encoder, decode: see `mofa3d.encoders.checkpoint.open_run`.
+        device: where to run them.
+        runtime: see `mofa3d.encoders.runtime.choose_runtime`.
+        refine: makes what improves a predicted code: by default its colours are fitted, in some milliseconds;
+            `mofa3d.reconstruction.refine.Refiner` fits everything; ``None`` leaves it as the encoder says it.
+    """
+
+    @plain_settings()
+    def __init__(
+        self,
+        encoder: Encoder,
+        decode: Decoder,
+        device: str = "cpu",
+        runtime: Runtime = "auto",
+        refine: Callable[[Decoder], Refine] | None = fit_colors,
+    ) -> None:
+        self.encoder = encoder.eval().to(device)
+        self.decode = decode.to(device)
+        self.device = device
+        self.encode = choose_runtime(self.encoder, decode.camera.image_size, runtime)
+        self.refine = None if refine is None else refine(self.decode)
+
+    @classmethod
+    def open(
+        cls,
+        run: Path = SHIPPED,
+        device: str = "cpu",
+        runtime: Runtime = "auto",
+        refine: Callable[[Decoder], Refine] | None = fit_colors,
+    ) -> Reconstructor:
+        """From a training run's folder or checkpoint, or what comes with the package; see `open_run` for errors."""
+        return cls(*open_run(run), device=device, runtime=runtime, refine=refine)
+
+    @plain_settings()
+    def __call__(self, photo: Photo, every_face: bool = False) -> list[Reconstruction]:
+        """Reconstruct the most prominent face, or every face.
+
+        Raises:
+            ValueError: no face was found.
+        """
+        return reconstruct_faces(photo, self.decode, self._estimate, every_face)
+
+    def _estimate(self, crop: FaceCrop) -> SemanticCode:
+        code = SemanticCode.from_vector(self.encode(crop.pixels[None]), self.decode.model.sizes)
+        return code if self.refine is None else self.refine(code, crop)
+
+
+def lay_over(photo: Photo, reconstruction: Reconstruction, render: Renderer) -> UInt8[np.ndarray, "H W 3"]:
+    """The rendered face laid over the whole photograph.
+
+    Args:
+        render: a raster backend with a black background, as `make_renderer("cpu")`.
+    """
+    with torch.no_grad():
+        rgba = render(reconstruction.scene).image[0].permute(1, 2, 0).cpu().numpy()
+    return composite(photo, rgba, reconstruction.transform)
+
+
+def crop_panels(reconstruction: Reconstruction, render: Renderer) -> UInt8[np.ndarray, "H W5 3"]:
+    """Crop, overlay, geometry, reflectance and illumination side by side."""
+    return views.panels(reconstruction.scene, render, reconstruction.crop[None])[0]

@@ -1,0 +1,131 @@
+"""Open the folder of a face that was reconstructed before, wherever it has moved since."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from mofa3d.data.crop import CROP_SCALE, CROP_SHIFT, CropTransform, crop_face
+from mofa3d.data.detect import FaceBox
+from mofa3d.data.photo import Photo, read_photo, to_tensor
+from mofa3d.decoder import Decoder
+from mofa3d.export import read_code
+from mofa3d.pictures.views import COLUMNS
+from mofa3d.reconstruction.photo_places import find_photo, read_named
+from mofa3d.reconstruction.reconstructor import Reconstruction
+from mofa3d.semantic_code import SemanticCode
+
+CODE, PANELS = "code.json", "panels.png"
+SPREAD = 2.0  # sides of a photograph that a crop may be wide
+ALIKE = 0.9  # correlation of two crops that are of one photograph
+
+
+class Reopened(NamedTuple):
+    """A face that was opened again.
+
+    Attributes:
+        photo: the photograph, or the crop that stands in for it.
+        face: the face in it.
+        note: what to tell the user: where the photograph is that was not where it had been; or "".
+    """
+
+    photo: Photo
+    face: Reconstruction
+    note: str
+
+
+@torch.no_grad()
+def reopen(folder: Path, decode: Decoder) -> Reopened:
+    """The photograph and the face of a folder that `ReconstructionWriter` wrote, or that an edit wrote.
+
+    The photograph is looked for where it is as seen from the folder, then where it was, then beside the folder; what
+    shows something else in place of the face is passed over. Where it is gone, the crop in ``panels.png`` stands in.
+
+    Args:
+        decode: of the face model of the reconstruction.
+
+    Raises:
+        ValueError: the code or the photograph that it names is missing or damaged, or belongs to another model.
+    """
+    path = folder / CODE
+    code, extra = read_code(path, decode.model.sizes)
+    named = extra.get("photo")
+    if not isinstance(named, str) or not named:
+        raise ValueError(f"{path} does not name its photograph; give the photograph itself")
+    transform = _transform(path, extra.get("crop"))
+    stored = _stored_crop(folder, decode.camera.image_size)
+    reasons = []
+    for place in find_photo(folder, extra):
+        try:
+            photo = read_named(place)
+            face, pixels = _face_in(photo, transform, code, decode)
+        except ValueError as error:
+            reasons.append(str(error))
+            continue
+        if stored is None or _alike(pixels, stored):
+            moved = not (Path(named).exists() and Path(place).samefile(named)) and "#" not in named
+            return Reopened(photo, face, f"the photograph is {place}, no longer {named}" if moved else "")
+        reasons.append(f"{place} shows something else where the face was")
+    reason = reasons[0] if reasons else f"there is no photograph at {named}; put it beside {folder}"
+    if stored is None:
+        raise ValueError(f"{reason} (it is named in {path})")
+    face, _ = _face_in(stored, CropTransform(0.0, 0.0, 1.0), code, decode)
+    size = "×".join(map(str, stored.shape[1::-1]))
+    return Reopened(stored, face, f"{reason}; only the crop of {size} pixels in {folder / PANELS} is used")
+
+
+def _face_in(
+    photo: Photo, transform: CropTransform, code: SemanticCode, decode: Decoder
+) -> tuple[Reconstruction, UInt8[np.ndarray, "S S 3"]]:
+    """The face at a place in a photograph, and the pixels there."""
+    side = decode.camera.image_size / transform.scale
+    _check_place(photo, transform, side)
+    size = side / CROP_SCALE
+    box = FaceBox(transform.left + side / 2, transform.top + side / 2 - CROP_SHIFT * size, size, votes=0)
+    pixels, _ = crop_face(photo, box, decode.camera.image_size)
+    crop = to_tensor(pixels).to(decode.model.mean_shape.device)
+    return Reconstruction(box, crop, transform, code, decode(code)), pixels
+
+
+def _check_place(photo: Photo, transform: CropTransform, side: float) -> None:
+    """Refuse a crop that no face in this photograph can have; pixels are made for all of it."""
+    longest = max(photo.shape[:2])
+    corners = (transform.left, transform.top)
+    if not 1 <= side <= SPREAD * longest or not all(-side <= c <= length for c, length in
+                                                    zip(corners, photo.shape[1::-1], strict=True)):  # fmt: skip
+        raise ValueError(
+            f"the crop of its code is {side:.4g} pixels wide at {corners[0]:.4g}, {corners[1]:.4g}, where no face of a "
+            f"photograph of {photo.shape[1]}×{photo.shape[0]} pixels lies"
+        )
+
+
+def _stored_crop(folder: Path, size: int) -> Photo | None:
+    """The crop that `ReconstructionWriter` drew at the left of the panels."""
+    try:
+        panels = read_photo(folder / PANELS)
+    except (ValueError, OSError):
+        return None
+    return np.ascontiguousarray(panels[:, :size]) if panels.shape == (size, len(COLUMNS) * size, 3) else None
+
+
+def _alike(first: UInt8[np.ndarray, "S S 3"], second: UInt8[np.ndarray, "S S 3"]) -> bool:
+    """Whether two crops are of one photograph, which may have been saved again or made brighter."""
+    a, b = (crop.astype(np.float64).ravel() - crop.mean() for crop in (first, second))
+    lengths = float(np.linalg.norm(a) * np.linalg.norm(b))
+    return float(a @ b) > ALIKE * lengths if lengths > 0 else np.array_equal(first, second)
+
+
+def _transform(path: Path, crop: object) -> CropTransform:
+    try:
+        transform = CropTransform(**{name: float(crop[name]) for name in ("left", "top", "scale")})
+    except (TypeError, KeyError, ValueError, OverflowError):
+        raise ValueError(
+            f"{path} does not say where in the photograph the face is (crop: left, top, scale); give the photograph"
+        ) from None
+    if not (transform.scale > 0 and all(abs(value) < 1e6 for value in (transform.left, transform.top))):
+        raise ValueError(f"the crop in {path} lies nowhere in a photograph ({transform}); give the photograph")
+    return transform

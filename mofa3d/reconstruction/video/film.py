@@ -1,0 +1,121 @@
+"""The pictures of a film: every frame of a video, and beside it the same frame with the face laid over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import UInt8
+
+from mofa3d.camera import Camera
+from mofa3d.data.crop import CropTransform
+from mofa3d.data.photo import Photo
+from mofa3d.decoder import Decoder
+from mofa3d.pictures import views
+from mofa3d.pictures.overlay import composite
+from mofa3d.reconstruction.video.moving_face import VideoFace
+from mofa3d.scene import Renderer, Scene
+from mofa3d.semantic_code import SemanticCode
+
+BATCH = 8  # frames decoded and rendered at once
+MARGIN = 0.125  # of the crop's side, rendered around it: foreheads reach out of crops
+
+
+@dataclass(frozen=True)
+class FaceFilm:
+    """Draws the frames of a film side by side: photograph, overlay, and geometry if asked for.
+
+    Args:
+        face: what is laid over.
+        decode: gives the face model.
+        render: a raster backend with a black background, as `make_renderer("cpu")`.
+        width, height: of the video, pixels.
+        max_side: of one of the pictures, whose longer side is made smaller if it is above.
+        geometry: whether there is a third picture, with the surface in clay.
+    """
+
+    face: VideoFace
+    decode: Decoder
+    render: Renderer
+    width: int
+    height: int
+    max_side: int
+    geometry: bool
+
+    @property
+    def shrink(self) -> float:
+        """Pixels of a picture per pixel of the video."""
+        return min(1.0, self.max_side / max(self.width, self.height))
+
+    @property
+    def panel(self) -> tuple[int, int]:
+        """Width and height of one picture, both even, for H.264 halves the resolution of colours."""
+        width, height = (max(1, round(self.shrink * length)) for length in (self.width, self.height))
+        return width + width % 2, height + height % 2
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the film."""
+        width, height = self.panel
+        return (3 if self.geometry else 2) * width, height
+
+    @cached_property
+    def wide(self) -> Decoder:
+        """Decodes for a camera that sees more around the crop, at the same scale."""
+        camera = self.decode.camera
+        size = camera.image_size + 2 * self._margin
+        return Decoder(self.decode.model, Camera(size, camera.focal, camera.rest_distance))
+
+    @property
+    def _margin(self) -> int:
+        return round(MARGIN * self.decode.camera.image_size)
+
+    @torch.no_grad()
+    def draw(self, frames: Iterable[Photo]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
+        """The film's frames; without a face, all pictures of one are the photograph."""
+        row_of = {int(frame): row for row, frame in enumerate(self.face.frames)}
+        numbered = enumerate(frames)
+        while batch := list(islice(numbered, BATCH)):
+            rows = [row_of[number] for number, _ in batch if number in row_of]
+            layers = iter(self._layers(rows))
+            for number, photo in batch:
+                row = row_of.get(number)
+                small = self._shrunk(photo)
+                beside = [small] * (2 if self.geometry else 1)
+                if row is not None:
+                    transform = self._transform(row)
+                    beside = [composite(small, rgba, transform) for rgba in next(layers)]
+                yield np.concatenate([small, *beside], axis=1)
+
+    def _layers(self, rows: list[int]) -> list[tuple[np.ndarray, ...]]:
+        """What is laid over each frame, as (S, S, 4) in 0 to 1."""
+        if not rows:
+            return []
+        device = self.decode.model.mean_shape.device
+        codes = self.face.codes[torch.tensor(rows)]
+        scene = self.wide(SemanticCode.from_vector(codes.to_vector().to(device), codes.sizes))
+        scenes = [scene, views.clay(scene)] if self.geometry else [scene]
+        return list(zip(*(self._images(each) for each in scenes), strict=True))
+
+    def _images(self, scene: Scene) -> list[np.ndarray]:
+        return list(self.render(scene).image.permute(0, 2, 3, 1).contiguous().cpu().numpy())
+
+    def _transform(self, row: int) -> CropTransform:
+        """From a picture to what is rendered."""
+        crop, k = self.face.transforms[row], self.shrink
+        margin = self._margin / crop.scale
+        return CropTransform((crop.left - margin) * k, (crop.top - margin) * k, crop.scale / k)
+
+    def _shrunk(self, photo: Photo) -> UInt8[np.ndarray, "height width 3"]:
+        """A frame at a picture's size, its last row and column repeated where that makes the size even."""
+        width, height = (max(1, round(self.shrink * length)) for length in (self.width, self.height))
+        if photo.shape[:2] != (height, width):
+            photo = cv2.resize(photo, (width, height), interpolation=cv2.INTER_AREA)
+        if width % 2 or height % 2:
+            photo = cv2.copyMakeBorder(photo, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        return photo

@@ -1,0 +1,114 @@
+"""Write everything about a reconstructed face into a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mofa3d import export
+from mofa3d.data.photo import Photo
+from mofa3d.export.face_textures import FaceTextures
+from mofa3d.files.whole_pictures import write_picture
+from mofa3d.models.expression_units import choose_units, expression_units
+from mofa3d.morphable_model import MorphableModel
+from mofa3d.reconstruction.options import OutputOptions
+from mofa3d.reconstruction.photo_places import name_photo
+from mofa3d.reconstruction.reconstructor import Reconstruction, crop_panels, lay_over
+from mofa3d.scene import Renderer
+
+FILM_RATE = 24  # per second
+
+
+@dataclass(frozen=True)
+class ReconstructionWriter:
+    """Writes what the options ask for.
+
+    Attributes:
+        textures: gives the model too.
+        render: a raster backend with a black background, as `make_renderer("cpu")`.
+        options: what to write.
+    """
+
+    textures: FaceTextures
+    render: Renderer
+    options: OutputOptions = field(default_factory=OutputOptions)
+
+    def __post_init__(self) -> None:
+        # Wrong numbers are told before anything is done.
+        export.expression_targets(self.model, self.options.morph_targets)
+        self.chosen_units()
+
+    @property
+    def model(self) -> MorphableModel:
+        return self.textures.model
+
+    def chosen_units(self) -> dict[str, Tensor]:
+        """The units of expression that were asked for."""
+        names = self.options.blendshapes
+        return choose_units(expression_units(self.model), names) if names else {}
+
+    def morph_targets(self) -> export.MorphTargets:
+        """Columns of the expression basis, then units of expression."""
+        columns = export.expression_targets(self.model, self.options.morph_targets)
+        named = export.unit_targets(self.model, self.chosen_units())
+        displacements = torch.cat([columns.displacements, named.displacements])
+        return export.MorphTargets(columns.names + named.names, displacements)
+
+    def __call__(self, folder: Path, name: str, photo: Photo, found: Reconstruction) -> None:
+        """Write everything about one face, in place of files of the same names.
+
+        Args:
+            folder: of this face; missing folders are made.
+            name: of the photograph, for the record.
+            photo, found: the face.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        self.write_code(folder / "code.json", name, found)
+        export.write_camera(folder / "camera.json", export.photo_camera(found.scene, found.transform, *photo.shape[:2]))
+        write_picture(folder / "overlay.png", lay_over(photo, found, self.render))
+        write_picture(folder / "panels.png", crop_panels(found, self.render))
+        self.write_meshes([folder / f"mesh.{kind}" for kind in self.options.formats], photo, found)
+        if self.options.turntable:
+            film = export.turntable(self.model, found.code, self.render)
+            write_picture(folder / "turntable.png", export.sheet(film))
+            export.write_video(folder / "turntable.mp4", film, FILM_RATE)
+
+    def write_code(self, path: Path, name: str, found: Reconstruction, folder: Path | None = None) -> None:
+        """Write the code, where the photograph is, and where the crop lies in it.
+
+        Args:
+            path: of the file.
+            name: of the photograph.
+            found: the face.
+            folder: where the file will be at last; by default where it is written.
+        """
+        t = found.transform
+        crop = {"left": t.left, "top": t.top, "scale": t.scale}
+        export.write_code(path, found.code, {**name_photo(name, folder or path.parent), "crop": crop})
+
+    def write_meshes(self, paths: Sequence[Path], photo: Photo, found: Reconstruction) -> None:
+        """Write one face as several files, whose suffixes choose their formats.
+
+        Raises:
+            ValueError: a suffix other than .glb, .obj and .ply, or an OBJ file whose name has spaces.
+        """
+        vertices, reflectance = found.scene.vertices[0], found.scene.reflectance[0]
+        suffixes = {path.suffix.lower() for path in paths}
+        # An OBJ file has no place for colours but a texture.
+        plain = self.options.texture == "none"
+        texture = None
+        if ".obj" in suffixes or (".glb" in suffixes and not plain):
+            look = "model" if plain else self.options.texture
+            texture = self.textures(found.scene, photo, found.transform, look, self.options.texture_size)
+        for path in paths:
+            if path.suffix.lower() == ".glb":
+                targets = self.morph_targets()
+                export.write_glb(path, vertices, self.model.faces, reflectance if plain else texture, targets)
+            elif path.suffix.lower() == ".obj":
+                export.write_textured_obj(path, vertices, texture)
+            else:
+                export.write_mesh(path, self.model, vertices, reflectance)

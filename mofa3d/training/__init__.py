@@ -1,0 +1,1 @@
+"""Training: the loop, its progress, its checkpoints, AdaDelta."""

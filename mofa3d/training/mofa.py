@@ -1,0 +1,145 @@
+"""Training of MoFA's encoder: configuration, optimiser and step (Tewari et al. 2017, Sec. 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from mofa3d.data.batches.augment import encoder_input
+from mofa3d.decoder import Decoder
+from mofa3d.encoders.factored_linear import FactoredLinear
+from mofa3d.encoders.network import Encoder
+from mofa3d.environment.instruction_sets import bfloat16_or_float32
+from mofa3d.fitting.color_fit import ColorFit
+from mofa3d.kernels.vertex_loss.base import FusedLoss
+from mofa3d.numeric_options import MOST, check_ranges
+from mofa3d.objective import Batch, LossWeights, evaluate_batch
+from mofa3d.scene import Renderer
+from mofa3d.semantic_code import SemanticCode
+from mofa3d.training.adadelta import Adadelta
+from mofa3d.training.loop import Step, optimize
+from mofa3d.training.progress import Progress
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How to train; the defaults are the paper's (Sec. 6).
+
+    Attributes:
+        iterations: number of steps.
+        minutes: end the training after this time, whichever comes first; 0 means no limit.
+        batch_size: photographs per step.
+        optimizer: the paper's AdaDelta, or Adam.
+        learning_rate: of everything but t_z.
+        depth_learning_rate: of the row that predicts t_z.
+        decay: let the rates fall along a half cosine to a twentieth over the training (with a short warm-up).
+        freeze_geometry: steps at the start in which only reflectance and light move.
+        bfloat16: let the encoder's layers but the last compute in it, unless a CPU does not multiply it; its weights
+            and their steps stay float32.
+        log_every: steps.
+        checkpoint_every, checkpoint_minutes: steps and minutes after which a checkpoint is written, whichever come
+            first; 0 means never. However a training ends, but for a crash or SIGKILL, it writes one.
+        loss: weights of the loss.
+    """
+
+    iterations: int = 200_000
+    minutes: float = 0.0
+    batch_size: int = 5
+    optimizer: Literal["adadelta", "adam"] = "adadelta"
+    learning_rate: float = 0.1
+    depth_learning_rate: float = 0.0005
+    decay: bool = False
+    freeze_geometry: int = 0
+    bfloat16: bool = False
+    log_every: int = 10
+    checkpoint_every: int = 500
+    checkpoint_minutes: float = 5.0
+    loss: LossWeights = field(default_factory=LossWeights)
+
+    def __post_init__(self) -> None:
+        if self.iterations < 1 or self.batch_size < 1:
+            raise ValueError(
+                f"iterations and batch_size must be at least 1, got {self.iterations} and {self.batch_size}"
+            )
+        check_ranges(
+            self,
+            minutes=(0, MOST),
+            learning_rate=(0, 1000),
+            depth_learning_rate=(0, 1000),
+            freeze_geometry=(0, MOST),
+            log_every=(1, MOST),
+            checkpoint_every=(0, MOST),
+            checkpoint_minutes=(0, MOST),
+        )
+
+
+def make_optimizer(encoder: Encoder, config: TrainingConfig) -> torch.optim.Optimizer:
+    groups = encoder.parameter_groups(config.learning_rate, config.depth_learning_rate)
+    if config.optimizer == "adam":
+        return torch.optim.Adam(groups, fused=True)
+    optimizer = Adadelta(groups)
+    for layer in encoder.modules():
+        if isinstance(layer, FactoredLinear) and layer.weight.device.type == "cpu":
+            optimizer.step_in_backward(layer.weight)
+    return optimizer
+
+
+def without_geometry(code: SemanticCode) -> SemanticCode:
+    """The same reflectance and light on the average face in its place."""
+    still = {name: torch.zeros_like(getattr(code, name)) for name in ("shape", "expression", "rotation", "translation")}
+    return code.replace(**still)
+
+
+def train(
+    encoder: Encoder,
+    decode: Decoder,
+    render: Renderer,
+    batches: Callable[[int], Iterator[Batch]],
+    config: TrainingConfig,
+    out: Path,
+    description: dict,
+    resume: bool = False,
+    fused: FusedLoss | None = None,
+) -> Progress:
+    """Train the encoder until `config` says enough.
+
+    Args:
+        encoder, decode, render: the autoencoder.
+        batches: called with the iteration to start from, gives an endless stream of batches on the encoder's device.
+        config: how to train.
+        out: folder for ``checkpoint.pt``, ``metrics.jsonl`` and TensorBoard's files.
+        description: stored in the checkpoint, so that the encoder can be built again (see
+            `mofa3d.encoders.checkpoint`).
+        resume: go on from the checkpoint in `out`.
+        fused: see `mofa3d.objective.evaluate_batch`; its numbers must be those of `decode` and `render`.
+
+    Warns:
+        SlowerPathWarning: bfloat16 on a processor that does not multiply it; float32 is used.
+
+    Raises:
+        DivergenceError: a loss that is not finite; the last good checkpoint stays.
+        Interruption: a signal asked to end (main thread only); the checkpoint has every step.
+        ValueError: nothing to resume from, or a training of another encoder, face model or optimiser.
+        OSError: a file cannot be written, with its name; the last checkpoint stays.
+    """
+
+    half = bfloat16_or_float32(config.bfloat16, encoder.scales.device.type)
+    fit_colors = ColorFit(decode) if config.loss.fitted_photometric else None
+
+    def step(batch: Batch, iteration: int) -> Step:
+        with torch.autocast(batch["image"].device.type, torch.bfloat16, enabled=half):
+            vector = encoder(encoder_input(batch))
+        code = SemanticCode.from_vector(vector, decode.model.sizes)
+        weights = config.loss
+        if iteration < config.freeze_geometry:
+            code = without_geometry(code)
+            weights = replace(weights, fitted_photometric=0.0)  # which moves geometry only
+        terms, watch = evaluate_batch(code, batch, weights, decode, render, fused, fit_colors)
+        total = sum(getattr(weights, name) * term.mean() for name, term in terms.items())
+        return Step(terms, total, watch)
+
+    return optimize(encoder, make_optimizer(encoder, config), step, batches, config, out, description, resume)

@@ -1,0 +1,53 @@
+"""When a training ends, logs and saves, and where it stands."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+
+class DivergenceError(RuntimeError):
+    """The loss became NaN or infinite; the last good checkpoint is on disk."""
+
+
+@runtime_checkable
+class Schedule(Protocol):
+    """When a training ends, logs and saves; see `TrainingConfig` for what the values mean."""
+
+    iterations: int
+    minutes: float
+    decay: bool
+    log_every: int
+    checkpoint_every: int
+    checkpoint_minutes: float
+
+
+@dataclass
+class Progress:
+    """Where a training stands; saved with every checkpoint."""
+
+    iteration: int = 0
+    seconds: float = 0.0
+
+    def describe(self, batch_size: int) -> str:
+        """For reports."""
+        return f"{self.iteration} iterations of {batch_size} in {self.seconds / 60:.1f} min"
+
+    def fraction(self, config: Schedule) -> float:
+        by_time = self.seconds / (60 * config.minutes) if config.minutes else 0.0
+        return max(self.iteration / config.iterations, by_time)
+
+
+def rate_factor(progress: float, warm_up: float = 0.02, floor: float = 0.05) -> float:
+    """Learning-rate factor at a progress in 0 to 1: linear warm-up, then half a cosine down to `floor`."""
+    if progress < warm_up:
+        return max(progress / warm_up, 0.05)
+    return floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, (progress - warm_up) / (1 - warm_up))))
+
+
+def is_due(schedule: Schedule, progress: Progress, saved: float) -> bool:
+    """Whether it is time for a checkpoint, where the last was written at so many seconds."""
+    by_steps = schedule.checkpoint_every and progress.iteration % schedule.checkpoint_every == 0
+    by_time = schedule.checkpoint_minutes and progress.seconds - saved >= 60 * schedule.checkpoint_minutes
+    return bool(by_steps or by_time)

@@ -1,0 +1,139 @@
+"""Reflectance comes back out of rendered photographs of known light."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from tiny_model import make_code, make_tiny_model
+
+from mofa3d import Camera, Decoder
+from mofa3d.fitting.delighting import (
+    ReflectanceSamples,
+    delight,
+    divide_light,
+    facing,
+    front_light,
+    symmetrize,
+    unoccluded,
+)
+from mofa3d.renderers import make_renderer
+
+SIZE = 96
+
+
+@pytest.fixture(scope="module")
+def decode() -> Decoder:
+    return Decoder(make_tiny_model(40, dtype=torch.float64), Camera(SIZE))
+
+
+def grey_light(code):
+    return code.replace(illumination=code.illumination.mean(dim=2, keepdim=True).expand(-1, -1, 3).clone())
+
+
+def sampled(decode, code):
+    scene = decode(code)
+    image = make_renderer("cpu", antialias=False)(scene).image
+    return scene, delight(scene, image[:, :3], scene.front_facing)
+
+
+def test_reflectance_of_rendered_faces_comes_back(decode):
+    scene, samples = sampled(decode, grey_light(make_code(2)))
+    counted = (samples.weights > 0) & scene.frontal
+    assert counted.sum() > 0.5 * len(scene) * scene.frontal.sum()
+    difference = (samples.colors - scene.reflectance).abs().amax(dim=2)[counted]
+    assert difference.median() < 0.005
+    assert difference.quantile(0.95) < 0.03
+
+
+def test_brightness_of_the_light_does_not_matter(decode):
+    code = grey_light(make_code(1))
+    brighter = code.illumination.clone()
+    brighter[:, 0] += 0.15
+    _, samples = sampled(decode, code)
+    _, others = sampled(decode, code.replace(illumination=brighter))
+    both = (samples.weights > 0) & (others.weights > 0)
+    torch.testing.assert_close(samples.colors[both], others.colors[both], atol=0.02, rtol=0)
+
+
+def test_a_colour_cast_stays_when_the_light_is_taken_for_white(decode):
+    code = grey_light(make_code(1))
+    cast = code.illumination.clone()
+    cast[:, 0] += torch.tensor([0.1, 0.0, -0.1])
+    _, samples = sampled(decode, code)
+    _, others = sampled(decode, code.replace(illumination=cast))
+    both = (samples.weights > 0) & (others.weights > 0)
+    ratio = (others.colors / samples.colors.clamp_min(1e-3))[both].median(dim=0).values
+    assert ratio[0] > 1.05
+    assert ratio[1] == pytest.approx(1, abs=0.01)
+    assert ratio[2] < 0.95
+
+
+def test_what_is_hidden_dark_turned_away_or_overexposed_weighs_nothing(decode):
+    scene = decode(make_code(1))
+    white = torch.ones(1, 3, SIZE, SIZE, dtype=torch.float64)
+    assert not delight(scene, white, torch.zeros_like(scene.front_facing)).weights.any()
+    assert (delight(scene, 0.3 * white, scene.front_facing).weights[facing(scene) < 0.2] == 0).all()
+    light = torch.zeros(1, 9, 3, dtype=torch.float64)
+    even = decode(make_code(1).replace(illumination=light))
+    assert delight(even, 0.3 * white, even.front_facing).weights.any()
+    light[:, 0] = -0.5  # leaves an irradiance of 0.2
+    night = decode(make_code(1).replace(illumination=light))
+    assert not delight(night, 0.3 * white, night.front_facing).weights.any()
+    light[:, 0] = -0.3  # 0.4: white there would be a reflectance of 2.5
+    dim = decode(make_code(1).replace(illumination=light))
+    assert not delight(dim, white, dim.front_facing).weights.any()
+
+
+def test_facing_is_the_cosine_to_the_camera(decode):
+    scene = decode(make_code(2))
+    cosine = facing(scene)
+    assert torch.equal(cosine > 0, scene.front_facing)
+    assert cosine.abs().max() <= 1 + 1e-9
+    straight = decode(make_code(1).replace(rotation=torch.zeros(1, 3).double(), translation=torch.zeros(1, 3).double()))
+    centre = straight.positions[0, :, :2].norm(dim=1).argmin()
+    assert facing(straight)[0, centre] == pytest.approx(float(straight.normals[0, centre, 2]), abs=0.02)
+
+
+def test_sides_fill_in_for_each_other():
+    colors = torch.tensor([[[0.2] * 3, [0.6] * 3, [0.5] * 3, [9.0] * 3]])
+    weights = torch.tensor([[1.0, 0.5, 0.8, 0.0]])
+    mirror = torch.tensor([1, 0, 3, 2])
+    found = symmetrize(ReflectanceSamples(colors, weights), mirror)
+    middle = (0.2 + 0.5 * 0.6) / 1.5
+    torch.testing.assert_close(found.colors[0, :, 0], torch.tensor([middle, middle, 0.5, 0.5]))
+    torch.testing.assert_close(found.weights[0], torch.tensor([0.75, 0.75, 0.4, 0.4]))
+
+
+def test_what_the_face_hides_is_not_seen(decode):
+    scene = decode(make_code(1))
+    size = scene.camera.image_size
+    nothing = torch.full((1, size, size), -1.0, dtype=torch.float64)
+    assert torch.equal(unoccluded(scene, nothing), scene.front_facing)
+    row = scene.pixels[0, :, 1].floor().long().clamp(0, size - 1)
+    wall = nothing.clone()
+    wall[:, : size // 2] = float(scene.depth.min()) - 5  # before the upper half of the picture
+    seen = unoccluded(scene, wall)
+    assert not seen[0, row < size // 2].any()
+    assert torch.equal(seen[0, row >= size // 2], scene.front_facing[0, row >= size // 2])
+    wall[:, : size // 2] = float(scene.depth.max())
+    assert torch.equal(unoccluded(scene, wall), scene.front_facing)
+
+
+def test_front_light_of_even_light(decode):
+    light = torch.zeros(2, 9, 3, dtype=torch.float64)
+    light[1, 0] = torch.tensor([0.2, 0.3, 0.4])
+    found = front_light(decode(make_code(2).replace(illumination=light)))
+    assert found.tolist() == pytest.approx([0.7, 1.0])
+
+
+def test_light_divided_by_what_the_reflectance_is_multiplied_by_gives_the_same_picture(decode):
+    code = grey_light(make_code(2))
+    factor = torch.tensor([[1.5, 1.0, 0.8], [0.5, 0.6, 0.7]], dtype=torch.float64)
+    scene, other = decode(code), decode(code.replace(illumination=divide_light(code.illumination, factor)))
+    torch.testing.assert_close(other.colors * factor[:, None], scene.colors)
+
+
+def test_divided_light_was_white(decode):
+    code = make_code(2)
+    found = divide_light(code.illumination, torch.ones(2, 3, dtype=torch.float64))
+    torch.testing.assert_close(found, code.illumination.mean(dim=2, keepdim=True).expand(-1, -1, 3))

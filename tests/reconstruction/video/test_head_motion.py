@@ -1,0 +1,88 @@
+"""A face's path through a video gives back the codes and crops that it came from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from tiny_model import make_code
+
+from mofa3d.camera import Camera
+from mofa3d.data.crop import CropTransform
+from mofa3d.decoder import Decoder
+from mofa3d.reconstruction.video.head_motion import FacePath, path_of
+
+CAMERA = Camera(240)
+
+
+@pytest.fixture
+def codes():
+    return make_code(6)
+
+
+@pytest.fixture
+def transforms():
+    generator = np.random.default_rng(0)
+    return [CropTransform(*generator.normal(100, 60, 2), scale) for scale in generator.uniform(0.4, 1.8, 6)]
+
+
+def landmarks(model, codes, transforms) -> np.ndarray:
+    points = Decoder(model, CAMERA)(codes).landmarks.numpy()
+    return np.stack([transform.to_photo(each) for transform, each in zip(transforms, points, strict=True)])
+
+
+def straightened(path: FacePath, codes):
+    return path.codes(CAMERA, codes.shape[0], codes.reflectance[0])
+
+
+def test_landmarks_stay_in_place(tiny_model_double, codes, transforms):
+    same = codes.replace(shape=codes.shape[:1].expand(6, -1), reflectance=codes.reflectance[:1].expand(6, -1))
+    path = path_of(same, transforms, CAMERA)
+    before = landmarks(tiny_model_double, same, transforms)
+    after = landmarks(tiny_model_double, straightened(path, same), path.transforms(CAMERA))
+    assert np.abs(before - after).max() < 0.3  # translations are of 8 mm
+    assert torch.equal(straightened(path, same).expression, codes.expression)
+    assert torch.equal(straightened(path, same).illumination, codes.illumination)
+
+
+def test_camera_looks_at_the_origin(tiny_model_double, codes, transforms):
+    path = path_of(codes, transforms, CAMERA)
+    straight = straightened(path, codes)
+    place = CAMERA.to_camera(torch.zeros(6, 1, 3).double(), straight.rotation, straight.translation)
+    assert place[:, 0, :2].abs().max() < 1e-9
+    np.testing.assert_allclose(CAMERA.depth(place)[:, 0], path.distance)
+    for crop, origin in zip(path.transforms(CAMERA), path.origin, strict=True):
+        np.testing.assert_allclose(crop.to_crop(origin), 120)
+
+
+def test_path_of_a_path_is_the_same(codes, transforms):
+    path = path_of(codes, transforms, CAMERA)
+    again = path_of(straightened(path, codes), path.transforms(CAMERA), CAMERA)
+    for name in ("origin", "distance", "scale", "turn"):
+        np.testing.assert_allclose(getattr(again, name), getattr(path, name), atol=1e-9)
+
+
+def test_path_does_not_depend_on_the_crop(codes):
+    """The same face, seen in a crop that is shifted by 5 px, as another translation and a slightly other rotation."""
+    still = codes[:1].replace(rotation=torch.zeros(1, 3).double(), translation=torch.zeros(1, 3).double())
+    one = path_of(still, [CropTransform(30.0, 40.0, 0.8)], CAMERA)
+    depth = CAMERA.rest_distance
+    moved = torch.tensor([[-5 * depth / CAMERA.focal, 0.0, 0.0]]).double()
+    other = path_of(still.replace(translation=-moved), [CropTransform(30.0 + 5 / 0.8, 40.0, 0.8)], CAMERA)
+    np.testing.assert_allclose(other.origin, one.origin)
+    np.testing.assert_allclose(other.distance, one.distance)
+    angle = np.degrees(np.arccos((np.trace(other.turn[0].T @ one.turn[0]) - 1) / 2))
+    assert angle == pytest.approx(np.degrees(5 / CAMERA.focal), rel=1e-3)
+
+
+def test_one_camera_sees_the_origin_at_its_pixel_and_size(codes, transforms):
+    path = path_of(codes, transforms, CAMERA)
+    straight = straightened(path, codes)
+    moving = path.in_one_camera(straight, CAMERA, np.array([160.0, 120.0]))
+    focal = CAMERA.focal / np.median(path.scale)
+    place = CAMERA.to_camera(torch.zeros(6, 1, 3).double(), moving.rotation, moving.translation)[:, 0].numpy()
+    depth = CAMERA.rest_distance - place[:, 2]
+    np.testing.assert_allclose(160 + focal * place[:, 0] / depth, path.origin[:, 0])
+    np.testing.assert_allclose(120 - focal * place[:, 1] / depth, path.origin[:, 1])
+    np.testing.assert_allclose(focal / depth, CAMERA.focal / path.distance / path.scale)
+    assert torch.equal(moving.rotation, straight.rotation)

@@ -1,0 +1,225 @@
+"""A video becomes one face, a smooth path, and files; with squares for faces, and with the encoder that is shipped."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import cv2
+import numpy as np
+import pygltflib
+import pytest
+import torch
+from spot_videos import SIDE, detect_spots, frame_of, spot_reconstructor, write_spots
+
+from mofa3d.camera import Camera
+from mofa3d.data.crop import CropTransform
+from mofa3d.data.video import read_frames, read_info
+from mofa3d.decoder import Decoder
+from mofa3d.export import film_writer
+from mofa3d.losses import LANDMARKS_46
+from mofa3d.pictures.overlay import composite
+from mofa3d.reconstruction.reconstructor import Reconstructor
+from mofa3d.reconstruction.video import tracking
+from mofa3d.reconstruction.video.reconstruct import VideoOptions, VideoSummary, reconstruct_video
+from mofa3d.renderers import make_renderer
+from mofa3d.semantic_code import SemanticCode
+
+OPTIONS = VideoOptions(morph_targets=2, progress=False)
+
+
+@pytest.fixture(autouse=True)
+def _squares_are_faces(request, monkeypatch):
+    if "slow" not in request.keywords:
+        monkeypatch.setattr(tracking, "detect_faces", detect_spots)
+
+
+@pytest.fixture
+def render():
+    return make_renderer("cpu")
+
+
+def moving(count: int) -> list[tuple[float, float, float]]:
+    return [(70 + 20 * math.sin(k / 12), 60 + 10 * math.sin(k / 9), 36 + 4 * math.sin(k / 15)) for k in range(count)]
+
+
+def expected_landmarks(model, places) -> np.ndarray:
+    """Of the average face, whose origin lies in the middle of the square and which is as large."""
+    camera = Camera(48)
+    points = Decoder(model, camera)(SemanticCode.zeros(1, model.sizes)).landmarks[0].numpy()
+    unit = (points - 24) * camera.rest_distance / camera.focal / SIDE
+    return np.array([np.array(place[:2]) + unit * place[2] for place in places])
+
+
+def test_identity_is_constant_and_the_face_trembles_less(tiny_model, render, tmp_path):
+    places = moving(40)
+    path = write_spots(tmp_path / "Лицо.mp4", places)
+    out = tmp_path / "новое" / "ergebnis ü"
+    summary = reconstruct_video(path, spot_reconstructor(tiny_model, noise=0.3), render, out, OPTIONS)
+    assert isinstance(summary, VideoSummary)
+    assert sorted(file.name for file in out.iterdir()) == ["codes.npz", "mesh.glb", "overlay.mp4", "summary.json"]
+    assert [file.name for file in out.parent.iterdir()] == [out.name]
+    assert (summary.frames, summary.found, summary.bridged, summary.without_face) == (40, 40, (), ())
+    assert summary.jitter.ratio < 0.3
+    assert summary.jitter.per_frame > 0.3
+    with np.load(out / "codes.npz", allow_pickle=False) as content:
+        codes = dict(content)
+    assert codes["shape"].shape == (5,)
+    assert codes["reflectance"].shape == (6,)
+    assert codes["expression"].shape == (40, 4)
+    assert codes["frame"].tolist() == list(range(40))
+    assert np.abs(codes["shape"]).max() < 0.3  # the median of numbers around 0
+    distance = np.linalg.norm(codes["landmarks"] - expected_landmarks(tiny_model, places), axis=2)
+    assert distance.mean() < 0.8
+    written = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+    assert written["jitter"]["ratio"] == summary.jitter.ratio
+    assert written["video"] == str(path)
+    assert "second difference" in written["definitions"]["jitter"]
+    # The codes and crops of the file give the landmarks of the file.
+    blocks = {name: torch.from_numpy(codes[name]) for name in SemanticCode.__dataclass_fields__}
+    blocks |= {name: blocks[name].expand(40, -1) for name in ("shape", "reflectance")}
+    scene = Decoder(tiny_model, Camera(48))(SemanticCode(**blocks))
+    points = scene.landmarks.double().numpy() / codes["crop"][:, None, 2:] + codes["crop"][:, None, :2]
+    np.testing.assert_allclose(points, codes["landmarks"], atol=1e-3)
+
+
+def test_film_shows_photograph_overlay_and_geometry(tiny_model, render, tmp_path):
+    places = moving(12)
+    path = write_spots(tmp_path / "film.mp4", places)
+    summary = reconstruct_video(path, spot_reconstructor(tiny_model), render, tmp_path / "out", OPTIONS)
+    info = read_info(tmp_path / "out" / "overlay.mp4")
+    assert (info.width, info.height, info.rate, info.announced) == (480, 120, 25.0, 12)
+    assert summary.codec in ("h264", "mpeg4")
+    originals = list(read_frames(path))
+    for number, frame in enumerate(read_frames(tmp_path / "out" / "overlay.mp4")):
+        photograph, overlay, geometry = np.split(frame.astype(int), 3, axis=1)
+        assert np.abs(photograph - originals[number]).mean() < 6
+        x, y, side = places[number]
+        corner = np.s_[: int(y - side), : int(x - side)]
+        assert overlay[corner].max() < 20
+        assert np.abs(overlay - photograph).mean() > 0.2
+        middle = geometry[int(y), int(x)]
+        assert middle.max() - middle.min() < 12  # clay is grey
+        assert np.abs(geometry - overlay).mean() > 0.2
+
+
+def test_frames_without_a_face(tiny_model, render, tmp_path):
+    places: list = moving(40)
+    for gone in (*range(3), 10, 11, *range(20, 36)):
+        places[gone] = None
+    path = write_spots(tmp_path / "film.mp4", places)
+    out = tmp_path / "out"
+    summary = reconstruct_video(path, spot_reconstructor(tiny_model), render, out, OPTIONS)
+    assert summary.without_face == ((0, 2), (20, 37))  # it is looked for in every third frame
+    assert summary.bridged == (10, 11, 12)
+    assert summary.found == 40 - 3 - 3 - 18
+    codes = np.load(out / "codes.npz")
+    assert np.flatnonzero(codes["bridged"]).tolist() == [7, 8, 9]
+    true = expected_landmarks(tiny_model, moving(40))[codes["frame"]]
+    assert np.linalg.norm(codes["landmarks"] - true, axis=2).mean(axis=1).max() < 1.5
+    frames = list(read_frames(out / "overlay.mp4"))
+    assert len(frames) == 40
+    assert frames[25].max() < 20
+    tree = pygltflib.GLTF2().load(str(out / "mesh.glb"))
+    times = tree.accessors[tree.animations[0].samplers[0].input]
+    assert (times.count, times.max) == (37, [pytest.approx(36 / 25)])  # frames 3 to 19 and 38 to 39, and between them
+    assert tree.meshes[0].extras["targetNames"] == ["expression_01", "expression_02"]
+
+
+def test_odd_sizes(tiny_model, render, tmp_path):
+    ffmpeg = pytest.importorskip("imageio_ffmpeg")  # OpenCV's writer rounds sizes down
+    path = tmp_path / "odd.mkv"
+    film = ffmpeg.write_frames(
+        str(path), (161, 121), fps=10, codec="ffv1", pix_fmt_out="bgr0", quality=None, macro_block_size=1
+    )
+    film.send(None)
+    for place in moving(4):
+        film.send(frame_of(place, 161, 121))
+    film.close()
+    options = VideoOptions(morph_targets=0, progress=False, geometry=False)
+    summary = reconstruct_video(path, spot_reconstructor(tiny_model), render, tmp_path / "out", options)
+    assert (summary.width, summary.height, summary.rate) == (161, 121, 10.0)
+    info = read_info(tmp_path / "out" / "overlay.mp4")
+    assert (info.width, info.height, info.rate) == (324, 122, 10.0)
+
+
+def test_large_frames_are_made_smaller_in_the_film_only(tiny_model, render, tmp_path):
+    places = moving(4)
+    path = write_spots(tmp_path / "film.mp4", places)
+    options = VideoOptions(morph_targets=0, progress=False, geometry=False, max_side=80)
+    reconstruct_video(path, spot_reconstructor(tiny_model), render, tmp_path / "out", options)
+    info = read_info(tmp_path / "out" / "overlay.mp4")
+    assert (info.width, info.height) == (160, 60)
+    landmarks = np.load(tmp_path / "out" / "codes.npz")["landmarks"]
+    assert np.abs(landmarks - expected_landmarks(tiny_model, places)).mean() < 1
+
+
+def test_what_cannot_be_done_leaves_nothing_behind(tiny_model, render, tmp_path):
+    dark = write_spots(tmp_path / "dark.mp4", [None] * 5)
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(dark.read_bytes()[: dark.stat().st_size // 3])
+    before = sorted(tmp_path.iterdir())
+    for path, message in ((dark, "no face was found in the 5 frames of .*dark.mp4"), (broken, "broken.mp4")):
+        with pytest.raises(ValueError, match=message):
+            reconstruct_video(path, spot_reconstructor(tiny_model), render, tmp_path / "out", OPTIONS)
+    wrong = VideoOptions(morph_targets=5, progress=False)
+    with pytest.raises(ValueError, match="0 to as many morph targets, not 5"):
+        reconstruct_video(dark, spot_reconstructor(tiny_model), render, tmp_path / "out", wrong)
+
+    def fail(scene):
+        raise ValueError("no rendering")
+
+    good = write_spots(tmp_path / "good.mp4", moving(3))
+    with pytest.raises(ValueError, match="no rendering"):
+        reconstruct_video(good, spot_reconstructor(tiny_model), fail, tmp_path / "out", OPTIONS)
+    assert sorted(tmp_path.iterdir()) == sorted([*before, good])
+
+
+def test_one_frame_has_no_jitter(tiny_model, render, tmp_path):
+    path = write_spots(tmp_path / "film.mp4", moving(1))
+    summary = reconstruct_video(path, spot_reconstructor(tiny_model), render, tmp_path / "out", OPTIONS)
+    assert math.isnan(summary.jitter.ratio)
+    written = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
+    assert written["jitter"] == {"per_frame": None, "smoothed": None, "ratio": None}
+
+
+def test_options():
+    with pytest.raises(ValueError, match="max_side must be at least 2 pixels, got 1"):
+        VideoOptions(max_side=1)
+
+
+@pytest.mark.slow
+def test_shipped_encoder_on_a_rendered_face(default_model, render, tmp_path):
+    """A talking, turning face with known codes, drawn with noise."""
+    reconstructor = Reconstructor.open()
+    count, generator = 50, torch.Generator().manual_seed(1)
+    time = torch.arange(count) / 25
+    weight = (0.5 - 0.5 * torch.cos(3 * time))[:, None]
+    ends = 0.5 * torch.randn(2, 64, generator=generator)
+    angles = torch.stack([0.1 * torch.sin(1.1 * time), 0.25 * torch.sin(0.8 * time), 0.08 * torch.sin(time)], dim=1)
+    true = SemanticCode.zeros(count).replace(
+        shape=(0.6 * torch.randn(1, 80, generator=generator)).expand(count, -1),
+        reflectance=(0.6 * torch.randn(1, 80, generator=generator)).expand(count, -1),
+        expression=ends[:1] * weight + ends[1:] * (1 - weight),
+        rotation=angles,
+    )
+    wall = np.random.default_rng(0).integers(0, 256, (360, 480, 3), dtype=np.uint8)
+    wall = cv2.normalize(cv2.GaussianBlur(wall, (0, 0), 15), None, 70, 180, cv2.NORM_MINMAX)
+    noise = np.random.default_rng(1)
+    landmarks = []
+    with film_writer(tmp_path / "face.mp4", 480, 360, 25.0) as write:
+        for k in range(count):
+            crop = CropTransform(130 + 50 * math.sin(k / 20), 60 + 20 * math.sin(k / 35), 1.1)
+            with torch.no_grad():
+                scene = reconstructor.decode(true[k : k + 1])
+            rgba = render(scene).image[0].permute(1, 2, 0).contiguous().numpy()
+            frame = composite(wall, rgba, crop) + noise.normal(0, 6, wall.shape)
+            write(frame.clip(0, 255).astype(np.uint8))
+            landmarks.append(crop.to_photo(scene.landmarks[0].double().numpy()))
+    options = VideoOptions(progress=False)
+    summary = reconstruct_video(tmp_path / "face.mp4", reconstructor, render, tmp_path / "out", options)
+    assert (summary.found, summary.tracks) == (count, 1)
+    assert summary.jitter.ratio < 0.5
+    found = np.load(tmp_path / "out" / "codes.npz")["landmarks"]
+    points = list(LANDMARKS_46)
+    assert np.linalg.norm(found - np.array(landmarks), axis=2)[:, points].mean() < 3.5
