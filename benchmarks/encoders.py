@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,7 +15,6 @@ from mofa3d.data.corpus.synthetic import SyntheticConfig, sample_codes
 from mofa3d.encoders.bfloat16 import in_bfloat16
 from mofa3d.encoders.checkpoint import open_run
 from mofa3d.encoders.graph import flatten_encoder
-from mofa3d.encoders.int8 import Int8Linear
 from mofa3d.encoders.network import Encoder, make_encoder
 from mofa3d.encoders.runtime import has_onnx, is_mostly_linear
 from mofa3d.environment.instruction_sets import multiplies_bfloat16
@@ -73,32 +71,12 @@ def ways(encoder: Encoder, size: int) -> dict[str, Run]:
     found: dict[str, Run] = {"torch": encoder, "torch, norms folded": flatten_encoder(encoder, size)}
     if multiplies_bfloat16():
         found["torch, bfloat16"] = in_bfloat16(encoder, size)
-        if is_mostly_linear(encoder):
-            found["torch, bfloat16, int8 linear layers"] = in_bfloat16(encoder, size, Int8Linear)
     if has_onnx():
         from mofa3d.encoders.onnx_export import to_onnx
         from mofa3d.encoders.onnx_runtime import OnnxEncoder
 
-        content = to_onnx(encoder, size)
-        found["onnxruntime"] = OnnxEncoder(content)
-        found["onnxruntime, int8 linear layers"] = OnnxEncoder(quantized(content))
+        found["onnxruntime"] = OnnxEncoder(to_onnx(encoder, size))
     return found
-
-
-def quantized(content: bytes) -> bytes:
-    """An exported encoder whose linear layers have int8 weights, and inputs that are quantised image by image."""
-    import onnx
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    # Linear layers become products of matrices on the way; those that are there already resize the image.
-    resizing = [node.name for node in onnx.load_from_string(content).graph.node if node.op_type == "MatMul"]
-    with tempfile.TemporaryDirectory() as folder:
-        plain, small = Path(folder) / "plain.onnx", Path(folder) / "small.onnx"
-        plain.write_bytes(content)
-        quantize_dynamic(
-            plain, small, ["MatMul"], per_channel=True, weight_type=QuantType.QInt8, nodes_to_exclude=resizing
-        )
-        return small.read_bytes()
 
 
 def apart(found: Tensor, expected: Tensor, encoder: Encoder, decode: Decoder | None) -> str:

@@ -42,9 +42,9 @@ class Reconstruct:
     """Leave each code as the encoder says it; otherwise skin colours and light are fitted to the photograph, which
     takes some milliseconds; those of videos, to every frame."""
     output: Annotated[OutputOptions, arg(name="")] = field(default_factory=OutputOptions)
-    runtime: Literal["auto", "torch", "onnx", "bfloat16", "int8"] = "auto"
-    """What computes the encoder: PyTorch; onnxruntime (extra `onnx`); PyTorch in bfloat16, or so with linear layers'
-    weights in int8; or what is done first."""
+    runtime: Literal["auto", "torch", "onnx", "bfloat16"] = "auto"
+    """What computes the encoder: PyTorch; onnxruntime (extra `onnx`); PyTorch in bfloat16;
+    or the one that takes the least time for this encoder and so many images."""
 
     def __call__(self) -> str:
         """Reconstruct; returns what to say about it.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -56,9 +55,7 @@ class HalfLinear(nn.Module):
 
 
 @torch.no_grad()
-def in_bfloat16(
-    encoder: Encoder, image_size: int, linear: Callable[[nn.Linear], nn.Module] = HalfLinear
-) -> fx.GraphModule:
+def in_bfloat16(encoder: Encoder, image_size: int) -> fx.GraphModule:
     """An encoder whose convolutions and linear layers, but for the last, compute in bfloat16.
 
     It does so on any processor; on those that do not multiply such numbers it takes longer than float32.
@@ -66,7 +63,6 @@ def in_bfloat16(
     Args:
         encoder: set to evaluation mode; its weights are copied.
         image_size: side of the images, pixels.
-        linear: makes what computes a linear layer, from bfloat16 to bfloat16; is not asked about the last one.
 
     Returns:
         A module from images (B, 3, S, S) in 0 to 1 to codes (B, D), float32 both. Images are resized and normalised,
@@ -80,7 +76,7 @@ def in_bfloat16(
     packed = multiplies_bfloat16() and all(_can_be_packed(layer) for layer in convolutions)
     for name, layer in layers:
         if isinstance(layer, nn.Linear):
-            flat.set_submodule(name, linear(layer))
+            flat.set_submodule(name, HalfLinear(layer))
         elif packed:
             flat.set_submodule(name, HalfConvolution(layer))
         else:

@@ -10,13 +10,12 @@ from typing import Literal, get_args
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mofa3d.encoders.bfloat16 import HalfLinear, in_bfloat16
-from mofa3d.encoders.int8 import Int8Linear
+from mofa3d.encoders.bfloat16 import in_bfloat16
 from mofa3d.encoders.network import Encoder
 from mofa3d.environment.instruction_sets import multiplies_bfloat16, warn_of_bfloat16
 from mofa3d.environment.torch_settings import plain_settings
 
-Runtime = Literal["auto", "torch", "onnx", "bfloat16", "int8"]
+Runtime = Literal["auto", "torch", "onnx", "bfloat16"]
 Encode = Callable[[Float[Tensor, "B 3 S S"]], Float[Tensor, "B D"]]
 
 # Onnxruntime needs about half a second to import, write and open MobileNetV2, and saves some 6 ms of each image on two
@@ -27,8 +26,6 @@ PATIENCE_BFLOAT16 = 12
 
 LARGE = 20_000_000  # weights of linear layers: reading them then takes longer than the convolutions
 
-_ROUNDED = {"bfloat16": HalfLinear, "int8": Int8Linear}
-
 
 @plain_settings()
 def choose_runtime(encoder: Encoder, image_size: int, runtime: Runtime = "auto") -> Encode:
@@ -37,21 +34,19 @@ def choose_runtime(encoder: Encoder, image_size: int, runtime: Runtime = "auto")
     Args:
         encoder: in evaluation mode afterwards; changes of its weights may go unnoticed later.
         image_size: side of the images, pixels.
-        runtime: ``onnx``, ``bfloat16`` or ``int8`` from the first image on; ``torch`` always; ``auto`` begins with
+        runtime: ``onnx`` or ``bfloat16`` from the first image on; ``torch`` always; ``auto`` begins with
             PyTorch and goes over to another one once there have been so many images that starting it pays, if the
             encoder is on the CPU: for networks like AlexNet, most of which is linear layers, that is bfloat16 where the
             processor has it, for others onnxruntime where it is installed. These two and PyTorch give the same codes to
-            rounding in their numbers; see `mofa3d.encoders.bfloat16`. ``int8`` is ``bfloat16`` with bytes for the
-            weights of linear layers but the last (`mofa3d.encoders.int8`): the fastest one for single images of
-            networks like AlexNet, and for others the same as ``bfloat16``. On a processor that does not multiply
-            bfloat16, both are ``auto``, and so float32.
+            rounding in their numbers; see `mofa3d.encoders.bfloat16`. On a processor that does not multiply bfloat16,
+            ``bfloat16`` is ``auto``, and so float32.
 
     Warns:
-        SlowerPathWarning: ``bfloat16`` or ``int8`` on such a processor.
+        SlowerPathWarning: ``bfloat16`` on such a processor.
 
     Raises:
-        ValueError: an unknown name, ``onnx`` where its packages are missing, or ``bfloat16`` or ``int8`` for an encoder
-            that is not on the CPU.
+        ValueError: an unknown name, ``onnx`` where its packages are missing, or ``bfloat16`` for an encoder that is not
+            on the CPU.
     """
     if runtime not in get_args(Runtime):
         raise ValueError(f"unknown runtime {runtime!r}: choose one of {', '.join(get_args(Runtime))}")
@@ -59,19 +54,17 @@ def choose_runtime(encoder: Encoder, image_size: int, runtime: Runtime = "auto")
     if runtime == "onnx":
         return open_with_onnx(encoder, image_size)
     on_cpu = encoder.scales.device.type == "cpu"
-    if runtime in _ROUNDED:
+    if runtime == "bfloat16":
         if not on_cpu:
             raise ValueError(
-                f"the runtime {runtime!r} needs the encoder on the CPU, and not on {encoder.scales.device}: choose "
+                f"the runtime 'bfloat16' needs the encoder on the CPU, and not on {encoder.scales.device}: choose "
                 "'auto', 'torch' or 'onnx'"
             )
         if multiplies_bfloat16():
-            return in_bfloat16(encoder, image_size, _ROUNDED[runtime])
-        warn_of_bfloat16(f"instead of {runtime}, the encoder computes in float32, as by default")
+            return in_bfloat16(encoder, image_size)
+        warn_of_bfloat16("instead of bfloat16, the encoder computes in float32, as by default")
     if runtime == "torch" or not on_cpu:
         return encoder
-    # Never int8: its codes are up to twice as far from float32's as bfloat16's, and what that does to the landmarks of
-    # a trained network that is mostly linear layers was not measured, for want of one.
     if is_mostly_linear(encoder) and multiplies_bfloat16():
         return PatientEncoder(encoder, lambda: in_bfloat16(encoder, image_size), PATIENCE_BFLOAT16)
     if not has_onnx():

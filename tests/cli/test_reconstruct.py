@@ -47,6 +47,15 @@ def folder(trained, portrait, tmp_path_factory) -> Path:
     return out / "grace_hopper"
 
 
+def test_a_runtime_that_is_not_offered_is_refused_with_those_that_are(portrait, tmp_path, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main.main(["reconstruct", str(portrait), "--out", str(tmp_path), "--runtime", "int8"])
+    refusal = capsys.readouterr().err
+    assert "invalid choice 'int8'" in refusal
+    assert all(offered in refusal for offered in ("auto", "torch", "onnx", "bfloat16"))
+    assert not list(tmp_path.iterdir())
+
+
 class TestOnePhotograph:
     def test_everything_is_written(self, folder):
         assert names(folder) == ALWAYS | MESHES
