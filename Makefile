@@ -1,6 +1,7 @@
 # make            the same as `make install`
 # make train      train the autoencoder with the paper's renderer into runs/default
-# make test       linters, import rules and the quick tests
+# make lint       linter, format, import rules and static types
+# make test       what lint does, and the quick tests
 # make test-isa   the tests that depend on the processor, with its instruction sets held down to AVX2 and to SSE
 # make cuda-build compile nvdiffrast's CUDA plugin; needs a C++ compiler, but neither a GPU nor a CUDA toolkit
 # PYTHON=python3.12 chooses the interpreter that .venv is made with.
@@ -30,7 +31,9 @@ train: $(STAMP)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 test: lint
 	$(BIN)/python -m pytest -m "not slow and not cuda"
@@ -49,5 +52,5 @@ cuda-build: $(STAMP)
 	$(BIN)/python experiments/build_nvdiffrast.py
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .import_linter_cache .mypy_cache site
 	find mofa3d renderers experiments tests -name __pycache__ -type d -prune -exec rm -rf {} +

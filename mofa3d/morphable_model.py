@@ -73,6 +73,17 @@ class MorphableModel(nn.Module):
         ValueError: shapes that do not fit together, or indices out of range.
     """
 
+    mean_shape: Float[Tensor, "N 3"]
+    shape_basis: Float[Tensor, "N 3 S"]
+    expression_basis: Float[Tensor, "N 3 E"]
+    mean_reflectance: Float[Tensor, "N 3"]
+    reflectance_basis: Float[Tensor, "N 3 R"]
+    faces: Int[Tensor, "F 3"]
+    landmark_faces: Int[Tensor, "68"]
+    landmark_weights: Float[Tensor, "68 3"]
+    frontal: Bool[Tensor, "N"]
+    uv: Float[Tensor, "N 2"] | None
+
     def __init__(
         self,
         *,

@@ -43,6 +43,9 @@ class HalfLinear(nn.Module):
         layer: is not changed.
     """
 
+    weight: Float[Tensor, "O I"]
+    bias: Float[Tensor, "O"]
+
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
         self.register_buffer("weight", layer.weight.detach().bfloat16())

@@ -22,6 +22,8 @@ class Resize(nn.Module):
         matrix: (T, S), from S rows or columns to T.
     """
 
+    matrix: Float[Tensor, "T S"]
+
     def __init__(self, matrix: Float[Tensor, "T S"]) -> None:
         super().__init__()
         self.register_buffer("matrix", matrix)
@@ -32,6 +34,9 @@ class Resize(nn.Module):
 
 class Normalize(nn.Module):
     """(image - mean) / std of each colour, laid out in memory as convolutions on CPUs want it."""
+
+    mean: Float[Tensor, "3 1 1"]
+    gain: Float[Tensor, "3 1 1"]
 
     def __init__(self, mean: Float[Tensor, "3 1 1"], std: Float[Tensor, "3 1 1"]) -> None:
         super().__init__()

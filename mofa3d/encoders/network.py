@@ -27,6 +27,10 @@ class Encoder(nn.Module):
             (the paper's is 5) need.
     """
 
+    scales: Float[Tensor, "D"]
+    mean: Float[Tensor, "3 1 1"]
+    std: Float[Tensor, "3 1 1"]
+
     def __init__(
         self,
         backbone: nn.Module,

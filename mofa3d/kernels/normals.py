@@ -20,6 +20,11 @@ class VertexNormals(nn.Module):
         vertex_count: N.
     """
 
+    faces: Int[Tensor, "F 3"]
+    corner_starts: Int[Tensor, "M"]
+    corner_order: Int[Tensor, "C"]
+    face_order: Int[Tensor, "C"]
+
     def __init__(self, faces: Int[Tensor, "F 3"], vertex_count: int) -> None:
         super().__init__()
         with warnings.catch_warnings():

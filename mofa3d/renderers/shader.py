@@ -53,6 +53,8 @@ class SHShader(nn.Module):
     All three can be overridden by keyword arguments of the call, as in PyTorch3D's shaders.
     """
 
+    illumination: Float[Tensor, "*B 9 3"]
+
     def __init__(
         self,
         illumination: Float[Tensor, "*B 9 3"] | None = None,

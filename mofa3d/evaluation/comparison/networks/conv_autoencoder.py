@@ -24,6 +24,9 @@ class LearnedDecoder(nn.Module):
         code_size: length of a code vector (`SemanticCode.to_vector`).
     """
 
+    mean: Float[Tensor, "D"]
+    std: Float[Tensor, "D"]
+
     def __init__(self, image_size: int = 240, code_size: int = 257) -> None:
         super().__init__()
         self.decoder = ConvDecoder(image_size, code_size)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from mofa3d import harmonics
@@ -126,6 +126,11 @@ class IterativeRegressor(nn.Module):
         draw: codes to drawings (B, 4, S, S) at the input size; no gradient flows through it.
         weights: of the backbone, see `make_encoder`.
     """
+
+    places: Int[Tensor, "D"]
+    scales: Float[Tensor, "D"]
+    mean: Float[Tensor, "3 1 1"]
+    std: Float[Tensor, "3 1 1"]
 
     def __init__(self, about: RegressorDescription, sizes: CodeSizes, draw: Draw, weights: str | None = None) -> None:
         super().__init__()
