@@ -7,13 +7,11 @@ top-left pixel is (0.5, 0.5).
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-
-from mofa3d.files.whole import write_table
 
 LANDMARKS_FILE = "landmarks_68.csv"
 HEADER = ["file", *(f"{axis}{i}" for i in range(68) for axis in "xy")]
@@ -67,16 +65,6 @@ def _read_row(row: list[str], where: str) -> tuple[str, Points]:
 def _excerpt(row: list[str]) -> str:
     text = ",".join(row)
     return repr(text if len(text) < 60 else text[:57] + "...")
-
-
-def write_landmarks(path: Path | str, table: Mapping[str, Points]) -> None:
-    """Write a table of landmarks (pixels), to a hundredth of a pixel."""
-    rows = [HEADER]
-    for name, points in table.items():
-        if np.shape(points) != (68, 2):
-            raise ValueError(f"the landmarks of {name} have the shape {np.shape(points)}; expected (68, 2)")
-        rows.append([name, *(f"{value:.2f}" for value in np.asarray(points).ravel())])
-    write_table(Path(path), rows)
 
 
 def find_landmarks(root: Path, photos: Iterable[str]) -> dict[str, Points]:

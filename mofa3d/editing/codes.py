@@ -61,11 +61,6 @@ def neutral(code: SemanticCode) -> SemanticCode:
     return code.replace(expression=torch.zeros_like(code.expression))
 
 
-def set_expression(code: SemanticCode, units: Units, strengths: Mapping[str, float]) -> SemanticCode:
-    """The same faces with these units of expression and no other; see `combine` for the strengths and errors."""
-    return add_expression(neutral(code), units, strengths)
-
-
 def add_expression(code: SemanticCode, units: Units, strengths: Mapping[str, float]) -> SemanticCode:
     """The same faces with units of expression added to what they show; see `combine` for the strengths and errors."""
     return code.replace(expression=code.expression + combine(units, strengths).to(code.expression))

@@ -41,6 +41,8 @@ def load(
     expression_count: int | None = None,
     reflectance_count: int | None = None,
     reference: MorphableModel | None = None,
+    source: SourceFile = SOURCE,
+    name: str = "bfm2017",
 ) -> MorphableModel:
     """Read ``model2017-1_face12_nomouth.h5`` or another mesh of the release (``bfm``, ``fullHead``).
 
@@ -51,35 +53,24 @@ def load(
         landmarks: 68 vertices of the file, counted from 0; by default guessed by shape from the default model.
         shape_count, expression_count, reflectance_count: how many modes to keep; all by default.
         reference: as `mofa3d.models.assembly.assemble` takes it.
+        source, name: of the release; `mofa3d.models.bfm2019` gives its own.
 
     Raises:
         ValueError: the file is missing or damaged, or h5py is not installed.
     """
-    counts = (shape_count, expression_count, reflectance_count)
-    return assemble(read(SOURCE, "bfm2017", path, landmarks, counts), reference)
-
-
-def read(
-    source: SourceFile,
-    name: str,
-    path: str | Path | None,
-    landmarks: Sequence[int] | None,
-    counts: tuple[int | None, int | None, int | None],
-) -> FaceData:
-    """Read the file of a release; see `load`."""
     file = source.locate(path)
     content = _content(file, source)
-    mean, shape_basis = _model(file, source, content, "shape", counts[0], "shape_count")
+    mean, shape_basis = _model(file, source, content, "shape", shape_count, "shape_count")
     count = len(mean)
-    offset, expression_basis = _model(file, source, content, "expression", counts[1], "expression_count")
-    colour, colour_basis = _model(file, source, content, "color", counts[2], "reflectance_count")
+    offset, expression_basis = _model(file, source, content, "expression", expression_count, "expression_count")
+    colour, colour_basis = _model(file, source, content, "color", reflectance_count, "reflectance_count")
     for group, values in (("expression", offset), ("color", colour)):
         if len(values) != count:
             raise source.damaged(file, f"{group!r} has {len(values)} vertices, 'shape' has {count}")
     cells = source.array(file, content, "shape/representer/cells", (3, None)).astype(np.int64).T
     vertices = mean + offset
     _check_nose(file, source, content, vertices)
-    return FaceData(
+    data = FaceData(
         name=name,
         vertices=vertices,
         faces=source.in_range(file, "shape/representer/cells", cells, count),
@@ -88,6 +79,7 @@ def read(
         reflectance=(colour, colour_basis),
         landmarks=given_landmarks(landmarks, count),
     )
+    return assemble(data, reference)
 
 
 def _content(file: Path, source: SourceFile) -> dict[str, object]:

@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hostile_files import KEYS, make_corpus
+from landmark_tables import write_landmarks
 from odd_files import encoded
 from PIL import Image
 
 from mofa3d.data.corpus.blocks import finished_blocks, read_records
 from mofa3d.data.corpus.dataset import Corpus, Decisions, finish
 from mofa3d.data.corpus.shards import decode_crop, read_shard
-from mofa3d.data.landmark_table import read_landmarks, write_landmarks
+from mofa3d.data.landmark_table import read_landmarks
 from mofa3d.data.sources import find_items
 
 

@@ -35,16 +35,6 @@ train_regressor, train_pooled, verify_lfw = load("train_regressor"), load("train
 LFW = ROOT.parent / "shared" / "faces" / "lfw"
 
 
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory):
-    """A folder with a tiny face model, which is also the cache of synthetic faces."""
-    folder = tmp_path_factory.mktemp("workplace")
-    save_model(make_tiny_model(), folder / "tiny.safetensors")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MOFA3D_CACHE", str(folder / "cache"))
-        yield folder
-
-
 def options(workplace: Path, **changes) -> dict:
     return {
         "synthetic": SyntheticConfig(count=24, yaw=0.1, pitch=0.05, roll=0.05),

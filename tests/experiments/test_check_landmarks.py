@@ -6,12 +6,13 @@ import re
 
 import numpy as np
 import pytest
+from landmark_tables import write_landmarks
 from PIL import Image
 from programs import load
 
 from mofa3d.data.detect import detect_faces
 from mofa3d.data.dlib_landmarks import detect_landmarks, is_installed
-from mofa3d.data.landmark_table import LANDMARKS_FILE, write_landmarks
+from mofa3d.data.landmark_table import LANDMARKS_FILE
 from mofa3d.data.photo import read_photo
 
 check = load("check_landmarks")

@@ -18,25 +18,16 @@ from PIL import Image
 from programs import EXPERIMENTS, load
 from tiny_model import make_tiny_model
 
+from mofa3d.cli.reconstruct import Reconstruct
 from mofa3d.data.corpus.synthetic import SyntheticConfig
 from mofa3d.encoders.checkpoint import open_run
 from mofa3d.environment import instruction_sets
 from mofa3d.environment.slower_path import SlowerPathWarning
 from mofa3d.files.locks import alone
-from mofa3d.morphable_model import MorphableModel, save_model
+from mofa3d.morphable_model import MorphableModel
 from mofa3d.semantic_code import CodeSizes
 
-train_mofa, reconstruct = load("train_mofa"), load("reconstruct")
-
-
-@pytest.fixture(scope="module")
-def workplace(tmp_path_factory):
-    """A folder with a tiny face model, which is also the cache of all prepared data."""
-    folder = tmp_path_factory.mktemp("workplace")
-    save_model(make_tiny_model(), folder / "tiny.safetensors")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MOFA3D_CACHE", str(folder / "cache"))
-        yield folder
+train_mofa = load("train_mofa")
 
 
 def config(workplace: Path, **changes):
@@ -74,9 +65,9 @@ def failing(workplace, tmp_path):
     return fail
 
 
-def run(program: str, *arguments: str | Path) -> tuple[int, list[str], str]:
+def run(*arguments: str | Path) -> tuple[int, list[str], str]:
     """Exit code, the lines of standard error that report errors, and all of standard error, of a fresh process."""
-    command = [sys.executable, str(EXPERIMENTS / program), *map(str, arguments)]
+    command = [sys.executable, *map(str, arguments)]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     return result.returncode, [s for s in result.stderr.splitlines() if s.startswith("error:")], result.stderr
 
@@ -307,8 +298,8 @@ class TestTrainingMistakes:
 
     def test_one_line_on_standard_error(self, workplace, tmp_path):
         code, errors, everything = run(
-            "train_mofa.py", "--data", tmp_path / "nowhere", "--model-path", workplace / "tiny.safetensors",
-            "--encoder-weights", "none", "--out", tmp_path / "out",
+            EXPERIMENTS / "train_mofa.py", "--data", tmp_path / "nowhere", "--encoder-weights", "none",
+            "--model-path", workplace / "tiny.safetensors", "--out", tmp_path / "out",
         )  # fmt: skip
         assert code == 2
         assert len(errors) == 1
@@ -317,11 +308,8 @@ class TestTrainingMistakes:
 
 
 class TestReconstruction:
-    """The program is `mofa3d reconstruct`, whose tests are in test_reconstruct_command.py."""
-
-    def test_with_the_encoder_of_a_training(self, trained, portrait, tmp_path, capsys):
-        reconstruct.main(reconstruct.Config((str(portrait),), tmp_path, checkpoint=trained))
-        assert capsys.readouterr().out == f"{tmp_path / 'grace_hopper'}\n"
+    def test_with_the_encoder_of_a_training(self, trained, portrait, tmp_path):
+        assert Reconstruct((str(portrait),), tmp_path, checkpoint=trained)() == str(tmp_path / "grace_hopper")
         content = json.loads((tmp_path / "grace_hopper" / "code.json").read_text(encoding="utf-8"))
         assert content["photo"] == str(portrait)
         assert content["crop"]["scale"] > 0
@@ -332,7 +320,7 @@ class TestReconstruction:
 
     def test_missing_checkpoint_on_standard_error(self, portrait, tmp_path):
         code, errors, everything = run(
-            "reconstruct.py", portrait, "--checkpoint", tmp_path / "nowhere", "--out", tmp_path / "out"
+            "-m", "mofa3d", "reconstruct", portrait, "--checkpoint", tmp_path / "nowhere", "--out", tmp_path / "out"
         )
         assert code == 2
         assert len(errors) == 1
@@ -343,7 +331,7 @@ class TestReconstruction:
     def test_unreadable_photograph_on_standard_error(self, trained, tmp_path):
         (tmp_path / "text.jpg").write_text("no image")
         code, errors, everything = run(
-            "reconstruct.py", tmp_path / "text.jpg", "--checkpoint", trained, "--out", tmp_path / "out"
+            "-m", "mofa3d", "reconstruct", tmp_path / "text.jpg", "--checkpoint", trained, "--out", tmp_path / "out"
         )
         assert code == 2
         assert errors == [

@@ -7,12 +7,13 @@ import shutil
 
 import numpy as np
 import pytest
+from landmark_tables import write_landmarks
 from PIL import Image
 from programs import load
 
 from mofa3d import Camera, Decoder, SemanticCode
 from mofa3d.data import crop, detect
-from mofa3d.data.landmark_table import LANDMARKS_FILE, write_landmarks
+from mofa3d.data.landmark_table import LANDMARKS_FILE
 from mofa3d.data.photo import read_photo
 
 calibrate_crops, draw_faces = load("calibrate_crops"), load("draw_faces")

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import scipy.io
 import torch
+from landmark_tables import write_landmarks
 from PIL import Image
 from safetensors.numpy import load_file, save_file
 from tiny_model import make_code, make_tiny_model
@@ -23,7 +24,6 @@ from mofa3d.data.corpus.blocks import write_block
 from mofa3d.data.corpus.dataset import Decisions, finish
 from mofa3d.data.corpus.shards import Face, encode_crop
 from mofa3d.data.failures import Failure, list_failures
-from mofa3d.data.landmark_table import write_landmarks
 from mofa3d.encoders.checkpoint import read_checkpoint, write_encoder
 from mofa3d.export import write_code
 from mofa3d.morphable_model import save_model

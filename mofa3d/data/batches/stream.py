@@ -69,7 +69,6 @@ def batches(
     seed: int,
     start: int = 0,
     changes: AugmentConfig | None = None,
-    part: tuple[int, int] = (0, 1),
     shards: Sequence[int] | None = None,
     device: str | torch.device = "cpu",
 ) -> Iterator[dict[str, Tensor]]:
@@ -81,23 +80,16 @@ def batches(
         dataset: items are dictionaries of tensors.
         indices: which items to draw from.
         changes: how items are changed at random; ``None`` mirrors half of them.
-        part: number of this process and of all that train together; each gets every so many shards, or items.
         shards: number of the shard of each of the indices, see `Shuffle`.
 
     Raises:
         ValueError: no items.
     """
     changes = changes or AugmentConfig()
-    rank, world = part
-    if shards is None or len(set(shards)) < world:
-        mine = range(rank, len(indices), world)
-    else:
-        numbers = {shard: number for number, shard in enumerate(sorted(set(shards)))}
-        mine = [i for i, shard in enumerate(shards) if numbers[shard] % world == rank]
-    shuffle = Shuffle([indices[i] for i in mine], seed, None if shards is None else [shards[i] for i in mine])
+    shuffle = Shuffle(indices, seed, shards)
 
     def load(iteration: int) -> dict[str, Tensor]:
-        generator = torch.Generator().manual_seed(seed_of(seed, iteration, 1 + rank))
+        generator = torch.Generator().manual_seed(seed_of(seed, iteration, 1))
         items = [dataset[i] for i in shuffle.batch(batch_size, iteration)]
         items = [augment(item, changes, generator) for item in items]
         shared = set.intersection(*(set(item) for item in items))

@@ -80,19 +80,6 @@ def test_only_the_given_items():
     assert seen == {3, 8, 41}
 
 
-def test_processes_that_train_together_share_the_items():
-    seen = [{int(i) for batch in take(12, part=(rank, 3)) for i in batch["index"]} for rank in range(3)]
-    assert seen == [{0, 3, 6, 9}, {1, 4, 7}, {2, 5, 8}]
-
-
-def test_processes_that_train_together_share_whole_shards():
-    shards = [5, 5, 7, 7, 7, 9, 9, 9, 9, 11]
-    seen = [{int(i) for b in take(12, part=(rank, 2), shards=shards) for i in b["index"]} for rank in range(2)]
-    assert seen == [{0, 1, 5, 6, 7, 8}, {2, 3, 4, 9}]
-    few = [{int(i) for b in take(12, part=(rank, 5), shards=shards) for i in b["index"]} for rank in range(5)]
-    assert few == [{rank, rank + 5} for rank in range(5)]  # fewer shards than processes
-
-
 def test_images_belong_to_their_items():
     for batch in take(6):
         assert batch["image"].shape == (4, 3, 4, 4)

@@ -13,6 +13,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from landmark_tables import write_landmarks
 from PIL import Image
 
 from mofa3d.data import crop, dlib_landmarks
@@ -25,7 +26,7 @@ from mofa3d.data.corpus.prune import Limits
 from mofa3d.data.corpus.shards import decode_crop, encode_crop, read_shard
 from mofa3d.data.crop import CropTransform, crop_face
 from mofa3d.data.detect import detect_faces
-from mofa3d.data.landmark_table import LANDMARKS_FILE, write_landmarks
+from mofa3d.data.landmark_table import LANDMARKS_FILE
 from mofa3d.data.photo import read_photo
 from mofa3d.data.sources import Item
 
