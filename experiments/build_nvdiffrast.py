@@ -15,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from mofa3d.errors import InputError
+
 ARCHITECTURES = "8.0;8.6;8.9;9.0+PTX"  # without a GPU there is none to ask; + newer ones compile the last at first use
 PACKAGES = "pip install 'mofa3d[cuda-build]'"
 
@@ -23,24 +25,24 @@ def toolkit() -> Path:
     """Folder of the CUDA compiler that NVIDIA's PyPI packages install.
 
     Raises:
-        ValueError: they are missing.
+        InputError: they are missing.
     """
     spec = importlib.util.find_spec("nvidia")
     for folder in spec.submodule_search_locations if spec else ():
         for compiler in sorted(Path(folder).glob("cu*/bin/nvcc")):
             return compiler.parent.parent
-    raise ValueError(f"no CUDA compiler among the installed packages; run `{PACKAGES}`")
+    raise InputError(f"no CUDA compiler among the installed packages; run `{PACKAGES}`")
 
 
 def link_runtime(home: Path, folder: Path) -> None:
     """Give the linker the name libcudart.so, which the packages, made for running only, leave out.
 
     Raises:
-        ValueError: no CUDA runtime in the toolkit.
+        InputError: no CUDA runtime in the toolkit.
     """
     versions = sorted((home / "lib").glob("libcudart.so.*"))
     if not versions:
-        raise ValueError(f"{home / 'lib'} holds no libcudart.so.*; run `{PACKAGES}`")
+        raise InputError(f"{home / 'lib'} holds no libcudart.so.*; run `{PACKAGES}`")
     (folder / "libcudart.so").symlink_to(versions[-1])
 
 
@@ -48,7 +50,7 @@ def build() -> str:
     """Compile the plugin and load it; returns the file.
 
     Raises:
-        ValueError: a package is missing.
+        InputError: a package is missing.
         RuntimeError: the compiler's own report.
         ImportError: what was compiled cannot be loaded.
     """
@@ -88,5 +90,5 @@ def load_library(folder: Path, name: str) -> str:
 if __name__ == "__main__":
     try:
         print(f"compiled {build()}")
-    except ValueError as error:
+    except InputError as error:
         sys.exit(f"error: {error}")

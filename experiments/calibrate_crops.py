@@ -20,6 +20,7 @@ from mofa3d.data.corpus.open import open_corpus
 from mofa3d.data.crop import CROP_SCALE, CROP_SHIFT, IMAGE_SIZE, calibrate
 from mofa3d.data.detect import FaceBox
 from mofa3d.environment.cache_folder import cache_directory
+from mofa3d.errors import InputError
 from mofa3d.losses import LANDMARKS_46
 
 
@@ -36,7 +37,7 @@ def main(config: Config) -> None:
     corpus = open_corpus(config.photos, cache_directory())
     known = corpus.confidence.bool().all(dim=1).numpy()
     if not known.any():
-        raise ValueError(f"no photograph of {config.photos} has all landmarks; put a landmarks_68.csv beside them")
+        raise InputError(f"no photograph of {config.photos} has all landmarks; put a landmarks_68.csv beside them")
     side = IMAGE_SIZE / CROP_SCALE  # in a crop, every face's box is the same
     box = FaceBox(IMAGE_SIZE / 2, IMAGE_SIZE / 2 - CROP_SHIFT * side, side, 0)
     averages = {}

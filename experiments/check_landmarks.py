@@ -22,6 +22,7 @@ from mofa3d.data.detect import detect_faces
 from mofa3d.data.dlib_landmarks import detect_landmarks
 from mofa3d.data.landmark_table import find_landmarks
 from mofa3d.data.photo import find_photos, read_photo
+from mofa3d.errors import InputError
 from mofa3d.losses import LANDMARKS_46
 from mofa3d.numeric_options import MOST, check_ranges
 
@@ -44,13 +45,13 @@ def main(config: Config) -> None:
     names = [path.relative_to(config.photos).as_posix() for path in find_photos(config.photos)]
     given = find_landmarks(config.photos.resolve(), names)
     if not given:
-        raise ValueError(f"no photograph of {config.photos} has given landmarks; put a landmarks_68.csv beside them")
+        raise InputError(f"no photograph of {config.photos} has given landmarks; put a landmarks_68.csv beside them")
     points, chosen = list(LANDMARKS_46), sorted(given)[:: config.every]
     distances, confidences = [], []
     for name in tqdm(chosen, dynamic_ncols=True):
         try:
             photo, truth = read_photo(config.photos / name), given[name]
-        except ValueError as error:
+        except InputError as error:
             print(f"left out: {error}")
             continue
         boxes = [box for box in detect_faces(photo) if holds(box, truth)]
@@ -60,7 +61,7 @@ def main(config: Config) -> None:
             distances.append(100 * np.linalg.norm(found.points - truth, axis=1)[points] / eyes)
             confidences.append(found.confidence[points])
     if not distances:
-        raise ValueError(f"no face was found in any of {len(chosen)} photographs where its landmarks say; check them")
+        raise InputError(f"no face was found in any of {len(chosen)} photographs where its landmarks say; check them")
     distance, confidence = np.array(distances), np.array(confidences)
     of_faces = distance.mean(axis=1)
     print(f"{len(distance)} of {len(chosen)} faces found")

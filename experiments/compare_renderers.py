@@ -24,6 +24,7 @@ from mofa3d import Camera, Decoder, SemanticCode, load_model
 from mofa3d.cli import program
 from mofa3d.data.corpus.synthetic import SyntheticConfig, sample_codes, texture
 from mofa3d.environment.machine import check_device, commit, machine
+from mofa3d.errors import InputError
 from mofa3d.evaluation.renderer_agreement import (
     Faces,
     Formed,
@@ -123,7 +124,7 @@ def measure(label: str, faces: Faces, reference: Formed, config: Config) -> tupl
     """All figures of one variant, and what it formed.
 
     Raises:
-        ValueError: the variant does not work here.
+        InputError: the variant does not work here.
     """
     render = make_variant(label)
     formed = form(render, faces)
@@ -194,19 +195,19 @@ def write(config: Config, figures: dict[str, dict], missing: dict[str, str], fac
 def main(config: Config) -> None:
     unknown = {config.reference, *config.variants} - VARIANTS.keys()
     if unknown:
-        raise ValueError(f"unknown variant {sorted(unknown)[0]!r}; there are {', '.join(map(repr, VARIANTS))}")
+        raise InputError(f"unknown variant {sorted(unknown)[0]!r}; there are {', '.join(map(repr, VARIANTS))}")
     check_device(config.device)
     torch.manual_seed(config.seed)
     faces = make_faces(config)
     reference = form(make_variant(config.reference), faces)
     if reference.image is None:
-        raise ValueError(f"--reference {config.reference} forms no image; choose a raster backend")
+        raise InputError(f"--reference {config.reference} forms no image; choose a raster backend")
     take_folder(config.out, "compare_renderers.py")
     figures, missing, formed = {}, {}, {}
     for label in tqdm(config.variants, desc="comparing", dynamic_ncols=True):
         try:
             figures[label], formed[label] = measure(label, faces, reference, config)
-        except ValueError as error:
+        except InputError as error:
             missing[label] = f"not available here: {error}"
     facts = {
         "faces": f"{config.count} random ones of {config.model}, {len(faces.decode.model.mean_shape)} vertices, "

@@ -34,6 +34,7 @@ from mofa3d.encoders.network import Encoder
 from mofa3d.encoders.weights import SHIPPED
 from mofa3d.environment.cache_folder import cache_directory
 from mofa3d.environment.machine import commit, machine
+from mofa3d.errors import InputError
 from mofa3d.evaluation.cross_photo import errors_across, photograph_pairs, with_average_skin, with_fitted_colors
 from mofa3d.evaluation.errors import average_face, evaluate
 from mofa3d.evaluation.estimates import Estimate, choose, encoder_estimate, fit_estimate, measure
@@ -132,8 +133,8 @@ def training_record(run: Path) -> dict:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))["config"]
         return {name: record[name] for name in ("data", "held_out", "seed")} | {"start": record.get("start")}
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path} is no record of a training ({error!r}); restore it, or move it away") from None
+    except (KeyError, TypeError, ValueError) as error:  # of json
+        raise InputError(f"{path} is no record of a training ({error!r}); restore it, or move it away") from None
 
 
 def choose_photographs(config: Config, corpus: Corpus) -> tuple[list[int], str]:
@@ -144,7 +145,7 @@ def choose_photographs(config: Config, corpus: Corpus) -> tuple[list[int], str]:
         out = held_out(corpus.identities, record["held_out"], record["seed"])
     indices = np.flatnonzero(out).tolist()
     if not indices or config.images < 0:
-        raise ValueError(
+        raise InputError(
             f"{config.data} has {len(corpus)} faces of which {len(indices)} are held out, and --images is "
             f"{config.images}; prepare more photographs, or give a positive number"
         )
@@ -274,7 +275,7 @@ def scan_notes(found: ScanErrors, kind: str, failures: list[Failure]) -> list[st
 
 def main(config: Config) -> None:
     if config.data is None and config.scans is None:
-        raise ValueError("there is nothing to measure on; give --data CORPUS, --scans SCANS, or both")
+        raise InputError("there is nothing to measure on; give --data CORPUS, --scans SCANS, or both")
     torch.manual_seed(config.seed)
     encoder, whole = open_run(config.checkpoint)
     take_folder(config.out, "evaluate.py")

@@ -36,6 +36,7 @@ from mofa3d.data.photo import find_photos, read_photo
 from mofa3d.data.readable import readable
 from mofa3d.encoders.checkpoint import open_run
 from mofa3d.environment.machine import commit, machine
+from mofa3d.errors import InputError
 from mofa3d.evaluation.errors import Encode, average_face, code_errors, group_means
 from mofa3d.evaluation.training_report import Report
 from mofa3d.export.face_textures import FaceTextures
@@ -118,7 +119,7 @@ def fit_photographs(config: Config, photos: list[Path]) -> int:
             with unfinished(config.out, safe_name(path.stem)) as results:
                 write(results, str(path), photo, found)
                 folder = folders.keep(results, path.stem, source, folders.find(path.stem, source))
-        except ValueError as error:
+        except InputError as error:
             failed += 1  # the other photographs are still worth doing
             print(f"error: {error}" if str(path) in str(error) else f"error: {path}: {error}", file=sys.stderr)
             continue
@@ -134,7 +135,7 @@ def choose(corpus: Corpus, config: Config) -> list[int]:
         if config.source in ("", corpus.sources[i]) and (corpus.confidence[i] > 0).all()
     ]
     if not usable or config.count < 1:
-        raise ValueError(
+        raise InputError(
             f"{config.data} has {len(usable)} held-out photographs with landmarks from "
             f"{config.source or 'any source'} (it has {', '.join(sorted(set(corpus.sources)))}), and --count is "
             f"{config.count}; choose another --source, or prepare the corpus with landmarks"

@@ -28,6 +28,7 @@ from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.readable import readable
 from mofa3d.encoders.checkpoint import open_run
 from mofa3d.environment.machine import commit
+from mofa3d.errors import InputError
 from mofa3d.evaluation.reflectance_report import Learned, write_report
 from mofa3d.files.folders import take_folder
 from mofa3d.fitting.adam import FitConfig, fit_codes
@@ -74,7 +75,7 @@ def choose(corpus: Corpus, config: Config) -> tuple[list[int], list[str]]:
     groups = [group_of(corpus.photos[i], corpus.sources[i]) for i in candidates]
     chosen = balanced(groups, config.photographs, config.seed)
     if len(chosen) < FEWEST * config.modes:
-        raise ValueError(
+        raise InputError(
             f"{config.data} has {len(chosen)} photographs with landmarks to learn {config.modes} modes from; give at "
             f"least {FEWEST} times as many, or fewer --modes"
         )
@@ -130,7 +131,7 @@ def main(config: Config) -> None:
         history.append(fits)
         good = (fits.landmark < config.landmark_limit).nonzero().flatten()
         if len(good) < FEWEST * config.modes:
-            raise ValueError(
+            raise InputError(
                 f"only {len(good)} of {len(indices)} fits come within {config.landmark_limit:g} px of their landmarks, "
                 f"too few for {config.modes} modes; train the encoder longer, or raise --landmark-limit"
             )

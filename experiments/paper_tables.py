@@ -31,6 +31,7 @@ from mofa3d.data.dlib_landmarks import is_installed
 from mofa3d.encoders.checkpoint import open_run
 from mofa3d.environment.cache_folder import cache_directory
 from mofa3d.environment.machine import commit, machine
+from mofa3d.errors import InputError
 from mofa3d.evaluation.comparison import captions, tables
 from mofa3d.evaluation.comparison.codes import compare_codes
 from mofa3d.evaluation.comparison.figures import draw_distributions, draw_learning, draw_systems
@@ -104,7 +105,7 @@ class Config(TrainingsConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if (self.lfw is None) != (self.pairs is None):
-            raise ValueError("verification takes both --lfw and --pairs; give the other one too, or none")
+            raise InputError("verification takes both --lfw and --pairs; give the other one too, or none")
 
 
 def estimates(
@@ -136,7 +137,7 @@ def estimates(
 
 def require_model(decode: Decoder, whole: Decoder) -> None:
     if decode.model.fingerprint() != whole.model.fingerprint():
-        raise ValueError(
+        raise InputError(
             f"it was trained for another face model than {whole.model.name!r}; give its model as --model-path, or "
             "train it again"
         )

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from mofa3d import Camera, Decoder
 from mofa3d.cli import program
+from mofa3d.errors import InputError
 
 # isort: split
 import json
@@ -158,7 +159,7 @@ def with_landmarks(config: Config) -> bool:
     without end (landmark error 17 -> 108 px in five minutes at 0.18).
     """
     if config.landmarks and config.no_landmarks:
-        raise ValueError("--landmarks and --no-landmarks exclude each other; give one of them")
+        raise InputError("--landmarks and --no-landmarks exclude each other; give one of them")
     by_default = config.data == "synthetic" and config.preset == "quick"
     return config.landmarks or (by_default and not config.no_landmarks)
 
@@ -204,7 +205,7 @@ def load_images(config: Config, decode: Decoder) -> Images:
     corpus = open_corpus(Path(config.data), cache)
     train_indices, test = split(config, corpus)
     if with_landmarks(config) and not corpus.confidence[train_indices].any():
-        raise ValueError(
+        raise InputError(
             f"--landmarks, but no landmark is known for any photograph of {config.data}; put a landmarks_68.csv beside "
             "them, or install the detector: pip install mofa3d[landmarks]"
         )

@@ -33,6 +33,7 @@ from mofa3d.data.readable import readable
 from mofa3d.encoders.checkpoint import CHECKPOINT_NAME, how_to_go_on, open_run, read_checkpoint
 from mofa3d.encoders.network import Encoder
 from mofa3d.environment.machine import commit
+from mofa3d.errors import InputError
 from mofa3d.evaluation.comparison.networks.tran import (
     IDENTITY_BLOCKS,
     TARGETS,
@@ -105,7 +106,7 @@ def choose(corpus: Corpus, config: Config) -> list[int]:
     number = Counter(corpus.identities[i] for i in candidates)
     names = sorted(name for name, count in number.items() if count >= config.fewest)
     if len(names) < 2:
-        raise ValueError(
+        raise InputError(
             f"{config.data} has {len(names)} people to learn from with {config.fewest} photographs or more; give "
             "photographs named Name_Surname_0001.jpg, or a smaller --fewest"
         )
@@ -138,7 +139,7 @@ def fit(corpus: Corpus, indices: list[int], encoder: Encoder, whole: Decoder, co
     codes, off, confidence = (torch.cat(column) for column in zip(*found, strict=True))
     good = (off < config.landmark_limit).nonzero().flatten().tolist()
     if not good:
-        raise ValueError(
+        raise InputError(
             f"none of {len(indices)} fits comes within {config.landmark_limit:g} px of its landmarks; train the "
             "encoder longer, or raise --landmark-limit"
         )
@@ -176,7 +177,7 @@ def main(config: Config) -> None:
         if config.resume and path.exists():
             targets = PooledTargets.read(path)
             if targets.fingerprint != whole.model.fingerprint():
-                raise ValueError(f"{path} was fitted with another face model; choose another --out")
+                raise InputError(f"{path} was fitted with another face model; choose another --out")
         else:
             targets = fit(corpus, choose(corpus, config), encoder, whole, config)
             targets.save(path)

@@ -28,6 +28,7 @@ from mofa3d.cli import program
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.encoders.checkpoint import open_run
 from mofa3d.environment.machine import check_device, commit
+from mofa3d.errors import InputError
 from mofa3d.evaluation.estimates import Estimate, encoder_estimate, fit_estimate
 from mofa3d.evaluation.verification.faces import VerifiedFaces, codes_of, corpus_faces, lfw_faces
 from mofa3d.evaluation.verification.pairs import make_pairs, read_pairs
@@ -72,9 +73,9 @@ class Config:
 
     def __post_init__(self) -> None:
         if (self.corpus is None) == (self.lfw is None) or (self.lfw is None) != (self.pairs is None):
-            raise ValueError("verification takes --lfw and --pairs, or else --corpus; give the two or the one")
+            raise InputError("verification takes --lfw and --pairs, or else --corpus; give the two or the one")
         if (self.method == "fit") != (self.checkpoint is None):
-            raise ValueError("codes come from a --checkpoint, or else from --method fit; give one of the two")
+            raise InputError("codes come from a --checkpoint, or else from --method fit; give one of the two")
         some = dict.fromkeys(("folds", "photographs", "batch_size"), (1, 1_000_000))
         check_ranges(self, **some, make_pairs=(0, 1_000_000))
 
@@ -86,7 +87,7 @@ def find_pairs(config: Config) -> VerifiedFaces:
         return corpus_faces(Corpus(config.corpus), count, config.folds, config.photographs, config.seed)
     if config.make_pairs:
         if config.pairs.exists():
-            raise ValueError(f"{config.pairs} is there already; leave out --make-pairs, or name another file")
+            raise InputError(f"{config.pairs} is there already; leave out --make-pairs, or name another file")
         text = make_pairs(config.lfw, config.make_pairs, config.folds, config.seed)
         write_text(config.pairs, text)
     return lfw_faces(config.lfw, read_pairs(config.pairs), config.pairs, landmarks=config.method == "fit")

@@ -24,6 +24,7 @@ from mofa3d.data.photo import MAX_PIXELS, Photo, read_photo, to_photo
 from mofa3d.encoders.checkpoint import checkpoint_file
 from mofa3d.encoders.weights import SHIPPED
 from mofa3d.environment.torch_settings import plain_settings
+from mofa3d.errors import InputError
 from mofa3d.export import MESH_SUFFIXES, check_side_files, is_texture
 from mofa3d.export.face_textures import FaceTextures
 from mofa3d.files.record import unfinished
@@ -96,7 +97,7 @@ class Face:
             texture, texture_size, morph_targets, blendshapes: of a mesh; see `OutputOptions`.
 
         Raises:
-            ValueError: another suffix, options that do not go with the model, or a material or texture of another mesh
+            InputError: another suffix, options that do not go with the model, or a material or texture of another mesh
                 would be replaced.
 
         Returns:
@@ -105,14 +106,14 @@ class Face:
         path = Path(path)
         suffix = path.suffix.lower()
         if suffix not in SUFFIXES:
-            raise ValueError(f"cannot write {path}: the suffix must be one of {', '.join(SUFFIXES)}")
+            raise InputError(f"cannot write {path}: the suffix must be one of {', '.join(SUFFIXES)}")
         look = {"texture": texture, "texture_size": texture_size}
         options = OutputOptions(**look, morph_targets=morph_targets, blendshapes=tuple(blendshapes))
         writer = replace(self.writer, options=options)
         if suffix == ".obj":
             check_side_files(path)
         if is_texture(path):
-            raise ValueError(f"{path} is the texture of an OBJ file there; choose another name")
+            raise InputError(f"{path} is the texture of an OBJ file there; choose another name")
         path.parent.mkdir(parents=True, exist_ok=True)
         with unfinished(path.parent, path.stem) as folder:
             if suffix == ".json":
@@ -150,12 +151,12 @@ def reconstruct(
         every_face: whether to return a list of all faces, the most prominent first.
 
     Raises:
-        ValueError: the photograph is of another kind, cannot be read or shows no face, or there is no such checkpoint.
+        InputError: the photograph is of another kind, cannot be read or shows no face, or there is no such checkpoint.
     """
     if checkpoint is not None and not isinstance(checkpoint, str | os.PathLike):
-        raise ValueError(f"checkpoint is a path or None, got a {type(checkpoint).__name__}")
+        raise InputError(f"checkpoint is a path or None, got a {type(checkpoint).__name__}")
     if not str(checkpoint if checkpoint is not None else SHIPPED).strip():
-        raise ValueError("checkpoint is empty, and would mean the current folder; give a path, or None")
+        raise InputError("checkpoint is empty, and would mean the current folder; give a path, or None")
     pixels, name = _read(photo)
     run = checkpoint_file(SHIPPED if checkpoint is None else Path(checkpoint)).absolute()
     stamp = run.stat().st_mtime_ns if run.exists() else 0
@@ -163,8 +164,8 @@ def reconstruct(
         reconstructor, writer = _open(run, stamp, refine, fit_colors)
     try:
         found = reconstructor(pixels, every_face)
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from None
     faces = [Face(name, pixels, one, writer) for one in found]
     return faces if every_face else faces[0]
 
@@ -175,14 +176,14 @@ def _read(photo: str | os.PathLike | Image.Image | np.ndarray) -> tuple[Photo, s
         return to_photo(photo, name), name
     if isinstance(photo, np.ndarray):
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
-            raise ValueError(
+            raise InputError(
                 f"expected an array of uint8 (H, W, 3) in RGB, got {photo.dtype} {photo.shape}; convert it"
             )
         if photo.shape[0] * photo.shape[1] > MAX_PIXELS:
-            raise ValueError(f"the array {photo.shape} has more than {MAX_PIXELS} pixels; make it smaller")
+            raise InputError(f"the array {photo.shape} has more than {MAX_PIXELS} pixels; make it smaller")
         return np.ascontiguousarray(photo), "the array"
     if not isinstance(photo, str | os.PathLike) or not isinstance(os.fspath(photo), str):
-        raise ValueError(
+        raise InputError(
             f"a photograph is a path, a Pillow image, or an array of uint8 (H, W, 3); got a {type(photo).__name__}"
         )
     return read_photo(Path(photo)), os.fspath(photo)

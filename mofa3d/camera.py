@@ -23,6 +23,8 @@ from jaxtyping import Float
 from pytorch3d.transforms import axis_angle_to_matrix
 from torch import Tensor
 
+from mofa3d.errors import InputError
+
 if TYPE_CHECKING:
     from pytorch3d.renderer import PerspectiveCameras
 
@@ -48,7 +50,7 @@ class Camera:
 
     def __post_init__(self) -> None:
         if self.image_size < 1:
-            raise ValueError(f"image_size must be at least 1 pixel, got {self.image_size}")
+            raise InputError(f"image_size must be at least 1 pixel, got {self.image_size}")
         if self.focal is None:
             object.__setattr__(self, "focal", FOCAL_PER_PIXEL * self.image_size)
 

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from mofa3d.environment.torch_settings import plain_settings
+from mofa3d.errors import InputError
 from mofa3d.files.given import read_tensors
 from mofa3d.files.whole import write_tensors
 from mofa3d.semantic_code import CodeSizes
@@ -70,7 +71,7 @@ class MorphableModel(nn.Module):
         name: where the numbers come from.
 
     Raises:
-        ValueError: shapes that do not fit together, or indices out of range.
+        InputError: shapes that do not fit together, or indices out of range.
     """
 
     mean_shape: Float[Tensor, "N 3"]
@@ -109,9 +110,9 @@ class MorphableModel(nn.Module):
             "uv": uv,
         }.items():
             if tensor is not None and len(tensor) != count:
-                raise ValueError(f"{label} has {len(tensor)} vertices, mean_shape has {count}")
+                raise InputError(f"{label} has {len(tensor)} vertices, mean_shape has {count}")
         if len(faces) and not 0 <= int(faces.min()) <= int(faces.max()) < count:
-            raise ValueError(f"faces index vertices {int(faces.min())} to {int(faces.max())}, the model has {count}")
+            raise InputError(f"faces index vertices {int(faces.min())} to {int(faces.max())}, the model has {count}")
         self.name = name
         self.register_buffer("mean_shape", mean_shape)
         self.register_buffer("shape_basis", shape_basis)
@@ -241,12 +242,12 @@ def check_content(tensors: Mapping[str, Tensor]) -> None:
         tensors: as `MorphableModel.state_dict` names them.
 
     Raises:
-        ValueError: naming the part.
+        InputError: naming the part.
     """
     count = len(tensors["mean_shape"]) if "mean_shape" in tensors and tensors["mean_shape"].ndim else 0
     unknown, missing = tensors.keys() - SHAPES.keys() - {"uv"}, SHAPES.keys() - tensors.keys()
     if unknown or missing:
-        raise ValueError(f"it has {sorted(unknown)} and lacks {sorted(missing)}")
+        raise InputError(f"it has {sorted(unknown)} and lacks {sorted(missing)}")
     for name, shape in {**SHAPES, "uv": (None, 2)}.items():
         value = tensors.get(name)
         if value is None:
@@ -257,17 +258,17 @@ def check_content(tensors: Mapping[str, Tensor]) -> None:
         )
         kind = KINDS.get(name)
         if not count or not fits or not (value.is_floating_point() if kind is None else value.dtype == kind):
-            raise ValueError(f"{name} is {value.dtype} of the shape {tuple(value.shape)} for {count} vertices")
+            raise InputError(f"{name} is {value.dtype} of the shape {tuple(value.shape)} for {count} vertices")
         if kind is None and value.dtype != tensors["mean_shape"].dtype:
-            raise ValueError(f"{name} is {value.dtype}, and mean_shape is {tensors['mean_shape'].dtype}")
+            raise InputError(f"{name} is {value.dtype}, and mean_shape is {tensors['mean_shape'].dtype}")
         if kind is None and not bool((value.abs() <= LARGEST).all()):  # which NaN is not either
-            raise ValueError(f"{name} has numbers that are not finite, or beyond ±{LARGEST:g}")
+            raise InputError(f"{name} has numbers that are not finite, or beyond ±{LARGEST:g}")
     if not len(tensors["faces"]):
-        raise ValueError("it has no triangle")
+        raise InputError("it has no triangle")
     for name, length in (("faces", count), ("landmark_faces", len(tensors["faces"]))):
         low, high = int(tensors[name].min()), int(tensors[name].max())
         if not 0 <= low <= high < length:
-            raise ValueError(f"{name} has indices from {low} to {high}, expected 0 to {length - 1}")
+            raise InputError(f"{name} has indices from {low} to {high}, expected 0 to {length - 1}")
 
 
 def save_model(model: MorphableModel, path: str | Path) -> None:
@@ -280,7 +281,7 @@ def read_model(path: str | Path) -> MorphableModel:
     """Read what `save_model` wrote.
 
     Raises:
-        ValueError: the file is missing, damaged, or not a morphable model.
+        InputError: the file is missing, damaged, or not a morphable model.
     """
     path = Path(path)
     try:
@@ -289,5 +290,5 @@ def read_model(path: str | Path) -> MorphableModel:
         check_content(tensors)
         landmarks = LandmarkBarycentric(tensors.pop("landmark_faces"), tensors.pop("landmark_weights"))
         return MorphableModel(**tensors, landmark_barycentric=landmarks, name=str(name))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ValueError(f"{path} is not a mofa3d model file ({error}); delete it and make it again") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:  # of json
+        raise InputError(f"{path} is not a mofa3d model file ({error}); delete it and make it again") from error

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from types import UnionType
 
+from mofa3d.errors import InputError
+
 TEXELS = (16, 4096)  # along each side of a texture; 1024 suits a face, and memory grows with the square
 
 
@@ -20,14 +22,14 @@ def check_numbers(options: object) -> None:
         options: a dataclass, with others, tuples and mappings inside.
 
     Raises:
-        ValueError: a number is NaN, infinite or beyond any use; the message names the option.
+        InputError: a number is NaN, infinite or beyond any use; the message names the option.
     """
     for name, value in _numbers(options, ""):
         if isinstance(value, int):
             if abs(value) > MOST_INTEGER:
-                raise ValueError(f"{name} is {value:.3g}; give a number between -2⁶³ and 2⁶³")
+                raise InputError(f"{name} is {value:.3g}; give a number between -2⁶³ and 2⁶³")
         elif not abs(value) <= MOST:  # NaN too
-            raise ValueError(f"{name} is {value:g}; give a finite number, at most {MOST:g} either way")
+            raise InputError(f"{name} is {value:g}; give a finite number, at most {MOST:g} either way")
 
 
 def check_ranges(options: object, **ranges: tuple[float, float]) -> None:
@@ -38,7 +40,7 @@ def check_ranges(options: object, **ranges: tuple[float, float]) -> None:
         ranges: least and most of each.
 
     Raises:
-        ValueError: as `check_numbers`, or a number is outside its range.
+        InputError: as `check_numbers`, or a number is outside its range.
     """
     check_numbers(options)
     for name, (least, most) in ranges.items():
@@ -61,11 +63,11 @@ def within(name: str, value: float, least: float, most: float) -> None:
     """Refuse a number outside a range.
 
     Raises:
-        ValueError: it is, or it is NaN.
+        InputError: it is, or it is NaN.
     """
     if not least <= value <= most:
         limits = f"at least {least:g}" if most >= MOST else f"from {least:g} to {most:g}"
-        raise ValueError(f"{name} is {value:g}; give a number {limits}")
+        raise InputError(f"{name} is {value:g}; give a number {limits}")
 
 
 def _numbers(value: object, name: str) -> Iterator[tuple[str, float]]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mofa3d import losses, metrics
 from mofa3d.decoder import Decoder
+from mofa3d.errors import InputError
 from mofa3d.kernels.vertex_loss.base import FusedLoss, VertexLoss
 from mofa3d.scene import Renderer, Rendering, Scene
 from mofa3d.semantic_code import SemanticCode
@@ -107,13 +108,13 @@ def evaluate_batch(
     this very loss, and they are nearly so, but for priors and because fewer vertices were compared.
 
     Raises:
-        ValueError: that term is on, but there is nothing to find the colours with.
+        InputError: that term is on, but there is nothing to find the colours with.
 
     Reference: Golub and Pereyra 1973, "The Differentiation of Pseudo-Inverses and Nonlinear Least Squares Problems
     Whose Variables Separate".
     """
     if weights.fitted_photometric and fit_colors is None:
-        raise ValueError("fitted_photometric needs colours: give fit_colors=ColorFit(decode)")
+        raise InputError("fitted_photometric needs colours: give fit_colors=ColorFit(decode)")
     image, cost = batch["image"], weights.background_cost
     if fused is not None:
         seen = fused(code, image, cost)

@@ -15,6 +15,7 @@ from tyro.conf import Positional, arg
 from mofa3d.cli.program import Flag
 from mofa3d.editing.limits import DEGREES, DIRECTION, EXPOSURE, LIGHT, LIGHTER, MILLIMETRES
 from mofa3d.encoders.weights import SHIPPED
+from mofa3d.errors import InputError
 from mofa3d.numeric_options import check_ranges
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Edit:
         if self.units:
             return self._listing()
         if self.input is None or self.out is None:
-            raise ValueError("give a photograph and --out FOLDER, or --units to list the units of expression")
+            raise InputError("give a photograph and --out FOLDER, or --units to list the units of expression")
         self._check_out()
         return self._write(self._open())
 
@@ -104,9 +105,9 @@ class Edit:
 
         about = check_free(self.out).about
         if about and EDITED not in about:
-            raise ValueError(f"{self.out} holds a reconstruction, which the edit would replace; choose another --out")
+            raise InputError(f"{self.out} holds a reconstruction, which the edit would replace; choose another --out")
         if about and not self.force:
-            raise ValueError(f"{self.out} holds an edit already; choose another --out, or --force to replace it")
+            raise InputError(f"{self.out} holds an edit already; choose another --out, or --force to replace it")
 
     def _listing(self) -> str:
         from mofa3d.models.expression_units import COMBINATIONS
@@ -128,7 +129,7 @@ class Edit:
         if self.neutral:
             code = codes.neutral(code)
         if self.expression_neutral is not None and self.expression_from is None:
-            raise ValueError("--expression-neutral goes with --expression-from; give both")
+            raise InputError("--expression-neutral goes with --expression-from; give both")
         if self.expression_from is not None:
             resting = None if self.expression_neutral is None else self._code_of(self.expression_neutral)
             code = codes.transfer_expression(code, self._code_of(self.expression_from), resting)
@@ -148,7 +149,7 @@ class Edit:
         lights = {"--light-from": self.light_from, "--light-direction": self.light_direction}
         given = [name for name, value in {**lights, "--environment": self.environment}.items() if value is not None]
         if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} exclude each other; choose one light")
+            raise InputError(f"{' and '.join(given)} exclude each other; choose one light")
         if self.light_from is not None:
             return codes.relight(code, self._code_of(self.light_from).illumination)
         if self.light_direction is not None:
@@ -160,7 +161,7 @@ class Edit:
         decode, relit = self._reconstructor.decode, codes.relight(code, light)
         before, after = front_light(decode(code)), front_light(decode(relit))
         if not float(after) > 0:
-            raise ValueError(f"{given[0]} leaves the face in the dark; turn the light, or give another one")
+            raise InputError(f"{given[0]} leaves the face in the dark; turn the light, or give another one")
         return codes.relight(code, lighting.exposed(relit.illumination, self.exposure * before / after))
 
     def _open(self) -> Reopened:
@@ -187,8 +188,8 @@ class Edit:
         reconstruct = self._reconstructor  # opened here: what is wrong with a checkpoint is not the photograph's fault
         try:
             return reconstruct(photo)[0]
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from None
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
 
     def _write(self, opened: Reopened) -> str:
         from mofa3d.editing.composite import composite

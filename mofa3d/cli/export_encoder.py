@@ -10,6 +10,7 @@ from tyro.conf import Positional, arg
 
 from mofa3d.cli.program import Flag
 from mofa3d.encoders.weights import SHIPPED
+from mofa3d.errors import InputError
 
 KINDS = (".onnx", ".safetensors")
 
@@ -32,7 +33,7 @@ class ExportEncoder:
 
         run, kind = self.run or SHIPPED, self.out.suffix.lower()
         if kind not in KINDS:
-            raise ValueError(f"--out {self.out}: encoders are written as {' and '.join(KINDS)}; choose such a name")
+            raise InputError(f"--out {self.out}: encoders are written as {' and '.join(KINDS)}; choose such a name")
         refuse_existing(self.out, self.force)
         if kind == ".onnx":
             encoder, decode = open_run(run)

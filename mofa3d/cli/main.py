@@ -20,6 +20,7 @@ from mofa3d.cli.view import ViewCommand
 from mofa3d.data.corpus.config import PrepareConfig
 from mofa3d.data.corpus.synthetic import SyntheticConfig
 from mofa3d.environment.slower_path import warn_in_one_line
+from mofa3d.errors import InputError
 from mofa3d.numeric_options import check_numbers, check_ranges
 from mofa3d.training.interruption import as_ctrl_c, status_of
 
@@ -103,10 +104,10 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(arguments: list[str] | None) -> int:
     try:
         refuse_empty(sys.argv[1:] if arguments is None else arguments)
-        # Nested options check themselves while they are read, and tyro lets their ValueErrors through.
+        # Nested options check themselves while they are read, and tyro lets their InputErrors through.
         command = tyro.cli(OmitArgPrefixes[Command], args=arguments, prog="mofa3d", description=__doc__)
         check_numbers(command)
-    except ValueError as error:
+    except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     warn_in_one_line()
@@ -114,7 +115,7 @@ def _run(arguments: list[str] | None) -> int:
     try:
         with as_ctrl_c():
             print(command())
-    except (ValueError, OSError) as error:
+    except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as ended:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, arg, subcommand
 
 from mofa3d.cli.program import Flag
+from mofa3d.errors import InputError
 from mofa3d.pictures.model_preview import PreviewConfig
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Preview:
         from mofa3d.renderers import make_renderer
 
         if self.out.suffix.lower() != ".png":
-            raise ValueError(f"--out {self.out}: the preview is a PNG picture; give a name that ends with .png")
+            raise InputError(f"--out {self.out}: the preview is a PNG picture; give a name that ends with .png")
         refuse_existing(self.out, self.force)
         model = open_model(self.model, self.path)
         rows = (sample_rows if self.samples_only else model_rows)(model, make_renderer("cpu"), self.config)
@@ -141,7 +142,7 @@ def open_model(name_or_path: str, path: Path | None = None) -> MorphableModel:
         path: what a named source reads.
 
     Raises:
-        ValueError: there is no such model or file, or it cannot be read.
+        InputError: there is no such model or file, or it cannot be read.
     """
     from mofa3d.models import MODEL_NAMES, load_model
     from mofa3d.morphable_model import read_model
@@ -153,20 +154,20 @@ def open_model(name_or_path: str, path: Path | None = None) -> MorphableModel:
     file, names = Path(name_or_path), ", ".join(MODEL_NAMES)
     if file.suffix != SUFFIX:
         if file.exists():
-            raise ValueError(
+            raise InputError(
                 f"{file} is no {SUFFIX} file; give the name of the source that reads it (one of {names}) and the file "
                 "as --path"
             )
-        raise ValueError(f"unknown face model {name_or_path!r}: give one of {names}, or a {SUFFIX} file")
+        raise InputError(f"unknown face model {name_or_path!r}: give one of {names}, or a {SUFFIX} file")
     if path is not None:
-        raise ValueError(f"--path {path} goes with the name of a source, not with the file {file}; leave one out")
+        raise InputError(f"--path {path} goes with the name of a source, not with the file {file}; leave one out")
     _check_file(file)
     return read_model(file)
 
 
 def _check_file(path: Path) -> None:
     if not path.is_file():
-        raise ValueError(f"there is no file {path}; check the path")
+        raise InputError(f"there is no file {path}; check the path")
 
 
 def _write(out: Path, force: bool, make: Callable[[], MorphableModel]) -> str:
@@ -175,7 +176,7 @@ def _write(out: Path, force: bool, make: Callable[[], MorphableModel]) -> str:
     from mofa3d.morphable_model import save_model
 
     if out.suffix != SUFFIX:
-        raise ValueError(f"--out {out}: a face model is written as {SUFFIX}; give a name that ends so")
+        raise InputError(f"--out {out}: a face model is written as {SUFFIX}; give a name that ends so")
     refuse_existing(out, force)
     model = make()
     save_model(model, out)

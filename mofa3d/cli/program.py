@@ -12,6 +12,7 @@ from tyro.conf import FlagCreatePairsOff
 from mofa3d.cli.arguments import refuse_empty
 from mofa3d.cli.streams import lasting_streams, say
 from mofa3d.environment.slower_path import warn_in_one_line
+from mofa3d.errors import InputError
 from mofa3d.numeric_options import check_numbers
 from mofa3d.training.interruption import as_ctrl_c, status_of
 
@@ -35,7 +36,7 @@ def run(
         main: takes the options; returns the exit status, or ``None`` for 0.
         config: dataclass of the options.
         description: what ``--help`` says about the program.
-        errors: that are the user's to mend, besides ValueError and OSError.
+        errors: that are the user's to mend, besides InputError and OSError.
         stopped: what to say when a signal ends it that brings no message of its own; may depend on the options.
     """
     try:
@@ -56,17 +57,17 @@ def _status_of(
 ) -> int:
     try:
         refuse_empty(sys.argv[1:])
-        # Nested options check themselves while they are read, and tyro lets their ValueErrors through.
+        # Nested options check themselves while they are read, and tyro lets their InputErrors through.
         options = tyro.cli(config, description=description)
         check_numbers(options)
-    except ValueError as error:
+    except InputError as error:
         say(f"error: {error}")
         return MISTAKE
     warn_in_one_line()
     try:
         with as_ctrl_c():
             status = main(options)
-    except (ValueError, OSError, *errors) as error:
+    except (InputError, OSError, *errors) as error:
         say(f"error: {error}")
         return MISTAKE
     except KeyboardInterrupt as ended:

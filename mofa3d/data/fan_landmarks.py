@@ -18,6 +18,7 @@ from mofa3d.data.crop import CropTransform, cut
 from mofa3d.data.detect import FaceBox
 from mofa3d.data.landmark_table import Points
 from mofa3d.data.photo import Photo, to_tensor
+from mofa3d.errors import InputError
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,7 +44,7 @@ def detect_landmarks(photo: Photo, box: FaceBox, weights: str) -> tuple[Points, 
         which was trained to be 1; and ``None``, because there is no second detector's box.
 
     Raises:
-        ValueError: the package is not installed, or the file is missing or not this network's.
+        InputError: the package is not installed, or the file is missing or not this network's.
     """
     network = _load(weights)
     window, transform = cut(photo, (box.x, box.y + SHIFT * box.size), WINDOW * box.size, WINDOW_SIZE)
@@ -76,14 +77,14 @@ def _load(weights: str) -> nn.Module:
         try:
             from face_alignment.models import FAN
         except ImportError:
-            raise ValueError(f"FAN landmarks need the package face-alignment; {INSTALL}") from None
+            raise InputError(f"FAN landmarks need the package face-alignment; {INSTALL}") from None
         _loaded.network, _loaded.path = _read(FAN(MODULES), Path(weights)).eval(), weights
     return _loaded.network
 
 
 def _read(network: nn.Module, path: Path) -> nn.Module:
     if not path.is_file():
-        raise ValueError(
+        raise InputError(
             f"there is no {path}; give FAN's weights (2DFAN4-*.pth.tar of face-alignment 1.5) as --fan-weights"
         )
     try:
@@ -91,5 +92,5 @@ def _read(network: nn.Module, path: Path) -> nn.Module:
         network.load_state_dict(state)
     except Exception as error:  # whatever a damaged file or another network's raises, the remedy is the same
         reason = str(error).splitlines()[0]
-        raise ValueError(f"{path} are not the weights of FAN with {MODULES} hourglasses ({reason})") from None
+        raise InputError(f"{path} are not the weights of FAN with {MODULES} hourglasses ({reason})") from None
     return network

@@ -16,6 +16,7 @@ from functools import cached_property, lru_cache
 from itertools import chain, count
 from pathlib import Path
 
+from mofa3d.errors import InputError
 from mofa3d.files.folders import is_taken, make_folder
 from mofa3d.files.names import safe_name
 from mofa3d.files.record import Record, place, read_record, remove_unfinished
@@ -66,7 +67,7 @@ def relative(path: str, folder: Path) -> dict:
     """The way from a folder to a file, as ``from_here``; nothing where there is none, as between Windows' drives."""
     try:
         return {"from_here": Path(os.path.relpath(path, folder)).as_posix()}
-    except ValueError:
+    except ValueError:  # of os.path.relpath
         return {}
 
 
@@ -94,11 +95,11 @@ class InputFolders:
         """The folders below one that users name, which is made; what killed processes left there is removed.
 
         Raises:
-            ValueError: another program wrote it, or it cannot be made.
+            InputError: another program wrote it, or it cannot be made.
         """
         make_folder(out)
         if is_taken(out):
-            raise ValueError(f"{out} holds a corpus or what another program wrote; choose another --out")
+            raise InputError(f"{out} holds a corpus or what another program wrote; choose another --out")
         remove_unfinished(out)
         return cls(out, reserved)
 
@@ -141,7 +142,7 @@ class InputFolders:
             more: about it, for the record.
 
         Raises:
-            ValueError: a file in the folder that it has is not ours.
+            InputError: a file in the folder that it has is not ours.
         """
         if folder is not None:
             place(results, folder, {**source.about(folder), **(more or {})})

@@ -10,6 +10,7 @@ from mofa3d.data.photo import Photo
 from mofa3d.data.sources import Item, Reader
 from mofa3d.data.video import VideoInfo
 from mofa3d.environment.isolation import DiedError, Worker
+from mofa3d.errors import InputError
 
 ATTEMPTS = 2  # the first process may have been ended by somebody
 
@@ -34,7 +35,7 @@ class IsolatedReader(Reader):
             self._worker = Worker(partial(_Serving, self._make))
 
     def read(self, item: Item) -> Photo:
-        """Raises ValueError with the reason when it cannot be used."""
+        """Raises InputError with the reason when it cannot be used."""
         return self._ask("read", item, item.path)
 
     def count_frames(self, path: Path) -> int:
@@ -53,7 +54,7 @@ class IsolatedReader(Reader):
             yield from self._worker.answers(("frames", path))
             ended = True
         except DiedError as death:
-            raise ValueError(crashed(path, death)) from None
+            raise InputError(crashed(path, death)) from None
         finally:
             if not ended:
                 self.close()
@@ -66,7 +67,7 @@ class IsolatedReader(Reader):
                 return answer
             except DiedError as death:
                 reason = crashed(name, death)
-        raise ValueError(reason)
+        raise InputError(reason)
 
     def close(self) -> None:
         """End the process; who reads further starts another one."""

@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from mofa3d.errors import InputError
+
 LANDMARKS_FILE = "landmarks_68.csv"
 HEADER = ["file", *(f"{axis}{i}" for i in range(68) for axis in "xy")]
 FARTHEST = 1e6  # pixels
@@ -24,7 +26,7 @@ def read_landmarks(path: Path | str) -> dict[str, Points]:
     """Read a table of landmarks: file name as written there -> (68, 2) pixels.
 
     Raises:
-        ValueError: the table is missing or malformed; the message names file and row.
+        InputError: the table is missing or malformed; the message names file and row.
     """
     path = Path(path)
     table: dict[str, Points] = {}
@@ -33,29 +35,29 @@ def read_landmarks(path: Path | str) -> dict[str, Points]:
             rows = csv.reader(file)
             header = next(rows, [])
             if [name.strip() for name in header] != HEADER:
-                raise ValueError(f"{path}, row 1: expected the columns file,x0,y0,...,x67,y67, got {_excerpt(header)}")
+                raise InputError(f"{path}, row 1: expected the columns file,x0,y0,...,x67,y67, got {_excerpt(header)}")
             for number, row in enumerate(rows, start=2):
                 if row:
                     name, points = _read_row(row, f"{path}, row {number}")
                     if name in table:
-                        raise ValueError(f"{path}, row {number}: {name} is listed twice; keep one row of each")
+                        raise InputError(f"{path}, row {number}: {name} is listed twice; keep one row of each")
                     table[name] = points
     except FileNotFoundError:
-        raise ValueError(f"there is no landmark table at {path}; check the path") from None
+        raise InputError(f"there is no landmark table at {path}; check the path") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ValueError(f"{path} cannot be read as a landmark table ({error}); expected a CSV file in UTF-8") from None
+        raise InputError(f"{path} cannot be read as a landmark table ({error}); expected a CSV file in UTF-8") from None
     return table
 
 
 def _read_row(row: list[str], where: str) -> tuple[str, Points]:
     if len(row) != len(HEADER):
-        raise ValueError(f"{where}: expected a file name and 136 numbers, got {len(row)} fields")
+        raise InputError(f"{where}: expected a file name and 136 numbers, got {len(row)} fields")
     try:
         values = [float(value) for value in row[1:]]
-    except ValueError as error:
-        raise ValueError(f"{where}: {error}; expected pixels") from None
+    except ValueError as error:  # of float()
+        raise InputError(f"{where}: {error}; expected pixels") from None
     if not all(abs(value) <= FARTHEST for value in values):  # which NaN is not either
-        raise ValueError(
+        raise InputError(
             f"{where}: a coordinate is not finite, or no pixel of any photograph (beyond ±{FARTHEST:g}); leave the row "
             "out where points are unknown"
         )
@@ -82,7 +84,7 @@ def find_landmarks(root: Path, photos: Iterable[str]) -> dict[str, Points]:
         photograph -> (68, 2) pixels, for those that are listed.
 
     Raises:
-        ValueError: a malformed table, or a bare name that fits several photographs.
+        InputError: a malformed table, or a bare name that fits several photographs.
     """
     found: dict[str, Points] = {}
     pending = {photo: f"{root.name}/{photo}" for photo in photos}  # paths from the folder that holds root
@@ -103,7 +105,7 @@ def find_landmarks(root: Path, photos: Iterable[str]) -> dict[str, Points]:
                 found[photo] = table[below]
             elif (bare := below.rsplit("/", 1)[-1]) in table:
                 if bare in by_bare_name:
-                    raise ValueError(
+                    raise InputError(
                         f"{file}: {bare} fits both {by_bare_name[bare]} and {photo}; "
                         "write their paths from the table's folder"
                     )

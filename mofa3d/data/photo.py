@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from mofa3d.errors import InputError
 from mofa3d.files.folders import is_taken
 from mofa3d.files.record import Results
 
@@ -53,7 +54,7 @@ def read_photo(
         formats: those that may be read, by Pillow's names; by default all that it reads by itself.
 
     Raises:
-        ValueError: the file is missing, no file but a pipe or a device, no image, damaged, or has too many pixels.
+        InputError: the file is missing, no file but a pipe or a device, no image, damaged, or has too many pixels.
     """
     source = path if isinstance(path, io.BytesIO) else Path(path)
     path = name or source
@@ -64,7 +65,7 @@ def read_photo(
         too_large = width * height > max_pixels
         photo = None if too_large else _upright(image)
     if photo is None:
-        raise ValueError(f"{path} has {width}×{height} pixels, more than {max_pixels}; make it smaller")
+        raise InputError(f"{path} has {width}×{height} pixels, more than {max_pixels}; make it smaller")
     return photo
 
 
@@ -76,18 +77,18 @@ def check_is_file(path: Path, kind: str) -> None:
         kind: what is wanted, for the message.
 
     Raises:
-        ValueError: it is missing, a folder, a pipe, a socket or a device, or lies where one may not look.
+        InputError: it is missing, a folder, a pipe, a socket or a device, or lies where one may not look.
     """
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
-        raise ValueError(f"there is no {kind} at {path}; check the path") from None
-    except (OSError, ValueError) as error:  # a folder that is closed, a loop of links, a name that cannot be
-        raise ValueError(f"{path} cannot be read ({error}); check the path") from None
+        raise InputError(f"there is no {kind} at {path}; check the path") from None
+    except (OSError, ValueError) as error:  # of names that cannot be; OSError of closed folders and loops of links
+        raise InputError(f"{path} cannot be read ({error}); check the path") from None
     if stat.S_ISDIR(mode):
-        raise ValueError(f"{path} is a folder; give a {kind}")
+        raise InputError(f"{path} is a folder; give a {kind}")
     if not stat.S_ISREG(mode):
-        raise ValueError(f"{path} is a pipe, a socket or a device, and no file; give a {kind}")
+        raise InputError(f"{path} is a pipe, a socket or a device, and no file; give a {kind}")
 
 
 @contextmanager
@@ -101,23 +102,23 @@ def blaming(name: object) -> Iterator[None]:
         name: of the image.
 
     Raises:
-        ValueError: instead of any other exception, with the name.
+        InputError: instead of any other exception, with the name.
     """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about half its own size limit and about odd EXIF blocks
             yield
     except UnidentifiedImageError:
-        raise ValueError(f"{name} is not an image that can be read; give a JPEG, PNG, WebP or BMP file") from None
+        raise InputError(f"{name} is not an image that can be read; give a JPEG, PNG, WebP or BMP file") from None
     except Image.DecompressionBombError:
-        raise ValueError(f"{name} unpacks to more than {MAX_PIXELS} pixels; make it smaller") from None
+        raise InputError(f"{name} unpacks to more than {MAX_PIXELS} pixels; make it smaller") from None
     except PermissionError as error:
-        raise ValueError(f"{name} cannot be read ({os.strerror(error.errno)}); check its permissions") from None
+        raise InputError(f"{name} cannot be read ({os.strerror(error.errno)}); check its permissions") from None
     except MemoryError:
-        raise ValueError(f"{name} needs more memory than there is; make it smaller") from None
+        raise InputError(f"{name} needs more memory than there is; make it smaller") from None
     except Exception as error:
         reason = str(error) or type(error).__name__
-        raise ValueError(f"{name} is damaged ({reason}); replace it or leave it out") from None
+        raise InputError(f"{name} is damaged ({reason}); replace it or leave it out") from None
 
 
 def to_photo(image: Image.Image, name: str) -> Photo:
@@ -128,7 +129,7 @@ def to_photo(image: Image.Image, name: str) -> Photo:
         name: what to call it in messages.
 
     Raises:
-        ValueError: it cannot be decoded.
+        InputError: it cannot be decoded.
     """
     with blaming(name):
         return _upright(image)
@@ -194,14 +195,14 @@ def find_photos(root: Path) -> list[Path]:
     """Every photograph below a folder, sorted; hidden files and folders, and what mofa3d wrote, are left out.
 
     Raises:
-        ValueError: no such folder, or no photograph in it.
+        InputError: no such folder, or no photograph in it.
     """
     if not root.is_dir():
-        raise ValueError(f"there is no folder {root}; give a folder of photographs")
+        raise InputError(f"there is no folder {root}; give a folder of photographs")
     inside = (path for path in root.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES and not path.is_dir())
     seen = sorted(path for path in inside if not any(part.startswith(".") for part in path.relative_to(root).parts))
     results = Results()
     photos = [path for path in seen if path not in results and not any(map(is_taken, _between(root, path)))]
     if not photos:
-        raise ValueError(f"{root} holds no photographs ({', '.join(PHOTO_SUFFIXES)}); give a folder that does")
+        raise InputError(f"{root} holds no photographs ({', '.join(PHOTO_SUFFIXES)}); give a folder that does")
     return photos

@@ -12,6 +12,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from mofa3d.data.failures import Failure
+from mofa3d.errors import InputError
 
 JPEG_END = b"\xff\xd9"
 TAIL = 4096  # bytes at the end of a file in which the end of a JPEG must stand; some cameras write more behind it
@@ -45,13 +46,13 @@ def readable(dataset: Dataset, indices: Sequence[int]) -> tuple[list[int], list[
         indices: of the items.
 
     Raises:
-        ValueError: none can be read.
+        InputError: none can be read.
     """
 
     def problem(index: int) -> str:
         try:
             dataset[index]
-        except (ValueError, OSError) as error:
+        except (InputError, OSError) as error:
             return str(error)
         return ""
 
@@ -59,7 +60,7 @@ def readable(dataset: Dataset, indices: Sequence[int]) -> tuple[list[int], list[
         problems = dict(zip(indices, pool.map(problem, indices), strict=True))
     failures = [Failure(str(index), text) for index, text in problems.items() if text]
     if failures and len(failures) == len(problems):
-        raise ValueError(f"none of the {len(problems)} images can be read (the first: {failures[0].reason})")
+        raise InputError(f"none of the {len(problems)} images can be read (the first: {failures[0].reason})")
     warn_about(failures)
     return [index for index in indices if not problems[index]], failures
 

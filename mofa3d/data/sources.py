@@ -19,6 +19,7 @@ import cv2
 
 from mofa3d.data.photo import PHOTO_SUFFIXES, Photo, blaming, check_is_file, read_photo
 from mofa3d.data.video import VideoInfo, as_photo, blaming_video, count_frames, open_video, read_frames, read_info
+from mofa3d.errors import InputError
 from mofa3d.files.folders import is_taken
 from mofa3d.files.record import Results
 
@@ -78,21 +79,21 @@ def find_items(
         count: gives a video's number of frames, as `count_frames` does.
 
     Raises:
-        ValueError: a source that does not exist, is of no known kind, or in which there is nothing.
+        InputError: a source that does not exist, is of no known kind, or in which there is nothing.
     """
     if every is not None and every < 1:
-        raise ValueError(f"every must be at least 1 frame, got {every}")
+        raise InputError(f"every must be at least 1 frame, got {every}")
     if not sources:
-        raise ValueError("there is no source; give folders, photographs, videos, .tar archives or glob patterns")
+        raise InputError("there is no source; give folders, photographs, videos, .tar archives or glob patterns")
     items: list[Item] = []
     taken: set[str] = set()
     for source in sources:
         if not str(source).strip():
-            raise ValueError("a source is empty, and would mean the current folder; give a path, or . for it")
+            raise InputError("a source is empty, and would mean the current folder; give a path, or . for it")
         before = len(items)
         items += _distinct(_items_of(str(source), partial(_parts, every=every, count=count)), taken)
         if len(items) == before:
-            raise ValueError(
+            raise InputError(
                 f"{source} holds nothing that can be used; give photographs ({', '.join(PHOTO_SUFFIXES)}), videos "
                 f"({', '.join(VIDEO_SUFFIXES)}), .tar archives, or folders of them; what mofa3d wrote is left out"
             )
@@ -109,7 +110,7 @@ def _items_of(source: str, parts: Callable[[Path, Path, str], Iterator[Item]]) -
     else:
         matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207  (Path.glob takes no absolute pattern)
         if not matches:
-            raise ValueError(
+            raise InputError(
                 f"there is no file or folder {source}, and nothing matches it as a pattern; check the path"
             )
         results = Results()
@@ -122,7 +123,7 @@ def _items_of(source: str, parts: Callable[[Path, Path, str], Iterator[Item]]) -
 
 def _check_suffix(path: Path) -> None:
     if not _kind(path):
-        raise ValueError(
+        raise InputError(
             f"{path} is of no kind that can be read; give a photograph ({', '.join(PHOTO_SUFFIXES)}), a video "
             f"({', '.join(VIDEO_SUFFIXES)}) or a .tar archive"
         )
@@ -178,7 +179,7 @@ def _frames(path: Path, root: Path, name: str, every: int, count: Callable[[Path
     try:
         number = count(path)
         problem = "" if number else f"{path} is no video that can be read; give an MP4 file with H.264"
-    except ValueError as error:
+    except InputError as error:
         number, problem = 0, str(error)
     if problem:
         yield Item(name, path, root, problem=problem)
@@ -189,7 +190,7 @@ def _frames(path: Path, root: Path, name: str, every: int, count: Callable[[Path
 def _members(path: Path, root: Path, name: str) -> Iterator[Item]:
     try:
         check_is_file(path, "archive")
-    except ValueError as error:
+    except InputError as error:
         yield Item(name, path, root, problem=str(error))
         return
     try:
@@ -229,9 +230,9 @@ class Reader:
         self._next = 0
 
     def read(self, item: Item) -> Photo:
-        """Raises ValueError with the reason when it cannot be used, whatever a decoder raised."""
+        """Raises InputError with the reason when it cannot be used, whatever a decoder raised."""
         if item.problem:
-            raise ValueError(item.problem)
+            raise InputError(item.problem)
         if item.frame is not None:
             return self._frame(item.path, item.frame)
         if item.offset is not None:
@@ -259,7 +260,7 @@ class Reader:
                 self._next += 1
             done, pixels = self._video.read() if self._next == frame else (False, None)
         if not done:
-            raise ValueError(f"frame {frame} of {path} cannot be decoded; the video is shorter or damaged")
+            raise InputError(f"frame {frame} of {path} cannot be decoded; the video is shorter or damaged")
         self._next += 1
         return as_photo(pixels, path)
 
@@ -271,11 +272,11 @@ class Reader:
 
 def _read_member(item: Item) -> Photo:
     if item.size > MAX_BYTES:
-        raise ValueError(f"{item.key} has {item.size} bytes, more than {MAX_BYTES}; make it smaller")
+        raise InputError(f"{item.key} has {item.size} bytes, more than {MAX_BYTES}; make it smaller")
     check_is_file(item.path, "archive")
     with blaming(item.key), open(item.path, "rb") as file:
         file.seek(item.offset)
         data = file.read(item.size)
     if len(data) < item.size:
-        raise ValueError(f"{item.key} is cut off; replace {item.path}")
+        raise InputError(f"{item.key} is cut off; replace {item.path}")
     return read_photo(io.BytesIO(data), item.key)

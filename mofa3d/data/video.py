@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from mofa3d.data.photo import MAX_PIXELS, Photo, check_is_file
+from mofa3d.errors import InputError
 
 USUAL_RATE = 25.0  # frames per second, of files that do not say theirs
 HIGHEST_RATE = 1000.0
@@ -38,13 +39,13 @@ def read_info(path: Path) -> VideoInfo:
     """Open a video and decode its first frame.
 
     Raises:
-        ValueError: see `open_video`; or no frame can be decoded, or frames have more than 100 megapixels.
+        InputError: see `open_video`; or no frame can be decoded, or frames have more than 100 megapixels.
     """
     with _opened(path) as video:
         rate, announced = video.get(cv2.CAP_PROP_FPS), video.get(cv2.CAP_PROP_FRAME_COUNT)
         frame = next(_decoded(path, video), None)
     if frame is None:
-        raise ValueError(f"{path} holds no frame that can be decoded; give an MP4 file with H.264")
+        raise InputError(f"{path} holds no frame that can be decoded; give an MP4 file with H.264")
     if not 0 < rate <= HIGHEST_RATE:
         rate = USUAL_RATE
     return VideoInfo(frame.shape[1], frame.shape[0], rate, max(0, int(announced)) if math.isfinite(announced) else 0)
@@ -54,7 +55,7 @@ def read_frames(path: Path) -> Iterator[Photo]:
     """The frames of a video, in order, up to its end or to where it is damaged.
 
     Raises:
-        ValueError: as `read_info`.
+        InputError: as `read_info`.
     """
     with _opened(path) as video:
         yield from _decoded(path, video)
@@ -64,7 +65,7 @@ def count_frames(path: Path) -> int:
     """How many frames a video says it has, 0 where it says nothing.
 
     Raises:
-        ValueError: see `open_video`.
+        InputError: see `open_video`.
     """
     with _opened(path) as video:
         count = video.get(cv2.CAP_PROP_FRAME_COUNT)
@@ -75,20 +76,20 @@ def open_video(path: Path) -> cv2.VideoCapture:
     """A video for OpenCV to read; frames come upright.
 
     Raises:
-        ValueError: the file is missing, no file but a pipe or a device, empty, or no video that OpenCV reads.
+        InputError: the file is missing, no file but a pipe or a device, empty, or no video that OpenCV reads.
     """
     check_is_file(path, "video")
     if path.stat().st_size == 0:
-        raise ValueError(f"{path} is empty; replace it or leave it out")
+        raise InputError(f"{path} is empty; replace it or leave it out")
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError:  # OpenCV crashes
-        raise ValueError(f"the name of {path} is not UTF-8, which videos' names must be; rename it") from None
+        raise InputError(f"the name of {path} is not UTF-8, which videos' names must be; rename it") from None
     with blaming_video(path):
         video = cv2.VideoCapture(str(path))
         if video.isOpened():
             return video
-    raise ValueError(f"{path} is no video that can be read; give an MP4 file with H.264")
+    raise InputError(f"{path} is no video that can be read; give an MP4 file with H.264")
 
 
 @contextmanager
@@ -96,12 +97,12 @@ def blaming_video(path: Path) -> Iterator[None]:
     """Let whatever OpenCV raises about a video be that video's fault.
 
     Raises:
-        ValueError: instead, with the name.
+        InputError: instead, with the name.
     """
     try:
         yield
     except (cv2.error, MemoryError, SystemError) as error:
-        raise ValueError(f"{path} is damaged ({error}); replace it or leave it out") from None
+        raise InputError(f"{path} is damaged ({error}); replace it or leave it out") from None
 
 
 @contextmanager
@@ -130,8 +131,8 @@ def as_photo(pixels: UInt8[np.ndarray, "H W 3"], path: Path) -> Photo:
         path: of the video, for the message.
 
     Raises:
-        ValueError: it has more than 100 megapixels.
+        InputError: it has more than 100 megapixels.
     """
     if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
-        raise ValueError(f"{path} has frames of more than {MAX_PIXELS} pixels; make it smaller")
+        raise InputError(f"{path} has frames of more than {MAX_PIXELS} pixels; make it smaller")
     return np.ascontiguousarray(pixels[..., ::-1])

@@ -15,6 +15,7 @@ from pytorch3d.transforms import axis_angle_to_matrix, matrix_to_axis_angle
 from torch import Tensor
 
 from mofa3d.editing.limits import DEGREES, LIGHTER, MILLIMETRES
+from mofa3d.errors import InputError
 from mofa3d.models.expression_units import Units, combine
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.numeric_options import within
@@ -31,7 +32,7 @@ def turn(code: SemanticCode, yaw: float = 0.0, pitch: float = 0.0, roll: float =
         roll: degrees clockwise in the picture. The order is roll, pitch, yaw, about the axes of the camera.
 
     Raises:
-        ValueError: an angle is not finite, or beyond ten turns.
+        InputError: an angle is not finite, or beyond ten turns.
     """
     for name, angle in {"yaw": yaw, "pitch": pitch, "roll": roll}.items():
         within(name, angle, *DEGREES)
@@ -48,7 +49,7 @@ def move(code: SemanticCode, right: float = 0.0, up: float = 0.0, nearer: float 
     """Move faces by millimetres along the axes of the camera.
 
     Raises:
-        ValueError: a way is not finite, or longer than ten metres.
+        InputError: a way is not finite, or longer than ten metres.
     """
     for name, way in {"right": right, "up": up, "nearer": nearer}.items():
         within(name, way, *MILLIMETRES)
@@ -78,7 +79,7 @@ def transfer_expression(
             or the encoder's habit, and is left out. By default the model's neutral face.
 
     Raises:
-        ValueError: codes of different models.
+        InputError: codes of different models.
     """
     _check_sizes(code, source, "expression")
     expression = source.expression
@@ -101,10 +102,10 @@ def blend_reflectance(code: SemanticCode, share: float, source: SemanticCode | N
         source: the others; by default the mean face.
 
     Raises:
-        ValueError: the share is outside 0 to 1, or codes of different models.
+        InputError: the share is outside 0 to 1, or codes of different models.
     """
     if not 0 <= share <= 1:
-        raise ValueError(f"the share of the other reflectance is 0 to 1, got {share:g}")
+        raise InputError(f"the share of the other reflectance is 0 to 1, got {share:g}")
     if source is None:
         return code.replace(reflectance=(1 - share) * code.reflectance)
     _check_sizes(code, source, "reflectance")
@@ -119,7 +120,7 @@ def lighten(code: SemanticCode, model: MorphableModel, amount: float) -> Semanti
         amount: by which the mean luminance of the frontal vertices changes, in display RGB.
 
     Raises:
-        ValueError: the amount is outside -1 to 1.
+        InputError: the amount is outside -1 to 1.
     """
     within("the amount by which skin gets lighter", amount, *LIGHTER)
     weights = model.reflectance_basis.new_tensor(LUMA)
@@ -137,7 +138,7 @@ def _about(axis: int, degrees: float, code: SemanticCode) -> Float[Tensor, "3 3"
 
 def _check_sizes(code: SemanticCode, other: SemanticCode, block: str) -> None:
     if getattr(code.sizes, block) != getattr(other.sizes, block):
-        raise ValueError(
+        raise InputError(
             f"the faces have {getattr(code.sizes, block)} and {getattr(other.sizes, block)} {block} coefficients; "
             "take codes of one face model"
         )

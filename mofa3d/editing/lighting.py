@@ -20,6 +20,7 @@ from torch import Tensor
 from mofa3d import harmonics
 from mofa3d.data.photo import read_photo
 from mofa3d.editing.limits import DEGREES, LIGHT
+from mofa3d.errors import InputError
 from mofa3d.numeric_options import within
 from mofa3d.pictures.color import to_display, to_linear
 
@@ -43,7 +44,7 @@ def directional_light(
         ambient: display RGB that every white surface shows beside it.
 
     Raises:
-        ValueError: the direction is 0 or not finite, or a light is negative or not finite.
+        InputError: the direction is 0 or not finite, or a light is negative or not finite.
 
     Reference: Ramamoorthi and Hanrahan 2001, "An Efficient Representation for Irradiance Environment Maps", Eq. 12:
     what bands 0 to 2 leave of the clamped cosine.
@@ -53,7 +54,7 @@ def directional_light(
     towards = torch.tensor(direction, dtype=torch.float64)
     length = towards.norm()
     if not (length.isfinite() and length > 0):
-        raise ValueError(f"the direction to the lamp is three finite numbers that are not all 0, got {direction}")
+        raise InputError(f"the direction to the lamp is three finite numbers that are not all 0, got {direction}")
     # A lamp of radiance π δ(ω − d), whose mean over the sphere is 1/4, makes surfaces that face it show 1.
     shares = harmonics.basis(towards / length) / torch.tensor(COSINE_FACTORS, dtype=torch.float64) / 4
     light = shares[:, None] * torch.tensor(color, dtype=torch.float64)
@@ -76,11 +77,11 @@ def environment_light(
         turn: degrees by which the surroundings are turned to the right of the picture.
 
     Raises:
-        ValueError: a number is negative or not finite.
+        InputError: a number is negative or not finite.
     """
     within("the turn of an environment map", turn, *DEGREES)
     if not (np.isfinite(panorama).all() and panorama.min(initial=0.0) >= 0):
-        raise ValueError("an environment map holds light, which is finite and not negative; this one does not")
+        raise InputError("an environment map holds light, which is finite and not negative; this one does not")
     height = min(MAP_HEIGHT, len(panorama))
     small = cv2.resize(panorama if linear else to_linear(panorama), (2 * height, height), interpolation=cv2.INTER_AREA)
     directions, angles = sphere(height, turn)
@@ -113,11 +114,11 @@ def exposed(illumination: Float[Tensor, "*B 9 3"], factor: Float[Tensor, "*#B"] 
     """The code of a light that is brighter by a factor; the ambient of code 0 counts.
 
     Raises:
-        ValueError: a factor is negative or not finite.
+        InputError: a factor is negative or not finite.
     """
     factor = torch.as_tensor(factor, dtype=illumination.dtype, device=illumination.device)[..., None, None]
     if not bool(((factor >= 0) & factor.isfinite()).all()):
-        raise ValueError(f"light is made brighter by a finite factor of at least 0, got {factor.flatten().tolist()}")
+        raise InputError(f"light is made brighter by a finite factor of at least 0, got {factor.flatten().tolist()}")
     ambient = torch.zeros_like(illumination)
     ambient[..., 0, :] = harmonics.AMBIENT
     return factor * (illumination + ambient) - ambient
@@ -134,25 +135,25 @@ def read_environment(path: Path) -> tuple[Float[np.ndarray, "H W 3"], bool]:
     """Read an environment map and say whether it is linear: Radiance files (``.hdr``, ``.pic``) are, photographs not.
 
     Raises:
-        ValueError: the file is missing, damaged, not twice as wide as it is high, or has more than `MOST_PIXELS`.
+        InputError: the file is missing, damaged, not twice as wide as it is high, or has more than `MOST_PIXELS`.
     """
     linear = path.suffix.lower() in LINEAR_SUFFIXES
     if linear:
         if not path.is_file():
-            raise ValueError(f"there is no environment map at {path}; check the path")
+            raise InputError(f"there is no environment map at {path}; check the path")
         _check_radiance(path)
         try:
             image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
         except cv2.error:
             image = None
         if image is None or image.ndim != 3 or image.dtype != np.float32:
-            raise ValueError(f"{path} is no Radiance picture that can be read; give a .hdr, PNG or JPEG file")
+            raise InputError(f"{path} is no Radiance picture that can be read; give a .hdr, PNG or JPEG file")
         image = np.ascontiguousarray(image[..., 2::-1])
     else:
         image = read_photo(path, max_pixels=MOST_PIXELS).astype(np.float32) / 255
     height, width = image.shape[:2]
     if not 1.9 * height <= width <= 2.1 * height:
-        raise ValueError(
+        raise InputError(
             f"{path} has {width}×{height} pixels; an equirectangular environment map is twice as wide as it is high"
         )
     return image, linear
@@ -164,10 +165,10 @@ def _check_radiance(path: Path) -> None:
         head = file.read(HEADER)
     size = re.search(rb"\n[+-][XY] +(\d+) +[+-][XY] +(\d+)\n", head)
     if not head.startswith(b"#?") or size is None:
-        raise ValueError(f"{path} is no Radiance picture that can be read; give a .hdr, PNG or JPEG file")
+        raise InputError(f"{path} is no Radiance picture that can be read; give a .hdr, PNG or JPEG file")
     if len(size[1]) + len(size[2]) > 12 or int(size[1]) * int(size[2]) > MOST_PIXELS:
         named = "×".join(part.decode()[:12] for part in (size[2], size[1]))
-        raise ValueError(
+        raise InputError(
             f"{path} has {named} pixels, more than {MOST_PIXELS}; make it smaller: light needs no more than 64×32"
         )
 
@@ -176,6 +177,6 @@ def _as_code(light: Float[Tensor, "9 3"]) -> Float[Tensor, "9 3"]:
     """The code γ of coefficients γ' = γ + 0.7 on the constant function (Tewari et al. 2017, Eq. 3)."""
     code = light.float()
     if not bool(code.isfinite().all()):
-        raise ValueError("the light is so bright that its code is not finite; scale it down")
+        raise InputError("the light is so bright that its code is not finite; scale it down")
     code[0] -= harmonics.AMBIENT
     return code

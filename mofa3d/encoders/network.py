@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from mofa3d.encoders.backbones import IMAGENET_MEAN, IMAGENET_STD, _colors, make_backbone
 from mofa3d.encoders.folding import fold_frozen_norms
 from mofa3d.environment.torch_settings import plain_settings
+from mofa3d.errors import InputError
 from mofa3d.semantic_code import CodeSizes, OutputScales
 
 
@@ -42,7 +43,7 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         if input_size is not None and input_size < 1:
-            raise ValueError(f"the encoder's input size must be at least 1 pixel, got {input_size}")
+            raise InputError(f"the encoder's input size must be at least 1 pixel, got {input_size}")
         sizes = sizes or CodeSizes()
         # A third faster on CPUs than the default layout, and no slower on GPUs.
         self.backbone = fold_frozen_norms(backbone).to(memory_format=torch.channels_last)
@@ -111,7 +112,7 @@ def make_encoder(
         input_size: see `Encoder`.
 
     Raises:
-        ValueError: unknown name, missing or unreadable weights, or weights of another network.
+        InputError: unknown name, missing or unreadable weights, or weights of another network.
     """
     backbone, features, pretrained = make_backbone(name, weights)
     return Encoder(backbone, features, sizes, scales, input_size, freeze_batch_norm=pretrained).float()

@@ -19,6 +19,7 @@ from torch.fx.passes.shape_prop import ShapeProp
 from mofa3d.encoders.factored_linear import FactoredLinear
 from mofa3d.encoders.graph import Normalize, Resize, flatten_encoder
 from mofa3d.encoders.network import Encoder
+from mofa3d.errors import InputError
 from mofa3d.files.whole import write_bytes
 
 INPUT, OUTPUT = "image", "code"
@@ -36,7 +37,7 @@ def export_onnx(encoder: Encoder, path: str | Path, image_size: int = 240) -> No
         image_size: S, of the crops that the encoder was trained on.
 
     Raises:
-        ValueError: the package `onnx` is missing, or the encoder has a layer that this export does not know.
+        InputError: the package `onnx` is missing, or the encoder has a layer that this export does not know.
     """
     path = Path(path)
     content = to_onnx(encoder, image_size)
@@ -67,7 +68,7 @@ def _import_onnx():
         import onnx.helper
         import onnx.numpy_helper
     except ImportError as error:
-        raise ValueError(f"the package onnx, which writes ONNX files, is missing; run `{INSTALL}`") from error
+        raise InputError(f"the package onnx, which writes ONNX files, is missing; run `{INSTALL}`") from error
     return onnx
 
 
@@ -118,7 +119,7 @@ class _Writer:
         if kind in (nn.functional.adaptive_avg_pool2d, nn.AdaptiveAvgPool2d):
             return self._pool_to(_shape(node)[2:], before[2:], inputs, out)
         if layer is None or kind not in _LAYERS:
-            raise ValueError(
+            raise InputError(
                 f"the encoder's layer {node.target} cannot be written as ONNX; this export knows the networks "
                 "that make_encoder builds"
             )

@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mofa3d.errors import InputError
+
 INSTALL = "pip install 'mofa3d[onnx]'"
 
 
@@ -20,14 +22,14 @@ class OnnxEncoder:
         source: the file, or its content.
 
     Raises:
-        ValueError: the package `onnxruntime` is missing, or the file is no encoder of that export.
+        InputError: the package `onnxruntime` is missing, or the file is no encoder of that export.
     """
 
     def __init__(self, source: str | Path | bytes) -> None:
         try:
             import onnxruntime
         except ImportError as error:
-            raise ValueError(f"the package onnxruntime, which runs ONNX files, is missing; run `{INSTALL}`") from error
+            raise InputError(f"the package onnxruntime, which runs ONNX files, is missing; run `{INSTALL}`") from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         name = "the given bytes" if isinstance(source, bytes) else str(source)
@@ -36,11 +38,11 @@ class OnnxEncoder:
             self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has an exception of its own for each way to fail
             reason = str(error).splitlines()[0]
-            raise ValueError(f"{name} is no ONNX file that can be run ({reason}); export the encoder again") from error
+            raise InputError(f"{name} is no ONNX file that can be run ({reason}); export the encoder again") from error
         inputs = [port.name for port in self.session.get_inputs()]
         outputs = [port.name for port in self.session.get_outputs()]
         if (inputs, outputs) != (["image"], ["code"]):
-            raise ValueError(
+            raise InputError(
                 f"{name} takes {', '.join(inputs)} and gives {', '.join(outputs)}, expected image and code; "
                 "give a file that export_onnx wrote"
             )
@@ -50,11 +52,11 @@ class OnnxEncoder:
         """Codes of RGB images in 0 to 1.
 
         Raises:
-            ValueError: images of another size than the encoder was written for.
+            InputError: images of another size than the encoder was written for.
         """
         expected = (3, self.image_size, self.image_size)
         if tuple(image.shape[1:]) != expected:
-            raise ValueError(f"the encoder was exported for images of {expected}, got {tuple(image.shape[1:])}")
+            raise InputError(f"the encoder was exported for images of {expected}, got {tuple(image.shape[1:])}")
         pixels = image.detach().to("cpu", torch.float32).contiguous().numpy()
         [code] = self.session.run(["code"], {"image": pixels})
         return torch.from_numpy(code).to(image.device)

@@ -14,6 +14,7 @@ from mofa3d.encoders.bfloat16 import in_bfloat16
 from mofa3d.encoders.network import Encoder
 from mofa3d.environment.instruction_sets import multiplies_bfloat16, warn_of_bfloat16
 from mofa3d.environment.torch_settings import plain_settings
+from mofa3d.errors import InputError
 
 Runtime = Literal["auto", "torch", "onnx", "bfloat16"]
 Encode = Callable[[Float[Tensor, "B 3 S S"]], Float[Tensor, "B D"]]
@@ -45,18 +46,18 @@ def choose_runtime(encoder: Encoder, image_size: int, runtime: Runtime = "auto")
         SlowerPathWarning: ``bfloat16`` on such a processor.
 
     Raises:
-        ValueError: an unknown name, ``onnx`` where its packages are missing, or ``bfloat16`` for an encoder that is not
+        InputError: an unknown name, ``onnx`` where its packages are missing, or ``bfloat16`` for an encoder that is not
             on the CPU.
     """
     if runtime not in get_args(Runtime):
-        raise ValueError(f"unknown runtime {runtime!r}: choose one of {', '.join(get_args(Runtime))}")
+        raise InputError(f"unknown runtime {runtime!r}: choose one of {', '.join(get_args(Runtime))}")
     encoder.eval()
     if runtime == "onnx":
         return open_with_onnx(encoder, image_size)
     on_cpu = encoder.scales.device.type == "cpu"
     if runtime == "bfloat16":
         if not on_cpu:
-            raise ValueError(
+            raise InputError(
                 f"the runtime 'bfloat16' needs the encoder on the CPU, and not on {encoder.scales.device}: choose "
                 "'auto', 'torch' or 'onnx'"
             )
@@ -98,7 +99,7 @@ class PatientEncoder:
 
     Args:
         first: the encoder that is there.
-        prepare: makes the faster one; if it raises a ValueError, the first one stays.
+        prepare: makes the faster one; if it raises an InputError, the first one stays.
         patience: number of images after which it is made.
     """
 
@@ -109,7 +110,7 @@ class PatientEncoder:
     def __call__(self, image: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B D"]:
         if self.left <= 0 and (prepare := self._take()) is not None:
             # Damaged packages or a network of the user's own: slower, but as good.
-            with suppress(ValueError):
+            with suppress(InputError):
                 self.current = prepare()
         self.left -= len(image)
         return self.current(image)

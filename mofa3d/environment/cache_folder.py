@@ -8,6 +8,8 @@ from pathlib import Path
 
 import platformdirs
 
+from mofa3d.errors import InputError
+
 VARIABLE = "MOFA3D_CACHE"
 REMEDY = f"set the environment variable {VARIABLE} to a folder that can be written"
 
@@ -21,14 +23,14 @@ def check_cache(folder: Path) -> None:
     """Make sure that something can be kept, before it is computed.
 
     Raises:
-        ValueError: the folder cannot be made or written.
+        InputError: the folder cannot be made or written.
     """
     if folder.parts[:1] == ("~",):  # whose home is unknown, as that of a user id without a name
-        raise ValueError(f"there is no home folder to cache in; {REMEDY}")
+        raise InputError(f"there is no home folder to cache in; {REMEDY}")
     try:
         try_to_write(folder)
     except OSError as error:
-        raise ValueError(f"cannot write the cache folder {folder} ({error.strerror}); {REMEDY}") from None
+        raise InputError(f"cannot write the cache folder {folder} ({error.strerror}); {REMEDY}") from None
 
 
 def try_to_write(folder: Path) -> None:

@@ -108,7 +108,7 @@ class Worker:
         process, self._process = self._process, None
         _close(process)
         code = process.wait()
-        with suppress(ValueError):
+        with suppress(ValueError):  # of a signal without a name
             return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
         return f"exit status {code}"
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from mofa3d.environment import instruction_sets
+from mofa3d.errors import InputError
 
 
 def machine() -> str:
@@ -36,10 +37,10 @@ def check_device(name: str) -> None:
     """Fail with one line when a program's ``--device`` cannot be used.
 
     Raises:
-        ValueError: there is no such device.
+        InputError: there is no such device.
     """
     try:
         torch.zeros(1, device=name, dtype=torch.float32)
     except (RuntimeError, AssertionError) as error:  # PyTorch without CUDA asserts
         reason = str(error).splitlines()[0]
-        raise ValueError(f"--device {name} cannot be used ({reason}); leave it out to use the CPU") from None
+        raise InputError(f"--device {name} cannot be used ({reason}); leave it out to use the CPU") from None

@@ -15,6 +15,7 @@ from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.corpus.split import spread
 from mofa3d.data.readable import readable
 from mofa3d.decoder import Decoder
+from mofa3d.errors import InputError
 from mofa3d.evaluation.errors import Encode, average_face, code_errors
 from mofa3d.fitting.gauss_newton import GaussNewton, GaussNewtonConfig
 from mofa3d.objective import Batch
@@ -43,10 +44,10 @@ def choose(corpus: Corpus, candidates: Sequence[int], count: int) -> list[int]:
     Those that cannot be read are left out, with a warning.
 
     Raises:
-        ValueError: fewer than one is wanted.
+        InputError: fewer than one is wanted.
     """
     if count < 1:
-        raise ValueError(f"at least 1 photograph must be compared, got {count}; give a larger number of photographs")
+        raise InputError(f"at least 1 photograph must be compared, got {count}; give a larger number of photographs")
     known = [i for i in candidates if bool((corpus.confidence[i] > 0).all())] or list(candidates)
     return readable(corpus, spread(known, count))[0]
 
@@ -73,7 +74,7 @@ def fit_estimate(
 
     def estimate(batch: Batch) -> SemanticCode:
         if landmarks and not bool((batch["confidence"] > 0).any()):
-            raise ValueError("the photographs come without landmarks; prepare them with `mofa3d prepare --landmarks`")
+            raise InputError("the photographs come without landmarks; prepare them with `mofa3d prepare --landmarks`")
         return fit(SemanticCode.from_vector(start(batch["image"]), decode.model.sizes), batch).codes
 
     return estimate

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from mofa3d.errors import InputError
 from mofa3d.files.given import read_json
 from mofa3d.files.whole import write_text
 from mofa3d.semantic_code import CodeSizes, SemanticCode
@@ -24,11 +25,11 @@ def write_code(path: Path, code: SemanticCode, extra: dict | None = None) -> Non
     """Write one semantic code (a batch of one) as JSON, block by block; `extra` joins it.
 
     Raises:
-        ValueError: a number is not finite.
+        InputError: a number is not finite.
     """
     for block in fields(code):
         if not bool(getattr(code, block.name).isfinite().all()):
-            raise ValueError(f"the {block.name} of a code has numbers that are not finite, so {path} is not written")
+            raise InputError(f"the {block.name} of a code has numbers that are not finite, so {path} is not written")
     blocks = {block.name: getattr(code, block.name)[0].tolist() for block in fields(code)}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps({**(extra or {}), **blocks}, indent=1) + "\n")
@@ -41,15 +42,15 @@ def read_code(path: Path, sizes: CodeSizes | None = None) -> tuple[SemanticCode,
         sizes: of the face model that the code has to fit; by default any.
 
     Raises:
-        ValueError: the file is missing or no such JSON, or a block is missing, of another size, or not finite.
+        InputError: the file is missing or no such JSON, or a block is missing, of another size, or not finite.
     """
     try:
         content = read_json(path, MOST_BYTES)
-    except ValueError as error:
+    except InputError as error:
         missing = f"there is no semantic code at {path}" if not path.exists() else f"{path} is no JSON ({error})"
-        raise ValueError(f"{missing}; give a code.json that mofa3d wrote") from None
+        raise InputError(f"{missing}; give a code.json that mofa3d wrote") from None
     if not isinstance(content, dict):
-        raise ValueError(f"{path} holds no semantic code but a {type(content).__name__}; give a code.json of mofa3d")
+        raise InputError(f"{path} holds no semantic code but a {type(content).__name__}; give a code.json of mofa3d")
     expected = {"rotation": (3,), "translation": (3,), "illumination": (9, 3)}
     for name in ("shape", "expression", "reflectance"):
         expected[name] = (getattr(sizes, name) if sizes else None,)
@@ -59,20 +60,20 @@ def read_code(path: Path, sizes: CodeSizes | None = None) -> tuple[SemanticCode,
 
 def _block(path: Path, content: dict, name: str, expected: tuple[int | None, ...]) -> torch.Tensor:
     if name not in content:
-        raise ValueError(f"{path} has no {name!r}; give a code.json that mofa3d wrote")
+        raise InputError(f"{path} has no {name!r}; give a code.json that mofa3d wrote")
     try:
         values = torch.tensor(content[name], dtype=torch.float32)
-    except (TypeError, ValueError, RuntimeError, OverflowError):
-        raise ValueError(f"{name!r} in {path} is not an array of numbers; give a code.json that mofa3d wrote") from None
+    except (TypeError, ValueError, RuntimeError, OverflowError):  # of torch.tensor
+        raise InputError(f"{name!r} in {path} is not an array of numbers; give a code.json that mofa3d wrote") from None
     if values.ndim != len(expected) or any(n not in (None, m) for n, m in zip(expected, values.shape, strict=True)):
         wanted = " × ".join("any" if n is None else str(n) for n in expected)
-        raise ValueError(
+        raise InputError(
             f"{name!r} in {path} has {' × '.join(map(str, values.shape))} numbers, expected {wanted}; is it a code of "
             "this face model?"
         )
     most = LARGEST[name]
     if not bool((values.abs() <= most).all()):  # which NaN is not either
-        raise ValueError(
+        raise InputError(
             f"{name!r} in {path} holds numbers that are not finite, or beyond any face (±{most:g}); reconstruct the "
             "photograph again"
         )

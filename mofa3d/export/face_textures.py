@@ -43,7 +43,7 @@ class FaceTextures:
             size: texels along each side.
 
         Raises:
-            ValueError: the texture is too small; see `find_texels`.
+            InputError: the texture is too small; see `find_texels`.
         """
         if size not in self._texels:
             self._texels[size] = find_texels(self.layout, size, self.rasterize)

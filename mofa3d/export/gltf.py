@@ -19,6 +19,7 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from torch import Tensor
 
+from mofa3d.errors import InputError
 from mofa3d.export.morphs import MorphTargets, Movement
 from mofa3d.export.texture_layout import TextureLayout
 from mofa3d.files.whole import write_bytes
@@ -62,11 +63,11 @@ def write_glb(
         movement: of the targets and of the head.
 
     Raises:
-        ValueError: the movement has another number of weights than there are targets.
+        InputError: the movement has another number of weights than there are targets.
     """
     names = () if targets is None else targets.names
     if movement is not None and movement.weights.shape[1] != len(names):
-        raise ValueError(
+        raise InputError(
             f"the movement has {movement.weights.shape[1]} weights for {len(names)} morph targets; make as many of both"
         )
     file = _File()

@@ -9,6 +9,7 @@ import trimesh
 from jaxtyping import Float
 from torch import Tensor
 
+from mofa3d.errors import InputError
 from mofa3d.export.gltf import write_glb
 from mofa3d.files.whole import write_bytes
 from mofa3d.morphable_model import MorphableModel
@@ -27,11 +28,11 @@ def write_mesh(path: Path, model: MorphableModel, vertices: Float[Tensor, "N 3"]
         colors: display RGB, clamped to 0 to 1.
 
     Raises:
-        ValueError: another suffix.
+        InputError: another suffix.
     """
     suffix = path.suffix.lower()
     if suffix not in MESH_SUFFIXES:
-        raise ValueError(f"cannot write {path}: the suffix must be one of {', '.join(MESH_SUFFIXES)}")
+        raise InputError(f"cannot write {path}: the suffix must be one of {', '.join(MESH_SUFFIXES)}")
     if suffix == ".glb":
         write_glb(path, vertices, model.faces, colors)
         return

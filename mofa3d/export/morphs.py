@@ -10,6 +10,7 @@ from jaxtyping import Float
 from pytorch3d.transforms import axis_angle_to_quaternion, quaternion_apply, quaternion_invert
 from torch import Tensor
 
+from mofa3d.errors import InputError
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.semantic_code import SemanticCode
 
@@ -28,7 +29,7 @@ class MorphTargets:
 
     def __post_init__(self) -> None:
         if len(self.names) != len(self.displacements):
-            raise ValueError(f"{len(self.displacements)} morph targets have {len(self.names)} names; give one for each")
+            raise InputError(f"{len(self.displacements)} morph targets have {len(self.names)} names; give one for each")
 
 
 @dataclass(frozen=True)
@@ -54,10 +55,10 @@ def expression_targets(model: MorphableModel, count: int) -> MorphTargets:
     They are named "expression_01" and so on: principal components have no meaning that a word would tell.
 
     Raises:
-        ValueError: the model has fewer columns.
+        InputError: the model has fewer columns.
     """
     if not 0 <= count <= model.sizes.expression:
-        raise ValueError(
+        raise InputError(
             f"{model.name!r} has {model.sizes.expression} expression columns, so there can be 0 to as many morph "
             f"targets, not {count}"
         )
@@ -92,10 +93,10 @@ def movement(codes: SemanticCode, count: int, rate: float) -> Movement:
         rate: frames per second.
 
     Raises:
-        ValueError: there is no code, or the rate is not positive.
+        InputError: there is no code, or the rate is not positive.
     """
     if len(codes) == 0 or not rate > 0:
-        raise ValueError(
+        raise InputError(
             f"a movement takes one code or more and a positive rate, got {len(codes)} at {rate} per second"
         )
     # Camera space is R⁻¹ (v − t) (Tewari et al. 2017, Sec. 5).

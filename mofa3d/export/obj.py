@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from mofa3d.errors import InputError
 from mofa3d.export.gltf import Texture
 from mofa3d.files.whole import whole_file, write_text
 from mofa3d.files.whole_pictures import write_picture
@@ -23,12 +24,12 @@ def side_files(path: Path) -> tuple[Path, Path]:
     """The material and the picture that go with an OBJ file: ``face.mtl`` and ``face_texture.png``.
 
     Raises:
-        ValueError: another suffix, or a name with white space, which material files cannot refer to.
+        InputError: another suffix, or a name with white space, which material files cannot refer to.
     """
     if path.suffix.lower() != ".obj":
-        raise ValueError(f"cannot write {path}: the suffix must be .obj")
+        raise InputError(f"cannot write {path}: the suffix must be .obj")
     if any(character.isspace() for character in path.stem):
-        raise ValueError(f"cannot write {path}: its material could not be found by a name with spaces; rename it")
+        raise InputError(f"cannot write {path}: its material could not be found by a name with spaces; rename it")
     return path.with_suffix(".mtl"), path.with_name(f"{path.stem}{PICTURE}")
 
 
@@ -36,13 +37,13 @@ def check_side_files(path: Path) -> None:
     """Refuse an OBJ file whose material or picture would replace somebody else's.
 
     Raises:
-        ValueError: see `side_files`, or one of them is there and does not belong to this OBJ file.
+        InputError: see `side_files`, or one of them is there and does not belong to this OBJ file.
     """
     material, picture = side_files(path)
     ours = {material: _has_line(path, f"mtllib {material.name}"), picture: is_texture(picture)}
     for side, is_ours in ours.items():
         if os.path.lexists(side) and not is_ours:
-            raise ValueError(f"{side} is there already and would be replaced by {path}'s own; choose another name")
+            raise InputError(f"{side} is there already and would be replaced by {path}'s own; choose another name")
 
 
 def is_texture(picture: Path) -> bool:
@@ -70,7 +71,7 @@ def write_textured_obj(path: Path, vertices: Float[Tensor, "N 3"], texture: Text
         texture: on the model of the vertices.
 
     Raises:
-        ValueError: see `side_files`.
+        InputError: see `side_files`.
     """
     material, picture = side_files(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -70,7 +70,7 @@ def find_texels(layout: TextureLayout, size: int, rasterize: Rasterize) -> Texel
         rasterize: on the CPU.
 
     Raises:
-        ValueError: the texture is smaller than 16 texels, or larger than 4096.
+        InputError: the texture is smaller than 16 texels, or larger than 4096.
     """
     within("the number of texels along each side of a texture", size, *TEXELS)
     pixels = torch.stack([layout.uv[:, 0], 1 - layout.uv[:, 1]], dim=-1) * size

@@ -14,6 +14,8 @@ import cv2
 import numpy as np
 from jaxtyping import UInt8
 
+from mofa3d.errors import InputError
+
 Frame = UInt8[np.ndarray, "H W 3"]
 # Veryfast takes a third of the default's time for files that are a little larger.
 H264 = ("-preset", "veryfast", "-crf", "20", "-movflags", "+faststart")
@@ -32,10 +34,10 @@ def write_video(path: Path, frames: UInt8[np.ndarray, "T H W 3"], rate: float) -
         frames: RGB, with even height and width.
 
     Raises:
-        ValueError: there is no frame, and as `film_writer`.
+        InputError: there is no frame, and as `film_writer`.
     """
     if len(frames) == 0:
-        raise ValueError(f"cannot write {path}: there is no frame")
+        raise InputError(f"cannot write {path}: there is no frame")
     with film_writer(path, frames.shape[2], frames.shape[1], rate) as write:
         for frame in frames:
             write(frame)
@@ -51,12 +53,12 @@ def film_writer(path: Path, width: int, height: int, rate: float) -> Iterator[Ca
         rate: frames per second.
 
     Raises:
-        ValueError: another suffix, an odd size, a rate that is not positive, or the file cannot be written.
+        InputError: another suffix, an odd size, a rate that is not positive, or the file cannot be written.
     """
     if path.suffix.lower() != ".mp4":
-        raise ValueError(f"cannot write {path}: the suffix must be .mp4")
+        raise InputError(f"cannot write {path}: the suffix must be .mp4")
     if width < 1 or height < 1 or height % 2 or width % 2 or not rate > 0:
-        raise ValueError(
+        raise InputError(
             f"cannot write {path}: expected frames of even height and width at a positive rate, got {width}×{height} "
             f"pixels at {rate} per second"
         )
@@ -65,7 +67,7 @@ def film_writer(path: Path, width: int, height: int, rate: float) -> Iterator[Ca
     with open_film(path, width, height, rate) as write:
         yield write
     if not path.is_file() or path.stat().st_size == 0:
-        raise ValueError(_refusal(path))
+        raise InputError(_refusal(path))
 
 
 def _refusal(path: Path) -> str:
@@ -93,7 +95,7 @@ def _ffmpeg(path: Path, width: int, height: int, rate: float) -> Iterator[Callab
         try:
             film.send(np.ascontiguousarray(frame))
         except OSError:
-            raise ValueError(_refusal(path)) from None
+            raise InputError(_refusal(path)) from None
 
     try:
         yield write
@@ -106,7 +108,7 @@ def _opencv(path: Path, width: int, height: int, rate: float) -> Iterator[Callab
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), rate, (width, height))
     try:
         if not writer.isOpened():
-            raise ValueError(_refusal(path))
+            raise InputError(_refusal(path))
         yield lambda frame: writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
     finally:
         writer.release()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from mofa3d.errors import InputError
+
 MARK = ".mofa3d"  # says that all of a folder was written by one of our programs
 WITHOUT_MARK = "corpus.json"  # is in corpora that were made before there were marks
 UNFINISHED = ".unfinished"  # ends the names of folders, hidden ones, whose results are not placed yet
@@ -15,12 +17,12 @@ def make_folder(folder: Path) -> None:
     """Make a folder and those above it; one that is there already stays as it is.
 
     Raises:
-        ValueError: a file is in the way, or the folder may not be made there.
+        InputError: a file is in the way, or the folder may not be made there.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"cannot make the folder {folder} ({error.strerror}); choose another --out") from None
+        raise InputError(f"cannot make the folder {folder} ({error.strerror}); choose another --out") from None
 
 
 def is_empty(folder: Path) -> bool:
@@ -43,20 +45,20 @@ def take_folder(out: Path, program: str, known: bool = False) -> None:
         known: whether it wrote what is there, without a mark, as programs did before there were marks.
 
     Raises:
-        ValueError: the folder holds something else, which could be overwritten, or cannot be made.
+        InputError: the folder holds something else, which could be overwritten, or cannot be made.
     """
     make_folder(out)
     mark = out / MARK
     try:
         before = mark.read_text(encoding="utf-8").strip()
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # of decoding
         before = ""
     if before == program:
         return
     if before:
-        raise ValueError(f"{out} holds what {before} wrote; choose another --out for {program}")
+        raise InputError(f"{out} holds what {before} wrote; choose another --out for {program}")
     if not known and not is_empty(out):
-        raise ValueError(f"{out} holds files that {program} did not write; choose another --out, or an empty folder")
+        raise InputError(f"{out} holds files that {program} did not write; choose another --out, or an empty folder")
     mark.write_text(program + "\n", encoding="utf-8")
 
 
@@ -64,9 +66,9 @@ def refuse_existing(out: Path, force: bool) -> None:
     """Refuse to replace a file unless that was asked for.
 
     Raises:
-        ValueError: something is there, and it is not to be replaced, or is a folder.
+        InputError: something is there, and it is not to be replaced, or is a folder.
     """
     if out.is_dir():
-        raise ValueError(f"--out {out} is a folder; give the name of a file")
+        raise InputError(f"--out {out} is a folder; give the name of a file")
     if os.path.lexists(out) and not force:
-        raise ValueError(f"{out} is there already; give another --out, or --force to replace it")
+        raise InputError(f"{out} is there already; give another --out, or --force to replace it")

@@ -10,6 +10,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
+from mofa3d.errors import InputError
+
 LOCK = ".lock"
 PATIENCE = 1.0  # seconds of waiting after which one is told
 
@@ -23,7 +25,7 @@ def alone(folder: Path, wait: bool = True) -> Iterator[None]:
         wait: until a process that works there has ended.
 
     Raises:
-        ValueError: another process works there, and this one is not to wait.
+        InputError: another process works there, and this one is not to wait.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / LOCK)
@@ -31,7 +33,7 @@ def alone(folder: Path, wait: bool = True) -> Iterator[None]:
         lock.acquire(timeout=PATIENCE if wait else 0)
     except Timeout:
         if not wait:
-            raise ValueError(
+            raise InputError(
                 f"another process is writing into {folder}; wait until it has ended, or choose another folder"
             ) from None
         tqdm.write(f"waiting for another process that is writing into {folder}", file=sys.stderr)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path, PurePosixPath
 
+from mofa3d.errors import InputError
 from mofa3d.files.folders import UNFINISHED, is_empty
 from mofa3d.files.whole import is_abandoned, write_text
 
@@ -43,7 +44,7 @@ def read_record(folder: Path) -> Record | None:
     try:
         content = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         files = content.pop("files")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):  # of json
         return None
     if not isinstance(files, list) or not all(isinstance(file, str) and _is_inside(file) for file in files):
         return None
@@ -54,17 +55,17 @@ def check_free(folder: Path) -> Record:
     """What a folder holds of ours, which may be replaced; one that is not there, or empty, holds nothing.
 
     Raises:
-        ValueError: it is no folder, or a link, or holds files and no record of ours.
+        InputError: it is no folder, or a link, or holds files and no record of ours.
     """
     nothing = Record(frozenset(), {})
     if not os.path.lexists(folder):
         return nothing
     if not folder.is_dir():
-        raise ValueError(f"{folder} is there already and is no folder; move it away, or choose another --out")
+        raise InputError(f"{folder} is there already and is no folder; move it away, or choose another --out")
     if (record := read_record(folder)) is not None:
         return record
     if not is_empty(folder):
-        raise ValueError(f"{folder} holds files that are no results of mofa3d; choose another --out")
+        raise InputError(f"{folder} holds files that are no results of mofa3d; choose another --out")
     return nothing
 
 
@@ -102,7 +103,7 @@ def place(results: Path, folder: Path, about: dict) -> None:
         about: for the record.
 
     Raises:
-        ValueError: the folder or a file in it is not ours; nothing was changed.
+        InputError: the folder or a file in it is not ours; nothing was changed.
         FileExistsError: the folder was not there, and somebody made it now.
     """
     files = sorted(path.relative_to(results).as_posix() for path in results.rglob("*") if path.is_file())
@@ -122,7 +123,7 @@ def place(results: Path, folder: Path, about: dict) -> None:
     before = check_free(folder).files
     for name in files:
         if _passes_link(folder, name) or (name not in before and os.path.lexists(folder / name)):
-            raise ValueError(f"{folder / name} is there already and is not ours; move it away, or choose another --out")
+            raise InputError(f"{folder / name} is there already and is not ours; move it away, or choose another --out")
     both = sorted(before.union(files))
     write_text(folder / RECORD, json.dumps({**about, "unfinished": True, "files": both}, indent=1) + "\n")
     for name in sorted(before.difference(files)):

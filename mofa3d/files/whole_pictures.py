@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from mofa3d.errors import InputError
 from mofa3d.files.whole import whole_file
 
 if TYPE_CHECKING:
@@ -19,12 +20,12 @@ def write_picture(path: Path, picture: UInt8[np.ndarray, "H W C"]) -> None:
     """Write a picture in the format that its name asks for.
 
     Raises:
-        ValueError: there is no such format.
+        InputError: there is no such format.
         OSError: it cannot be written, with its name; a former file stays as it is.
     """
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind is None:
-        raise ValueError(f"{path}: there is no format of pictures of this name; choose one that ends with .png")
+        raise InputError(f"{path}: there is no format of pictures of this name; choose one that ends with .png")
     with whole_file(path) as file:
         Image.fromarray(picture).save(file, kind)
 

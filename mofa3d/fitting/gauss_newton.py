@@ -20,6 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mofa3d.decoder import Decoder
+from mofa3d.errors import InputError
 from mofa3d.fitting.energy import FitEnergy, NormalEquations, Points
 from mofa3d.fitting.jacobian import SampledFace
 from mofa3d.objective import Batch, LossWeights
@@ -46,7 +47,7 @@ class Level:
 
     def __post_init__(self) -> None:
         if self.shrink < 1 or self.every < 1 or self.steps < 0:
-            raise ValueError(
+            raise InputError(
                 f"a level needs shrink and every of at least 1 and steps of at least 0, got {self.shrink}, "
                 f"{self.every} and {self.steps}"
             )
@@ -72,7 +73,7 @@ class GaussNewtonConfig:
 
     def __post_init__(self) -> None:
         if self.loss.background_cost:
-            raise ValueError(f"Gauss-Newton fits know no background cost, got {self.loss.background_cost}; set it to 0")
+            raise InputError(f"Gauss-Newton fits know no background cost, got {self.loss.background_cost}; set it to 0")
 
 
 def garrido(**changes) -> GaussNewtonConfig:
@@ -122,16 +123,16 @@ class GaussNewton:
         config: how to fit; see `garrido` and `thies`.
 
     Raises:
-        ValueError: the face model is not on the CPU, or a level is too coarse for the camera's image.
+        InputError: the face model is not on the CPU, or a level is too coarse for the camera's image.
     """
 
     def __init__(self, decode: Decoder, config: GaussNewtonConfig) -> None:
         if decode.model.mean_shape.device.type != "cpu":
             device = decode.model.mean_shape.device
-            raise ValueError(f"fits run on the CPU, but the face model is on {device}; move it to the CPU")
+            raise InputError(f"fits run on the CPU, but the face model is on {device}; move it to the CPU")
         coarsest = max((level.shrink for level in config.levels), default=1)
         if decode.camera.image_size < coarsest:
-            raise ValueError(
+            raise InputError(
                 f"photographs of {decode.camera.image_size} pixels cannot be averaged {coarsest} to 1; "
                 "choose a smaller shrink"
             )
@@ -149,7 +150,7 @@ class GaussNewton:
                 ``confidence`` (B, 68), which may be absent if their weight is 0.
 
         Raises:
-            ValueError: codes, photographs, face model and camera do not fit together, or landmarks are missing.
+            InputError: codes, photographs, face model and camera do not fit together, or landmarks are missing.
         """
         image = batch["image"]
         self._check(codes, batch)
@@ -173,12 +174,12 @@ class GaussNewton:
         size = self.camera.image_size
         if batch["image"].shape[2:] != (size, size):
             height, width = batch["image"].shape[2:]
-            raise ValueError(
+            raise InputError(
                 f"the camera sees {size} × {size} pixels, the photographs have {height} × {width}; "
                 "crop them to the camera's size"
             )
         if self.config.loss.landmark and "landmarks" not in batch:
-            raise ValueError("the photographs come without landmarks; detect them, or set their weight to 0")
+            raise InputError("the photographs come without landmarks; detect them, or set their weight to 0")
 
     def _fit(
         self, vector: Float[Tensor, "D"], image: Float[Tensor, "3 H W"], points: Points | None
@@ -212,14 +213,14 @@ def minimize(
         damping, tolerance: see `GaussNewtonConfig`.
 
     Raises:
-        ValueError: the energy is not finite at the start.
+        InputError: the energy is not finite at the start.
 
     Returns:
         The best code, and (energy before, energy tried, taken) of each step.
     """
     best = energy.evaluate(vector)
     if not math.isfinite(best.total):
-        raise ValueError(f"the energy is {best.total} at the start; the photograph or the code holds no numbers there")
+        raise InputError(f"the energy is {best.total} at the start; the photograph or the code holds no numbers there")
     equations, taken = None, []
     for _ in range(steps):
         if equations is None:

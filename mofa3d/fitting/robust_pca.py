@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mofa3d.errors import InputError
+
 TOLERANCE = 3.0  # standard deviations of the noise at which a sample counts half
 OVERSAMPLING = 8  # columns beyond those asked for, which make a randomised decomposition accurate
 
@@ -47,14 +49,14 @@ def robust_pca(
         seed: of the randomised singular value decomposition.
 
     Raises:
-        ValueError: not more samples than components.
+        InputError: not more samples than components.
 
     Reference: Tipping and Bishop 1999, "Probabilistic Principal Component Analysis"; De la Torre and Black 2003, "A
     Framework for Robust Subspace Learning".
     """
     samples, vertices, channels = values.shape
     if samples <= count + OVERSAMPLING:
-        raise ValueError(f"{count} components need more than {count + OVERSAMPLING} samples, got {samples}")
+        raise InputError(f"{count} components need more than {count + OVERSAMPLING} samples, got {samples}")
     given, weights = weights, weights.clone()
     mean = _weighted_median(values, given)
     predicted = mean.expand_as(values)

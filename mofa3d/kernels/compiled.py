@@ -16,6 +16,7 @@ import numba
 from numba import config
 
 from mofa3d.environment.cache_folder import cache_directory, check_cache, try_to_write
+from mofa3d.errors import InputError
 
 Function = TypeVar("Function", bound=Callable)
 _one_at_a_time = threading.Lock()  # numba's folder is one for the process
@@ -58,7 +59,7 @@ def _folder_beside(source: Path) -> str:
         folder = cache_directory() / "numba"
         try:
             check_cache(folder)
-        except ValueError:
+        except InputError:
             return ""
         return str(folder)
     return ""

@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from mofa3d.environment.torch_settings import plain_settings
+from mofa3d.errors import InputError
 from mofa3d.files.given import naming_file
 from mofa3d.morphable_model import MorphableModel, read_model
 
@@ -35,13 +36,13 @@ def load_model(name: str, *, path: str | Path | None = None, **options) -> Morph
         options: go to the source's ``load``.
 
     Raises:
-        ValueError: unknown name, or the source's files are missing or damaged.
+        InputError: unknown name, or the source's files are missing or damaged.
     """
     if path is not None and (name == _DEFAULT or Path(path).suffix == ".safetensors"):
         return read_model(path)
     if name not in _SOURCES:
         names = ", ".join(_SOURCES)
-        raise ValueError(f"unknown face model {name!r}: choose one of {names}, or give path= of a .safetensors file")
+        raise InputError(f"unknown face model {name!r}: choose one of {names}, or give path= of a .safetensors file")
     module = import_module(_SOURCES[name])
     if name == _DEFAULT:
         return module.load(**options)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
+from mofa3d.errors import InputError
 from mofa3d.models.alignment import correspond
 from mofa3d.models.orientation import orient
 from mofa3d.models.pigments import transfer_frontal, transfer_landmarks, transfer_reflectance
@@ -54,7 +55,7 @@ def assemble(
         reflectance_count: how many modes of its reflectance to take; all by default.
 
     Raises:
-        ValueError: the mean face does not have the published unit or axes, a number is not finite or beyond any face,
+        InputError: the mean face does not have the published unit or axes, a number is not finite or beyond any face,
             or the default model is needed and its data are not installed.
     """
     vertices = data.vertices.astype(np.float64)
@@ -111,14 +112,14 @@ def at_vertices(vertices: Int[np.ndarray, "68"], faces: Int[np.ndarray, "F 3"]) 
     """Landmarks that are vertices, as corners of triangles.
 
     Raises:
-        ValueError: a vertex belongs to no triangle.
+        InputError: a vertex belongs to no triangle.
     """
     corner_of = np.full(max(int(faces.max()), int(vertices.max())) + 1, -1)
     corners = faces.ravel()
     corner_of[corners[::-1]] = np.arange(len(corners))[::-1]
     place = corner_of[vertices]
     if (place < 0).any():
-        raise ValueError(f"landmark {int(place.argmin())} is vertex {int(vertices[place.argmin()])}, on no triangle")
+        raise InputError(f"landmark {int(place.argmin())} is vertex {int(vertices[place.argmin()])}, on no triangle")
     weights = torch.zeros(LANDMARK_COUNT, 3, dtype=torch.float32)
     weights[torch.arange(LANDMARK_COUNT), torch.from_numpy(place % 3)] = 1
     return LandmarkBarycentric(torch.from_numpy(place // 3), weights)
@@ -128,15 +129,15 @@ def given_landmarks(landmarks: Sequence[int] | None, vertex_count: int) -> Int[n
     """Check the numbers of 68 vertices, counted from 0, that a caller gives.
 
     Raises:
-        ValueError: there are not 68, or they are out of range.
+        InputError: there are not 68, or they are out of range.
     """
     if landmarks is None:
         return None
     indices = np.asarray(landmarks, dtype=np.int64)
     if indices.shape != (LANDMARK_COUNT,):
-        raise ValueError(f"landmarks has the shape {indices.shape}; expected 68 vertices in iBUG's order")
+        raise InputError(f"landmarks has the shape {indices.shape}; expected 68 vertices in iBUG's order")
     if not 0 <= indices.min() <= indices.max() < vertex_count:
-        raise ValueError(
+        raise InputError(
             f"landmarks has vertices from {indices.min()} to {indices.max()}; the file has 0 to {vertex_count - 1}"
         )
     return indices
@@ -146,12 +147,12 @@ def first_columns(basis: np.ndarray, count: int | None, option: str) -> np.ndarr
     """The strongest modes of a basis (…, K); all of them for ``None``.
 
     Raises:
-        ValueError: the file does not have as many.
+        InputError: the file does not have as many.
     """
     if count is None:
         return basis
     if not 0 <= count <= basis.shape[-1]:
-        raise ValueError(f"{option} is {count}; the file has {basis.shape[-1]} modes: choose 0 to that many")
+        raise InputError(f"{option} is {count}; the file has {basis.shape[-1]} modes: choose 0 to that many")
     return basis[..., :count]
 
 

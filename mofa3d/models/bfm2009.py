@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mofa3d.errors import InputError
 from mofa3d.models.assembly import FaceData, assemble, first_columns, given_landmarks, keep_vertices
 from mofa3d.models.formats.matlab import read_mat
 from mofa3d.models.formats.source_file import SourceFile
@@ -55,7 +56,7 @@ def load(
         reference: as `mofa3d.models.assembly.assemble` takes it.
 
     Raises:
-        ValueError: a file is missing or damaged.
+        InputError: a file is missing or damaged.
     """
     file = SOURCE.locate(path)
     content = read_mat(file, SOURCE, ("shapeMU", "shapePC", "shapeEV", "texMU", "texPC", "texEV", "tl"))
@@ -72,7 +73,7 @@ def load(
 
     modes = MODES.beside(file, expressions)
     if modes is None and front:
-        raise ValueError(f"front=True needs {MODES.name} and {FRONT.name} (from {FRONT.url}); give expressions=")
+        raise InputError(f"front=True needs {MODES.name} and {FRONT.name} (from {FRONT.url}); give expressions=")
     keep, expression_basis = np.arange(count), np.zeros((count, 3, 0), dtype=np.float32)
     if modes is not None:
         keep, expression_basis = _expressions(modes, count)
@@ -86,7 +87,7 @@ def load(
         new[keep] = np.arange(len(keep))
         chosen = new[chosen]
         if (chosen < 0).any():
-            raise ValueError(f"landmark {int(chosen.argmin())} lies on a vertex that the expressions do not cover")
+            raise InputError(f"landmark {int(chosen.argmin())} lies on a vertex that the expressions do not cover")
     data = FaceData(
         name="bfm2009",
         vertices=vertices[keep],
@@ -123,7 +124,7 @@ def _expressions(modes: Path, count: int) -> tuple[np.ndarray, np.ndarray]:
     where = DEVIATIONS.locate(modes.parent)
     try:
         deviations = np.array(where.read_text().split(), dtype=np.float64)
-    except ValueError as error:
+    except ValueError as error:  # of float()
         raise DEVIATIONS.damaged(where, error) from error
     deviations = DEVIATIONS.array(where, {"deviations": deviations}, "deviations", (number,))
     scaled = values * (deviations * MICROMETRE).astype(np.float32)[:, None, None]

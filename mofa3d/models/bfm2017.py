@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mofa3d.errors import InputError
 from mofa3d.files.given import check_file, check_unpacked
 from mofa3d.models.assembly import FaceData, assemble, first_columns, given_landmarks
 from mofa3d.models.formats.source_file import SourceFile
@@ -56,7 +57,7 @@ def load(
         source, name: of the release; `mofa3d.models.bfm2019` gives its own.
 
     Raises:
-        ValueError: the file is missing or damaged, or h5py is not installed.
+        InputError: the file is missing or damaged, or h5py is not installed.
     """
     file = source.locate(path)
     content = _content(file, source)
@@ -87,7 +88,7 @@ def _content(file: Path, source: SourceFile) -> dict[str, object]:
     try:
         import h5py
     except ImportError:
-        raise ValueError(f"reading {file.name} needs the package h5py; {INSTALL}") from None
+        raise InputError(f"reading {file.name} needs the package h5py; {INSTALL}") from None
     wanted = [f"{group}/{field}" for group in GROUPS for field in FIELDS]
     wanted += [f"{group}version/{part}Version" for group in ("", "shape/") for part in ("major", "minor")]
     wanted += [f"metadata/landmarks/{form}" for form in ("json", "text")]
@@ -105,7 +106,7 @@ def _dataset(archive: h5py.File, path: str, links: int = 8) -> h5py.Dataset | No
     """What lies at a path inside the file itself, and nothing that it takes from elsewhere.
 
     Raises:
-        ValueError: a link to another file, or a virtual or external data set, which can name any file and any size.
+        InputError: a link to another file, or a virtual or external data set, which can name any file and any size.
     """
     import h5py
 
@@ -117,12 +118,12 @@ def _dataset(archive: h5py.File, path: str, links: int = 8) -> h5py.Dataset | No
             above = [] if link.path.startswith("/") else parts[:number]
             return _dataset(archive, "/".join([*above, link.path.strip("/"), *parts[number + 1 :]]), links - 1)
         if not isinstance(link, h5py.HardLink):
-            raise ValueError(f"{path!r} leads elsewhere ({type(link).__name__})")
+            raise InputError(f"{path!r} leads elsewhere ({type(link).__name__})")
         place = place[name]
     if not isinstance(place, h5py.Dataset):
         return None
     if place.is_virtual or place.external:
-        raise ValueError(f"{path!r} takes its numbers from elsewhere")
+        raise InputError(f"{path!r} takes its numbers from elsewhere")
     return place
 
 
@@ -162,7 +163,7 @@ def _check_nose(file: Path, source: SourceFile, content: Mapping, vertices: np.n
     try:
         points = {point["id"]: point["coordinates"] for point in json.loads(text)}
         tip = np.array(points[TIP_OF_NOSE], dtype=np.float64).reshape(3)
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):  # of json and NumPy
         return  # older files hold them in another form, and nothing depends on them
     distance = np.linalg.norm(vertices - tip, axis=1).min()
     if not distance < 10:

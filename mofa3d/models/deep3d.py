@@ -36,7 +36,7 @@ def load(
         shape_count, expression_count, reflectance_count: how many modes to keep; all by default.
 
     Raises:
-        ValueError: the file is missing or damaged.
+        InputError: the file is missing or damaged.
     """
     file = SOURCE.locate(path)
     keys = ("meanshape", "meantex", "idBase", "exBase", "texBase", "tri", "keypoints", "frontmask2_idx")

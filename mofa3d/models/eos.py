@@ -77,7 +77,7 @@ def load(
         reference: as `mofa3d.models.assembly.assemble` takes it.
 
     Raises:
-        ValueError: a file is missing or damaged.
+        InputError: a file is missing or damaged.
     """
     file = SOURCE.locate(path)
     content = _open(file, SOURCE, _content)

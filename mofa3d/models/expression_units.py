@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mofa3d.errors import InputError
 from mofa3d.morphable_model import MorphableModel
 
 # Sums of units that belong together; a number is the strength within the sum.
@@ -53,15 +54,15 @@ def parse_strengths(arguments: tuple[str, ...], units: Units) -> dict[str, float
     """Strengths of units from ``name=strength``; a name alone is full strength.
 
     Raises:
-        ValueError: no unit has that name, or the strength is no number from -2 to 2.
+        InputError: no unit has that name, or the strength is no number from -2 to 2.
     """
     strengths = {}
     for argument in arguments:
         name, given, number = argument.partition("=")
         try:
             strengths[name] = float(number) if given else 1.0
-        except ValueError:
-            raise ValueError(f"expression {argument!r}: {number!r} is no number; write {name}=0.5") from None
+        except ValueError:  # of float()
+            raise InputError(f"expression {argument!r}: {number!r} is no number; write {name}=0.5") from None
     combine(units, strengths)
     return strengths
 
@@ -74,13 +75,13 @@ def combine(units: Units, strengths: Mapping[str, float]) -> Float[Tensor, "E"]:
         strengths: of some of them; 0 is at rest, 1 full, and a negative one moves the other way.
 
     Raises:
-        ValueError: no unit has that name, or a strength is beyond -2 to 2.
+        InputError: no unit has that name, or a strength is beyond -2 to 2.
     """
     for name, strength in strengths.items():
         if name not in units:
-            raise ValueError(f"there is no expression unit {name!r}; {_suggestion(name, units)}")
+            raise InputError(f"there is no expression unit {name!r}; {_suggestion(name, units)}")
         if not -STRONGEST <= strength <= STRONGEST:
-            raise ValueError(
+            raise InputError(
                 f"the strength of {name} is {strength:g}; give one from 0 (at rest) to 1 (full), or at most "
                 f"{STRONGEST:g} either way"
             )
@@ -94,7 +95,7 @@ def choose_units(units: Units, names: Sequence[str]) -> dict[str, Float[Tensor, 
     """Some of the units, in the order of the names; ``all`` means all of them.
 
     Raises:
-        ValueError: no unit has that name.
+        InputError: no unit has that name.
     """
     if "all" in names:
         return dict(units)

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from mofa3d.errors import InputError
 from mofa3d.models.assembly import FaceData, assemble, first_columns, given_landmarks
 from mofa3d.models.flame_texture import ALBEDO, SPACE, TEMPLATE, read_texture, sample_texture
 from mofa3d.models.formats.obj import Wavefront, read_wavefront
@@ -54,7 +55,7 @@ def load(
         reference: as `mofa3d.models.assembly.assemble` takes it.
 
     Raises:
-        ValueError: a file is missing or damaged, or the pickle holds anything but arrays.
+        InputError: a file is missing or damaged, or the pickle holds anything but arrays.
     """
     if path is not None and (Path(path) / RELEASE_2023).is_file():
         path = Path(path) / RELEASE_2023
@@ -128,5 +129,5 @@ def _reflectance(
     if where is None:
         return None
     if mesh is None:
-        raise ValueError(f"{where} is a texture, which needs {TEMPLATE.name}: get it from {TEMPLATE.url} and give uv=")
+        raise InputError(f"{where} is a texture, which needs {TEMPLATE.name}: get it from {TEMPLATE.url} and give uv=")
     return sample_texture(*read_texture(where, count), mesh.uv)

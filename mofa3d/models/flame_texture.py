@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from mofa3d.errors import InputError
 from mofa3d.files.given import read_arrays
 from mofa3d.models.assembly import first_columns
 from mofa3d.models.formats.source_file import SourceFile
@@ -26,11 +27,11 @@ def read_texture(file: Path, count: int | None) -> tuple[Float[np.ndarray, "H H 
     """Mean and the first modes of a texture, RGB in 0 to 1; the keys say which of the two files it is.
 
     Raises:
-        ValueError: it is neither, or damaged.
+        InputError: it is neither, or damaged.
     """
     try:
         content = read_arrays(file, ("MU", "PC", "mean", "tex_dir"))
-    except ValueError as error:
+    except InputError as error:
         raise ALBEDO.damaged(file, f"it cannot be read as an npz file ({error})") from error
     source, (mean_key, basis_key) = (SPACE, ("mean", "tex_dir"))
     if "MU" in content or "PC" in content:

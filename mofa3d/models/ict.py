@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mofa3d.errors import InputError
 from mofa3d.models.assembly import FaceData, assemble, first_columns, keep_vertices
 from mofa3d.models.formats.obj import read_vertices, read_wavefront
 from mofa3d.models.formats.source_file import SourceFile
@@ -45,7 +46,7 @@ def load(
         reference: as `mofa3d.models.assembly.assemble` takes it.
 
     Raises:
-        ValueError: a file is missing or damaged, or no identity is there.
+        InputError: a file is missing or damaged, or no identity is there.
     """
     file = SOURCE.locate(path)
     folder = file.parent
@@ -55,7 +56,7 @@ def load(
     names, landmarks = _indices(INDICES.locate(folder))
     identities = sorted(folder.glob(IDENTITIES))
     if not identities:
-        raise ValueError(f"there is no identity000.obj in {folder}; get the folder from {URL}")
+        raise InputError(f"there is no identity000.obj in {folder}; get the folder from {URL}")
     expressions = [folder / f"{name}.obj" for name in names if (folder / f"{name}.obj").is_file()]
     keep = np.concatenate([np.array(part) for part in PARTS])
     new = np.full(VERTEX_COUNT, -1)
@@ -93,7 +94,7 @@ def _indices(file: Path) -> tuple[list[str], np.ndarray]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         names = [str(name) for name in content["expressions"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:  # of json
         raise INDICES.damaged(file, f"expected JSON with a list of 'expressions' ({error!r})") from error
     key = "idx_to_landmark_verts"
     landmarks = INDICES.array(file, content, key, (LANDMARK_COUNT,)).astype(np.int64)

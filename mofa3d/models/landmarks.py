@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mofa3d.camera import Camera
+from mofa3d.errors import InputError
 from mofa3d.models.nearest_surface import vertex_normals
 from mofa3d.morphable_model import LANDMARK_COUNT, LandmarkBarycentric, MorphableModel
 
@@ -46,7 +47,7 @@ def fit_landmarks(
         put_back: finds the points of the mean face that belong to pixels; `back_project` by default.
 
     Raises:
-        ValueError: no face is found under any light.
+        InputError: no face is found under any light.
     """
     camera = camera or Camera(PICTURE_SIZE)
     found = []
@@ -57,7 +58,7 @@ def fit_landmarks(
         if points is not None:
             found.append(np.asarray(points, dtype=np.float64))
     if not found:
-        raise ValueError(
+        raise InputError(
             f"no face is found in pictures of the mean face of {model.name!r}; look at it with "
             "`mofa3d model preview`, and see whether its reflectance and frame are those of a face"
         )

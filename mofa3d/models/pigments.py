@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 
+from mofa3d.errors import InputError
 from mofa3d.models.alignment import SCALES, align_by_shape
 from mofa3d.models.nearest_surface import SurfacePoints, nearest_surface, vertex_normals
 from mofa3d.morphable_model import LandmarkBarycentric, MorphableModel
@@ -24,7 +25,7 @@ def transfer_landmarks(
     `mofa3d.models.landmarks.fit_landmarks`, which looks at a picture, puts them 2.7 and 8 mm away.
 
     Raises:
-        ValueError: the shape is not a face in millimetres with the published axes.
+        InputError: the shape is not a face in millimetres with the published axes.
     """
     width = float(np.ptp(vertices[:, 0]))
     if not MESH_WIDTHS[0] < width < MESH_WIDTHS[1]:
@@ -43,8 +44,8 @@ def transfer_landmarks(
     return LandmarkBarycentric(torch.from_numpy(found.faces), torch.from_numpy(found.weights).float())
 
 
-def _no_face(problem: str) -> ValueError:
-    return ValueError(
+def _no_face(problem: str) -> InputError:
+    return InputError(
         f"the mean face is not as its format says: {problem}; expected a face in millimetres after conversion, +X to "
         "the subject's left, +Y up, +Z out of the face"
     )

@@ -9,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 from jaxtyping import Float
 
+from mofa3d.errors import InputError
+
 # Mean of the points 27 to 67 (nose, eyes, mouth) of the default model: with them there, the face projects to the middle
 # of the image and turns about the same axis.
 FEATURES_CENTRE = (0.0, 0.0, 47.5)  # mm
@@ -19,11 +21,11 @@ def offset_to_model_space(landmarks: Float[np.ndarray, "68 3"]) -> Float[np.ndar
     """What to add to vertices (mm, published axes) to bring them into model space.
 
     Raises:
-        ValueError: the landmarks are no face in millimetres with the published axes.
+        InputError: the landmarks are no face in millimetres with the published axes.
     """
     problem = _problem(landmarks)
     if problem:
-        raise ValueError(
+        raise InputError(
             f"the mean face is not as its format says: {problem}; expected millimetres after conversion, +X to the "
             "subject's left, +Y up, +Z out of the face, and landmarks in the order of iBUG"
         )

@@ -34,7 +34,7 @@ def with_fitted_landmarks(model: MorphableModel, render: Renderer) -> MorphableM
         render: a raster backend with a black background.
 
     Raises:
-        ValueError: no face is found, or dlib is not installed.
+        InputError: no face is found, or dlib is not installed.
     """
 
     def draw(face: MorphableModel, camera: Camera, illumination: Float[Tensor, "9 3"]) -> UInt8[np.ndarray, "H W 3"]:

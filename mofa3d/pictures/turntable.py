@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mofa3d.camera import Camera
 from mofa3d.decoder import Decoder
+from mofa3d.errors import InputError
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.pictures import views
 from mofa3d.scene import Renderer, Scene
@@ -41,10 +42,10 @@ def turntable(
         sweep: greatest angle from the front, degrees; there is no back of the head.
 
     Raises:
-        ValueError: fewer than 4 frames, or an odd number.
+        InputError: fewer than 4 frames, or an odd number.
     """
     if frames < FEWEST or frames % 2:
-        raise ValueError(f"a turntable has an even number of frames and at least {FEWEST}, got {frames}")
+        raise InputError(f"a turntable has an even number of frames and at least {FEWEST}, got {frames}")
     vertices = model.geometry(code.shape, code.expression)[0]
     middle = (vertices.amin(dim=0) + vertices.amax(dim=0)) / 2
     radius = float((vertices - middle).norm(dim=1).max())

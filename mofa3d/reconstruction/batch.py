@@ -23,6 +23,7 @@ from mofa3d.data.failures import FAILURES, Failure, is_failure_list, list_failur
 from mofa3d.data.input_folders import InputFolders, Source
 from mofa3d.data.photo import Photo
 from mofa3d.data.sources import Item, Reader, find_items
+from mofa3d.errors import InputError
 from mofa3d.files.folders import make_folder
 from mofa3d.files.names import printable, safe_name
 from mofa3d.files.record import Results, read_record, unfinished
@@ -79,10 +80,10 @@ class BatchReconstruction:
             out: folder that holds all that is written; ``failures.csv`` is there if there are failures.
 
         Raises:
-            ValueError: there is no input, or `out` cannot be a folder.
+            InputError: there is no input, or `out` cannot be a folder.
         """
         if not inputs:
-            raise ValueError("there is nothing to reconstruct; give photographs, folders of them, or videos")
+            raise InputError("there is nothing to reconstruct; give photographs, folders of them, or videos")
         folders = InputFolders.open(out, reserved=(FAILURES,))
         items, failures = find_inputs(inputs, out)
         written, skipped = [], 0
@@ -96,7 +97,7 @@ class BatchReconstruction:
                     skipped += 1
                     continue
                 written.append(self._one(item, folders, folder))
-            except (ValueError, OSError) as error:  # the others are still worth doing
+            except (InputError, OSError) as error:  # the others are still worth doing
                 failures.append(Failure(_label(item), str(error)))
                 _report(failures[-1])
             except Exception as error:  # a fault of ours, to be seen, but no reason to lose the others
@@ -141,7 +142,7 @@ def find_inputs(inputs: Sequence[str | Path], out: Path) -> tuple[list[Item], li
     for source in inputs:
         try:
             found = find_items([source], every=None)
-        except (ValueError, OSError) as error:
+        except (InputError, OSError) as error:
             failures.append(Failure(str(source), str(error)))
             continue
         for item in found:

@@ -10,6 +10,7 @@ from pathlib import Path
 from mofa3d.data.input_folders import relative
 from mofa3d.data.photo import Photo, read_photo
 from mofa3d.data.sources import ARCHIVE_SUFFIXES, Reader, find_items
+from mofa3d.errors import InputError
 
 ABOVE = 2  # folders above a code's own in which the photograph may lie beside it
 
@@ -49,7 +50,7 @@ def read_named(name: str) -> Photo:
     """Read a photograph, or a member of an archive.
 
     Raises:
-        ValueError: it is not there or cannot be read.
+        InputError: it is not there or cannot be read.
     """
     path, member = _split(name)
     if not member:
@@ -57,7 +58,7 @@ def read_named(name: str) -> Photo:
     for item in find_items([path]):
         if f"#{item.key.partition('#')[2]}" == member:
             return Reader().read(item)
-    raise ValueError(f"there is no {member[1:]} in {path}; give the archive that it was in, or the photograph itself")
+    raise InputError(f"there is no {member[1:]} in {path}; give the archive that it was in, or the photograph itself")
 
 
 def _split(name: str) -> tuple[str, str]:

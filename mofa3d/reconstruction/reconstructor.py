@@ -22,6 +22,7 @@ from mofa3d.encoders.network import Encoder
 from mofa3d.encoders.runtime import Runtime, choose_runtime
 from mofa3d.encoders.weights import SHIPPED
 from mofa3d.environment.torch_settings import plain_settings
+from mofa3d.errors import InputError
 from mofa3d.fitting.color_fit import ColorFit
 from mofa3d.objective import Batch
 from mofa3d.pictures import views
@@ -78,7 +79,7 @@ def batch_of(crop: FaceCrop, landmarks: bool) -> Batch:
     """A crop as the items of a corpus come: ``image`` (1, 3, H, W), and with landmarks those that dlib detects.
 
     Raises:
-        ValueError: landmarks are wanted, and dlib is not installed.
+        InputError: landmarks are wanted, and dlib is not installed.
     """
     batch = {"image": crop.pixels[None]}
     if landmarks:
@@ -99,11 +100,11 @@ def reconstruct_faces(
         estimate: from a crop to a batch of one code.
 
     Raises:
-        ValueError: no face was found.
+        InputError: no face was found.
     """
     boxes = detect_faces(photo, every_size=every_face)
     if not boxes:
-        raise ValueError("no face was found; give a photograph with a clear, roughly frontal face")
+        raise InputError("no face was found; give a photograph with a clear, roughly frontal face")
     found = []
     for box in boxes if every_face else boxes[:1]:
         crop = crop_at(photo, box, decode)
@@ -154,7 +155,7 @@ class Reconstructor:
         """Reconstruct the most prominent face, or every face.
 
         Raises:
-            ValueError: no face was found.
+            InputError: no face was found.
         """
         return reconstruct_faces(photo, self.decode, self._estimate, every_face)
 

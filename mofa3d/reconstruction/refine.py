@@ -26,7 +26,7 @@ class Refiner:
             points where the given code has them: a fit to colours alone would move away from what was right already.
 
     Raises:
-        ValueError: the face model is not on the CPU.
+        InputError: the face model is not on the CPU.
     """
 
     def __init__(self, decode: Decoder, config: GaussNewtonConfig | None = None, landmarks: bool | None = None) -> None:
@@ -43,7 +43,7 @@ class Refiner:
         """A code that fits the crop better.
 
         Raises:
-            ValueError: dlib is wanted and not installed.
+            InputError: dlib is wanted and not installed.
         """
         batch = batch_of(crop, self.detected)
         if self.kept:

@@ -13,6 +13,7 @@ from mofa3d.data.crop import CROP_SCALE, CROP_SHIFT, CropTransform, crop_face
 from mofa3d.data.detect import FaceBox
 from mofa3d.data.photo import Photo, read_photo, to_tensor
 from mofa3d.decoder import Decoder
+from mofa3d.errors import InputError
 from mofa3d.export import read_code
 from mofa3d.pictures.views import COLUMNS
 from mofa3d.reconstruction.photo_places import find_photo, read_named
@@ -49,13 +50,13 @@ def reopen(folder: Path, decode: Decoder) -> Reopened:
         decode: of the face model of the reconstruction.
 
     Raises:
-        ValueError: the code or the photograph that it names is missing or damaged, or belongs to another model.
+        InputError: the code or the photograph that it names is missing or damaged, or belongs to another model.
     """
     path = folder / CODE
     code, extra = read_code(path, decode.model.sizes)
     named = extra.get("photo")
     if not isinstance(named, str) or not named:
-        raise ValueError(f"{path} does not name its photograph; give the photograph itself")
+        raise InputError(f"{path} does not name its photograph; give the photograph itself")
     transform = _transform(path, extra.get("crop"))
     stored = _stored_crop(folder, decode.camera.image_size)
     reasons = []
@@ -63,7 +64,7 @@ def reopen(folder: Path, decode: Decoder) -> Reopened:
         try:
             photo = read_named(place)
             face, pixels = _face_in(photo, transform, code, decode)
-        except ValueError as error:
+        except InputError as error:
             reasons.append(str(error))
             continue
         if stored is None or _alike(pixels, stored):
@@ -72,7 +73,7 @@ def reopen(folder: Path, decode: Decoder) -> Reopened:
         reasons.append(f"{place} shows something else where the face was")
     reason = reasons[0] if reasons else f"there is no photograph at {named}; put it beside {folder}"
     if stored is None:
-        raise ValueError(f"{reason} (it is named in {path})")
+        raise InputError(f"{reason} (it is named in {path})")
     face, _ = _face_in(stored, CropTransform(0.0, 0.0, 1.0), code, decode)
     size = "×".join(map(str, stored.shape[1::-1]))
     return Reopened(stored, face, f"{reason}; only the crop of {size} pixels in {folder / PANELS} is used")
@@ -97,7 +98,7 @@ def _check_place(photo: Photo, transform: CropTransform, side: float) -> None:
     corners = (transform.left, transform.top)
     if not 1 <= side <= SPREAD * longest or not all(-side <= c <= length for c, length in
                                                     zip(corners, photo.shape[1::-1], strict=True)):  # fmt: skip
-        raise ValueError(
+        raise InputError(
             f"the crop of its code is {side:.4g} pixels wide at {corners[0]:.4g}, {corners[1]:.4g}, where no face of a "
             f"photograph of {photo.shape[1]}×{photo.shape[0]} pixels lies"
         )
@@ -107,7 +108,7 @@ def _stored_crop(folder: Path, size: int) -> Photo | None:
     """The crop that `ReconstructionWriter` drew at the left of the panels."""
     try:
         panels = read_photo(folder / PANELS)
-    except (ValueError, OSError):
+    except (InputError, OSError):
         return None
     return np.ascontiguousarray(panels[:, :size]) if panels.shape == (size, len(COLUMNS) * size, 3) else None
 
@@ -122,10 +123,10 @@ def _alike(first: UInt8[np.ndarray, "S S 3"], second: UInt8[np.ndarray, "S S 3"]
 def _transform(path: Path, crop: object) -> CropTransform:
     try:
         transform = CropTransform(**{name: float(crop[name]) for name in ("left", "top", "scale")})
-    except (TypeError, KeyError, ValueError, OverflowError):
-        raise ValueError(
+    except (TypeError, KeyError, ValueError, OverflowError):  # of float()
+        raise InputError(
             f"{path} does not say where in the photograph the face is (crop: left, top, scale); give the photograph"
         ) from None
     if not (transform.scale > 0 and all(abs(value) < 1e6 for value in (transform.left, transform.top))):
-        raise ValueError(f"the crop in {path} lies nowhere in a photograph ({transform}); give the photograph")
+        raise InputError(f"the crop in {path} lies nowhere in a photograph ({transform}); give the photograph")
     return transform

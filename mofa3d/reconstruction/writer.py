@@ -94,7 +94,7 @@ class ReconstructionWriter:
         """Write one face as several files, whose suffixes choose their formats.
 
         Raises:
-            ValueError: a suffix other than .glb, .obj and .ply, or an OBJ file whose name has spaces.
+            InputError: a suffix other than .glb, .obj and .ply, or an OBJ file whose name has spaces.
         """
         vertices, reflectance = found.scene.vertices[0], found.scene.reflectance[0]
         suffixes = {path.suffix.lower() for path in paths}

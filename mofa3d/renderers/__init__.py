@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
+from mofa3d.errors import InputError
+
 if TYPE_CHECKING:
     from mofa3d.scene import Renderer
 
@@ -31,7 +33,7 @@ def make_renderer(name: str, **options) -> Renderer:
         options: passed on.
 
     Raises:
-        ValueError: no renderer has that name, or what it needs is missing.
+        InputError: no renderer has that name, or what it needs is missing.
     """
     if name == "vertex":
         from mofa3d.renderers.vertex import VertexRenderer
@@ -52,4 +54,4 @@ def make_renderer(name: str, **options) -> Renderer:
     others = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
     if name in others:
         return others[name].load()(**options)
-    raise ValueError(f"unknown renderer {name!r}; there are {', '.join([*BUILT_IN, *sorted(others)])}")
+    raise InputError(f"unknown renderer {name!r}; there are {', '.join([*BUILT_IN, *sorted(others)])}")

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from mofa3d.errors import InputError
 from mofa3d.renderers.rasterized import RasterizedRenderer
 from mofa3d.renderers.winding import doubled_area
 from mofa3d.scene import Scene
@@ -41,7 +42,7 @@ class Operations:
         try:
             import nvdiffrast.torch as functions
         except ImportError as error:
-            raise ValueError(f'the renderer "nvdiffrast" needs the package nvdiffrast ({error}); {INSTALL}') from None
+            raise InputError(f'the renderer "nvdiffrast" needs the package nvdiffrast ({error}); {INSTALL}') from None
         return functions
 
     @cached_property
@@ -95,7 +96,7 @@ class NvdiffrastBackend:
 
     def _operations(self, device: torch.device) -> Operations:
         if device not in self.contexts and device.type != "cuda":
-            raise ValueError(
+            raise InputError(
                 f'the renderer "nvdiffrast" works on NVIDIA GPUs only, but the scene is on {device}; '
                 'move model and code to "cuda", or use the renderer "cpu"'
             )
@@ -108,10 +109,10 @@ def make_nvdiffrast_renderer(
     """The "nvdiffrast" renderer; `antialias` gives gradients at silhouettes, `background` is RGB.
 
     Raises:
-        ValueError: the package or the GPU is missing.
+        InputError: the package or the GPU is missing.
     """
     if not torch.cuda.is_available():
-        raise ValueError('the renderer "nvdiffrast" needs an NVIDIA GPU, and PyTorch sees none; use the renderer "cpu"')
+        raise InputError('the renderer "nvdiffrast" needs an NVIDIA GPU, and PyTorch sees none; use the renderer "cpu"')
     Operations(torch.device("cuda")).functions  # noqa: B018  fails now, not in the first step
     backend = NvdiffrastBackend()
     return RasterizedRenderer(

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mofa3d.errors import InputError
 from mofa3d.renderers.rasterized import RasterizedRenderer
 from mofa3d.scene import Scene
 
@@ -64,7 +65,7 @@ def make_pytorch3d_renderer(
     if not soft:
         return RasterizedRenderer(Pytorch3dRasterizer(), background=background)
     if faces_per_pixel < 2 or sigma <= 0 or gamma <= 0:
-        raise ValueError(
+        raise InputError(
             "soft blending needs faces_per_pixel of at least 2 and positive sigma and gamma, "
             f"got {faces_per_pixel}, {sigma} and {gamma}"
         )

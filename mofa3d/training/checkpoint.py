@@ -15,6 +15,7 @@ from torch import nn
 
 from mofa3d.encoders.checkpoint import CHECKPOINT_NAME, _begun, load_weights, read_checkpoint
 from mofa3d.encoders.checkpoint_content import check_optimizer
+from mofa3d.errors import InputError
 from mofa3d.files.folders import take_folder
 from mofa3d.files.locks import alone
 from mofa3d.files.whole import naming, remove_leftovers, whole_file
@@ -33,17 +34,17 @@ def claim_folder(out: Path, resume: bool, resumable: Sequence[str] = (CHECKPOINT
         resumable: names of files from which that is possible; one of them is enough.
 
     Raises:
-        ValueError: it holds a training that is not to be resumed, none that could be, or something else, or another
+        InputError: it holds a training that is not to be resumed, none that could be, or something else, or another
             process trains.
     """
     if resume and not _begun(out, resumable):
-        raise ValueError(f"{out} holds no training; leave out --resume, or choose another --out")
+        raise InputError(f"{out} holds no training; leave out --resume, or choose another --out")
     take_folder(out, "a training", known=_begun(out, (*resumable, LOG_NAME)))
     with alone(out, wait=False):
         if _begun(out, resumable) and not resume:
-            raise ValueError(f"{out} already holds a training; pass --resume to go on with it, or choose another --out")
+            raise InputError(f"{out} already holds a training; pass --resume to go on with it, or choose another --out")
         if (out / LOG_NAME).exists() and not resume:
-            raise ValueError(
+            raise InputError(
                 f"{out} holds the {LOG_NAME} of a training without a checkpoint; delete it, or choose another --out"
             )
         remove_leftovers(out)
@@ -126,25 +127,25 @@ def restore(path: Path, encoder: nn.Module, optimizer: torch.optim.Optimizer, de
     One without random states, of an older version, comes with a warning.
 
     Raises:
-        ValueError: the checkpoint is of another encoder, face model or optimiser.
+        InputError: the checkpoint is of another encoder, face model or optimiser.
     """
     content = read_checkpoint(path)
     remedy = "resume with the settings it was trained with, or choose another --out"
     before = content["description"]
     for name, value in description.items():
         if before.get(name) != value:
-            raise ValueError(f"{path} was trained with {name} {before.get(name)!r}, not {value!r}; {remedy}")
+            raise InputError(f"{path} was trained with {name} {before.get(name)!r}, not {value!r}; {remedy}")
     try:
         check_optimizer(content.get("optimizer"), optimizer)
-    except ValueError as error:
-        raise ValueError(f"{path} does not go on with {type(optimizer).__name__}: {error}; {remedy}") from None
+    except InputError as error:
+        raise InputError(f"{path} does not go on with {type(optimizer).__name__}: {error}; {remedy}") from None
     load_weights(encoder, content, path)
     optimizer.load_state_dict(content["optimizer"])
     if "random" in content:
         try:
             set_random_states(content["random"])
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}; {remedy}") from None
+        except InputError as error:
+            raise InputError(f"{path}: {error}; {remedy}") from None
     else:
         warnings.warn(
             f"{path} is of an older version and keeps no random states: dropout goes on with other numbers than if the "

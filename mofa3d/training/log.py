@@ -51,5 +51,5 @@ def _iteration_of(line: str) -> int:
     """The iteration that a line of ``metrics.jsonl`` is about; 0 for what is no such line."""
     try:
         return int(json.loads(line)["iteration"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError):  # of int() and json
         return 0

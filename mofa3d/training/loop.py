@@ -53,7 +53,7 @@ def optimize(
         batches, config, out, description, resume: see `train`.
 
     Raises:
-        DivergenceError, Interruption, ValueError, OSError: see `train`.
+        DivergenceError, Interruption, InputError, OSError: see `train`.
     """
     rates = [group["lr"] for group in optimizer.param_groups]
     progress, path = Progress(), out / CHECKPOINT_NAME

@@ -14,6 +14,7 @@ from mofa3d.decoder import Decoder
 from mofa3d.encoders.factored_linear import FactoredLinear
 from mofa3d.encoders.network import Encoder
 from mofa3d.environment.instruction_sets import bfloat16_or_float32
+from mofa3d.errors import InputError
 from mofa3d.fitting.color_fit import ColorFit
 from mofa3d.kernels.vertex_loss.base import FusedLoss
 from mofa3d.numeric_options import MOST, check_ranges
@@ -62,7 +63,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         if self.iterations < 1 or self.batch_size < 1:
-            raise ValueError(
+            raise InputError(
                 f"iterations and batch_size must be at least 1, got {self.iterations} and {self.batch_size}"
             )
         check_ranges(
@@ -123,7 +124,7 @@ def train(
     Raises:
         DivergenceError: a loss that is not finite; the last good checkpoint stays.
         Interruption: a signal asked to end (main thread only); the checkpoint has every step.
-        ValueError: nothing to resume from, or a training of another encoder, face model or optimiser.
+        InputError: nothing to resume from, or a training of another encoder, face model or optimiser.
         OSError: a file cannot be written, with its name; the last checkpoint stays.
     """
 

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mofa3d.errors import InputError
+
 
 def random_states() -> dict:
     """States of PyTorch on the CPU and on GPUs that are in use, of Python and of NumPy; plain values and tensors."""
@@ -28,7 +30,7 @@ def set_random_states(states: dict) -> None:
     """Go on with the states that `random_states` gave; those of devices that are not here are left out.
 
     Raises:
-        ValueError: they are not of this kind.
+        InputError: they are not of this kind.
     """
     try:
         name, key, *rest = states["numpy"]
@@ -40,5 +42,5 @@ def set_random_states(states: dict) -> None:
             torch.cuda.set_rng_state(state, number)
         if "mps" in states and torch.backends.mps.is_available():
             torch.mps.set_rng_state(states["mps"])
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-        raise ValueError(f"the random states are damaged ({error})") from None
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:  # of the generators
+        raise InputError(f"the random states are damaged ({error})") from None

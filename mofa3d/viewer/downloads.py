@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mofa3d.data.photo import Photo
+from mofa3d.errors import InputError
 from mofa3d.export import side_files
 from mofa3d.reconstruction.reconstructor import Reconstruction, lay_over
 from mofa3d.reconstruction.writer import ReconstructionWriter
@@ -42,10 +43,10 @@ class Downloads:
             photo_name: is written into ``code.json``.
 
         Raises:
-            ValueError: no such file.
+            InputError: no such file.
         """
         if name not in FILES:
-            raise ValueError(f"there is no download {name!r}; take one of {', '.join(FILES)}")
+            raise InputError(f"there is no download {name!r}; take one of {', '.join(FILES)}")
         if name == "overlay.png":
             return png(lay_over(photo, found, self.writer.render))
         with tempfile.TemporaryDirectory(prefix="mofa3d-") as folder:

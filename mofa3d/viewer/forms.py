@@ -21,7 +21,7 @@ async def sent_file(request: Request) -> tuple[bytes, str]:
             [(_, file)] = form.multi_items()
             if isinstance(file, UploadFile):
                 return await file.read(), file.filename or ""
-    except (ValueError, LookupError, TypeError):  # the parsers' own, and of names in odd encodings
+    except (ValueError, LookupError, TypeError):  # of the parsers, and of names in odd encodings
         pass
     except OSError as error:
         logging.getLogger(__name__).warning("an upload found no room in the folder for temporary files: %s", error)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 
 from starlette.types import Scope
 
+from mofa3d.errors import InputError
+
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(?::(\d{1,5}))?", re.ASCII)
 _ORIGIN = re.compile(rf"(https?)://{_HOST.pattern}", re.ASCII)
@@ -48,7 +50,7 @@ class Hosts:
             allowed: further names, without scheme and port.
 
         Raises:
-            ValueError: one of these is no name.
+            InputError: one of these is no name.
         """
         names = {*LOOPBACK, _plain(host)}
         if not is_loopback(host):
@@ -85,7 +87,7 @@ def is_loopback(host: str) -> bool:
     """Whether only this computer reaches what listens at this name or address."""
     try:
         return ipaddress.ip_address(_plain(host)).is_loopback
-    except ValueError:
+    except ValueError:  # of ipaddress
         return host.lower() == "localhost"
 
 
@@ -93,7 +95,7 @@ def is_wildcard(host: str) -> bool:
     """Whether this stands for all of a computer's addresses."""
     try:
         return ipaddress.ip_address(_plain(host)).is_unspecified
-    except ValueError:
+    except ValueError:  # of ipaddress
         return False
 
 
@@ -102,7 +104,7 @@ def _plain(host: str) -> str:
     host = host.strip("[]").lower()
     try:
         found = ipaddress.ip_address(host.partition("%")[0])
-    except ValueError:
+    except ValueError:  # of ipaddress
         return host
     return str(getattr(found, "ipv4_mapped", None) or found)
 
@@ -115,7 +117,7 @@ def _allowed_name(name: str) -> str:
     plain = _plain(ascii_name)
     match = _HOST.fullmatch(f"[{plain}]" if ":" in plain else plain)
     if match is None or match[2]:
-        raise ValueError(
+        raise InputError(
             f"--allow-host takes a name or an address without http:// and port, like faces.example.org, not {name!r}"
         )
     return plain

@@ -10,6 +10,7 @@ from pathlib import Path
 from fastapi import HTTPException, Request
 from nicegui import events, run, ui
 
+from mofa3d.errors import InputError
 from mofa3d.viewer.downloads import FILES
 from mofa3d.viewer.drawing import LOOKS
 from mofa3d.viewer.forms import sent_file
@@ -179,7 +180,7 @@ class Page:
         refusal = ""
         try:
             await run.io_bound(self.session.open, content, name)
-        except ValueError as error:
+        except InputError as error:
             refusal = str(error)
         except Exception:  # whatever a file can do to a decoder, the page goes on
             logging.getLogger(__name__).exception("reading an upload")
@@ -236,7 +237,7 @@ class Page:
         self.redraw()
 
     def _move(self, slider: Slider, event: events.GenericEventArguments) -> None:
-        with contextlib.suppress(ValueError):  # no number, or no photograph: no page sends that
+        with contextlib.suppress(InputError):  # no number, or no photograph: no page sends that
             self.session.move(slider, event.args)
             self.redraw()
 

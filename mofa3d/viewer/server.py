@@ -15,6 +15,7 @@ from fastapi.responses import PlainTextResponse
 from nicegui import app as nicegui_app
 from nicegui import core, ui
 
+from mofa3d.errors import InputError
 from mofa3d.viewer.connections import bounded
 from mofa3d.viewer.drawing import LOOKS, triangle_bytes
 from mofa3d.viewer.guard import ENVELOPE, Guard
@@ -100,7 +101,7 @@ def make_app(tools: Tools, hosts: Hosts = OWN) -> FastAPI:
 def _answer(make: Callable[[], bytes], media_type: str) -> Response:
     try:
         return Response(make(), media_type=media_type, headers={"Cache-Control": "no-store"})
-    except ValueError as error:
+    except InputError as error:
         raise HTTPException(404, str(error)) from None
     except OSError as error:  # its message would name a folder of the server
         logging.getLogger(__name__).warning("a download could not be written: %s", error)
@@ -114,17 +115,17 @@ def listen(host: str, port: int) -> socket.socket:
         port: 0 takes a free one.
 
     Raises:
-        ValueError: the address cannot be had.
+        InputError: the address cannot be had.
     """
     host = host.strip("[]")
     if not host:  # Python would listen at every address of the computer
-        raise ValueError("--host is empty; give an address to listen at, as 127.0.0.1")
+        raise InputError("--host is empty; give an address to listen at, as 127.0.0.1")
     try:
         family, _, _, _, place = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0]
         both = host == "::" and socket.has_dualstack_ipv6()
         return socket.create_server((place[0], port, *place[2:]), family=family, dualstack_ipv6=both)
     except (OSError, OverflowError, UnicodeError) as error:
-        raise ValueError(f"cannot listen at {host}, port {port} ({error}); give another --port or --host") from None
+        raise InputError(f"cannot listen at {host}, port {port} ({error}); give another --port or --host") from None
 
 
 def address(listening: socket.socket) -> str:

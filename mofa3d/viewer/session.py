@@ -12,6 +12,7 @@ import torch
 from jaxtyping import UInt8
 
 from mofa3d.data.photo import Photo
+from mofa3d.errors import InputError
 from mofa3d.models.expression_units import Units, expression_units
 from mofa3d.reconstruction.reconstructor import Reconstruction, Reconstructor
 from mofa3d.scene import Renderer
@@ -96,7 +97,7 @@ class Session:
         """Take a photograph in place of the one before, which stays if this one is of no use.
 
         Raises:
-            ValueError: it cannot be read, or shows no face.
+            InputError: it cannot be read, or shows no face.
         """
         limits = self.tools.limits
         with self.tools.one_at_a_time:
@@ -105,8 +106,8 @@ class Session:
             photo = read_upload(content, name, limits)
             try:
                 faces = tuple(self.tools.reconstruct(photo, every_face=True)[: limits.faces])
-            except ValueError as error:
-                raise ValueError(f"{plain_name(name)}: {error}") from None
+            except InputError as error:
+                raise InputError(f"{plain_name(name)}: {error}") from None
         height, width = photo.shape[:2]
         with self._lock:
             if self.closed:
@@ -127,9 +128,9 @@ class Session:
 
     @property
     def upload(self) -> Upload:
-        """Raises ValueError before the first photograph."""
+        """Raises InputError before the first photograph."""
         if self._upload is None:
-            raise ValueError("there is no photograph yet; choose one")
+            raise InputError("there is no photograph yet; choose one")
         return self._upload
 
     @property
@@ -141,10 +142,10 @@ class Session:
         """Look at another face; what was changed at the one before stays.
 
         Raises:
-            ValueError: there are not so many.
+            InputError: there are not so many.
         """
         if not 0 <= number < len(self.upload.faces):
-            raise ValueError(f"there is no face {number + 1}; the photograph shows {len(self.upload.faces)}")
+            raise InputError(f"there is no face {number + 1}; the photograph shows {len(self.upload.faces)}")
         with self._lock:
             self.chosen = number
             self.version += 1
@@ -153,10 +154,10 @@ class Session:
         """Move a slider of the chosen face; values beyond its ends are taken as the end.
 
         Raises:
-            ValueError: no number.
+            InputError: no number.
         """
         if not isinstance(value, (int, float)) or not math.isfinite(value):
-            raise ValueError(f"{slider.label}: {value!r} is no number")
+            raise InputError(f"{slider.label}: {value!r} is no number")
         low, high = reach(slider, self.rest(slider))
         with self._lock:
             self.moved[slider.name] = min(max(float(value), low), high)
@@ -206,7 +207,7 @@ class Session:
         """One of `mofa3d.viewer.downloads.FILES` about the chosen face.
 
         Raises:
-            ValueError: no such file, or no photograph yet.
+            InputError: no such file, or no photograph yet.
         """
         with self._lock:
             upload, found = self.upload, self.face()

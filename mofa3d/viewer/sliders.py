@@ -130,7 +130,7 @@ def edited(code: SemanticCode, values: Mapping[str, float], units: Units) -> Sem
         units: as in `slider_groups`.
 
     Raises:
-        ValueError: a value that no slider has.
+        InputError: a value that no slider has.
     """
     for name, value in values.items():
         within(name, value, -1000, 1000)

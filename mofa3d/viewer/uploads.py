@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from mofa3d.data.photo import Photo, read_photo
+from mofa3d.errors import InputError
 
 # Other formats that Pillow knows are read with parsers that few people test, and EPS with a program of its own.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -51,13 +52,13 @@ def read_upload(content: bytes, name: str, limits: Limits) -> Photo:
         name: what the sender calls it; only used in messages.
 
     Raises:
-        ValueError: the file or the picture is too large, no image, or damaged.
+        InputError: the file or the picture is too large, no image, or damaged.
     """
     name = plain_name(name)
     if not content:
-        raise ValueError(f"{name} is empty; choose a photograph")
+        raise InputError(f"{name} is empty; choose a photograph")
     if len(content) > limits.bytes:
-        raise ValueError(too_large(name, len(content), limits))
+        raise InputError(too_large(name, len(content), limits))
     return read_photo(io.BytesIO(content), name, round(1e6 * limits.megapixels), FORMATS)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from mofa3d.cli import program
+from mofa3d.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ def test_status_is_what_main_returns(monkeypatch, returned, status):
     assert seen == [5]
 
 
-@pytest.mark.parametrize("error", [ValueError("no such file x"), OSError("no such file x"), OwnError("no such file x")])
+@pytest.mark.parametrize("error", [InputError("no such file x"), OSError("no such file x"), OwnError("no such file x")])
 def test_mistakes_are_one_line(monkeypatch, capsys, error):
     def fail(_: Options) -> None:
         raise error

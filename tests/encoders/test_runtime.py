@@ -12,6 +12,7 @@ from lively_encoders import images, is_as_good, lively
 from mofa3d.encoders import runtime as encoder_runtime
 from mofa3d.encoders.runtime import PatientEncoder, choose_runtime, has_onnx
 from mofa3d.environment.slower_path import SlowerPathWarning
+from mofa3d.errors import InputError
 
 needs_onnx = pytest.mark.skipif(not has_onnx(), reason="the extra onnx is not installed")
 
@@ -39,7 +40,7 @@ class TestPatience:
 
         def prepare():
             tried.append(1)
-            raise ValueError("no")
+            raise InputError("no")
 
         encode = PatientEncoder(constant(1.0), prepare, patience=1)
         assert [encode(images(4, 1)).item() for _ in range(4)] == [1, 1, 1, 1]

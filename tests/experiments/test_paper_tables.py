@@ -18,6 +18,7 @@ from tiny_model import make_tiny_model
 from mofa3d import Camera, Decoder
 from mofa3d.data.corpus.dataset import INDEX, KEYS
 from mofa3d.data.corpus.synthetic import SyntheticConfig, synthesize
+from mofa3d.errors import InputError
 from mofa3d.evaluation.comparison.plan import QUICK, Budget, EncoderWeights, Reuse, plan, train_all
 from mofa3d.evaluation.comparison.program_runs import Outcome
 from mofa3d.evaluation.errors import average_face
@@ -81,7 +82,7 @@ class Programs:
     def __call__(self, command, log: Path) -> None:
         self.names.append(command[0])
         if command[0] == self.failing:
-            raise ValueError("it was told to fail")
+            raise InputError("it was told to fail")
         program = load(command[0])
         program.main(tyro.cli(program.Config, args=list(command[1:])))
 
@@ -101,7 +102,7 @@ def test_scans_are_compared_where_there_are_any(workplace, tmp_path, portrait, m
     monkeypatch.setattr(paper_tables, "is_installed", lambda: False)
 
     def broken() -> Estimate:
-        raise ValueError("it was told to fail")
+        raise InputError("it was told to fail")
 
     starts = {"average face": lambda: encoder_estimate(average_face(decode), decode), "broken": broken}
     assert paper_tables.scanned(settings(workplace), starts, decode) == []
@@ -194,7 +195,7 @@ def test_runs_are_reused_and_what_needs_a_failed_one_is_not_run(tmp_path):
 
     def run(command, log):
         tried.append(command[0])
-        raise ValueError("it was told to fail")
+        raise InputError("it was told to fail")
 
     outcomes = train_all(config, plan(config, Path("corpus")), run)
     assert outcomes["MoFA"] == Outcome(Path("mine"), "# reused: mine")
@@ -238,7 +239,7 @@ def test_presets_and_options():
 
 def test_commands_and_their_times_are_announced(capsys):
     def fail(command, log):
-        raise ValueError("no data")
+        raise InputError("no data")
 
     run = paper_tables.announced(lambda command, log: None)
     run(["train_mofa", "--data", "a b"], Path("log"))

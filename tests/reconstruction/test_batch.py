@@ -25,6 +25,7 @@ from mofa3d.data.detect import FaceBox
 from mofa3d.data.isolated_reader import IsolatedReader
 from mofa3d.data.sources import Reader
 from mofa3d.decoder import Decoder
+from mofa3d.errors import InputError
 from mofa3d.files.record import RECORD
 from mofa3d.reconstruction.batch import BatchReconstruction, find_inputs
 from mofa3d.reconstruction.reconstructor import Reconstruction
@@ -54,7 +55,7 @@ class Work:
 
     def faces(self, photo: np.ndarray) -> list[Reconstruction]:
         if not photo[0, 0, 0]:
-            raise ValueError("no face was found")
+            raise InputError("no face was found")
         return [self.face] * int(photo[0, 0, 0])
 
     def write(self, folder: Path, name: str, photo: np.ndarray, found: Reconstruction) -> None:

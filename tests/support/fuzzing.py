@@ -14,6 +14,7 @@ from PIL import Image
 
 from mofa3d.data.detect import detect_faces
 from mofa3d.data.photo import read_photo
+from mofa3d.errors import InputError
 
 EXTREMES = [0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 20_000, 1 << 24]
 GIGABYTE = 1 << 30
@@ -129,7 +130,7 @@ class Guarded:
 def _outcome(read: Callable) -> tuple[str, object]:
     try:
         photo = read()
-    except ValueError as error:
+    except InputError as error:
         return "refused", str(error)
     except BaseException:
         return "traceback", traceback.format_exc()

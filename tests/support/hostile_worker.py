@@ -14,6 +14,8 @@ import time
 import warnings
 from pathlib import Path
 
+from mofa3d.errors import InputError
+
 warnings.simplefilter("ignore")
 
 import numpy as np  # noqa: E402
@@ -124,7 +126,7 @@ def peak_memory() -> float:
 def outcome_of(function, path: Path) -> str:
     try:
         function(path)
-    except (ValueError, OSError) as error:
+    except (InputError, OSError) as error:
         named = path.name in str(error) or str(path.parent) in str(error)
         return "refused" if named else f"without its name: {type(error).__name__}: {error}"
     except BaseException as error:

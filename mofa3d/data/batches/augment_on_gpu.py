@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mofa3d.data.batches.augment import MIRRORED_68, OCCLUDER_SIZE, AugmentConfig, Item
+from mofa3d.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,10 @@ def augment_batch(batch: Item, config: AugmentConfig, generator: torch.Generator
         generator: of the batch's device.
 
     Raises:
-        ValueError: the batch has true codes.
+        InputError: the batch has true codes.
     """
     if "code" in batch:
-        raise ValueError("a batch with true codes cannot be changed; leave them out, or change items one by one")
+        raise InputError("a batch with true codes cannot be changed; leave them out, or change items one by one")
     count, _, height, width = batch["image"].shape
     return apply_changes(batch, draw_changes(config, count, (width, height), generator), config)
 

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from mofa3d.data.batches.augment import AugmentConfig
 from mofa3d.data.batches.augment_on_gpu import augment_batch
 from mofa3d.data.batches.stream import Shuffle, seed_of
+from mofa3d.errors import InputError
 
 SHARE = 0.5  # of the free memory that photographs may take
 
@@ -43,12 +44,12 @@ class ResidentFaces:
         confidence: (K, 68).
 
     Raises:
-        ValueError: no items.
+        InputError: no items.
     """
 
     def __init__(self, dataset: Dataset, indices: Sequence[int], device: str | torch.device) -> None:
         if not len(indices):
-            raise ValueError("there is nothing to train on; give more photographs or hold fewer out")
+            raise InputError("there is nothing to train on; give more photographs or hold fewer out")
         self.device = torch.device(device)
         self.rows = {index: row for row, index in enumerate(dict.fromkeys(indices))}
         size = dataset[next(iter(self.rows))]["image"].shape
@@ -84,7 +85,7 @@ class ResidentFaces:
             with occluders ``input`` (B, 3, H, W), all on the device.
 
         Raises:
-            ValueError: no indices.
+            InputError: no indices.
             KeyError: an index that is not here.
         """
         shuffle, changes = Shuffle(indices, seed), changes or AugmentConfig()

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from mofa3d.data.batches.augment import AugmentConfig, augment
+from mofa3d.errors import InputError
 
 AHEAD = 2  # batches prepared in advance
 WINDOW = 32  # shards among whose items a stream shuffles at a time
@@ -30,12 +31,12 @@ class Shuffle:
             or distant disks need. Without it, an epoch is a permutation of all items.
 
     Raises:
-        ValueError: no items.
+        InputError: no items.
     """
 
     def __init__(self, indices: Sequence[int], seed: int, shards: Sequence[int] | None = None) -> None:
         if not len(indices):
-            raise ValueError("there is nothing to train on; give more photographs or hold fewer out")
+            raise InputError("there is nothing to train on; give more photographs or hold fewer out")
         self.indices, self.seed = indices, seed
         self.shards = torch.zeros(len(indices), dtype=torch.long) if shards is None else torch.as_tensor(shards)
         self.epoch = lru_cache(maxsize=2)(self._epoch)
@@ -83,7 +84,7 @@ def batches(
         shards: number of the shard of each of the indices, see `Shuffle`.
 
     Raises:
-        ValueError: no items.
+        InputError: no items.
     """
     changes = changes or AugmentConfig()
     shuffle = Shuffle(indices, seed, shards)

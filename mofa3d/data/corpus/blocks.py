@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from mofa3d.data.corpus.shards import Face, write_shard
+from mofa3d.errors import InputError
 from mofa3d.files.given import read_json
 from mofa3d.files.whole import write_text
 from mofa3d.numeric_options import check_kinds
@@ -25,7 +26,7 @@ def holds_blocks(folder: Path) -> bool:
         try:
             if {"fingerprint", "photos"} <= json.loads(record.read_text(encoding="utf-8")).keys():
                 return True
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError):  # of json
             continue
     return False
 
@@ -64,7 +65,7 @@ def finished_blocks(folder: Path, is_current: Callable[[str, list[dict]], bool])
         try:
             fingerprint, photos = _read_record(record)
             is_done = record.with_suffix(".tar").exists() and is_current(fingerprint, photos)
-        except ValueError:
+        except InputError:
             is_done = False  # a damaged one is done again
         if is_done:
             done[int(record.stem)] = photos
@@ -80,7 +81,7 @@ def read_records(folder: Path) -> Iterator[dict]:
     """What became of each photograph of a corpus; see `write_block`.
 
     Raises:
-        ValueError: a record is damaged.
+        InputError: a record is damaged.
     """
     for record in sorted((folder / SHARDS).glob(f"{NUMBER}.json")):
         yield from _read_record(record)[1]
@@ -96,7 +97,7 @@ def _read_record(path: Path) -> tuple[str, list[dict]]:
             pairs = all(len(pair) == 2 for pair in photo["removed"])
             check_kinds({"faces": photo["faces"]}, int)
             if not all(isinstance(text, str) for text in texts) or not pairs or photo["faces"] < 0:
-                raise ValueError(f"a photograph is {str(photo)[:80]}")
+                raise InputError(f"a photograph is {str(photo)[:80]}")
         return fingerprint, list(photos)
-    except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"{path} is no record of photographs ({error!r}); delete it and prepare again") from None
+    except (ValueError, TypeError, KeyError) as error:  # of a damaged file
+        raise InputError(f"{path} is no record of photographs ({error!r}); delete it and prepare again") from None

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from mofa3d.data.corpus.prune import Limits
+from mofa3d.errors import InputError
 from mofa3d.numeric_options import MOST, check_ranges
 
 VERSION = 1  # of what is done to a photograph
@@ -43,7 +44,7 @@ class PrepareConfig:
 
     def __post_init__(self) -> None:
         if self.landmarks == "face_alignment" and not Path(self.fan_weights).is_file():
-            raise ValueError(
+            raise InputError(
                 f"landmarks of face_alignment need a file of its weights as --fan-weights, got {self.fan_weights!r}"
             )
         check_ranges(self, every=(1, MOST), held_out=(0, 1), block=(1, 100_000))

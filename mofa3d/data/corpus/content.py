@@ -1,6 +1,6 @@
 """What the files of a corpus hold, looked at once when it is opened.
 
-Functions raise ValueError with the name of the file and the reason; callers say what to do.
+Functions raise InputError with the name of the file and the reason; callers say what to do.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from mofa3d.errors import InputError
 from mofa3d.files.given import check_file, naming_file, read_arrays, read_json
 from mofa3d.numeric_options import check_kinds
 
@@ -40,18 +41,18 @@ class Index:
 
 
 def read_summary(path: Path) -> dict:
-    """Raises ValueError for what is no summary of a corpus; its format may be another."""
+    """Raises InputError for what is no summary of a corpus; its format may be another."""
     with naming_file(path):
         summary = read_json(path)
         if not isinstance(summary, dict):
-            raise ValueError(f"expected names and values, got a {type(summary).__name__}")
+            raise InputError(f"expected names and values, got a {type(summary).__name__}")
         counts = summary.get("counts")
         if not isinstance(counts, dict) or not isinstance(removed := counts.get("removed"), dict):
-            raise ValueError("it has no counts")
+            raise InputError("it has no counts")
         try:
             check_kinds({**{name: counts.get(name) for name in COUNTS}, **removed}, int)
         except TypeError as error:
-            raise ValueError(str(error)) from None
+            raise InputError(str(error)) from None
         return summary
 
 
@@ -59,7 +60,7 @@ def read_keys(path: Path) -> tuple[list[str], list[str]]:
     """Names of the photographs and of the people on them.
 
     Raises:
-        ValueError: it is missing, or a line is no pair of texts.
+        InputError: it is missing, or a line is no pair of texts.
     """
     photos, identities = [], []
     with naming_file(path):
@@ -70,12 +71,12 @@ def read_keys(path: Path) -> tuple[list[str], list[str]]:
                     photo, identity = json.loads(line)
                     if not (isinstance(photo, str) and isinstance(identity, str)):
                         raise TypeError(f"got {line[:60]!r}")
-                except (ValueError, TypeError, RecursionError) as error:
-                    raise ValueError(f"line {number} is no pair of photograph and person ({error})") from None
+                except (ValueError, TypeError, RecursionError) as error:  # of json
+                    raise InputError(f"line {number} is no pair of photograph and person ({error})") from None
                 photos.append(photo)
                 identities.append(identity)
         if not photos:
-            raise ValueError("it names no photograph")
+            raise InputError("it names no photograph")
     return photos, identities
 
 
@@ -86,7 +87,7 @@ def read_index(path: Path, count: int) -> Index:
         count: how many there are.
 
     Raises:
-        ValueError: an array is missing, of another type or shape, or holds what no corpus does.
+        InputError: an array is missing, of another type or shape, or holds what no corpus does.
     """
     with naming_file(path):
         arrays = read_arrays(path)
@@ -96,19 +97,19 @@ def read_index(path: Path, count: int) -> Index:
             shapes["codes"], kinds["codes"] = arrays["codes"].shape[1:2], np.float32
         for name, shape in shapes.items():
             if name not in arrays:
-                raise ValueError(f"it has no {name!r}")
+                raise InputError(f"it has no {name!r}")
             array, expected = arrays[name], (count, *shape)
             if array.dtype != kinds[name] or array.shape != expected:
-                raise ValueError(
+                raise InputError(
                     f"{name!r} is {array.dtype} of the shape {array.shape}, expected {np.dtype(kinds[name])} of the "
                     f"shape {expected}"
                 )
         if not (np.abs(arrays["landmarks"]) <= FARTHEST).all():
-            raise ValueError("'landmarks' has numbers that are no pixels")
+            raise InputError("'landmarks' has numbers that are no pixels")
         if not ((arrays["confidence"] >= 0) & (arrays["confidence"] <= 1)).all():
-            raise ValueError("'confidence' has numbers outside 0 to 1")
+            raise InputError("'confidence' has numbers outside 0 to 1")
         if "codes" in arrays and not np.isfinite(arrays["codes"]).all():
-            raise ValueError("'codes' has numbers that are not finite")
+            raise InputError("'codes' has numbers that are not finite")
         return Index(**{name: arrays.get(name) for name in (*shapes, "codes")})
 
 
@@ -119,7 +120,7 @@ def check_places(folder: Path, place: Int[np.ndarray, "K 3"]) -> None:
         folder: of the shards.
 
     Raises:
-        ValueError: a shard is missing or too short, with its name.
+        InputError: a shard is missing or too short, with its name.
     """
     for number in np.unique(place[:, 0]).tolist():
         path = folder / f"{number:06d}.tar"
@@ -127,4 +128,4 @@ def check_places(folder: Path, place: Int[np.ndarray, "K 3"]) -> None:
         with naming_file(path):
             length = check_file(path)
             if offset.min() < 0 or size.min() < 1 or (offset > length - size).any():
-                raise ValueError(f"it has {length} bytes, and crops would lie beyond its ends")
+                raise InputError(f"it has {length} bytes, and crops would lie beyond its ends")

@@ -33,6 +33,7 @@ from mofa3d.data.corpus.split import held_out
 from mofa3d.data.failures import FAILURES, Failure, list_failures
 from mofa3d.data.photo import Photo, to_tensor
 from mofa3d.environment.torch_settings import plain_settings
+from mofa3d.errors import InputError
 from mofa3d.files.whole import whole_file, write_text
 
 FORMAT = 1
@@ -76,17 +77,17 @@ class Corpus(Dataset):
 
     @plain_settings()
     def __init__(self, folder: Path) -> None:
-        """Raises ValueError for a folder that holds no whole corpus."""
+        """Raises InputError for a folder that holds no whole corpus."""
         self.folder = folder
         try:
             self.summary = read_summary(folder / SUMMARY)
             if self.summary.get("format") != FORMAT:
-                raise ValueError("it was prepared by another version of mofa3d")
+                raise InputError("it was prepared by another version of mofa3d")
             self.photos, self.identities = read_keys(folder / KEYS)
             index = read_index(folder / INDEX, len(self.photos))
             check_places(folder / SHARDS, index.place)
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{folder} holds no whole corpus ({error}); run `mofa3d prepare` again") from None
+        except (OSError, InputError) as error:
+            raise InputError(f"{folder} holds no whole corpus ({error}); run `mofa3d prepare` again") from None
         self.sources = sources_of(self.photos)
         self.landmarks = torch.from_numpy(index.landmarks)
         self.confidence = torch.from_numpy(index.confidence)
@@ -112,9 +113,9 @@ class Corpus(Dataset):
     def _crop(self, index: int) -> Photo:
         try:
             return decode_crop(self._bytes(index))
-        except (ValueError, OSError) as error:
+        except (InputError, OSError) as error:
             shard = self.folder / SHARDS / f"{self._place[index, 0]:06d}.tar"
-            raise ValueError(f"{self.photos[index]} in {shard}: {error}") from None
+            raise InputError(f"{self.photos[index]} in {shard}: {error}") from None
 
     def _bytes(self, index: int) -> bytes:
         shard, offset, size = self._place[index].tolist()
@@ -137,13 +138,13 @@ class Corpus(Dataset):
 
     @property
     def failures(self) -> list[Failure]:
-        """Photographs without a usable face; raises ValueError where the table of them is missing or damaged."""
+        """Photographs without a usable face; raises InputError where the table of them is missing or damaged."""
         path = self.folder / FAILURES
         try:
             with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
                 return [Failure(*row) for row in list(csv.reader(file))[1:]]
         except (OSError, TypeError, csv.Error) as error:
-            raise ValueError(
+            raise InputError(
                 f"{path} is no table of files and reasons ({error}); run `mofa3d prepare` again, which writes it"
             ) from None
 
@@ -181,7 +182,7 @@ def finish(folder: Path, keys: list[str], decisions: Decisions, about: dict) -> 
         about: settings and versions, for ``corpus.json``.
 
     Raises:
-        ValueError: no usable face.
+        InputError: no usable face.
     """
     order = {key: number for number, key in enumerate(keys)}
     photos, removed, failures = Counter(), Counter(), []
@@ -195,7 +196,7 @@ def finish(folder: Path, keys: list[str], decisions: Decisions, about: dict) -> 
     found = [(_position(face.key, order, folder, shard), face.hash) for shard, face, _, _ in _faces(folder)]
     if not found:
         often = ", ".join(f"{rule} {number} times" for rule, number in removed.most_common(3))
-        raise ValueError(
+        raise InputError(
             f"no usable face in any of the {len(keys)} photographs ({often}; see {folder / FAILURES}); give "
             "photographs with one clear, roughly frontal face"
         )
@@ -222,7 +223,7 @@ def _position(key: str, order: dict[str, int], folder: Path, shard: int) -> int:
     name = key if key in order else key.rsplit("/", 1)[0]
     if name not in order:
         path = folder / SHARDS / f"{shard:06d}.tar"
-        raise ValueError(f"{path} holds a face of {key!r}, which is no photograph here; delete it and prepare again")
+        raise InputError(f"{path} holds a face of {key!r}, which is no photograph here; delete it and prepare again")
     return order[name]
 
 
@@ -252,7 +253,7 @@ def _write_index(folder: Path, kept: Int[np.ndarray, "K"], decisions: Decisions)
             codes = arrays.setdefault("codes", np.zeros((count, len(face.code)), dtype=np.float32))
             if len(face.code) != codes.shape[1]:
                 sizes = f"{len(face.code)} and {codes.shape[1]}"
-                raise ValueError(f"{folder} holds codes of {sizes} numbers; make it again")
+                raise InputError(f"{folder} holds codes of {sizes} numbers; make it again")
             codes[row] = face.code
         names[row] = json.dumps([face.key, face.identity])
     identities = [json.loads(name)[1] for name in names]

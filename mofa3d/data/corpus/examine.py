@@ -17,6 +17,7 @@ from mofa3d.data.landmark_table import Points
 from mofa3d.data.photo import Photo, fit
 from mofa3d.data.sources import Item, Reader
 from mofa3d.data.yaw import estimate_yaw_of_average
+from mofa3d.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def examine(reader: Reader, item: Item, points: Points | None, config: PrepareCo
     """
     try:
         photo = reader.read(item)
-    except ValueError as error:
+    except InputError as error:
         yield Removed("unreadable", str(error))
         return
     boxes = find_boxes(photo, config.detector)

@@ -20,6 +20,7 @@ from mofa3d.data.isolated_reader import ATTEMPTS, crashed
 from mofa3d.data.landmark_table import Points
 from mofa3d.data.sources import Item, Reader
 from mofa3d.environment.isolation import DiedError, Worker
+from mofa3d.errors import InputError
 
 Run = Sequence["Task"]
 
@@ -49,7 +50,7 @@ class Examiner:
         for task in tasks:
             try:
                 yield self._one(task)
-            except ValueError:
+            except InputError:
                 raise
             except Exception as error:  # a fault of ours: at least one knows where
                 raise RuntimeError(f"{task.item.key} could not be examined") from error

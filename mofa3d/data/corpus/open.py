@@ -15,6 +15,7 @@ from mofa3d.data.corpus.split import held_out, spread, train_and_test
 from mofa3d.data.corpus.synthetic import SyntheticConfig, fingerprint_of, synthesize
 from mofa3d.decoder import Decoder
 from mofa3d.environment.cache_folder import check_cache
+from mofa3d.errors import InputError
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.scene import Renderer
 
@@ -68,7 +69,7 @@ def open_faces(
         report_images: held-out images, evenly spread, that are measured; 0 means all.
 
     Raises:
-        ValueError: nothing usable, or nothing left to train or to report on.
+        InputError: nothing usable, or nothing left to train or to report on.
     """
     if data == SYNTHETIC:
         decode = Decoder(model, Camera())
@@ -96,15 +97,15 @@ def require_codes(corpus: Corpus, model: MorphableModel, name: str) -> None:
         name: of the data, for messages.
 
     Raises:
-        ValueError: photographs, or faces of another model.
+        InputError: photographs, or faces of another model.
     """
     if corpus.codes is None:
-        raise ValueError(
+        raise InputError(
             f"{name} does not say the true codes of its faces; train on --data synthetic, or on a corpus of `mofa3d "
             "synthesize`"
         )
     if corpus.summary.get("model") != model.fingerprint():
-        raise ValueError(
+        raise InputError(
             f"the faces of {name} were rendered from another face model than {model.name!r}; give that model as "
             "--model-path, or synthesize them again"
         )
@@ -120,13 +121,13 @@ def open_corpus(data: Path, cache: Path, config: PrepareConfig | None = None, wo
         workers: processes; ``None`` means one per core.
 
     Raises:
-        ValueError: no folder, no photograph, no usable face in any of them, or a cache that cannot be written.
+        InputError: no folder, no photograph, no usable face in any of them, or a cache that cannot be written.
     """
     data = data.expanduser().resolve()
     if (data / SUMMARY).is_file():
         return Corpus(data)
     if not data.is_dir():
-        raise ValueError(f"there is no folder {data}; give a folder of photographs, or a corpus of `mofa3d prepare`")
+        raise InputError(f"there is no folder {data}; give a folder of photographs, or a corpus of `mofa3d prepare`")
     name = f"corpus-{data.name}-{hashlib.sha256(os.fsencode(data)).hexdigest()[:12]}"
     check_cache(cache)
     return prepare([data], cache / name, config or PrepareConfig(), workers)

@@ -62,7 +62,7 @@ def read_part(path: Path) -> list[Examined] | None:
     """What became of some photographs; ``None`` if it is not known, or the file is damaged."""
     try:
         return [_photo(fields) for fields in read_json(path)]
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError):  # of a damaged file
         return None
 
 

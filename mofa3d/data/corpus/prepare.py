@@ -30,6 +30,7 @@ from mofa3d.data.corpus.shards import Face
 from mofa3d.data.isolated_reader import IsolatedReader
 from mofa3d.data.landmark_table import Points, find_landmarks
 from mofa3d.data.sources import Item, Reader, find_items
+from mofa3d.errors import InputError
 from mofa3d.files.folders import take_folder
 from mofa3d.files.locks import alone
 from mofa3d.files.whole import write_bytes
@@ -55,13 +56,13 @@ def prepare(
         reader: makes what reads photographs; picklable.
 
     Raises:
-        ValueError: a source without photographs, a malformed table of landmarks, dlib is wanted and missing, or no
+        InputError: a source without photographs, a malformed table of landmarks, dlib is wanted and missing, or no
             photograph has a usable face. Single photographs that cannot be used are listed in ``failures.csv``.
     """
     config = config or PrepareConfig()
     workers = os.cpu_count() or 1 if workers is None else workers
     if workers < 0:
-        raise ValueError(f"workers must be at least 0 processes, got {workers}")
+        raise InputError(f"workers must be at least 0 processes, got {workers}")
     with closing(IsolatedReader(reader) if workers else reader()) as counting:
         tasks = find_tasks(sources, config, counting)
     take_folder(out, "prepare", known=is_corpus(out))
@@ -102,7 +103,7 @@ def _as_it_was(out: Path, content: str) -> Corpus | None:
     """The corpus, if the last preparation ended and was of the same photographs and settings."""
     try:
         corpus = Corpus(out)
-    except ValueError:
+    except InputError:
         return None
     return corpus if corpus.summary.get("content") == content else None
 

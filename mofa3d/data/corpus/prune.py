@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import UInt64
 
 from mofa3d.data.photo import Photo
+from mofa3d.errors import InputError
 from mofa3d.numeric_options import check_numbers
 
 HASH_SIDE, HASH_WORK = 8, 32
@@ -43,7 +44,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         if not -1 <= self.duplicate_bits < BANDS:
-            raise ValueError(f"duplicate_bits must lie in -1 to {BANDS - 1}, got {self.duplicate_bits}")
+            raise InputError(f"duplicate_bits must lie in -1 to {BANDS - 1}, got {self.duplicate_bits}")
         check_numbers(self)
 
 
@@ -118,10 +119,10 @@ def find_duplicates(hashes: Iterable[int], bits: int) -> np.ndarray:
     A duplicate of a duplicate is one as well. Memory grows with the number of items, time nearly so.
 
     Raises:
-        ValueError: more than 3 bits.
+        InputError: more than 3 bits.
     """
     if bits >= BANDS:
-        raise ValueError(f"bits must be at most {BANDS - 1}, got {bits}")
+        raise InputError(f"bits must be at most {BANDS - 1}, got {bits}")
     values: UInt64[np.ndarray, "K"] = np.fromiter(hashes, dtype=np.uint64)
     duplicate = np.zeros(len(values), dtype=bool)
     if bits < 0:

@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from mofa3d.data.photo import Photo
+from mofa3d.errors import InputError
 from mofa3d.files.whole import whole_file
 
 JPEG_QUALITY = 95
@@ -59,7 +60,7 @@ class Face:
 
 
 def checked(face: Face) -> Face:
-    """The face; raises ValueError or TypeError for what no face can be."""
+    """The face; raises InputError or TypeError for what no face can be."""
     points, trust = face.landmarks or [], face.confidence or []
     numbers = [face.left, face.top, face.scale, face.yaw or 0, *(value for point in points for value in point)]
     texts = (face.key, face.identity)
@@ -67,13 +68,13 @@ def checked(face: Face) -> Face:
         raise TypeError(f"a face has the key and the identity {texts}, expected texts")
     for value in (*numbers, *trust, *(face.code or [])):
         if not isinstance(value, int | float) or not abs(value) <= FARTHEST:  # which NaN is not either
-            raise ValueError(f"the face of {face.key!r} has {value!r} where a finite number should be")
+            raise InputError(f"the face of {face.key!r} has {value!r} where a finite number should be")
     if len(points) not in (0, 68) or len(trust) != len(points) or any(len(point) != 2 for point in points):
-        raise ValueError(f"the face of {face.key!r} has {len(points)} points and {len(trust)} confidences, expected 68")
+        raise InputError(f"the face of {face.key!r} has {len(points)} points and {len(trust)} confidences, expected 68")
     if not all(0 <= value <= 1 for value in trust):
-        raise ValueError(f"the face of {face.key!r} has confidences outside 0 to 1")
+        raise InputError(f"the face of {face.key!r} has confidences outside 0 to 1")
     if not isinstance(face.hash, int) or not 0 <= face.hash < 2**64:
-        raise ValueError(f"the face of {face.key!r} has the hash {face.hash!r}, expected 64 bits")
+        raise InputError(f"the face of {face.key!r} has the hash {face.hash!r}, expected 64 bits")
     return face
 
 
@@ -83,23 +84,23 @@ def encode_crop(crop: Photo, quality: int = JPEG_QUALITY) -> bytes:
     options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     done, data = cv2.imencode(".jpg", crop[..., ::-1], options)
     if not done:
-        raise ValueError("a crop could not be encoded as JPEG")
+        raise InputError("a crop could not be encoded as JPEG")
     return data.tobytes()
 
 
 def decode_crop(data: bytes | memoryview) -> Photo:
-    """Raises ValueError for what is no image, or one that is larger than any crop."""
+    """Raises InputError for what is no image, or one that is larger than any crop."""
     problem = "a crop in a shard is damaged; delete the shard and prepare again"
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as header:
             size = header.size
     except Exception as error:  # Pillow raises what the damaged bytes lead to
-        raise ValueError(problem) from error
+        raise InputError(problem) from error
     if max(size) > LARGEST:
-        raise ValueError(f"{problem} (it says that it has {size[0]}×{size[1]} pixels, and {LARGEST} are the most)")
+        raise InputError(f"{problem} (it says that it has {size[0]}×{size[1]} pixels, and {LARGEST} are the most)")
     image = cv2.imdecode(np.frombuffer(data, dtype=np.uint8), cv2.IMREAD_COLOR)
     if image is None:
-        raise ValueError(problem)
+        raise InputError(problem)
     return np.ascontiguousarray(image[..., ::-1])
 
 
@@ -125,7 +126,7 @@ def read_shard(path: Path) -> Iterator[tuple[Face, int, int]]:
     """Faces of a shard with offset and size of each one's JPEG crop.
 
     Raises:
-        ValueError: the shard is missing, damaged, or not one of ours.
+        InputError: the shard is missing, damaged, or not one of ours.
     """
     try:
         with tarfile.open(path, "r:") as archive:  # never one that unpacks to any size
@@ -135,11 +136,11 @@ def read_shard(path: Path) -> Iterator[tuple[Face, int, int]]:
                     crop = (member.offset_data, member.size)
                 elif member.name.endswith(".json") and crop is not None:
                     if not member.isreg() or member.size > MOST_SAID:
-                        raise ValueError(f"{member.name} has {member.size} bytes, and {MOST_SAID} are allowed")
+                        raise InputError(f"{member.name} has {member.size} bytes, and {MOST_SAID} are allowed")
                     yield checked(Face(**json.load(archive.extractfile(member)))), *crop
                     crop = None
     except Exception as error:  # damaged bytes lead tarfile to errors of any kind
-        raise ValueError(f"{path} is not a readable shard ({error}); delete it and prepare the corpus again") from None
+        raise InputError(f"{path} is not a readable shard ({error}); delete it and prepare the corpus again") from None
 
 
 def open_to_read(path: Path) -> int:

@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
+from mofa3d.errors import InputError
+
 NAME = re.compile(r"(?P<name>[^\W\d_][^_]*(?:_[^\W\d_][^_]*)*)_\d+")
 # Words that number photographs, not people: a camera's IMG_0001 and IMG_0002 need not show the same person.
 NO_NAMES = {
@@ -35,10 +37,10 @@ def held_out(identities: Sequence[str], fraction: float, seed: int) -> list[bool
     The choice hashes each identity with the seed, so it does not change when photographs come or go.
 
     Raises:
-        ValueError: a fraction outside 0 to 1.
+        InputError: a fraction outside 0 to 1.
     """
     if not 0 <= fraction <= 1:
-        raise ValueError(f"the held-out fraction must lie in 0 to 1, got {fraction}")
+        raise InputError(f"the held-out fraction must lie in 0 to 1, got {fraction}")
     return [_uniform(f"{seed}:{identity}") < fraction for identity in identities]
 
 
@@ -51,11 +53,11 @@ def train_and_test(identities: Sequence[str], out: Sequence[bool], name: str) ->
         name: of the data, for the message.
 
     Raises:
-        ValueError: one of the two is empty.
+        InputError: one of the two is empty.
     """
     train, test = ([i for i, is_out in enumerate(out) if is_out == wanted] for wanted in (False, True))
     if not train or not test:
-        raise ValueError(
+        raise InputError(
             f"of {len(set(identities))} identities in {name}, {len(train)} images would be trained on and {len(test)} "
             "reported on; give more images or another share as --held-out"
         )

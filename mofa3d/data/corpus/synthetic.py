@@ -25,6 +25,7 @@ from mofa3d.data.corpus.dataset import Corpus, Decisions, finish, is_corpus
 from mofa3d.data.corpus.shards import Face, encode_crop
 from mofa3d.data.photo import find_photos, read_photo
 from mofa3d.decoder import Decoder
+from mofa3d.errors import InputError
 from mofa3d.files.folders import take_folder
 from mofa3d.files.locks import alone
 from mofa3d.numeric_options import check_ranges
@@ -64,7 +65,7 @@ class SyntheticConfig:
 
     def __post_init__(self) -> None:
         if self.count < 1:
-            raise ValueError(f"count must be at least 1, got {self.count}; give the number of faces to render")
+            raise InputError(f"count must be at least 1, got {self.count}; give the number of faces to render")
         spreads = dict.fromkeys(("shape", "expression", "reflectance", "yaw", "pitch", "roll"), (0, 100))
         check_ranges(self, **spreads, count=(1, 100_000_000), shift=(0, 1000), depth=(0, 1000))
 
@@ -125,7 +126,7 @@ def background(photos: Sequence[Path], size: int, random: np.random.Generator) -
     In place of one that cannot be read comes the next one, with a warning.
 
     Raises:
-        ValueError: none can be read.
+        InputError: none can be read.
     """
     if not photos:
         return texture(size, random)
@@ -133,11 +134,11 @@ def background(photos: Sequence[Path], size: int, random: np.random.Generator) -
     for path in [*photos[first:], *photos[:first]]:
         try:
             photo = read_photo(path)
-        except ValueError as error:
+        except InputError as error:
             warnings.warn(f"a background is left out: {error}", stacklevel=2)
             continue
         return cv2.resize(photo, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    raise ValueError(f"none of the {len(photos)} backgrounds beside {photos[0]} can be read; give other photographs")
+    raise InputError(f"none of the {len(photos)} backgrounds beside {photos[0]} can be read; give other photographs")
 
 
 def synthesize(config: SyntheticConfig, decode: Decoder, render: Renderer, out: Path) -> Corpus:

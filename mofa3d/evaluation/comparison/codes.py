@@ -8,6 +8,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from mofa3d.decoder import Decoder
+from mofa3d.errors import InputError
 from mofa3d.evaluation.comparison.tables import Row, row_of
 from mofa3d.evaluation.estimates import Estimate, Measured, measure
 from mofa3d.scene import Renderer
@@ -38,7 +39,7 @@ def compare_codes(
                 if system not in ready:
                     ready[system] = start()
                 found = measure(ready[system], decode, render, dataset, indices)
-            except (ValueError, OSError) as error:  # the other systems are still worth comparing
+            except (InputError, OSError) as error:  # the other systems are still worth comparing
                 rows[number].append(Row(system, reason=str(error)))
                 continue
             measured[number][system] = found

@@ -9,6 +9,7 @@ from torch import nn
 from mofa3d.camera import Camera
 from mofa3d.decoder import Decoder
 from mofa3d.encoders.checkpoint import CHECKPOINT_NAME, Description, load_weights, read_checkpoint
+from mofa3d.errors import InputError
 from mofa3d.evaluation.comparison.networks.conv_autoencoder import ConvAutoencoder, LearnedDecoder
 from mofa3d.evaluation.comparison.networks.richardson import (
     SYSTEM,
@@ -23,7 +24,7 @@ def open_autoencoder(run: Path) -> ConvAutoencoder:
     """The network of `experiments/train_autoencoder.py`, ready to use.
 
     Raises:
-        ValueError: no readable checkpoint, or one of another system.
+        InputError: no readable checkpoint, or one of another system.
     """
     content, path = _read(run, "autoencoder")
     return _filled(ConvAutoencoder(*_sizes(content, path)), content, path)
@@ -33,7 +34,7 @@ def open_learned_decoder(run: Path) -> LearnedDecoder:
     """The network of `experiments/train_conv_decoder.py`, ready to use.
 
     Raises:
-        ValueError: no readable checkpoint, or one of another system.
+        InputError: no readable checkpoint, or one of another system.
     """
     content, path = _read(run, "conv_decoder")
     return _filled(LearnedDecoder(*_sizes(content, path)), content, path)
@@ -47,7 +48,7 @@ def open_regressor(run: Path, render: Renderer) -> tuple[IterativeRegressor, Dec
         render: a raster backend with a black background, which draws the network's answers for it.
 
     Raises:
-        ValueError: no readable checkpoint, one of another system, or of another version of the face model.
+        InputError: no readable checkpoint, one of another system, or of another version of the face model.
     """
     content, path = _read(run, SYSTEM)
     about = RegressorDescription.from_dict(content["description"])
@@ -61,7 +62,7 @@ def _sizes(content: dict, path: Path) -> tuple[int, int]:
     """Of images and codes."""
     sizes = [content["description"].get(name) for name in ("image_size", "code_size")]
     if not all(isinstance(size, int) and 1 <= size <= 4096 for size in sizes):
-        raise ValueError(f"{path} says that images and codes have the sizes {sizes}; expected 1 to 4096")
+        raise InputError(f"{path} says that images and codes have the sizes {sizes}; expected 1 to 4096")
     return sizes[0], sizes[1]
 
 
@@ -70,7 +71,7 @@ def _read(run: Path, system: str) -> tuple[dict, Path]:
     content = read_checkpoint(path)
     found = content["description"].get("system", "mofa")
     if found != system:
-        raise ValueError(f"{path} holds the system {found!r}, not {system!r}; give a run of that one")
+        raise InputError(f"{path} holds the system {found!r}, not {system!r}; give a run of that one")
     return content, path
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 
 from mofa3d.data.corpus.open import SYNTHETIC
 from mofa3d.encoders.backbones import ENCODER_NAMES
+from mofa3d.errors import InputError
 from mofa3d.evaluation.comparison.program_runs import Outcome, Run, Step, carry_out, check_record
 
 MOFA, SURROGATE, ON_SYNTHETIC = "MoFA", "MoFA, surrogate", "MoFA, synthetic"
@@ -108,7 +109,7 @@ class TrainingsConfig:
     def __post_init__(self) -> None:
         unknown = [name for name in self.encoders if name not in ENCODER_NAMES]
         if unknown or not self.encoders or len(set(self.encoders)) < len(self.encoders):
-            raise ValueError(
+            raise InputError(
                 f"--encoders takes one or several of {', '.join(ENCODER_NAMES)}, each once, got "
                 f"{', '.join(self.encoders) or 'none'}"
             )
@@ -184,7 +185,7 @@ def train_all(config: TrainingsConfig, steps: dict[str, Step], run: Run) -> dict
         run: see `mofa3d.evaluation.comparison.program_runs.carry_out`.
 
     Raises:
-        ValueError: see `mofa3d.evaluation.comparison.program_runs.check_record`.
+        InputError: see `mofa3d.evaluation.comparison.program_runs.check_record`.
     """
     given = {system: getattr(config.reuse, step.name.removeprefix("mofa_"), None) for system, step in steps.items()}
     for system, step in steps.items():
@@ -205,8 +206,8 @@ def opened(outcome: Outcome) -> Path:
     """The run of a training that did not fail.
 
     Raises:
-        ValueError: it failed; with its reason.
+        InputError: it failed; with its reason.
     """
     if outcome.reason:
-        raise ValueError(outcome.reason)
+        raise InputError(outcome.reason)
     return outcome.out

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mofa3d.encoders.checkpoint import CHECKPOINT_NAME
+from mofa3d.errors import InputError
 from mofa3d.evaluation.comparison.networks.tran import TARGETS
 from mofa3d.files.whole import write_text
 from mofa3d.training.progress import DivergenceError
@@ -65,10 +66,10 @@ def check_record(step: Step) -> None:
     """Fail where a folder was filled with another command, whose figures would stand under this one's name.
 
     Raises:
-        ValueError: the commands differ.
+        InputError: the commands differ.
     """
     if step.record.exists() and (before := step.record.read_text(encoding="utf-8").strip()) != _typed(step.command):
-        raise ValueError(
+        raise InputError(
             f"{step.out} was filled with\n  {before}\nbut now this was asked for:\n  {_typed(step.command)}\nGive the "
             "same options, or another --out"
         )
@@ -79,11 +80,11 @@ def carry_out(step: Step, run: Run) -> Outcome:
 
     Args:
         step: what to run.
-        run: takes the command, beginning with the program's name, and a file for what it prints; it raises ValueError,
+        run: takes the command, beginning with the program's name, and a file for what it prints; it raises InputError,
             OSError or `DivergenceError` if the program fails.
 
     Raises:
-        ValueError: see `check_record`.
+        InputError: see `check_record`.
     """
     check_record(step)
     typed = _typed(step.command)
@@ -96,7 +97,7 @@ def carry_out(step: Step, run: Run) -> Outcome:
     outcome = Outcome(step.out, _typed(command))
     try:
         run(command, step.out.with_name(f"{step.out.name}.log"))
-    except (ValueError, OSError, DivergenceError) as error:  # the other systems are still worth comparing
+    except (InputError, OSError, DivergenceError) as error:  # the other systems are still worth comparing
         return replace(outcome, reason=str(error))
     return outcome
 
@@ -105,7 +106,7 @@ def programs_of(folder: Path) -> Run:
     """Runs programs of a folder, each as a process of its own, whose output goes to the file.
 
     Raises:
-        ValueError: when called, if the program fails; with what it said last.
+        InputError: when called, if the program fails; with what it said last.
     """
 
     def run(command: Sequence[str], log: Path) -> None:
@@ -119,7 +120,7 @@ def programs_of(folder: Path) -> Run:
             lines = [line.strip() for line in said.splitlines() if line.strip()]
             errors = [number for number, line in enumerate(lines) if line.startswith("error: ")]
             reason = " ".join(lines[errors[-1] if errors else -1 :]).removeprefix("error: ")
-            raise ValueError(f"{command[0]} ended with status {status}: {reason or 'it said nothing'} (see {log})")
+            raise InputError(f"{command[0]} ended with status {status}: {reason or 'it said nothing'} (see {log})")
 
     return run
 

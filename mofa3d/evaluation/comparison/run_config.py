@@ -11,6 +11,7 @@ from torch import nn
 
 from mofa3d.data.corpus.open import SYNTHETIC, Faces, open_faces
 from mofa3d.data.corpus.synthetic import SyntheticConfig
+from mofa3d.errors import InputError
 from mofa3d.files.whole import write_text
 from mofa3d.models import load_model
 from mofa3d.morphable_model import MorphableModel
@@ -54,7 +55,7 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         if self.iterations < 1 or self.batch_size < 1:
-            raise ValueError(
+            raise InputError(
                 f"iterations and batch_size must be at least 1, got {self.iterations} and {self.batch_size}"
             )
         check_ranges(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mofa3d.decoder import Decoder
+from mofa3d.errors import InputError
 from mofa3d.evaluation.comparison.tables import Columns, Row, row_of
 from mofa3d.evaluation.estimates import Estimate
 from mofa3d.evaluation.scans.errors import ScanSet, measure_scans, predicted
@@ -37,6 +38,6 @@ def compare_scans(
         try:
             found = measure_scans(predicted(start(), decode, landmarks), scans, system)
             rows.append(row_of(system, found.errors))
-        except (ValueError, OSError) as error:  # the other systems are still worth comparing
+        except (InputError, OSError) as error:  # the other systems are still worth comparing
             rows.append(Row(system, reason=str(error)))
     return rows

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable
 
+from mofa3d.errors import InputError
 from mofa3d.evaluation.comparison.plan import opened
 from mofa3d.evaluation.comparison.program_runs import REPORT, Outcome
 from mofa3d.evaluation.comparison.tables import BEFORE_AND_AFTER, Row
@@ -36,7 +37,7 @@ def _row(system: str, outcome: Outcome, read: Callable[[dict], tuple[dict[str, f
         run = opened(outcome)
         path = (run if run.is_dir() else run.parent) / REPORT
         values, images = read(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError) as error:  # a reused run may have no report
+    except (OSError, ValueError, KeyError) as error:  # of json; a reused run may have no report
         return Row(system, reason=outcome.reason or f"its training left no report that says so ({error})")
     return Row(system, values, images)
 
@@ -44,7 +45,7 @@ def _row(system: str, outcome: Outcome, read: Callable[[dict], tuple[dict[str, f
 def _reached(report: dict) -> tuple[dict[str, float], int]:
     found = SAID.match(report["facts"]["training"])
     if not found:
-        raise ValueError(f"got {report['facts']['training']!r}, expected iterations and minutes")
+        raise InputError(f"got {report['facts']['training']!r}, expected iterations and minutes")
     iterations, batch, minutes = int(found[1]), int(found[2]), float(found[3])
     return {"iterations": iterations, "batch": batch, "minutes": minutes}, iterations * batch
 

@@ -18,6 +18,7 @@ from mofa3d.data.detect import FaceBox
 from mofa3d.data.failures import Failure
 from mofa3d.data.photo import Photo, read_photo
 from mofa3d.decoder import Decoder
+from mofa3d.errors import InputError
 from mofa3d.evaluation.estimates import Estimate
 from mofa3d.evaluation.scans.distance import scan_distances
 from mofa3d.evaluation.scans.face_boxes import choose_face, read_box
@@ -78,17 +79,17 @@ def read_scans(folder: ScanFolder, unit: Unit, model: MorphableModel) -> ScanSet
     """Read all scans; those that cannot be used are left out with their photographs.
 
     Raises:
-        ValueError: none can be used.
+        InputError: none can be used.
     """
     average = face_mesh(model, model.mean_shape)
     scans, failures = {}, list(folder.failures)
     for person, files in tqdm(folder.people.items(), desc="reading scans", dynamic_ncols=True):
         try:
             scans[person] = read_scan(files, unit, average)
-        except ValueError as error:  # the other people are still worth comparing
+        except InputError as error:  # the other people are still worth comparing
             failures.append(Failure(person, str(error)))
     if not scans:
-        raise ValueError("no scan can be used: " + "; ".join(f"{f.photo}: {f.reason}" for f in failures[:3]))
+        raise InputError("no scan can be used: " + "; ".join(f"{f.photo}: {f.reason}" for f in failures[:3]))
     return ScanSet(scans, [photo for photo in folder.photos if photo.person in scans], failures)
 
 
@@ -113,7 +114,7 @@ def measure_scans(predict: Predict, scans: ScanSet, progress: str = "comparing w
     """Distances of each photograph's reconstruction from its scan; those that fail are listed, and the others go on.
 
     Raises:
-        ValueError: no photograph could be measured.
+        InputError: no photograph could be measured.
     """
     measured, failures, refused = [], [], []
     rows: list[dict[str, float]] = []
@@ -123,7 +124,7 @@ def measure_scans(predict: Predict, scans: ScanSet, progress: str = "comparing w
             photo = read_photo(item.path)
             face = predict(photo, choose_face(photo, _box(item, refused)))
             distances = _distances(scans.scans[item.person], face)
-        except ValueError as error:  # the other photographs are still worth comparing
+        except InputError as error:  # the other photographs are still worth comparing
             failures.append(Failure(str(item.path), str(error)))
             continue
         measured.append(item)
@@ -131,7 +132,7 @@ def measure_scans(predict: Predict, scans: ScanSet, progress: str = "comparing w
         for kind, values in distances.items():
             points[kind].append(values.astype(np.float32))
     if not rows:
-        raise ValueError("no photograph could be compared with its scan: " + "; ".join(f.reason for f in failures[:3]))
+        raise InputError("no photograph could be compared with its scan: " + "; ".join(f.reason for f in failures[:3]))
     errors = {name: torch.tensor([row[name] for row in rows]) for name in rows[0]}
     together = _statistics({kind: np.concatenate(values) for kind, values in points.items()})
     notes = [f"{len(refused)} boxes were not used, faces were detected instead: {refused[0]}"] if refused else []
@@ -166,7 +167,7 @@ def _box(item: ScannedPhoto, refused: list[str]) -> FaceBox | None:
         return None
     try:
         return read_box(item.box)
-    except ValueError as error:
+    except InputError as error:
         refused.append(str(error))
         return None
 

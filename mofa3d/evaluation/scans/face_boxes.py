@@ -8,27 +8,28 @@ import numpy as np
 
 from mofa3d.data.detect import FaceBox, detect_faces
 from mofa3d.data.photo import Photo
+from mofa3d.errors import InputError
 
 
 def read_box(path: Path) -> FaceBox:
     """A ``.npy`` file of the four numbers left, top, right, bottom, in pixels.
 
     Raises:
-        ValueError: it holds anything else, as NoW's files do: they are pickled dictionaries, and opening a pickle runs
+        InputError: it holds anything else, as NoW's files do: they are pickled dictionaries, and opening a pickle runs
             what is in it.
     """
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, EOFError, ValueError) as error:
-        raise ValueError(
+    except (OSError, EOFError, ValueError) as error:  # of np.load
+        raise InputError(
             f"{path} is not opened ({error}): a pickled file can run any program; boxes are .npy arrays of left, top, "
             "right, bottom"
         ) from None
     if values.shape != (4,) or values.dtype.kind not in "fiu" or not np.isfinite(values).all():
-        raise ValueError(f"{path} has shape {values.shape} and type {values.dtype}; expected left, top, right, bottom")
+        raise InputError(f"{path} has shape {values.shape} and type {values.dtype}; expected left, top, right, bottom")
     left, top, right, bottom = values.astype(float).tolist()
     if right <= left or bottom <= top:
-        raise ValueError(f"{path} says {left, top, right, bottom}; expected left < right and top < bottom")
+        raise InputError(f"{path} says {left, top, right, bottom}; expected left < right and top < bottom")
     return FaceBox((left + right) / 2, (top + bottom) / 2, (right - left + bottom - top) / 2, 0)
 
 
@@ -39,12 +40,12 @@ def choose_face(photo: Photo, given: FaceBox | None) -> FaceBox:
     where it finds none on the given box, that box takes its place.
 
     Raises:
-        ValueError: there is no face.
+        InputError: there is no face.
     """
     found = detect_faces(photo)
     if given is None:
         if not found:
-            raise ValueError("no face was found; give a photograph with a clear, roughly frontal face")
+            raise InputError("no face was found; give a photograph with a clear, roughly frontal face")
         return found[0]
     best = max(found, key=given.overlap, default=given)
     return best if given.overlap(best) > 0 else given

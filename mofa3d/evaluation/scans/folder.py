@@ -23,6 +23,7 @@ from pathlib import Path
 
 from mofa3d.data.failures import Failure
 from mofa3d.data.photo import PHOTO_SUFFIXES, find_photos
+from mofa3d.errors import InputError
 
 SCAN_SUFFIXES = (".obj", ".ply", ".stl")
 LANDMARK_SUFFIXES = (".json", ".txt", ".pp")
@@ -85,14 +86,14 @@ def find_scans(root: Path) -> ScanFolder:
     """Find scans and their photographs, of either layout.
 
     Raises:
-        ValueError: no such folder, or no scan with a photograph in it.
+        InputError: no such folder, or no scan with a photograph in it.
     """
     if not root.is_dir():
-        raise ValueError(f"there is no folder {root}; {HELP}")
+        raise InputError(f"there is no folder {root}; {HELP}")
     found = _now(root) if _part(root, PICTURES).is_dir() else _simple(root)
     if not found.photos:
         reasons = "".join(f"; {failure.photo}: {failure.reason}" for failure in found.failures[:3])
-        raise ValueError(f"{root} holds no scan with a photograph{reasons}; {HELP}")
+        raise InputError(f"{root} holds no scan with a photograph{reasons}; {HELP}")
     return found
 
 
@@ -105,7 +106,7 @@ def _simple(root: Path) -> ScanFolder:
             continue
         try:
             photos = [path for path in find_photos(folder) if path.stem != mesh.stem]  # that one is the scan's texture
-        except ValueError as error:
+        except InputError as error:
             found.failures.append(Failure(folder.name, str(error)))
             continue
         found.people[folder.name] = ScanFiles(mesh, _only(folder, "landmarks", LANDMARK_SUFFIXES))
@@ -150,7 +151,7 @@ def _listed(root: Path, pictures: Path) -> list[tuple[str, str, str]]:
         lines = [line.strip() for line in file.read_text(encoding="utf-8").splitlines()]
         parts = [tuple(line.split("/")[-3:]) for line in lines if line]
         if wrong := next((part for part in parts if len(part) != 3 or ".." in part), None):
-            raise ValueError(f"{file} has the line {'/'.join(wrong)!r}; expected SUBJECT/CHALLENGE/IMAGE.jpg")
+            raise InputError(f"{file} has the line {'/'.join(wrong)!r}; expected SUBJECT/CHALLENGE/IMAGE.jpg")
         return parts
     photos = sorted(path for path in pictures.glob("*/*/*") if path.suffix.lower() in PHOTO_SUFFIXES)
     return [path.relative_to(pictures).parts for path in photos]

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from mofa3d.errors import InputError
+
 NAMES = (
     "right_eye_outer", "right_eye_inner", "left_eye_inner", "left_eye_outer", "nose_base", "mouth_right", "mouth_left",
 )  # fmt: skip
@@ -32,25 +34,25 @@ def read_scan_landmarks(path: Path) -> SevenPoints:
     """The points in the file's own unit; NaN where one is not given, which only ``.json`` allows.
 
     Raises:
-        ValueError: the file cannot be read, is malformed, or gives fewer than three points.
+        InputError: the file cannot be read, is malformed, or gives fewer than three points.
     """
     readers = {".json": _read_json, ".txt": _read_lines, ".pp": _read_picked}
     try:
         points = readers[path.suffix.lower()](path.read_text(encoding="utf-8"))
     except KeyError as error:
-        raise ValueError(f"{path} holds no landmarks of a scan ({error} is unknown); {FORMS}") from None
-    except (OSError, TypeError, ValueError, ElementTree.ParseError) as error:
-        raise ValueError(f"{path} holds no landmarks of a scan ({error}); {FORMS}") from None
+        raise InputError(f"{path} holds no landmarks of a scan ({error} is unknown); {FORMS}") from None
+    except (OSError, TypeError, ValueError, ElementTree.ParseError) as error:  # of float() and the parsers
+        raise InputError(f"{path} holds no landmarks of a scan ({error}); {FORMS}") from None
     known = int(np.isfinite(points).all(axis=1).sum())
     if known < LEAST:
-        raise ValueError(f"{path} gives {known} of the seven landmarks, at least {LEAST} are needed; {FORMS}")
+        raise InputError(f"{path} gives {known} of the seven landmarks, at least {LEAST} are needed; {FORMS}")
     return points
 
 
 def _read_json(text: str) -> SevenPoints:
     content = json.loads(text)
     if not isinstance(content, dict):
-        raise ValueError("it is no object")
+        raise InputError("it is no object")
     points = np.full((len(NAMES), 3), np.nan)
     rows = {name: row for row, name in enumerate(NAMES)}
     for name, point in content.items():
@@ -70,12 +72,12 @@ def _read_picked(text: str) -> SevenPoints:
 
 def _all_seven(points: list[Float[np.ndarray, "3"]]) -> SevenPoints:
     if len(points) != len(NAMES):
-        raise ValueError(f"it has {len(points)} points")
+        raise InputError(f"it has {len(points)} points")
     return np.stack(points)
 
 
 def _point(values) -> Float[np.ndarray, "3"]:
     point = np.array([float(value) for value in values])
     if point.shape != (3,) or not np.isfinite(point).all():
-        raise ValueError(f"a point is {values}")
+        raise InputError(f"a point is {values}")
     return point

@@ -10,6 +10,7 @@ import numpy as np
 import trimesh
 from jaxtyping import Float, Int
 
+from mofa3d.errors import InputError
 from mofa3d.evaluation.scans.folder import SCAN_SUFFIXES, ScanFiles
 from mofa3d.evaluation.scans.landmarks import LEAST, SevenPoints, read_scan_landmarks
 from mofa3d.models.alignment import align_by_shape, similarity
@@ -49,13 +50,13 @@ def read_scan(files: ScanFiles, unit: Unit, average: FaceMesh) -> FaceMesh:
         average: the face model's.
 
     Raises:
-        ValueError: a file cannot be read, or its size is not that of a face in this unit.
+        InputError: a file cannot be read, or its size is not that of a face in this unit.
     """
     vertices, faces = _read_mesh(files.mesh)
     vertices = vertices * MILLIMETRES[unit]
     longest = float(np.ptp(vertices, axis=0).max())
     if not HEADS[0] <= longest <= HEADS[1]:
-        raise ValueError(
+        raise InputError(
             f"{files.mesh} is {longest:.4g} mm long if its unit is {unit}; expected {HEADS[0]:.0f} to {HEADS[1]:.0f}; "
             f"give another of {', '.join(MILLIMETRES)} as --scan-unit"
         )
@@ -64,7 +65,7 @@ def read_scan(files: ScanFiles, unit: Unit, average: FaceMesh) -> FaceMesh:
         points = read_scan_landmarks(files.landmarks) * MILLIMETRES[unit]
         apart = float(np.linalg.norm(points[0] - points[3]))
         if np.isfinite(apart) and not EYES[0] <= apart <= EYES[1]:
-            raise ValueError(
+            raise InputError(
                 f"{files.landmarks} puts the outer corners of the eyes {apart:.4g} mm apart if its unit is {unit}; "
                 f"expected {EYES[0]:.0f} to {EYES[1]:.0f}; check the order of the points, and --scan-unit"
             )
@@ -93,7 +94,7 @@ def region(scan: FaceMesh) -> Float[np.ndarray, "K 3"]:
     85 to 95 mm, around the point three tenths of the way from the base of the nose to its bridge.
 
     Raises:
-        ValueError: hardly anything lies there.
+        InputError: hardly anything lies there.
     """
     outer_right, inner_right, inner_left, outer_left, base = scan.landmarks[:5]
     bridge = (inner_right + inner_left) / 2
@@ -101,7 +102,7 @@ def region(scan: FaceMesh) -> Float[np.ndarray, "K 3"]:
     centre = base + RAISED * (bridge - base)
     inside = np.linalg.norm(scan.vertices - centre, axis=1) <= radius
     if inside.sum() < 100:
-        raise ValueError(
+        raise InputError(
             f"only {int(inside.sum())} vertices of the scan lie within {radius:.0f} mm of the face's centre; check "
             "that its landmarks are in its own coordinates"
         )
@@ -114,13 +115,13 @@ def _read_mesh(path: Path) -> tuple[Float[np.ndarray, "N 3"], Int[np.ndarray, "F
         mesh = trimesh.load_mesh(path, process=False, skip_materials=True)
         vertices, faces = np.array(mesh.vertices, dtype=np.float64), np.array(mesh.faces, dtype=np.int64)
     except Exception as error:  # damaged files raise whatever the reader stumbles over
-        raise ValueError(f"the scan {path} cannot be read ({error}); {remedy}") from None
+        raise InputError(f"the scan {path} cannot be read ({error}); {remedy}") from None
     if not len(faces):
-        raise ValueError(f"the scan {path} has {len(vertices)} vertices and no triangle; {remedy}")
+        raise InputError(f"the scan {path} has {len(vertices)} vertices and no triangle; {remedy}")
     if faces.max() >= len(vertices) or faces.min() < 0:
-        raise ValueError(f"the scan {path} has triangles with vertices that it lacks; {remedy}")
+        raise InputError(f"the scan {path} has triangles with vertices that it lacks; {remedy}")
     used = np.zeros(len(vertices), dtype=bool)
     used[faces] = True
     if not np.isfinite(vertices[used]).all():
-        raise ValueError(f"the scan {path} has vertices that are not finite; clean it, or leave it out")
+        raise InputError(f"the scan {path} has vertices that are not finite; clean it, or leave it out")
     return vertices[used], (used.cumsum() - 1)[faces]

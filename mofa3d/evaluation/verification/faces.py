@@ -20,6 +20,7 @@ from mofa3d.data.detect import FaceBox, detect_faces
 from mofa3d.data.failures import Failure
 from mofa3d.data.photo import read_photo, to_tensor
 from mofa3d.data.readable import problem_of, readable, warn_about
+from mofa3d.errors import InputError
 from mofa3d.evaluation.estimates import Estimate
 from mofa3d.evaluation.verification.pairs import Pair, check_photos, pair_people
 from mofa3d.reconstruction.reconstructor import FaceCrop, batch_of
@@ -85,7 +86,7 @@ def find_faces(folder: Path, names: list[str]) -> Found:
     Where none is found, the median box of the others takes its place: LFW's photographs are all cut alike.
 
     Raises:
-        ValueError: no face in any photograph.
+        InputError: no face in any photograph.
     """
     found: dict[str, FaceBox | None] = {}
     # What a glance at the files tells is told at once, and not after the minutes that the others take.
@@ -95,7 +96,7 @@ def find_faces(folder: Path, names: list[str]) -> Found:
     for name in tqdm([name for name in names if name not in damaged], desc="finding faces", dynamic_ncols=True):
         try:
             photo = read_photo(folder / name)
-        except ValueError as error:
+        except InputError as error:
             failures.append(Failure(name, str(error)))
             continue
         height, width = photo.shape[:2]
@@ -103,7 +104,7 @@ def find_faces(folder: Path, names: list[str]) -> Found:
         found[name] = boxes[0] if boxes else None
     known = [box for box in found.values() if box is not None]
     if not known:
-        raise ValueError(f"no face was found in any of the {len(names)} photographs below {folder}; is this LFW?")
+        raise InputError(f"no face was found in any of the {len(names)} photographs below {folder}; is this LFW?")
     x, y, size = np.median([(box.x, box.y, box.size) for box in known], axis=0).tolist()
     usual = FaceBox(x, y, size, 0)
     return Found({name: box or usual for name, box in found.items()}, len(found) - len(known), failures)
@@ -119,13 +120,13 @@ def lfw_faces(folder: Path, pairs: list[Pair], table: Path, landmarks: bool) -> 
         landmarks: whether they are needed.
 
     Raises:
-        ValueError: photographs are missing or show no face, or so many are damaged that a fold has no pair of a kind.
+        InputError: photographs are missing or show no face, or so many are damaged that a fold has no pair of a kind.
     """
     found = find_faces(folder, check_photos(folder, pairs))
     names = list(found.boxes)
     kept = [pair for pair in pairs if {pair.first, pair.second} <= found.boxes.keys()]
     if {(pair.fold, pair.same) for pair in kept} != {(pair.fold, pair.same) for pair in pairs}:
-        raise ValueError(
+        raise InputError(
             f"{len(found.failures)} photographs below {folder} cannot be read, and without them a fold has no pair of "
             f"each kind (the first: {found.failures[0].photo}: {found.failures[0].reason}); get them again"
         )
@@ -149,7 +150,7 @@ def corpus_faces(corpus: Corpus, count: int, folds: int, most: int, seed: int = 
         most: photographs of each person.
 
     Raises:
-        ValueError: too few people with several photographs.
+        InputError: too few people with several photographs.
     """
     usable = torch.from_numpy(corpus.held_out) & (corpus.confidence > 0).all(dim=1)
     people: dict[str, list[int]] = defaultdict(list)

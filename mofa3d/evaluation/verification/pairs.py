@@ -13,6 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mofa3d.errors import InputError
+
 Photographs = Mapping[str, Sequence[int | str]]
 Drawn = tuple[tuple[str, int | str], tuple[str, int | str]]
 
@@ -42,25 +44,25 @@ def read_pairs(path: Path) -> list[Pair]:
     """Read a table of pairs.
 
     Raises:
-        ValueError: it is missing, a line is malformed, or there are not as many lines as the first one says.
+        InputError: it is missing, a line is malformed, or there are not as many lines as the first one says.
     """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"there is no table of pairs at {path} ({error}); give LFW's pairs.txt") from None
+        raise InputError(f"there is no table of pairs at {path} ({error}); give LFW's pairs.txt") from None
     while lines and not lines[-1].strip():
         lines.pop()
     head = lines[0].split() if lines else []
     if len(head) != 2 or not all(part.isdecimal() for part in head):
-        raise ValueError(
+        raise InputError(
             f"{path} must begin with the numbers of folds and of pairs of each kind per fold, as '10\t300', got "
             f"{lines[0] if lines else ''!r}; give pairs.txt of View 2"
         )
     folds, count = map(int, head)
     if folds < 2 or count < 1:
-        raise ValueError(f"{path} has {folds} folds of {count} pairs; verification needs 2 folds and 1 pair at least")
+        raise InputError(f"{path} has {folds} folds of {count} pairs; verification needs 2 folds and 1 pair at least")
     if len(lines) - 1 != folds * 2 * count:
-        raise ValueError(
+        raise InputError(
             f"{path} must have {folds} folds of {count} matched and {count} mismatched pairs, {folds * 2 * count} "
             f"lines after the first, but has {len(lines) - 1}; download it again"
         )
@@ -77,7 +79,7 @@ def _parse(line: str, fold: int, same: bool, where: str) -> Pair:
     numbers = parts[1:] if same else parts[1::2]
     if len(parts) != (3 if same else 4) or not all(number.strip().isdecimal() for number in numbers):
         kind = "matched" if same else "mismatched"
-        raise ValueError(f"{where}: expected a {kind} pair ({expected}), got {line!r}; download the table again")
+        raise InputError(f"{where}: expected a {kind} pair ({expected}), got {line!r}; download the table again")
     other = parts[0] if same else parts[2]
     one, two = (int(number) for number in numbers)
     return Pair(photo_of(parts[0].strip(), one), photo_of(other.strip(), two), same, fold)
@@ -93,7 +95,7 @@ def make_pairs(folder: Path, count: int, folds: int = 10, seed: int = 0) -> str:
         seed: of the choice.
 
     Raises:
-        ValueError: too few people, or too few with several photographs.
+        InputError: too few people, or too few with several photographs.
     """
     photos: dict[str, list[int]] = {}
     for path in sorted(folder.glob("*/*.jpg")):
@@ -104,7 +106,7 @@ def make_pairs(folder: Path, count: int, folds: int = 10, seed: int = 0) -> str:
     chance = random.Random(seed)
     for fold, people in enumerate(_deal(photos, folds, chance)):
         if _possible(people, photos) < count:
-            raise ValueError(
+            raise InputError(
                 f"{folder} has too few people or photographs for {folds} folds of {count} pairs of each kind (fold "
                 f"{fold + 1}: {len(people)} people, {_possible(people, photos)} pairs of each kind); ask for fewer"
             )
@@ -124,12 +126,12 @@ def pair_people(photos: Mapping[str, Sequence[str]], count: int, folds: int, see
         seed: of the choice.
 
     Raises:
-        ValueError: too few people with several photographs for two folds.
+        InputError: too few people with several photographs for two folds.
     """
     several = sum(len(names) > 1 for names in photos.values())
     folds = min(folds, several, len(photos) // 2)
     if folds < 2 or count < 1:
-        raise ValueError(
+        raise InputError(
             f"verification needs 4 people, of whom 2 have several photographs, and 1 pair of each kind per fold; got "
             f"{len(photos)} people, {several} with several photographs, and {count} pairs. Photographs named "
             "Name_Surname_0001.jpg say who is on them"
@@ -190,14 +192,14 @@ def check_photos(folder: Path, pairs: list[Pair]) -> list[str]:
     """Every photograph of the pairs once, in order.
 
     Raises:
-        ValueError: photographs are missing.
+        InputError: photographs are missing.
     """
     if not folder.is_dir():
-        raise ValueError(f"there is no folder {folder}; give the one that holds LFW's folders of people")
+        raise InputError(f"there is no folder {folder}; give the one that holds LFW's folders of people")
     names = list(dict.fromkeys(name for pair in pairs for name in (pair.first, pair.second)))
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
-        raise ValueError(
+        raise InputError(
             f"{len(missing)} of the {len(names)} photographs that the pairs name are not below {folder} (the first: "
             f"{missing[0]}); give all of LFW, or make pairs from what is there with --make-pairs"
         )

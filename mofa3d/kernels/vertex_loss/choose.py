@@ -35,7 +35,7 @@ def make_vertex_loss(
         SlowerPathWarning: a GPU, and Triton, but no compiler for it.
 
     Raises:
-        ValueError: a model of another type.
+        InputError: a model of another type.
     """
     kind = torch.device(device).type
     if kind == "cpu":

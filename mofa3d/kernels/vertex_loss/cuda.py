@@ -14,6 +14,7 @@ from jaxtyping import Float, Int32
 from torch import Tensor, nn
 
 from mofa3d.camera import Camera
+from mofa3d.errors import InputError
 from mofa3d.kernels.vertex_loss.base import FusedLoss, ScaledGradient
 from mofa3d.kernels.vertex_loss.rings import VertexRings, make_rings
 from mofa3d.morphable_model import MorphableModel
@@ -45,7 +46,7 @@ class CudaVertexLoss(FusedLoss):
         area_weights: as `mofa3d.renderers.vertex.VertexRenderer` has it.
 
     Raises:
-        ValueError: a model of another type or device, or Triton is missing.
+        InputError: a model of another type or device, or Triton is missing.
     """
 
     compare = _Compare
@@ -68,7 +69,7 @@ def _load_kernels() -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != "triton":
             raise
-        raise ValueError(
+        raise InputError(
             "the fused loss for NVIDIA GPUs needs Triton, which comes with PyTorch for CUDA: pip install triton; or "
             "use Decoder and VertexRenderer"
         ) from error

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import scipy.io
 
+from mofa3d.errors import InputError
 from mofa3d.files.given import CHUNK, check_file, check_unpacked
 from mofa3d.models.formats.source_file import SourceFile
 
@@ -20,7 +21,7 @@ def read_mat(file: Path, source: SourceFile, keys: tuple[str, ...]) -> dict[str,
     """The named variables of a file.
 
     Raises:
-        ValueError: it is no such file, is damaged, unpacks to too much, or one of them holds no numbers.
+        InputError: it is no such file, is damaged, unpacks to too much, or one of them holds no numbers.
     """
     try:
         _check_size(file)
@@ -28,7 +29,7 @@ def read_mat(file: Path, source: SourceFile, keys: tuple[str, ...]) -> dict[str,
         kinds = {name: kind for name, _, kind in scipy.io.whosmat(file)}
         odd = [name for name in keys if kinds.get(name, "double") not in NUMBERS]
         if odd:
-            raise ValueError(f"{odd[0]!r} holds no numbers but a {kinds[odd[0]]}")
+            raise InputError(f"{odd[0]!r} holds no numbers but a {kinds[odd[0]]}")
         content = scipy.io.loadmat(file, variable_names=keys)
     except Exception as error:  # SciPy raises whatever the damaged bytes lead to
         raise source.damaged(file, f"it cannot be read as a MATLAB file ({error})") from error
@@ -41,11 +42,11 @@ def _check_size(file: Path) -> None:
     with open(file, "rb") as content:
         order = {b"IM": "little", b"MI": "big"}.get(content.read(HEADER)[-2:])
         if order is None:
-            raise ValueError("it is not of version 5")
+            raise InputError("it is not of version 5")
         while len(tag := content.read(TAG)) == TAG:
             kind, left = (int.from_bytes(half, order) for half in (tag[:4], tag[4:]))
             if content.tell() + left > size:
-                raise ValueError("it is cut off")
+                raise InputError("it is cut off")
             if kind != COMPRESSED:
                 content.seek(left, 1)
                 continue

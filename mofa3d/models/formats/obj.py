@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int
 
+from mofa3d.errors import InputError
+
 
 @dataclass(frozen=True)
 class Wavefront:
@@ -42,7 +44,7 @@ def read_vertices(path: Path) -> Float[np.ndarray, "N 3"]:
     """The vertices of a mesh alone, in the file's order and unit.
 
     Raises:
-        ValueError: the file is no OBJ file or is damaged.
+        InputError: the file is no OBJ file or is damaged.
     """
     return _numbers(path, _lines(path), "v", 3)
 
@@ -51,7 +53,7 @@ def read_wavefront(path: Path) -> Wavefront:
     """Read a whole mesh.
 
     Raises:
-        ValueError: the file is no OBJ file or is damaged, or an index is out of range.
+        InputError: the file is no OBJ file or is damaged, or an index is out of range.
     """
     lines = _lines(path)
     vertices, texture = _numbers(path, lines, "v", 3), _numbers(path, lines, "vt", 2)
@@ -86,7 +88,7 @@ def _numbers(path: Path, lines: list[str], key: str, width: int) -> np.ndarray:
         return np.zeros((0, width))
     try:
         numbers = np.loadtxt(rows, usecols=range(1, 1 + width), comments=None, ndmin=2)
-    except ValueError as error:
+    except ValueError as error:  # of np.loadtxt
         raise _damaged(path, f"a line of {key!r} does not hold {width} numbers") from error
     if not np.isfinite(numbers).all():
         raise _damaged(path, f"a number of {key!r} is not finite")
@@ -96,7 +98,7 @@ def _numbers(path: Path, lines: list[str], key: str, width: int) -> np.ndarray:
 def _indices(path: Path, corners: list[list[str]], count: int) -> np.ndarray:
     try:
         indices = np.array(corners, dtype=np.int64) - 1
-    except ValueError as error:
+    except ValueError as error:  # of int()
         raise _damaged(path, "a face holds something that is no index") from error
     if not 0 <= indices.min() <= indices.max() < count:
         low, high = indices.min() + 1, indices.max() + 1
@@ -104,5 +106,5 @@ def _indices(path: Path, corners: list[list[str]], count: int) -> np.ndarray:
     return indices
 
 
-def _damaged(path: Path, problem: str) -> ValueError:
-    return ValueError(f"{path} is no usable OBJ mesh: {problem}; get it again from where it came")
+def _damaged(path: Path, problem: str) -> InputError:
+    return InputError(f"{path} is no usable OBJ mesh: {problem}; get it again from where it came")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import pickletools
 from collections.abc import Callable
 
+from mofa3d.errors import InputError
+
 DEEPEST = 200  # tuples in tuples; pickles of arrays have four
 _PUT = {"PUT", "BINPUT", "LONG_BINPUT"}
 _GET = {"GET", "BINGET", "LONG_BINGET"}
@@ -22,7 +24,7 @@ def check_pickle(content: bytes, is_known: Callable[[str], bool] | None = None) 
         is_known: whether a name, as ``torch._utils._rebuild_tensor_v2``, may occur; by default names are not looked at.
 
     Raises:
-        ValueError: it is damaged, too deep, counts on a memo that it does not fill, or names something unknown.
+        InputError: it is damaged, too deep, counts on a memo that it does not fill, or names something unknown.
     """
     stack: list[int | None] = []  # the depth of each tuple and of what holds one; None is a mark
     memo: dict[int, int] = {}
@@ -31,7 +33,7 @@ def check_pickle(content: bytes, is_known: Callable[[str], bool] | None = None) 
             if code.name in _PUT or code.name == "MEMOIZE":
                 place = len(memo) if code.name == "MEMOIZE" else argument
                 if not 0 <= place <= number:
-                    raise ValueError(f"it keeps something at place {place} of its memo after {number} steps")
+                    raise InputError(f"it keeps something at place {place} of its memo after {number} steps")
                 memo[place] = stack[-1] or 0
                 continue
             if code.name in _GET:
@@ -40,10 +42,10 @@ def check_pickle(content: bytes, is_known: Callable[[str], bool] | None = None) 
             if is_known is not None and code.name in ("GLOBAL", "INST", "STACK_GLOBAL"):
                 name = str(argument).replace(" ", ".")
                 if code.name != "GLOBAL" or not is_known(name):
-                    raise ValueError(f"it names {name}, which nothing needs that was trained here; it may be an attack")
+                    raise InputError(f"it names {name}, which nothing needs that was trained here; it may be an attack")
             _step(stack, code)
     except (IndexError, KeyError) as error:
-        raise ValueError(f"it is no whole pickle ({error!r})") from error
+        raise InputError(f"it is no whole pickle ({error!r})") from error
 
 
 def _step(stack: list[int | None], code: pickletools.OpcodeInfo) -> None:
@@ -66,5 +68,5 @@ def _step(stack: list[int | None], code: pickletools.OpcodeInfo) -> None:
         return
     depth = max(taken, default=0) + (code.name.startswith("TUPLE") or code.name == "FROZENSET")
     if depth > DEEPEST:
-        raise ValueError(f"it holds more than {DEEPEST} tuples in one another, as no array does; it may be an attack")
+        raise InputError(f"it holds more than {DEEPEST} tuples in one another, as no array does; it may be an attack")
     stack += [depth] * len(gives)

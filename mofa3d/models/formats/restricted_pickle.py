@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sparse
 
+from mofa3d.errors import InputError
 from mofa3d.files.given import check_file, check_unpacked
 from mofa3d.models.formats.pickle_scan import check_pickle
 
@@ -140,7 +141,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     Entries that are no arrays of numbers are left out.
 
     Raises:
-        ValueError: it is no such pickle, is damaged, or asks for anything but arrays.
+        InputError: it is no such pickle, is damaged, or asks for anything but arrays.
     """
     try:
         size = check_file(path)
@@ -156,5 +157,5 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
                 unpacked += 0 if arrays[key] is None else arrays[key].nbytes
                 check_unpacked(unpacked, size)  # the same bytes can be an array many times
     except Exception as error:  # damaged bytes lead the unpickler to errors of any kind
-        raise ValueError(f"{path} cannot be read as a pickle of arrays: {error}") from error
+        raise InputError(f"{path} cannot be read as a pickle of arrays: {error}") from error
     return {key: value for key, value in arrays.items() if value is not None}

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mofa3d.errors import InputError
+
 
 @dataclass(frozen=True)
 class SourceFile:
@@ -27,31 +29,31 @@ class SourceFile:
         """The file at a path, which may also name its folder; a file may have been renamed.
 
         Raises:
-            ValueError: there is none, or no path was given.
+            InputError: there is none, or no path was given.
         """
         if path is None:
-            raise ValueError(f"{self.title} needs the file {self.name}: get it from {self.url} and give its path=")
+            raise InputError(f"{self.title} needs the file {self.name}: get it from {self.url} and give its path=")
         path = Path(path)
         file = path / self.name if path.is_dir() else path
         if not file.is_file():
-            raise ValueError(f"there is no {file}; {self.title} needs the file {self.name}, which {self.url} has")
+            raise InputError(f"there is no {file}; {self.title} needs the file {self.name}, which {self.url} has")
         return file
 
     def beside(self, model: Path, path: str | Path | None) -> Path | None:
         """An optional file: at a path if one is given, else in the folder of the model's file, else ``None``.
 
         Raises:
-            ValueError: it is not where the path says.
+            InputError: it is not where the path says.
         """
         if path is not None:
             return self.locate(path)
         file = model.parent / self.name
         return file if file.is_file() else None
 
-    def damaged(self, file: Path, problem: object) -> ValueError:
+    def damaged(self, file: Path, problem: object) -> InputError:
         """What to raise about a file whose content is not what it should be."""
         what = f"{file} is not a usable {self.name} of {self.title}"
-        return ValueError(f"{what}: {problem}; get it again from {self.url}")
+        return InputError(f"{what}: {problem}; get it again from {self.url}")
 
     def array(self, file: Path, content: Mapping, key: str, shape: tuple[int | None, ...]) -> np.ndarray:
         """One array of a file's content.
@@ -63,7 +65,7 @@ class SourceFile:
             shape: expected; ``None`` stands for any positive length.
 
         Raises:
-            ValueError: it is missing, of another shape, no numbers, or not finite.
+            InputError: it is missing, of another shape, no numbers, or not finite.
         """
         if key not in content:
             raise self.damaged(file, f"it has no {key!r}")
@@ -86,7 +88,7 @@ class SourceFile:
         """One array of indices counted from 1, as MATLAB does, counted from 0.
 
         Raises:
-            ValueError: as `array`, or they do not lie in 1 to `count`.
+            InputError: as `array`, or they do not lie in 1 to `count`.
         """
         array = self.array(file, content, key, shape)
         return self.in_range(file, key, array.astype(np.int64) - 1, count, first=1)
@@ -95,7 +97,7 @@ class SourceFile:
         """Check indices, counted from 0; the message counts from `first`, as the file does.
 
         Raises:
-            ValueError: they do not lie in 0 to `count` - 1.
+            InputError: they do not lie in 0 to `count` - 1.
         """
         if indices.size and not 0 <= indices.min() <= indices.max() < count:
             low, high = indices.min() + first, indices.max() + first

@@ -38,7 +38,7 @@ def build() -> Built:
     """Build the model from the installed data (deterministic, about half a minute).
 
     Raises:
-        ValueError: the data are not installed.
+        InputError: the data are not installed.
     """
     random = np.random.default_rng(0)
     data = source.data_directory()

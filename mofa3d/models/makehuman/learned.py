@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from mofa3d.errors import InputError
 from mofa3d.files.given import read_tensors
 from mofa3d.files.whole import write_tensors
 from mofa3d.morphable_model import MorphableModel
@@ -30,17 +31,17 @@ def with_learned_reflectance(model: MorphableModel, path: Path = PATH) -> Morpha
     Vertices beyond those of the file, as the teeth are, keep their mean, and do not vary.
 
     Raises:
-        ValueError: the file is missing, damaged, or belongs to another mesh.
+        InputError: the file is missing, damaged, or belongs to another mesh.
     """
     try:
         tensors, metadata = read_tensors(path)
         mean, basis = tensors["mean_reflectance"], tensors["reflectance_basis"]
         mesh = json.loads(metadata["mofa3d"])["mesh"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} holds no reflectance ({error}); install mofa3d again") from error
+    except (ValueError, KeyError, TypeError) as error:  # of json
+        raise InputError(f"{path} holds no reflectance ({error}); install mofa3d again") from error
     known = len(mean)
     if known > len(model.mean_shape) or mesh != mesh_hash(model, known):
-        raise ValueError(
+        raise InputError(
             f"the reflectance in {path} was learned on another mesh than this one of {len(model.mean_shape)} vertices; "
             'learn it again with experiments/learn_reflectance.py, or use reflectance="pigment"'
         )

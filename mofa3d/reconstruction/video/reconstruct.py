@@ -22,6 +22,7 @@ from mofa3d import export
 from mofa3d.data.photo import Photo
 from mofa3d.data.sources import Reader
 from mofa3d.data.video import VideoInfo
+from mofa3d.errors import InputError
 from mofa3d.files.whole import without_nan
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.reconstruction.reconstructor import Reconstructor
@@ -65,7 +66,7 @@ class VideoOptions:
 
     def __post_init__(self) -> None:
         if self.max_side < 2:
-            raise ValueError(f"max_side must be at least 2 pixels, got {self.max_side}")
+            raise InputError(f"max_side must be at least 2 pixels, got {self.max_side}")
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def reconstruct_video(
         reader: reads the video.
 
     Raises:
-        ValueError: the file is no video, or no face is found in it.
+        InputError: the file is no video, or no face is found in it.
     """
     options, reader = options or VideoOptions(), reader or Reader()
     export.expression_targets(reconstructor.decode.model, options.morph_targets)  # a wrong number is said at once
@@ -135,7 +136,7 @@ def reconstruct_video(
     info = reader.info(path)
     count, sightings = _track(reader.frames(path), info, reconstructor, options)
     if not sightings:
-        raise ValueError(
+        raise InputError(
             f"no face was found in the {count} frames of {path}; give a video with a clear, roughly frontal face"
         )
     face = face_of(sightings, reconstructor.decode, info.rate, options.smoothing)

@@ -18,6 +18,7 @@ from scipy.interpolate import make_interp_spline
 from scipy.signal import savgol_filter
 from scipy.spatial.transform import Rotation, Slerp
 
+from mofa3d.errors import InputError
 from mofa3d.reconstruction.video.head_motion import FacePath
 
 
@@ -39,7 +40,7 @@ class SmoothingConfig:
 
     def __post_init__(self) -> None:
         if min(self.motion, self.light, self.bridge, self.order) < 0:
-            raise ValueError(
+            raise InputError(
                 f"windows, gaps and orders are at least 0, got motion {self.motion}, light {self.light}, bridge "
                 f"{self.bridge} and order {self.order}"
             )

@@ -25,6 +25,7 @@ from mofa3d.data.crop import CROP_SCALE, CROP_SHIFT, CropTransform, align, crop_
 from mofa3d.data.detect import FaceBox, detect_faces
 from mofa3d.data.photo import Photo, to_tensor
 from mofa3d.decoder import Decoder
+from mofa3d.errors import InputError
 from mofa3d.fitting.color_fit import ColorFit
 from mofa3d.losses import LANDMARKS_46
 from mofa3d.morphable_model import MorphableModel
@@ -56,7 +57,7 @@ class TrackingConfig:
 
     def __post_init__(self) -> None:
         if self.detect_every < 1 or self.search_every < 1:
-            raise ValueError(
+            raise InputError(
                 f"detections are at least 1 frame apart, got detect_every {self.detect_every} and search_every "
                 f"{self.search_every}"
             )

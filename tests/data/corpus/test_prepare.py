@@ -29,6 +29,7 @@ from mofa3d.data.detect import detect_faces
 from mofa3d.data.landmark_table import LANDMARKS_FILE
 from mofa3d.data.photo import read_photo
 from mofa3d.data.sources import Item
+from mofa3d.errors import InputError
 
 PHOTOS = ["photos/lfw/Grace_Hopper_0001.jpg", "photos/lfw/IMG_0002.jpg", "photos/own.jpg"]
 COPIES = Limits(duplicate_bits=-1)  # the same portrait several times
@@ -356,7 +357,7 @@ class TestErrors:
 
     def test_missing_dlib(self, root, out, monkeypatch):
         def missing(*_):
-            raise ValueError("detecting landmarks needs the package dlib-bin")
+            raise InputError("detecting landmarks needs the package dlib-bin")
 
         monkeypatch.setattr(dlib_landmarks, "detect_landmarks", missing)
         with pytest.raises(ValueError, match="needs the package dlib-bin"):

@@ -12,6 +12,7 @@ from tiny_model import make_code, make_tiny_model
 
 from mofa3d import Camera, Decoder
 from mofa3d.data.corpus.synthetic import SyntheticConfig, synthesize
+from mofa3d.errors import InputError
 from mofa3d.evaluation.comparison.codes import compare_codes
 from mofa3d.evaluation.comparison.figures import cumulative, draw_distributions, draw_systems
 from mofa3d.evaluation.comparison.networks.conv_autoencoder import ConvDecoder
@@ -69,7 +70,7 @@ def test_fits_come_nearer_than_the_average_face(decode, faces):
 
 def test_a_system_that_fails_does_not_end_the_comparison(decode, faces, true):
     def missing():
-        raise ValueError("there is no checkpoint")
+        raise InputError("there is no checkpoint")
 
     starts = {"broken": missing, "true": lambda: true}
     rows, measured, ready = compare_codes(starts, decode, make_renderer("vertex"), [(faces, [0]), (faces, [1, 2])])
@@ -98,7 +99,7 @@ def test_pixels_of_the_model_beat_grey_and_repeat_the_detail(decode, faces, true
     grey = torch.full((3, 48, 48), 0.5)
 
     def missing():
-        raise ValueError("gone")
+        raise InputError("gone")
 
     starts = {
         "grey": lambda: lambda batch: grey.expand_as(batch["image"]),

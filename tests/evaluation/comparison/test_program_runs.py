@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mofa3d.errors import InputError
 from mofa3d.evaluation.comparison.program_runs import Step, carry_out, check_record, programs_of
 
 
@@ -19,7 +20,7 @@ class Recorder:
     def __call__(self, command, log: Path) -> None:
         self.commands.append(list(command))
         if self.reason:
-            raise ValueError(self.reason)
+            raise InputError(self.reason)
 
 
 @pytest.fixture

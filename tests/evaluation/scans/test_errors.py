@@ -12,6 +12,7 @@ from PIL import Image
 from scanned_faces import make_face, make_face_model, write_person
 
 from mofa3d import Camera, Decoder
+from mofa3d.errors import InputError
 from mofa3d.evaluation.comparison.scans import COLUMNS, compare_scans
 from mofa3d.evaluation.scans.distance import scan_distances
 from mofa3d.evaluation.scans.errors import (
@@ -108,7 +109,7 @@ def test_systems_have_a_row_each(folder):
     decode = Decoder(MODEL, Camera())
 
     def missing():
-        raise ValueError("there is no checkpoint")
+        raise InputError("there is no checkpoint")
 
     starts = {
         "true": lambda: lambda batch: true_code(),
@@ -125,7 +126,7 @@ def test_system_that_never_answers(folder):
     scans = read_scans(find_scans(folder), "mm", MODEL)
 
     def fails(photo, box):
-        raise ValueError("too dark")
+        raise InputError("too dark")
 
     with pytest.raises(ValueError, match="no photograph could be compared with its scan: too dark"):
         measure_scans(fails, scans)

@@ -16,6 +16,7 @@ from mofa3d.camera import Camera
 from mofa3d.data.crop import CropTransform
 from mofa3d.data.video import read_frames, read_info
 from mofa3d.decoder import Decoder
+from mofa3d.errors import InputError
 from mofa3d.export import film_writer
 from mofa3d.losses import LANDMARKS_46
 from mofa3d.pictures.overlay import composite
@@ -167,7 +168,7 @@ def test_what_cannot_be_done_leaves_nothing_behind(tiny_model, render, tmp_path)
         reconstruct_video(dark, spot_reconstructor(tiny_model), render, tmp_path / "out", wrong)
 
     def fail(scene):
-        raise ValueError("no rendering")
+        raise InputError("no rendering")
 
     good = write_spots(tmp_path / "good.mp4", moving(3))
     with pytest.raises(ValueError, match="no rendering"):

@@ -15,6 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mofa3d.errors import InputError
+
 
 class LearnedDecoder(nn.Module):
     """The autoencoder's decoder behind a normalisation of semantic codes, whose numbers are σ, radians and mm.
@@ -69,9 +71,9 @@ class ConvDescription:
 
 
 def check_image_size(image_size: int) -> None:
-    """Raises ValueError for a side that four halvings do not divide."""
+    """Raises InputError for a side that four halvings do not divide."""
     if image_size < REDUCTION or image_size % REDUCTION:
-        raise ValueError(
+        raise InputError(
             f"the image size must be a multiple of {REDUCTION}, because four layers halve it, got {image_size}; take "
             f"{max(REDUCTION, round(image_size / REDUCTION) * REDUCTION)}"
         )
@@ -85,7 +87,7 @@ class ConvEncoder(nn.Module):
         code_size: C.
 
     Raises:
-        ValueError: S is no multiple of 16.
+        InputError: S is no multiple of 16.
     """
 
     def __init__(self, image_size: int = 240, code_size: int = CODE_SIZE) -> None:

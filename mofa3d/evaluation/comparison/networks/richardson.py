@@ -20,6 +20,7 @@ from mofa3d import harmonics
 from mofa3d.decoder import Decoder
 from mofa3d.encoders.backbones import IMAGENET_MEAN, IMAGENET_STD, make_backbone
 from mofa3d.encoders.folding import fold_frozen_norms
+from mofa3d.errors import InputError
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.numeric_options import check_kinds, check_ranges
 from mofa3d.pictures.views import recolored
@@ -52,10 +53,10 @@ def draw_feedback(kind: str, decode: Decoder, render: Renderer) -> Callable[[Sem
         render: a raster backend with a black background.
 
     Raises:
-        ValueError: unknown kind.
+        InputError: unknown kind.
     """
     if kind not in FEEDBACK:
-        raise ValueError(f"unknown feedback {kind!r}; there are {', '.join(FEEDBACK)}")
+        raise InputError(f"unknown feedback {kind!r}; there are {', '.join(FEEDBACK)}")
     colors = FEEDBACK[kind]
 
     def draw(code: SemanticCode) -> Tensor:
@@ -108,11 +109,11 @@ class RegressorDescription:
 
     @classmethod
     def from_dict(cls, values: dict) -> RegressorDescription:
-        """Raises ValueError for fields this version does not know."""
+        """Raises InputError for fields this version does not know."""
         try:
             return cls(**{**values, "scales": OutputScales(**values["scales"])})
         except (TypeError, KeyError) as error:
-            raise ValueError(f"the checkpoint's description does not fit this version of mofa3d ({error})") from None
+            raise InputError(f"the checkpoint's description does not fit this version of mofa3d ({error})") from None
 
 
 class IterativeRegressor(nn.Module):

@@ -18,6 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from mofa3d.errors import InputError
 from mofa3d.files.given import read_tensors
 from mofa3d.files.whole import write_tensors
 from mofa3d.semantic_code import CodeSizes, SemanticCode
@@ -60,14 +61,14 @@ class PooledTargets:
         """The inverse of `save`.
 
         Raises:
-            ValueError: the file is missing, damaged, or something else.
+            InputError: the file is missing, damaged, or something else.
         """
         try:
             tensors, metadata = read_tensors(path)
             facts = json.loads(metadata["pooled"])
             return cls(**tensors, **facts)
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(f"{path} holds no pooled targets ({error}); delete it and fit again") from error
+        except (ValueError, KeyError, TypeError) as error:  # of json, and of a file that says something else
+            raise InputError(f"{path} holds no pooled targets ({error}); delete it and fit again") from error
 
 
 def pool(
@@ -83,7 +84,7 @@ def pool(
         fingerprint: of the face model.
 
     Raises:
-        ValueError: a person whose weights are all zero.
+        InputError: a person whose weights are all zero.
     """
     people = sorted(set(identities))
     row = {name: number for number, name in enumerate(people)}
@@ -91,7 +92,7 @@ def pool(
     total = weights.new_zeros(len(people)).index_add(0, person, weights)
     if not bool((total > 0).all()):
         name = people[int(total.argmin())]
-        raise ValueError(f"no fit of {name} has a positive weight; leave this person out")
+        raise InputError(f"no fit of {name} has a positive weight; leave this person out")
 
     def averaged(values: Tensor) -> Tensor:
         sums = values.new_zeros(len(people), values.shape[1]).index_add(0, person, values * weights[:, None])

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from mofa3d.data.corpus.open import Faces
 from mofa3d.decoder import Decoder
+from mofa3d.errors import InputError
 from mofa3d.evaluation.comparison.networks.conv_autoencoder import REDUCTION, ConvDecoder, LearnedDecoder
 from mofa3d.evaluation.comparison.open_systems import open_autoencoder, open_learned_decoder
 from mofa3d.evaluation.comparison.pixels.evaluate import Batch, PixelView, Predict, average_image, evaluate_pixels
@@ -59,15 +60,15 @@ def compare_pixels(
     for system, start in tqdm(starts.items(), desc="measuring pixels", dynamic_ncols=True):
         try:
             rows.append(row_of(system, measure_pixels(start(), dataset, indices, view)))
-        except (ValueError, OSError) as error:  # the other systems are still worth comparing
+        except (InputError, OSError) as error:  # the other systems are still worth comparing
             rows.append(Row(system, reason=str(error)))
     return rows
 
 
 def require_size(network: ConvDecoder, size: int) -> None:
-    """Raises ValueError if a network makes images of another size than those that are compared."""
+    """Raises InputError if a network makes images of another size than those that are compared."""
     if (side := network.side * REDUCTION) != size:
-        raise ValueError(f"its images have {side} px, but {size} are compared; give --image-size {side}")
+        raise InputError(f"its images have {side} px, but {size} are compared; give --image-size {side}")
 
 
 def rendered(estimate: Estimate, decode: Decoder, render: Renderer, background: Float[Tensor, "3 S S"]) -> Predict:
@@ -166,13 +167,13 @@ class PixelSystems:
         """What the autoencoder, if there is one, makes of photographs."""
         try:
             network = self._autoencoder()
-        except (ValueError, OSError):  # the table has the reason
+        except (InputError, OSError):  # the table has the reason
             return {}
         return {AUTOENCODER: network(self.view(default_collate([photos.dataset[i] for i in indices])))}
 
     def _needed(self, system: str) -> Estimate:
         if system not in self.ready:
-            raise ValueError(f"it takes the codes of {system}, which is not there")
+            raise InputError(f"it takes the codes of {system}, which is not there")
         return self.ready[system]
 
     def _autoencoder(self) -> Predict:
