@@ -41,6 +41,9 @@ class TrainingConfig:
         freeze_geometry: steps at the start in which only reflectance and light move.
         bfloat16: let the encoder's layers but the last compute in it, unless a CPU does not multiply it; its weights
             and their steps stay float32.
+        step_in_backward: on the CPU, let AlexNet's and VGG's large weights take AdaDelta's step during the backward
+            pass: the same numbers, faster; but they get no ``.grad``, so nothing can clip gradients, add up several
+            passes or average over processes.
         log_every: steps.
         checkpoint_every, checkpoint_minutes: steps and minutes after which a checkpoint is written, whichever come
             first; 0 means never. However a training ends, but for a crash or SIGKILL, it writes one.
@@ -56,6 +59,7 @@ class TrainingConfig:
     decay: bool = False
     freeze_geometry: int = 0
     bfloat16: bool = False
+    step_in_backward: bool = False
     log_every: int = 10
     checkpoint_every: int = 500
     checkpoint_minutes: float = 5.0
@@ -65,6 +69,11 @@ class TrainingConfig:
         if self.iterations < 1 or self.batch_size < 1:
             raise InputError(
                 f"iterations and batch_size must be at least 1, got {self.iterations} and {self.batch_size}"
+            )
+        if self.step_in_backward and self.optimizer != "adadelta":
+            raise ValueError(
+                f"step_in_backward works with the optimizer adadelta, got {self.optimizer}; leave step_in_backward out, "
+                "or choose adadelta"
             )
         check_ranges(
             self,
@@ -79,11 +88,12 @@ class TrainingConfig:
 
 
 def make_optimizer(encoder: Encoder, config: TrainingConfig) -> torch.optim.Optimizer:
+    """Adam or AdaDelta on an encoder's weights, with a learning rate of its own for t_z."""
     groups = encoder.parameter_groups(config.learning_rate, config.depth_learning_rate)
     if config.optimizer == "adam":
         return torch.optim.Adam(groups, fused=True)
     optimizer = Adadelta(groups)
-    for layer in encoder.modules():
+    for layer in encoder.modules() if config.step_in_backward else ():
         if isinstance(layer, FactoredLinear) and layer.weight.device.type == "cpu":
             optimizer.step_in_backward(layer.weight)
     return optimizer

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from mofa3d.encoders.factored_linear import FactoredLinear, rounded_copy
-from mofa3d.encoders.network import make_encoder
+from mofa3d.encoders.network import Encoder, make_encoder
 from mofa3d.training import adadelta
 from mofa3d.training.adadelta import Adadelta
 from mofa3d.training.mofa import TrainingConfig, make_optimizer
@@ -213,11 +213,61 @@ def test_bfloat16_is_as_near_as_autocast_comes():
     assert ours[0].weight.grad.dtype == ours[3].bias.grad.dtype == torch.float32
 
 
-def test_alexnet_steps_in_the_backward_pass_with_adadelta_only():
+def test_weights_step_in_the_backward_pass_only_if_that_is_asked_for():
     encoder = make_encoder("alexnet", weights=None)
     layers = [layer for layer in encoder.modules() if isinstance(layer, FactoredLinear)]
     assert [(layer.in_features, layer.out_features) for layer in layers] == [(9216, 4096), (4096, 4096)]
-    make_optimizer(encoder, TrainingConfig(optimizer="adam"))
-    assert not any(hasattr(layer.weight, "take_step") for layer in layers)
-    make_optimizer(encoder, TrainingConfig(optimizer="adadelta"))
+    for config in (TrainingConfig(), TrainingConfig(optimizer="adam")):
+        make_optimizer(encoder, config)
+        assert not any(hasattr(layer.weight, "take_step") for layer in layers)
+    make_optimizer(encoder, TrainingConfig(step_in_backward=True))
     assert all(hasattr(layer.weight, "take_step") for layer in layers)
+
+
+def test_stepping_in_the_backward_pass_is_adadeltas():
+    with pytest.raises(ValueError, match="step_in_backward works with the optimizer adadelta, got adam"):
+        TrainingConfig(optimizer="adam", step_in_backward=True)
+
+
+class SmallEncoder(Encoder):
+    """`make_network` with an encoder's groups of parameters."""
+
+    def __init__(self) -> None:
+        nn.Module.__init__(self)
+        self.layers = make_network()
+
+    def forward(self, value: torch.Tensor) -> torch.Tensor:
+        return self.layers(value)
+
+    def parameter_groups(self, learning_rate: float, depth_learning_rate: float) -> list[dict]:
+        return [{"params": list(self.parameters()), "lr": learning_rate}]
+
+
+def clipped_and_added_up(network: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+    """Steps on the sum of two passes' gradients, which are clipped."""
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(5):
+        optimizer.zero_grad()
+        for _ in range(2):
+            network(torch.rand(5, 7, generator=generator)).square().mean().backward()
+        norm = nn.utils.clip_grad_norm_(network.parameters(), 0.01)
+        assert norm > 0.01
+        optimizer.step()
+
+
+def test_by_default_gradients_can_be_clipped_and_added_up_over_passes():
+    ours, theirs = (SmallEncoder() for _ in range(2))
+    clipped_and_added_up(ours, make_optimizer(ours, TrainingConfig()))
+    clipped_and_added_up(theirs, torch.optim.Adadelta(theirs.parameters(), 0.1))
+    assert_same(ours, theirs)
+    assert (ours.layers[1].weight - make_network()[1].weight).abs().max() > 1e-4
+
+
+def test_a_training_has_the_same_numbers_whether_weights_step_in_the_backward_pass_or_after_it():
+    networks = []
+    for ahead in (False, True):
+        network = SmallEncoder()
+        train(network, make_optimizer(network, TrainingConfig(step_in_backward=ahead)))
+        networks.append(network)
+    assert hasattr(networks[1].layers[1].weight, "take_step")
+    assert_same(*networks)
