@@ -46,7 +46,7 @@ def with_gradients(name: str) -> Encoder:
 
 
 def in_backward(encoder: Encoder) -> Callable[[], object]:
-    """What a training with `step_in_backward` does: large layers take their step from the factors of their gradient, the rest from gradients.
+    """A training's `step_in_backward`: large layers step from the factors of their gradient, the rest from gradients.
 
     The gradients of what came into those layers, which trainings need too, are found along with it.
     """

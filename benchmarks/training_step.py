@@ -1,4 +1,4 @@
-"""A whole training step, plain and as fast as trainings can do it, split into encoder, decoder with loss, and optimiser."""
+"""A whole training step, plain and as fast as can be, split into encoder, decoder with loss, and optimiser."""
 
 from __future__ import annotations
 
@@ -101,9 +101,9 @@ def rows(setup: Setup) -> Iterator[Row]:
 
 
 def make_steps(setting: Setting, batch: dict[str, Tensor]) -> dict[str, Step]:
-    """Plain PyTorch, the fastest that trainings can do, and that with the encoder in bfloat16 where the CPU multiplies it.
+    """Plain PyTorch, the fastest way, and that with the encoder in bfloat16 where the processor multiplies it.
 
-    The fastest means `step_in_backward` with AdaDelta.
+    The fastest way with AdaDelta has `step_in_backward`.
     """
     model, camera = load_model("makehuman"), Camera(240)
     plain = Decoder(model.restrict(model.frontal), camera, fused=False)

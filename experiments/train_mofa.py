@@ -24,14 +24,15 @@ from typing import Literal
 
 import torch
 
+from mofa3d.cli.overrides import apply_overrides, overrides_of
 from mofa3d.cli.program import Flag
 from mofa3d.data.batches.augment import AugmentConfig
 from mofa3d.data.batches.on_gpu import ResidentFaces, fits_in_memory
 from mofa3d.data.batches.stream import batches
 from mofa3d.data.corpus.dataset import Corpus
-from mofa3d.data.corpus.open import open_corpus
-from mofa3d.data.corpus.split import held_out, repeat_evenly, spread, train_and_test
-from mofa3d.data.corpus.synthetic import SyntheticConfig, fingerprint_of, synthesize
+from mofa3d.data.corpus.open import SYNTHETIC, Faces, open_faces
+from mofa3d.data.corpus.split import repeat_evenly, spread
+from mofa3d.data.corpus.synthetic import SyntheticConfig
 from mofa3d.data.failures import FAILURES, list_failures
 from mofa3d.encoders.checkpoint import Description, how_to_go_on, start_from
 from mofa3d.encoders.network import Encoder
@@ -43,12 +44,12 @@ from mofa3d.evaluation.errors import average_face, evaluate
 from mofa3d.evaluation.groups import photo_groups
 from mofa3d.evaluation.training_report import Report, draw_curves, draw_faces, write_meshes
 from mofa3d.files.whole import write_text
-from mofa3d.kernels.vertex_loss.choose import make_vertex_loss
+from mofa3d.morphable_model import MorphableModel
 from mofa3d.objective import LossWeights
 from mofa3d.renderers import make_renderer
 from mofa3d.semantic_code import OutputScales
 from mofa3d.training.checkpoint import claim_folder
-from mofa3d.training.mofa import TrainingConfig, train
+from mofa3d.training.mofa import TrainingConfig, make_formation, train
 from mofa3d.training.progress import DivergenceError
 
 PAPER = TrainingConfig()
@@ -73,9 +74,27 @@ QUICK_LANDMARKS = replace(
     loss=LossWeights(regularizer=1e-4, coloured_light=0.5, landmark=1.0, lip_closure=5.0),
 )
 
+TRAINING = overrides_of(
+    TrainingConfig,
+    [
+        "iterations",
+        "minutes",
+        "batch_size",
+        "optimizer",
+        "learning_rate",
+        "depth_learning_rate",
+        "freeze_geometry",
+        "bfloat16",
+        "step_in_backward",
+        "checkpoint_every",
+        "checkpoint_minutes",
+    ],
+)
+LOSS = overrides_of(LossWeights, ("background_cost", "regularizer", "fitted_photometric"))
+
 
 @dataclass(frozen=True)
-class Config:
+class Config(LOSS, TRAINING):
     """Options left at None follow the preset."""
 
     renderer: str = "vertex"
@@ -90,28 +109,10 @@ class Config:
     """Train with the landmark surrogate too (Eq. 9); the default on synthetic faces, whose points are known."""
     no_landmarks: Flag = False
     """Train without it on synthetic faces too."""
-    background_cost: float | None = None
-    """Lowers the error of each visible vertex, weighted by its projected area; 0 is Eq. 8 as printed, and the default
-    with --landmarks."""
-    regularizer: float | None = None
-    """Weight of the statistical regularisation (Eq. 10)."""
-    fitted_photometric: float | None = None
-    """Weight of the photometric loss with colours found by least squares, beside the one with the encoder's."""
-    iterations: int | None = None
-    minutes: float | None = None
-    """End after this time; 0 means no limit."""
-    batch_size: int | None = None
-    optimizer: Literal["adadelta", "adam"] | None = None
-    learning_rate: float | None = None
-    depth_learning_rate: float | None = None
-    """Learning rate of the row that predicts t_z."""
     encoder: str | None = None
     """alexnet, vgg_face, mobilenet_v2 or resnet50."""
     encoder_weights: str = "auto"
     """File of pretrained weights, "auto" (ImageNet for mobilenet_v2) or "none"."""
-    bfloat16: Flag = False
-    """Let the encoder compute in bfloat16: faster on processors that multiply it (AVX-512 BF16, AMX), with two or three
-    digits; others go on in float32, and say so."""
     start: Path | None = None
     """Begin with the weights of another training's encoder: its folder, or its checkpoint."""
     input_size: int | None = None
@@ -125,31 +126,14 @@ class Config:
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     even_sources: Flag = False
     """Show photographs of smaller sources of a corpus more often, so that all sources are seen about equally often."""
-    freeze_geometry: int | None = None
-    """Steps at the start in which only reflectance and light move."""
     held_out: float | None = None
     """Fraction of identities (or synthetic faces) that are kept for the report, instead of the corpus's own choice."""
     report_images: int = 0
     """Held-out images, evenly spread, that the report measures; 0 means all."""
-    checkpoint_every: int | None = None
-    """Steps after which a checkpoint is written, 500 by default; 0 means never."""
-    checkpoint_minutes: float | None = None
-    """Minutes after which one is written if that comes first, 5 by default; 0 means never."""
     resume: bool = False
     """Go on from the checkpoint in --out."""
     seed: int = 0
     device: str = "cpu"
-
-
-@dataclass(frozen=True)
-class Images:
-    """Data of one run: what to train on, what to report on, and the rows of the report's table."""
-
-    dataset: Corpus
-    train: list[int]
-    test: list[int]
-    groups: dict[str, list[bool]]
-    facts: dict[str, str]
 
 
 def with_landmarks(config: Config) -> bool:
@@ -160,7 +144,7 @@ def with_landmarks(config: Config) -> bool:
     """
     if config.landmarks and config.no_landmarks:
         raise InputError("--landmarks and --no-landmarks exclude each other; give one of them")
-    by_default = config.data == "synthetic" and config.preset == "quick"
+    by_default = config.data == SYNTHETIC and config.preset == "quick"
     return config.landmarks or (by_default and not config.no_landmarks)
 
 
@@ -171,18 +155,13 @@ def training_config(config: Config) -> TrainingConfig:
         preset = replace(PAPER, loss=replace(PAPER.loss, landmark=float(landmarks)))
     else:
         preset = QUICK_LANDMARKS if landmarks else QUICK
-    names = ("iterations", "minutes", "batch_size", "optimizer", "learning_rate", "depth_learning_rate")
-    names += ("freeze_geometry", "checkpoint_every", "checkpoint_minutes")
-    asked = {name: getattr(config, name) for name in names if getattr(config, name) is not None}
-    if config.bfloat16:
-        asked["bfloat16"] = True
+    implied = {}
     if config.start is not None:
-        asked.setdefault("freeze_geometry", 0)  # its colours are not wrong any more
-    if config.iterations is not None and config.minutes is None:
-        asked["minutes"] = 0.0  # a number of iterations means just that
-    weights = ("regularizer", "background_cost", "fitted_photometric")
-    loss = {name: getattr(config, name) for name in weights if getattr(config, name) is not None}
-    return replace(preset, **asked, loss=replace(preset.loss, **loss))
+        implied["freeze_geometry"] = 0  # its colours are not wrong any more
+    if config.iterations is not None:
+        implied["minutes"] = 0.0  # a number of iterations means just that
+    loss = apply_overrides(preset.loss, config)
+    return apply_overrides(replace(preset, **implied, loss=loss), config)
 
 
 def description(config: Config) -> Description:
@@ -193,43 +172,18 @@ def description(config: Config) -> Description:
     return Description(config.model, path, encoder=name, input_size=size or None, scales=config.scales)
 
 
-def load_images(config: Config, decode: Decoder) -> Images:
-    """Synthetic faces, a prepared corpus, or the photographs of a folder."""
-    cache = cache_directory()
-    if config.data == "synthetic":
-        out = cache / f"synthetic-{fingerprint_of(config.synthetic, decode)}"
-        corpus = synthesize(config.synthetic, decode, make_renderer("cpu", antialias=False), out)
-        train_indices, test = split(config, corpus)
-        facts = {"data": f"{len(corpus)} synthetic faces, {measured(config, test)}"}
-        return Images(corpus, train_indices, test, {"all": [True] * len(test)}, facts)
-    corpus = open_corpus(Path(config.data), cache)
-    train_indices, test = split(config, corpus)
-    if with_landmarks(config) and not corpus.confidence[train_indices].any():
+def open_data(config: Config, model: MorphableModel) -> Faces:
+    """Synthetic faces, a prepared corpus, or the photographs of a folder, whose failures are listed."""
+    raster, chosen = make_renderer("cpu", antialias=False), (config.held_out, config.seed, config.report_images)
+    faces = open_faces(config.data, config.synthetic, model, raster, cache_directory(), *chosen)
+    if with_landmarks(config) and not faces.dataset.confidence[faces.train].any():
         raise InputError(
             f"--landmarks, but no landmark is known for any photograph of {config.data}; put a landmarks_68.csv beside "
             "them, or install the detector: pip install mofa3d[landmarks]"
         )
-    failures = corpus.failures
-    list_failures(config.out / FAILURES, failures)
-    facts = {
-        "data": f"{config.data}: {len(corpus)} faces, {measured(config, test)}",
-        "left out": f"{len(failures)} photographs; [{FAILURES}]({FAILURES}) lists them with their reasons",
-    }
-    return Images(corpus, train_indices, test, photo_groups(corpus, test, decode.model), facts)
-
-
-def split(config: Config, corpus: Corpus) -> tuple[list[int], list[int]]:
-    """Indices to train on and to hold out: the corpus's own choice, or another share."""
-    out = corpus.held_out.tolist()
-    if config.held_out is not None:
-        out = held_out(corpus.identities, config.held_out, config.seed)
-    train_indices, test = train_and_test(corpus.identities, out, config.data)
-    return train_indices, spread(test, config.report_images or len(test))
-
-
-def measured(config: Config, test: list[int]) -> str:
-    """How many images the report measures, in words."""
-    return f"{len(test)} of the held-out ones measured" if config.report_images else f"{len(test)} held out"
+    if config.data != SYNTHETIC:
+        list_failures(config.out / FAILURES, faces.dataset.failures)
+    return faces
 
 
 def photo_stream(
@@ -245,8 +199,7 @@ def photo_stream(
 
 def main(config: Config) -> None:
     settings = training_config(config)
-    render_options = {"area_weights": True} if config.renderer == "vertex" and settings.loss.background_cost else {}
-    render = make_renderer(config.renderer, **render_options)
+    render = make_renderer(config.renderer)
     check_device(config.device)
     settings = replace(settings, bfloat16=bfloat16_or_float32(settings.bfloat16, config.device))
     keep_freed_memory()
@@ -259,26 +212,24 @@ def main(config: Config) -> None:
     if config.start is not None:
         start_from(encoder, about, config.start)
     with claim_folder(config.out, config.resume):
-        whole = Decoder(model, Camera(about.image_size))
-        images = load_images(config, whole)
-        # Only frontal vertices enter the vertex loss, so only they (and what their normals need) are decoded for it.
-        frontal = Decoder(model.restrict(model.frontal), whole.camera).to(config.device)
-        decode = frontal if config.renderer == "vertex" else Decoder(model, whole.camera).to(config.device)
-        fused = None
-        if config.renderer == "vertex":
-            fused = make_vertex_loss(model, whole.camera, config.device, **render_options)
+        camera = Camera(about.image_size)
+        faces = open_data(config, model)
+        decode, render, fused = make_formation(render, model, camera, config.device, settings.loss.background_cost)
 
         version = commit()  # before the training, during which the repository may change
         record = {"config": config, "training": settings, "description": about}
         record = {**{name: asdict(value) for name, value in record.items()}, "commit": version}
         write_text(config.out / "config.json", json.dumps(record, indent=1, default=str) + "\n")
 
-        shown = repeat_evenly(images.train, images.dataset.sources) if config.even_sources else images.train
-        stream = photo_stream(images.dataset, shown, settings.batch_size, about.image_size, config)
+        shown = repeat_evenly(faces.train, faces.dataset.sources) if config.even_sources else faces.train
+        stream = photo_stream(faces.dataset, shown, settings.batch_size, about.image_size, config)
         progress = train(encoder, decode, render, stream, settings, config.out, about.to_dict(), config.resume, fused)
 
-        facts = {
-            **images.facts,
+        facts = {"data": faces.fact}
+        if config.data != SYNTHETIC:
+            count = len(faces.dataset.failures)
+            facts["left out"] = f"{count} photographs; [{FAILURES}]({FAILURES}) lists them with their reasons"
+        facts |= {
             "training": f"{progress.describe(settings.batch_size)}, "
             f"{settings.optimizer}, {'with' if settings.loss.landmark else 'without'} the landmark surrogate, "
             f"background cost {settings.loss.background_cost:g}",
@@ -286,21 +237,20 @@ def main(config: Config) -> None:
             "encoder": f"{about.encoder} at {about.input_size or about.image_size} px",
             "commit": version,
         }
-        report(config.out, images, facts, encoder.eval(), frontal, whole)
+        report(config, faces, facts, encoder.eval(), Decoder(model, camera))
 
 
-def report(
-    out: Path, images: Images, facts: dict[str, str], encoder: Encoder, frontal: Decoder, whole: Decoder
-) -> None:
+def report(config: Config, faces: Faces, facts: dict[str, str], encoder: Encoder, whole: Decoder) -> None:
     """Measure on what was held out, draw, write meshes, and print the table."""
-    measure = partial(
-        evaluate, decode=frontal, render=make_renderer("vertex"), dataset=images.dataset, indices=images.test
-    )
-    found = Report("MoFA training report", facts, images.groups, measure(average_face(frontal)), measure(encoder))
+    out, dataset, model = config.out, faces.dataset, whole.model
+    groups = faces.groups if config.data == SYNTHETIC else photo_groups(dataset, faces.test, model)
+    frontal = Decoder(model.restrict(model.frontal), whole.camera).to(config.device)
+    measure = partial(evaluate, decode=frontal, render=make_renderer("vertex"), dataset=dataset, indices=faces.test)
+    found = Report("MoFA training report", facts, groups, measure(average_face(frontal)), measure(encoder))
     draw_curves(out / "metrics.jsonl", out / "curves.png")
-    encoder, whole = encoder.cpu(), whole.cpu()  # pictures are drawn by the CPU's rasterizer
-    draw_faces(encoder, whole, make_renderer("cpu"), images.dataset, spread(images.test, 16), out / "faces.png")
-    path = found.write(out, write_meshes(encoder, whole, images.dataset, spread(images.test, 3), out))
+    encoder = encoder.cpu()  # pictures are drawn by the CPU's rasterizer
+    draw_faces(encoder, whole, make_renderer("cpu"), dataset, spread(faces.test, 16), out / "faces.png")
+    path = found.write(out, write_meshes(encoder, whole, dataset, spread(faces.test, 3), out))
     print(found.table(), f"\nThe report is {path}")
 
 

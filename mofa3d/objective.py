@@ -25,13 +25,14 @@ class LossWeights:
 
     Attributes:
         photometric: w_photo.
-        regularizer: w_reg.
-        landmark: w_land of the surrogate; 0 trains without landmarks.
+        regularizer: w_reg of the statistical regularisation (Eq. 10).
+        landmark: w_land of the surrogate (Eq. 9); 0 trains without landmarks.
         lip_closure: of `mofa3d.losses.lip_closure`; the paper has none.
         coloured_light: of `mofa3d.losses.coloured_light`; the paper has none.
-        background_cost: see `mofa3d.losses.photometric`; 0 is Eq. 8 as printed.
-        fitted_photometric: of the photometric loss with the colours that `mofa3d.fitting.color_fit` finds for the
-            code's geometry, which then need not wait until the encoder has learned colours; the paper has none.
+        background_cost: lowers the error of each visible vertex, weighted by its projected area; 0 is Eq. 8 as printed.
+        fitted_photometric: weight of the photometric loss with colours found by least squares for the code's geometry,
+            beside the one with the encoder's; geometry then need not wait until the encoder has learned colours. The
+            paper has none.
     """
 
     photometric: float = 1.92
@@ -101,8 +102,9 @@ def evaluate_batch(
 
     Args:
         fused: does the work of `decode` and `render` where it is given, as far as first derivatives need it.
-        fit_colors: finds the colours of `LossWeights.fitted_photometric` for a batch of codes and images, as
-            `mofa3d.fitting.color_fit.ColorFit` does; the loss with them is one more term.
+        fit_colors: finds the colours of `LossWeights.fitted_photometric`: given codes and images (B, 3, H, W), gives
+            the codes with other reflectance and illumination. `mofa3d.fitting.color_fit.ColorFit` is one; the loss with
+            these colours is one more term.
 
     How fitted colours follow the geometry is left out of the gradient: it would not matter if they were the best for
     this very loss, and they are nearly so, but for priors and because fewer vertices were compared.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float, Int
@@ -11,6 +12,11 @@ from torch import Tensor
 from mofa3d.camera import FACE_FRACTION
 from mofa3d.renderers.winding import doubled_area
 from mofa3d.scene import Rendering, Scene
+
+if TYPE_CHECKING:
+    from mofa3d.camera import Camera
+    from mofa3d.kernels.vertex_loss.base import FusedLoss
+    from mofa3d.morphable_model import MorphableModel
 
 
 @dataclass(frozen=True)
@@ -38,6 +44,15 @@ class VertexRenderer:
         else:
             weights = counted / scene.frontal.sum().clamp_min(1)
         return Rendering(positions=scene.pixels, colors=scene.colors, weights=weights)
+
+    def with_area_weights(self) -> VertexRenderer:
+        return replace(self, area_weights=True)
+
+    def fused_loss(self, model: MorphableModel, camera: Camera, device: torch.device | str) -> FusedLoss | None:
+        """See `mofa3d.kernels.vertex_loss.choose.make_vertex_loss`."""
+        from mofa3d.kernels.vertex_loss.choose import make_vertex_loss
+
+        return make_vertex_loss(model, camera, device, self.area_weights)
 
 
 def vertex_areas(pixels: Float[Tensor, "B N 2"], faces: Int[Tensor, "F 3"]) -> Float[Tensor, "B N"]:

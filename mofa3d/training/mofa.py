@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 
+from mofa3d.camera import Camera
 from mofa3d.data.batches.augment import encoder_input
 from mofa3d.decoder import Decoder
 from mofa3d.encoders.factored_linear import FactoredLinear
@@ -16,7 +17,8 @@ from mofa3d.encoders.network import Encoder
 from mofa3d.environment.instruction_sets import bfloat16_or_float32
 from mofa3d.errors import InputError
 from mofa3d.fitting.color_fit import ColorFit
-from mofa3d.kernels.vertex_loss.base import FusedLoss
+from mofa3d.kernels.vertex_loss.base import FusedLoss, OffersFusedLoss
+from mofa3d.morphable_model import MorphableModel
 from mofa3d.numeric_options import MOST, check_ranges
 from mofa3d.objective import Batch, LossWeights, evaluate_batch
 from mofa3d.scene import Renderer
@@ -36,17 +38,19 @@ class TrainingConfig:
         batch_size: photographs per step.
         optimizer: the paper's AdaDelta, or Adam.
         learning_rate: of everything but t_z.
-        depth_learning_rate: of the row that predicts t_z.
+        depth_learning_rate: learning rate of the row that predicts t_z.
         decay: let the rates fall along a half cosine to a twentieth over the training (with a short warm-up).
         freeze_geometry: steps at the start in which only reflectance and light move.
-        bfloat16: let the encoder's layers but the last compute in it, unless a CPU does not multiply it; its weights
-            and their steps stay float32.
+        bfloat16: let the encoder's layers but the last compute in bfloat16: faster on processors that multiply it
+            (AVX-512 BF16, AMX), with two or three digits; others go on in float32, and say so. Weights and their steps
+            stay float32.
         step_in_backward: on the CPU, let AlexNet's and VGG's large weights take AdaDelta's step during the backward
             pass: the same numbers, faster; but they get no ``.grad``, so nothing can clip gradients, add up several
             passes or average over processes.
         log_every: steps.
-        checkpoint_every, checkpoint_minutes: steps and minutes after which a checkpoint is written, whichever come
-            first; 0 means never. However a training ends, but for a crash or SIGKILL, it writes one.
+        checkpoint_every: steps after which a checkpoint is written; 0 means never. However a training ends, but for a
+            crash or SIGKILL, it writes one.
+        checkpoint_minutes: minutes after which one is written, if that comes first; 0 means never.
         loss: weights of the loss.
     """
 
@@ -72,8 +76,8 @@ class TrainingConfig:
             )
         if self.step_in_backward and self.optimizer != "adadelta":
             raise ValueError(
-                f"step_in_backward works with the optimizer adadelta, got {self.optimizer}; leave step_in_backward out, "
-                "or choose adadelta"
+                f"step_in_backward works with the optimizer adadelta, got {self.optimizer}; leave it out, or "
+                "choose adadelta"
             )
         check_ranges(
             self,
@@ -97,6 +101,38 @@ def make_optimizer(encoder: Encoder, config: TrainingConfig) -> torch.optim.Opti
         if isinstance(layer, FactoredLinear) and layer.weight.device.type == "cpu":
             optimizer.step_in_backward(layer.weight)
     return optimizer
+
+
+class Formation(NamedTuple):
+    """How a training forms images of codes, and compares them.
+
+    Attributes:
+        decode, render: codes to scenes to renderings.
+        fused: does the work of both and of the photometric loss, or ``None``.
+    """
+
+    decode: Decoder
+    render: Renderer
+    fused: FusedLoss | None
+
+
+def make_formation(
+    render: Renderer, model: MorphableModel, camera: Camera, device: torch.device | str, background_cost: float = 0.0
+) -> Formation:
+    """The fastest way to train with a renderer; the numbers are those of `Decoder` and that renderer.
+
+    A renderer that offers a fused loss (`OffersFusedLoss`) looks at frontal vertices only: just these, and what their
+    normals need, are decoded for it. With a background cost it weighs vertices by their area.
+
+    Warns:
+        SlowerPathWarning: a GPU without a compiler for its fused loss.
+    """
+    if not isinstance(render, OffersFusedLoss):
+        return Formation(Decoder(model, camera).to(device), render, None)
+    if background_cost:
+        render = render.with_area_weights()
+    decode = Decoder(model.restrict(model.frontal), camera).to(device)
+    return Formation(decode, render, render.fused_loss(model, camera, device))
 
 
 def without_geometry(code: SemanticCode) -> SemanticCode:

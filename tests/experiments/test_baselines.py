@@ -80,7 +80,7 @@ class TestAutoencoder:
         content = report_of(trained)
         held = content["errors"]["autoencoder"]["all"]["images"]
         assert 3 <= held < 12
-        assert content["facts"]["data"] == f"synthetic: 24 faces, {held} held out"
+        assert content["facts"]["data"] == f"24 synthetic faces, {held} held out"
         assert content["facts"]["training"].startswith("40 iterations of 8 in ")
         for row in ("average image", "autoencoder"):
             assert 0.01 < content["errors"][row]["all"]["face"] < 0.5

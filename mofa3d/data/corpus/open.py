@@ -81,7 +81,8 @@ def open_faces(
     if held_out_fraction is not None:
         out = held_out(corpus.identities, held_out_fraction, seed)
     train, test = train_and_test(corpus.identities, out, data)
-    fact = f"{data}: {len(corpus)} faces, {len(test)} held out"
+    fact = f"{len(corpus)} synthetic faces" if data == SYNTHETIC else f"{data}: {len(corpus)} faces"
+    fact += f", {len(test)} held out"
     if report_images:
         test = spread(test, report_images)
         fact += f", {len(test)} of them measured"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from mofa3d.camera import FACE_FRACTION, Camera
 from mofa3d.environment.torch_settings import plain_settings
 from mofa3d.morphable_model import MorphableModel
+from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
 
 
@@ -129,3 +131,17 @@ class FusedLoss:
         expected = (len(code), 3, self.camera.image_size, self.camera.image_size)
         if image.shape != expected:
             raise ValueError(f"expected images of shape {expected}, as many as codes, got {tuple(image.shape)}")
+
+
+@runtime_checkable
+class OffersFusedLoss(Protocol):
+    """A renderer of frontal vertices that can do decoding, rendering and photometric loss in one operation."""
+
+    def with_area_weights(self) -> Renderer:
+        """The renderer whose samples a positive `background_cost` of the loss needs; it offers a fused loss too."""
+
+    def fused_loss(self, model: MorphableModel, camera: Camera, device: torch.device | str) -> FusedLoss | None:
+        """That operation, with the numbers that `Decoder`, this renderer and the photometric loss would give.
+
+        ``None`` where the device has none.
+        """
