@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import fields, make_dataclass, replace
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, get_type_hints
 
 from mofa3d.cli.program import Flag
-
-Preset = TypeVar("Preset")
 
 
 def overrides_of(kind: type, names: Collection[str]) -> Any:  # a class to inherit from, which type checkers cannot see
@@ -27,7 +25,7 @@ def overrides_of(kind: type, names: Collection[str]) -> Any:  # a class to inher
     return made
 
 
-def apply_overrides(preset: Preset, overrides: object) -> Preset:
+def apply_overrides(preset: Any, overrides: object) -> Any:
     """The preset with the options that were given.
 
     Args:
