@@ -75,7 +75,7 @@ class TrainingConfig:
                 f"iterations and batch_size must be at least 1, got {self.iterations} and {self.batch_size}"
             )
         if self.step_in_backward and self.optimizer != "adadelta":
-            raise ValueError(
+            raise InputError(
                 f"step_in_backward works with the optimizer adadelta, got {self.optimizer}; leave it out, or "
                 "choose adadelta"
             )
