@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from benchmarks.measure import Row, Setup, measure_ceilings, waiting
+from benchmarks.measure import Setup, Timing, measure_ceilings, waiting
 from benchmarks.model_sizes import with_vertices
 from benchmarks.vertex_loss import Gradient, compare_ways, gradient_of, plain_loss
 from mofa3d import Camera, Decoder, MorphableModel, SemanticCode, load_model
@@ -19,7 +19,7 @@ DEVICE = "cuda"
 BATCHES = (1, 5, 24, 128)
 
 
-def rows(setup: Setup) -> Iterator[Row]:
+def rows(setup: Setup) -> Iterator[Timing]:
     """Cost against the batch for the face model; nothing without a GPU. Floors are those of the GPU's memory, whose
     cache may hold a whole basis."""
     if not torch.cuda.is_available():

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.measure import Row, Setup, compare
+from benchmarks.measure import Setup, Timing, compare
 from mofa3d import Camera, Decoder, SemanticCode, load_model
 from mofa3d.data.corpus.synthetic import SyntheticConfig, sample_codes
 from mofa3d.encoders.bfloat16 import in_bfloat16
@@ -24,10 +24,10 @@ SUBJECT = "encoders"
 SIZE = 240
 NETWORKS = (("alexnet", None), ("mobilenet_v2", 112), ("mobilenet_v2", None), ("resnet50", None), ("vgg_face", None))
 BATCHES = (1, 4, 16, 64)
-Run = Callable[[Tensor], Tensor]
+Encode = Callable[[Tensor], Tensor]
 
 
-def rows(setup: Setup, checkpoint: Path | None = None) -> Iterator[Row]:
+def rows(setup: Setup, checkpoint: Path | None = None) -> Iterator[Timing]:
     """Every network with random weights, and a trained one, whose landmarks are compared too."""
     for name, input_size in NETWORKS[1:2] if setup.quick else NETWORKS:
         torch.manual_seed(0)
@@ -44,7 +44,7 @@ def rows(setup: Setup, checkpoint: Path | None = None) -> Iterator[Row]:
 
 
 @torch.inference_mode()
-def _rows(setup: Setup, setting: str, encoder: Encoder, image: Tensor, decode: Decoder | None = None) -> list[Row]:
+def _rows(setup: Setup, setting: str, encoder: Encoder, image: Tensor, decode: Decoder | None = None) -> list[Timing]:
     encoder.eval()
     runs = ways(encoder, image.shape[-1])
     expected = encoder(image)
@@ -66,9 +66,9 @@ def by_default(encoder: Encoder) -> str:
     return "onnxruntime" if has_onnx() else "torch"
 
 
-def ways(encoder: Encoder, size: int) -> dict[str, Run]:
+def ways(encoder: Encoder, size: int) -> dict[str, Encode]:
     """Ways to compute an encoder's codes on this processor; the first is the encoder itself."""
-    found: dict[str, Run] = {"torch": encoder, "torch, norms folded": flatten_encoder(encoder, size)}
+    found: dict[str, Encode] = {"torch": encoder, "torch, norms folded": flatten_encoder(encoder, size)}
     if multiplies_bfloat16():
         found["torch, bfloat16"] = in_bfloat16(encoder, size)
     if has_onnx():

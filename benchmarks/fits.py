@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from benchmarks.measure import Row, Setup, compare
+from benchmarks.measure import Setup, Timing, compare
 from mofa3d import Camera, Decoder, SemanticCode, load_model, losses
 from mofa3d.data.corpus.synthetic import SyntheticConfig, sample_codes
 from mofa3d.fitting.color_fit import ROUNDS, ColorFit
@@ -17,7 +17,7 @@ from mofa3d.renderers import make_renderer
 SUBJECT = "fits"
 
 
-def rows(setup: Setup) -> Iterator[Row]:
+def rows(setup: Setup) -> Iterator[Timing]:
     """On one thread, as experiments/fit.py: on two, these small matrices take longer."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -27,7 +27,7 @@ def rows(setup: Setup) -> Iterator[Row]:
         torch.set_num_threads(threads)
 
 
-def _rows(setup: Setup) -> Iterator[Row]:
+def _rows(setup: Setup) -> Iterator[Timing]:
     decode = Decoder(load_model("makehuman"), Camera(240))
     codes = sample_codes(SyntheticConfig(), 1, decode.model.sizes, torch.Generator().manual_seed(0))
     with torch.no_grad():

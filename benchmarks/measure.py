@@ -74,7 +74,7 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Row:
+class Timing:
     """One piece of work.
 
     Attributes:
@@ -143,13 +143,13 @@ def compare(
     notes: dict[str, str] | None = None,
     images: int = 1,
     on_request: Container[str] = (),
-) -> list[Row]:
+) -> list[Timing]:
     """Rows of several ways to do the same.
 
     Args:
         setup: limits the time.
         works: the first is the reference.
-        floor: see `Row`.
+        floor: see `Timing`.
         notes: of some ways.
         images: times and floor are divided by it.
         on_request: ways that no program takes by itself.
@@ -162,7 +162,7 @@ def compare(
     medians = {way: statistics.median(values) for way, values in times.items()}
     reference = next(iter(medians.values()))
     return [
-        Row(
+        Timing(
             subject, setting, way, medians[way] / images, min(values) / images, max(values) / images,
             floor / images, reference / medians[way], (notes or {}).get(way, ""),
             way not in on_request,

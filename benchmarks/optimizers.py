@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from benchmarks.measure import Row, Setup, compare
+from benchmarks.measure import Setup, Timing, compare
 from mofa3d.encoders.factored_linear import FactoredLinear
 from mofa3d.encoders.network import Encoder, make_encoder
 from mofa3d.training.adadelta import Adadelta
@@ -18,7 +18,7 @@ MOVED = 4 * (4 + 3)
 BATCH = 5  # of the factors of gradients
 
 
-def rows(setup: Setup) -> Iterator[Row]:
+def rows(setup: Setup) -> Iterator[Timing]:
     for name in ("mobilenet_v2",) if setup.quick else ("alexnet", "mobilenet_v2"):
         encoder = with_gradients(name)
         count = sum(value.numel() for value in encoder.parameters())

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import torch
 
-from benchmarks.measure import Row, Setup, Work, compare
+from benchmarks.measure import Setup, Timing, Work, compare
 from mofa3d import Camera, Decoder, load_model
 from mofa3d.data.corpus.synthetic import SyntheticConfig, sample_codes
 from mofa3d.environment.memory import keep_freed_memory
@@ -22,7 +22,7 @@ FRAGMENT = 8 + 4 + 12 + 4  # bytes of a pixel's face, depth, barycentric coordin
 COLOUR = 16  # bytes of a pixel's RGBA
 
 
-def rows(setup: Setup) -> Iterator[Row]:
+def rows(setup: Setup) -> Iterator[Timing]:
     """One image of each size and few turns, because PyTorch3D's rasterizer takes seconds, at 480 px half a minute."""
     keep_freed_memory()
     model = load_model("makehuman")

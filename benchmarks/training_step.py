@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.measure import Row, Setup
+from benchmarks.measure import Setup, Timing
 from benchmarks.optimizers import MOVED
 from mofa3d import Camera, Decoder, SemanticCode, load_model
 from mofa3d.encoders.network import Encoder, make_encoder
@@ -44,7 +44,7 @@ QUICK = Setting("mobilenet_v2", 24, "adam", 112)
 
 
 @dataclass(frozen=True)
-class Step:
+class TimedStep:
     """One way to do a training step."""
 
     encoder: Encoder
@@ -73,7 +73,7 @@ class Step:
         ]
 
 
-def rows(setup: Setup) -> Iterator[Row]:
+def rows(setup: Setup) -> Iterator[Timing]:
     keep_freed_memory()
     for setting in [Setting("mobilenet_v2", 2, "adam", 32)] if setup.quick else [PAPER, QUICK]:
         setup.begin()
@@ -97,10 +97,10 @@ def rows(setup: Setup) -> Iterator[Row]:
                 # Work moves from one part to another: only a whole step can be too slow.
                 judged = part == "step" and name == "fast"
                 least, most, speed = min(values), max(values), plain / median
-                yield Row(SUBJECT, f"{setting}: {part}", name, median, least, most, floor, speed, by_default=judged)
+                yield Timing(SUBJECT, f"{setting}: {part}", name, median, least, most, floor, speed, by_default=judged)
 
 
-def make_steps(setting: Setting, batch: dict[str, Tensor]) -> dict[str, Step]:
+def make_steps(setting: Setting, batch: dict[str, Tensor]) -> dict[str, TimedStep]:
     """Plain PyTorch, the fastest way, and that with the encoder in bfloat16 where the processor multiplies it.
 
     The fastest way with AdaDelta has `step_in_backward`.
@@ -121,14 +121,14 @@ def make_steps(setting: Setting, batch: dict[str, Tensor]) -> dict[str, Step]:
         torch.manual_seed(0)
         return make_encoder(setting.encoder, sizes=model.sizes, weights=None, input_size=setting.input_size).train()
 
-    def fast(bfloat16: bool) -> Step:
+    def fast(bfloat16: bool) -> TimedStep:
         trained = encoder()
-        return Step(trained, make_optimizer(trained, training), losses(fused), bfloat16)
+        return TimedStep(trained, make_optimizer(trained, training), losses(fused), bfloat16)
 
     first = encoder()
     kinds = {"adadelta": torch.optim.Adadelta, "adam": torch.optim.Adam}
     groups = first.parameter_groups(training.learning_rate, training.depth_learning_rate)
-    steps = {"plain": Step(first, kinds[setting.optimizer](groups), losses(None), False), "fast": fast(False)}
+    steps = {"plain": TimedStep(first, kinds[setting.optimizer](groups), losses(None), False), "fast": fast(False)}
     return steps | {"fast, bfloat16": fast(True)} if multiplies_bfloat16() else steps
 
 

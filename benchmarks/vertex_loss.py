@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor
 
-from benchmarks.measure import Row, Setup, compare
+from benchmarks.measure import Setup, Timing, compare
 from benchmarks.model_sizes import with_vertices
 from mofa3d import Camera, Decoder, MorphableModel, SemanticCode, load_model, losses
 from mofa3d.data.corpus.synthetic import SyntheticConfig, sample_codes
@@ -20,7 +20,7 @@ SIZE = 240
 VERTICES, BATCHES = (6_000, 12_000, 24_000, 48_000, 96_000), (1, 2, 5, 16, 64)
 
 
-def rows(setup: Setup) -> Iterator[Row]:
+def rows(setup: Setup) -> Iterator[Timing]:
     """Cost against the number of vertices at the paper's batch of 5, and against the batch."""
     keep_freed_memory()
     model = load_model("makehuman")
@@ -37,7 +37,7 @@ def rows(setup: Setup) -> Iterator[Row]:
 Gradient = Callable[[Tensor], Tensor]  # of a loss with respect to vectors (B, 257) of codes, given them
 
 
-def _rows(setup: Setup, model: MorphableModel, batch: int, name: str = "") -> list[Row]:
+def _rows(setup: Setup, model: MorphableModel, batch: int, name: str = "") -> list[Timing]:
     def ways(camera: Camera, image: Tensor) -> dict[str, Gradient]:
         fused = FusedVertexLoss(model, camera)
         losses_of = {
@@ -72,7 +72,7 @@ def compare_ways(
     batch: int,
     make_ways: Callable[[Camera, Tensor], dict[str, Gradient]],
     name: str = "",
-) -> list[Row]:
+) -> list[Timing]:
     """Rows of several ways to the gradient for the same faces, on the model's device.
 
     Args:

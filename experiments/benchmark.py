@@ -28,7 +28,7 @@ import tyro
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the benchmarks are not installed
 
 from benchmarks import cuda_vertex_loss, encoders, fits, optimizers, rasterizer, training_step, vertex_loss
-from benchmarks.measure import Ceilings, Row, Setup, TimeIsUpError, measure_ceilings
+from benchmarks.measure import Ceilings, Setup, TimeIsUpError, Timing, measure_ceilings
 from mofa3d.environment.machine import commit, machine
 from mofa3d.files.folders import take_folder
 from mofa3d.files.whole import write_text
@@ -57,7 +57,7 @@ class Config:
     """Small sizes and few turns, to see that everything runs."""
 
 
-def subjects(config: Config) -> dict[str, Callable[[Setup], Iterator[Row]]]:
+def subjects(config: Config) -> dict[str, Callable[[Setup], Iterator[Timing]]]:
     every = {
         "encoders": partial(encoders.rows, checkpoint=config.checkpoint),
         "rasterizer": rasterizer.rows,
@@ -70,7 +70,7 @@ def subjects(config: Config) -> dict[str, Callable[[Setup], Iterator[Row]]]:
     return {name: rows for name, rows in every.items() if name in (config.only or every)}
 
 
-def line(row: Row) -> str:
+def line(row: Timing) -> str:
     """A row of the Markdown table."""
     remark = ", ".join(text for text in (TOO_SLOW if row.is_too_slow else "", row.note) if text)
     times = [f"{value:.3g}" for value in (row.median, row.least, row.most, row.floor)]
@@ -85,7 +85,7 @@ def describe(ceilings: Ceilings) -> str:
     )
 
 
-def verdict(rows: list[Row]) -> str:
+def verdict(rows: list[Timing]) -> str:
     """Which ways are slower than plain although programs take them."""
     slow = [
         f"- {row.subject}, {row.setting}: {row.way}, {1 / row.speed:.2f} times as long"
@@ -96,7 +96,7 @@ def verdict(rows: list[Row]) -> str:
     return "\n".join([f"{TOO_SLOW}:", *(slow or [none])])
 
 
-def write(folder: Path, ceilings: Ceilings, rows: list[Row]) -> None:
+def write(folder: Path, ceilings: Ceilings, rows: list[Timing]) -> None:
     """Both files; whatever has been measured so far."""
     content = {
         "machine": machine(),
@@ -114,7 +114,7 @@ def write(folder: Path, ceilings: Ceilings, rows: list[Row]) -> None:
     write_text(folder / "benchmark.md", "\n".join(lines) + "\n")
 
 
-def measure(config: Config) -> list[Row]:
+def measure(config: Config) -> list[Timing]:
     """Measure, print and write; returns what was found."""
     take_folder(config.out, "benchmark.py")
     started = time.monotonic()
@@ -122,7 +122,7 @@ def measure(config: Config) -> list[Row]:
     limits = {"seconds": 60 * config.minutes / COMPARISONS, "end": started + 60 * config.minutes}
     setup = Setup(ceilings, 2 if config.quick else config.repeats, config.quick, **limits)
     print(describe(ceilings))
-    found: list[Row] = []
+    found: list[Timing] = []
     for name, subject in subjects(config).items():
         print(f"{name}: {', '.join(HEADER[:-1])}")
         try:

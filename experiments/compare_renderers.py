@@ -9,7 +9,6 @@ Writes comparison.md, comparison.json and comparison.png into --out.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -25,8 +24,9 @@ from mofa3d.cli import program
 from mofa3d.data.corpus.synthetic import SyntheticConfig, sample_codes, texture
 from mofa3d.environment.machine import check_device, commit, machine
 from mofa3d.errors import InputError
+from mofa3d.evaluation import tables
 from mofa3d.evaluation.renderer_agreement import (
-    Faces,
+    CodedFaces,
     Formed,
     derivative_agreement,
     form,
@@ -35,8 +35,8 @@ from mofa3d.evaluation.renderer_agreement import (
     median_times,
     vertex_agreement,
 )
+from mofa3d.evaluation.report import Report
 from mofa3d.files.folders import take_folder
-from mofa3d.files.whole import write_text
 from mofa3d.files.whole_pictures import write_picture
 from mofa3d.numeric_options import check_ranges
 from mofa3d.pictures.views import to_bytes
@@ -103,7 +103,7 @@ class Config:
         check_ranges(self, count=(1, 1000), image_size=(16, 4096))
 
 
-def make_faces(config: Config) -> Faces:
+def make_faces(config: Config) -> CodedFaces:
     model = load_model(config.model, path=config.model_path or None)
     decode = Decoder(model, Camera(config.image_size))
     generator = torch.Generator().manual_seed(config.seed)
@@ -117,10 +117,10 @@ def make_faces(config: Config) -> Faces:
     sigma = config.image_size / 60  # 4 px at 240
     photographs = gaussian_blur(photographs, 2 * round(3 * sigma) + 1, sigma)
     decode, device = decode.to(config.device), config.device
-    return Faces(decode, SemanticCode.from_vector(vectors[0].to(device), model.sizes), photographs.to(device))
+    return CodedFaces(decode, SemanticCode.from_vector(vectors[0].to(device), model.sizes), photographs.to(device))
 
 
-def measure(label: str, faces: Faces, reference: Formed, config: Config) -> tuple[dict, Formed]:
+def measure(label: str, faces: CodedFaces, reference: Formed, config: Config) -> tuple[dict, Formed]:
     """All figures of one variant, and what it formed.
 
     Raises:
@@ -174,22 +174,20 @@ def table(kind: str, figures: dict[str, dict], digits: str) -> str:
     if not rows:
         return ""
     names = list(dict.fromkeys(name for values in rows.values() for name in values))
-    lines = [f"| {kind} | {' | '.join(names)} |", f"| --- |{' --- |' * len(names)}"]
-    for label, values in rows.items():
-        cells = [format(values[name], digits) if name in values else "" for name in names]
-        lines.append(f"| {label} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+    cells = [
+        [label, *(format(values[name], digits) if name in values else "" for name in names)]
+        for label, values in rows.items()
+    ]
+    return tables.table([kind, *names], cells)
 
 
 def write(config: Config, figures: dict[str, dict], missing: dict[str, str], facts: dict[str, str]) -> str:
     """Write comparison.json and comparison.md; returns the latter's tables."""
-    tables = "\n\n".join(filter(None, (table(kind, figures, digits) for kind, digits in DIGITS.items())))
-    record = {"config": asdict(config), "facts": facts, "figures": figures, "not available": missing}
-    write_text(config.out / "comparison.json", json.dumps(record, indent=1, default=str) + "\n")
-    lines = [f"- {name}: {value}" for name, value in {**facts, **missing}.items()]
-    text = [f"# Renderers against {config.reference}", "\n".join(lines), EXPLANATION, tables, PICTURE]
-    write_text(config.out / "comparison.md", "\n\n".join(text) + "\n")
-    return tables
+    shown = "\n\n".join(filter(None, (table(kind, figures, digits) for kind, digits in DIGITS.items())))
+    numbers = {"config": {**asdict(config), "out": str(config.out)}, "figures": figures, "not available": missing}
+    title, sections = f"Renderers against {config.reference}", [EXPLANATION, shown, PICTURE]
+    Report(title, {**facts, **missing}, sections, numbers).write(config.out, "comparison")
+    return shown
 
 
 def main(config: Config) -> None:

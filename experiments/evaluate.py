@@ -38,9 +38,17 @@ from mofa3d.errors import InputError
 from mofa3d.evaluation.cross_photo import errors_across, photograph_pairs, with_average_skin, with_fitted_colors
 from mofa3d.evaluation.errors import average_face, evaluate
 from mofa3d.evaluation.estimates import Estimate, choose, encoder_estimate, fit_estimate, measure
+from mofa3d.evaluation.group_errors import (
+    ACROSS_MEASURES,
+    MEASURES,
+    SCAN_MEASURES,
+    Group,
+    Section,
+    by_group,
+    sections_report,
+)
 from mofa3d.evaluation.groups import people_groups, photo_groups
 from mofa3d.evaluation.occlusion import OccludedFaces
-from mofa3d.evaluation.report import ACROSS_MEASURES, MEASURES, SCAN_MEASURES, Evaluation, Row, Section, rows_of
 from mofa3d.evaluation.scans.errors import (
     FREE,
     KEPT,
@@ -177,12 +185,12 @@ def photo_sections(config: Config, encoder: Encoder, whole: Decoder) -> tuple[li
     find = partial(evaluate, decode=frontal, render=render, dataset=corpus, indices=indices)
     errors, photos = find(encoder), [corpus.photos[i] for i in indices]
     groups, people = photo_groups(corpus, indices, whole.model), people_groups(photos)
-    average = Row(AVERAGE, find(average_face(frontal)))
-    sections = [Section("Held-out photographs", ERRORS, [*rows_of(errors, groups), average], MEASURES)]
+    average = Group(AVERAGE, find(average_face(frontal)))
+    sections = [Section("Held-out photographs", ERRORS, [*by_group(errors, groups), average], MEASURES)]
     if people:
-        sections.append(Section("By label, age and gender", PEOPLE, rows_of(errors, people), MEASURES))
+        sections.append(Section("By label, age and gender", PEOPLE, by_group(errors, people), MEASURES))
     fitted = with_fitted_colors(encoder, frontal)
-    sections.append(Section("With colours fitted", COLORS, rows_of(find(fitted), groups), MEASURES))
+    sections.append(Section("With colours fitted", COLORS, by_group(find(fitted), groups), MEASURES))
     pairs = photograph_pairs(indices, corpus.photos, corpus.identities)
     if pairs:
         skins = {
@@ -190,15 +198,15 @@ def photo_sections(config: Config, encoder: Encoder, whole: Decoder) -> tuple[li
             "with colours fitted": fitted,
             "average skin": with_average_skin(encoder, frontal),
         }
-        rows = [Row(name, errors_across(encode, frontal, render, corpus, pairs)) for name, encode in skins.items()]
+        rows = [Group(name, errors_across(encode, frontal, render, corpus, pairs)) for name, encode in skins.items()]
         sections.append(Section("The same skin in another photograph", ACROSS, rows, ACROSS_MEASURES))
     if config.refine:
         chosen = choose(corpus, indices, config.refine_images)
         sections.append(Section("Refined by a fit", REFINED, refined(config, encoder, whole, corpus, chosen), MEASURES))
     if config.occluders:
-        covered = rows_of(find(encoder, dataset=OccludedFaces(corpus, config.seed)), groups)
+        covered = by_group(find(encoder, dataset=OccludedFaces(corpus, config.seed)), groups)
         rows = [replace(row, name=f"{row.name}, occluded") for row in covered if "yaw" not in row.name]
-        plain = [row for row in rows_of(errors, groups) if "yaw" not in row.name]
+        plain = [row for row in by_group(errors, groups) if "yaw" not in row.name]
         both = [row for pair in zip(plain, rows, strict=True) for row in pair]
         sections.append(Section("Under occluders", OCCLUDED, both, MEASURES))
     landmarks = int(errors["landmark"].isfinite().sum())
@@ -223,7 +231,7 @@ def keeping_points(encoder: Encoder, whole: Decoder, method: GaussNewtonConfig) 
     return estimate
 
 
-def refined(config: Config, encoder: Encoder, whole: Decoder, corpus: Corpus, indices: Sequence[int]) -> list[Row]:
+def refined(config: Config, encoder: Encoder, whole: Decoder, corpus: Corpus, indices: Sequence[int]) -> list[Group]:
     """Errors as predicted and after fits, on the same photographs."""
     method = {"garrido": garrido, "thies": thies}[config.refine_method]()
     systems = {
@@ -235,7 +243,7 @@ def refined(config: Config, encoder: Encoder, whole: Decoder, corpus: Corpus, in
         systems[f"{config.refine_method}, with landmarks"] = fit_estimate(whole, method, start=encoder)
     render = make_renderer("vertex")
     with one_thread():
-        return [Row(name, measure(system, whole, render, corpus, indices).errors) for name, system in systems.items()]
+        return [Group(name, measure(system, whole, render, corpus, indices).errors) for name, system in systems.items()]
 
 
 def scan_sections(config: Config, encoder: Encoder, whole: Decoder) -> tuple[list[Section], dict[str, str]]:
@@ -257,13 +265,13 @@ def scan_sections(config: Config, encoder: Encoder, whole: Decoder) -> tuple[lis
     return sections, {"scans": f"{fact}; scans.csv has each photograph"}
 
 
-def scan_rows(found: ScanErrors, average: dict[str, torch.Tensor], kind: str) -> list[Row]:
+def scan_rows(found: ScanErrors, average: dict[str, torch.Tensor], kind: str) -> list[Group]:
     """All photographs, each group, and the average face."""
     errors, still = ({name: values[kind + name] for name in SCAN_MEASURES} for values in (found.errors, average))
     groups = sorted({photo.group for photo in found.photos} - {""})
     members = {"all": [True] * len(found.photos)}
     members |= {group: [photo.group == group for photo in found.photos] for group in groups}
-    return [*rows_of(errors, members), Row(AVERAGE, still)]
+    return [*by_group(errors, members), Group(AVERAGE, still)]
 
 
 def scan_notes(found: ScanErrors, kind: str, failures: list[Failure]) -> list[str]:
@@ -287,7 +295,7 @@ def main(config: Config) -> None:
             sections += more
             facts |= about
     facts |= {"commit": commit(), "machine": machine()}
-    path = Evaluation("Evaluation", facts, sections).write(config.out)
+    path = sections_report("Evaluation", facts, sections).write(config.out)
     print(path.read_text(encoding="utf-8"), f"\nThe report is {path}")
 
 

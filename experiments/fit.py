@@ -13,7 +13,6 @@ Thies et al. 2016, "Face2Face".
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from dataclasses import dataclass
@@ -38,12 +37,12 @@ from mofa3d.encoders.checkpoint import open_run
 from mofa3d.environment.machine import commit, machine
 from mofa3d.errors import InputError
 from mofa3d.evaluation.errors import Encode, average_face, code_errors, group_means
-from mofa3d.evaluation.training_report import Report
+from mofa3d.evaluation.report import Report
+from mofa3d.evaluation.training_report import BeforeAndAfter
 from mofa3d.export.face_textures import FaceTextures
 from mofa3d.files.folders import take_folder
 from mofa3d.files.names import safe_name
 from mofa3d.files.record import unfinished
-from mofa3d.files.whole import write_text
 from mofa3d.files.whole_pictures import write_picture
 from mofa3d.fitting.gauss_newton import garrido, thies
 from mofa3d.numeric_options import check_ranges
@@ -186,13 +185,11 @@ def write_results(config: Config, decode: Decoder, sources: list[str], before: E
         "commit": commit(),
         "machine": machine(),
     }
-    report = Report("Fits, start → fit", facts, groups, before, after)
-    print(report.table())
-    lines = "\n".join(f"- {name}: {value}" for name, value in facts.items())
-    write_text(config.out / "results.md", f"# {report.title}\n\n{lines}\n\n{report.table()}\n")
+    table = BeforeAndAfter(groups, before, after).table()
+    print(table)
     start = {name: value for name, value in before.items() if name != "seconds"}
-    content = {"facts": facts, "start": group_means(start, groups), "fit": group_means(after, groups)}
-    write_text(config.out / "results.json", json.dumps(content, indent=1) + "\n")
+    means = {"start": group_means(start, groups), "fit": group_means(after, groups)}
+    Report("Fits, start → fit", facts, [table], means).write(config.out, "results")
 
 
 def main(config: Config) -> int:

@@ -52,10 +52,10 @@ from mofa3d.evaluation.comparison.plan import (
     plan,
     train_all,
 )
-from mofa3d.evaluation.comparison.program_runs import Outcome, Run, programs_of
+from mofa3d.evaluation.comparison.program_runs import Outcome, RunProgram, programs_of
 from mofa3d.evaluation.comparison.run_config import RunConfig
 from mofa3d.evaluation.comparison.scans import COLUMNS, EXPLANATION, compare_scans
-from mofa3d.evaluation.comparison.tables import Results, Table
+from mofa3d.evaluation.comparison.tables import Table, comparison_report
 from mofa3d.evaluation.comparison.training_tables import before_and_after, training_rows
 from mofa3d.evaluation.comparison.verify_systems import verify_all
 from mofa3d.evaluation.errors import average_face
@@ -72,7 +72,7 @@ AVERAGE = "average face"
 SHOWN = 6  # photographs in faces.png and occluders.png
 
 
-def announced(run: Run) -> Run:
+def announced(run: RunProgram) -> RunProgram:
     """The same, but one can read which program runs, and how long it took."""
 
     def aloud(command: Sequence[str], log: Path) -> None:
@@ -109,7 +109,7 @@ class Config(TrainingsConfig):
 
 
 def estimates(
-    autoencoders: tuple[str, ...], outcomes: dict[str, Outcome], whole: Decoder, frontal: Decoder
+    mofa_systems: tuple[str, ...], outcomes: dict[str, Outcome], whole: Decoder, frontal: Decoder
 ) -> dict[str, Callable[[], Estimate]]:
     """What opens each system that says codes."""
 
@@ -126,7 +126,7 @@ def estimates(
 
     return {
         AVERAGE: lambda: encoder_estimate(average_face(frontal), frontal),
-        **{system: partial(mofa, system) for system in (*autoencoders, ON_SYNTHETIC)},
+        **{system: partial(mofa, system) for system in (*mofa_systems, ON_SYNTHETIC)},
         "Garrido": lambda: fit_estimate(whole, garrido()),
         "Thies": lambda: fit_estimate(whole, thies()),
         "Thies, no landmarks": lambda: fit_estimate(whole, thies(), landmarks=False),
@@ -143,7 +143,9 @@ def require_model(decode: Decoder, whole: Decoder) -> None:
         )
 
 
-def verified(config: Config, corpus: Path, outcomes: dict[str, Outcome], run: Run) -> tuple[Table, dict[str, str]]:
+def verified(
+    config: Config, corpus: Path, outcomes: dict[str, Outcome], run: RunProgram
+) -> tuple[Table, dict[str, str]]:
     """Verification of people, on LFW if it is there, and the commands."""
     if config.lfw is not None:
         title, explanation = "Verification on LFW", captions.VERIFICATION
@@ -165,7 +167,7 @@ def scanned(config: Config, starts: dict[str, Callable[[], Estimate]], whole: De
 
 
 @dataclass(frozen=True)
-class Images:
+class ComparedFaces:
     """What all systems are compared on: faces, and which of them."""
 
     photos: Faces
@@ -174,7 +176,7 @@ class Images:
     face_indices: list[int]
 
 
-def main(config: Config, run: Run = RUN) -> None:
+def main(config: Config, run: RunProgram = RUN) -> None:
     version, cache = commit(), cache_directory()
     take_folder(config.out, "paper_tables.py")
     model = load_model(config.model, path=config.model_path or None)
@@ -188,10 +190,12 @@ def main(config: Config, run: Run = RUN) -> None:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # fits take longer on several, and times must compare
     count, vertex = config.size.photographs, make_renderer("vertex")
-    images = Images(photos, faces, choose(photos.dataset, photos.test, count), choose(faces.dataset, faces.test, count))
+    images = ComparedFaces(
+        photos, faces, choose(photos.dataset, photos.test, count), choose(faces.dataset, faces.test, count)
+    )
     whole, frontal = Decoder(model, Camera()), Decoder(model.restrict(model.frontal), Camera())
     sets = ((photos.dataset, images.photo_indices), (faces.dataset, images.face_indices))
-    starts = estimates(config.autoencoders, outcomes, whole, frontal)
+    starts = estimates(config.mofa_systems, outcomes, whole, frontal)
     (on_photos, on_faces), (measured, _), ready = compare_codes(starts, frontal, vertex, sets)
     clear = {system: measured[system] for system in (AVERAGE, MOFA, SURROGATE) if system in measured}
     hidden = OccludedFaces(photos.dataset)
@@ -229,20 +233,20 @@ def main(config: Config, run: Run = RUN) -> None:
         seen = torch.stack([hidden[i]["input"] for i in images.photo_indices[:SHOWN]])
         figures |= draw_sheet_of(config.out / "occluders.png", "Occluders", half_seen, {}, seen, whole)
     remark = {"Where we differ from the paper and why": captions.DIFFERENCES}
-    results = Results("Every system of the paper, compared", facts, compared, figures, commands, remark)
-    print(f"\nThe results are {results.write(config.out)}")
+    report = comparison_report("Every system of the paper, compared", facts, compared, figures, commands, remark)
+    print(f"\nThe results are {report.write(config.out, 'results')}")
 
 
 def draw(
     config: Config,
-    images: Images,
+    images: ComparedFaces,
     outcomes: dict[str, Outcome],
     measured: dict[str, Measured],
     pixels: PixelSystems,
 ) -> dict[str, str]:
     """Draw the figures; returns their file names and captions."""
     out, indices = config.out, images.photo_indices[:SHOWN]
-    logs = {name: outcomes[name].out / "metrics.jsonl" for name in (*config.autoencoders, ON_SYNTHETIC)}
+    logs = {name: outcomes[name].out / "metrics.jsonl" for name in (*config.mofa_systems, ON_SYNTHETIC)}
     draw_learning({name: log for name, log in logs.items() if log.exists()}, out / "curves.png")
     draw_distributions({name: found.errors for name, found in measured.items()}, out / "errors.png")
     photos = torch.stack([images.photos.dataset[i]["image"] for i in indices])

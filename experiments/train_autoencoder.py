@@ -80,7 +80,9 @@ def main(config: Config) -> None:
         def predict(batch: Batch) -> Tensor:
             return network(batch["image"])
 
-        print(report_network("Convolutional autoencoder", "autoencoder", predict, facts, faces, view, config.out))
+        reached = progress.numbers(config.batch_size)
+        title, name = "Convolutional autoencoder", "convolutional autoencoder"
+        print(report_network(title, name, predict, facts, reached, faces, view, config.out))
 
 
 if __name__ == "__main__":

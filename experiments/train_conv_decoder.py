@@ -83,8 +83,8 @@ def main(config: Config) -> None:
         def predict(batch: Batch) -> Tensor:
             return network(batch["code"])
 
-        title, name = "Learned convolutional decoder", "learned decoder"
-        print(report_network(title, name, predict, facts, faces, view, config.out))
+        title, name, reached = "Learned convolutional decoder", "learned decoder", progress.numbers(config.batch_size)
+        print(report_network(title, name, predict, facts, reached, faces, view, config.out))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,13 @@ from mofa3d.environment.machine import check_device, commit
 from mofa3d.environment.memory import keep_freed_memory
 from mofa3d.evaluation.errors import average_face, evaluate
 from mofa3d.evaluation.groups import photo_groups
-from mofa3d.evaluation.training_report import Report, draw_curves, draw_faces, write_meshes
+from mofa3d.evaluation.training_report import (
+    BeforeAndAfter,
+    draw_curves,
+    draw_faces,
+    training_report,
+    write_meshes,
+)
 from mofa3d.files.whole import write_text
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.objective import LossWeights
@@ -165,7 +171,7 @@ def training_config(config: Config) -> TrainingConfig:
 
 
 def description(config: Config) -> Description:
-    """What the checkpoint will say about the autoencoder."""
+    """What the checkpoint will say about the encoder."""
     name = config.encoder or ("alexnet" if config.preset == "paper" else "mobilenet_v2")
     size = config.input_size if config.input_size is not None else (0 if config.preset == "paper" else 112)
     path = str(Path(config.model_path).resolve()) if config.model_path else ""
@@ -237,20 +243,29 @@ def main(config: Config) -> None:
             "encoder": f"{about.encoder} at {about.input_size or about.image_size} px",
             "commit": version,
         }
-        report(config, faces, facts, encoder.eval(), Decoder(model, camera))
+        reached = progress.numbers(settings.batch_size)
+        report(config, faces, facts, reached, encoder.eval(), Decoder(model, camera))
 
 
-def report(config: Config, faces: Faces, facts: dict[str, str], encoder: Encoder, whole: Decoder) -> None:
+def report(
+    config: Config,
+    faces: Faces,
+    facts: dict[str, str],
+    reached: dict[str, float],
+    encoder: Encoder,
+    whole: Decoder,
+) -> None:
     """Measure on what was held out, draw, write meshes, and print the table."""
     out, dataset, model = config.out, faces.dataset, whole.model
     groups = faces.groups if config.data == SYNTHETIC else photo_groups(dataset, faces.test, model)
     frontal = Decoder(model.restrict(model.frontal), whole.camera).to(config.device)
     measure = partial(evaluate, decode=frontal, render=make_renderer("vertex"), dataset=dataset, indices=faces.test)
-    found = Report("MoFA training report", facts, groups, measure(average_face(frontal)), measure(encoder))
+    found = BeforeAndAfter(groups, measure(average_face(frontal)), measure(encoder))
     draw_curves(out / "metrics.jsonl", out / "curves.png")
     encoder = encoder.cpu()  # pictures are drawn by the CPU's rasterizer
     draw_faces(encoder, whole, make_renderer("cpu"), dataset, spread(faces.test, 16), out / "faces.png")
-    path = found.write(out, write_meshes(encoder, whole, dataset, spread(faces.test, 3), out))
+    meshes = write_meshes(encoder, whole, dataset, spread(faces.test, 3), out)
+    path = training_report("MoFA training report", facts, reached, found, meshes).write(out)
     print(found.table(), f"\nThe report is {path}")
 
 

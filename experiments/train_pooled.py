@@ -44,7 +44,13 @@ from mofa3d.evaluation.comparison.networks.tran import (
     within_person_share,
 )
 from mofa3d.evaluation.errors import evaluate
-from mofa3d.evaluation.training_report import Report, draw_curves, draw_faces, write_meshes
+from mofa3d.evaluation.training_report import (
+    BeforeAndAfter,
+    draw_curves,
+    draw_faces,
+    training_report,
+    write_meshes,
+)
 from mofa3d.files.whole import write_text
 from mofa3d.fitting.adam import FitConfig, fit_codes
 from mofa3d.numeric_options import MOST, check_ranges
@@ -230,12 +236,20 @@ def main(config: Config) -> None:
             + " of the total, over held-out people with several photographs; less is steadier",
             "commit": version,
         }
-        report = Report("Pooled regression of shape and reflectance", facts, groups, measure(start), measure(encoder))
+        errors = BeforeAndAfter(groups, measure(start), measure(encoder))
         draw_curves(config.out / "metrics.jsonl", config.out / "curves.png", CURVES)
         shown = [spread(test, count) for count in (SHOWN, MESHES)]
         draw_faces(encoder, whole, make_renderer("cpu"), corpus, shown[0], config.out / "faces.png")
-        written = report.write(config.out, write_meshes(encoder, whole, corpus, shown[1], config.out))
-        print(report.table(), f"\nvariance within people: {facts['variance within people']}\nThe report is {written}")
+        report = training_report(
+            "Pooled regression of shape and reflectance",
+            facts,
+            progress.numbers(config.batch_size),
+            errors,
+            write_meshes(encoder, whole, corpus, shown[1], config.out),
+            **{"variance within people": dict(zip(("before", "after"), share, strict=True))},
+        )
+        written = report.write(config.out)
+        print(errors.table(), f"\nvariance within people: {facts['variance within people']}\nThe report is {written}")
 
 
 if __name__ == "__main__":

@@ -36,7 +36,13 @@ from mofa3d.evaluation.comparison.networks.richardson import (
 )
 from mofa3d.evaluation.comparison.run_config import RunConfig, make_adam, write_record
 from mofa3d.evaluation.errors import average_face, evaluate
-from mofa3d.evaluation.training_report import Report, draw_curves, draw_faces, write_meshes
+from mofa3d.evaluation.training_report import (
+    BeforeAndAfter,
+    draw_curves,
+    draw_faces,
+    training_report,
+    write_meshes,
+)
 from mofa3d.objective import Batch
 from mofa3d.renderers import make_renderer
 from mofa3d.semantic_code import OutputScales
@@ -126,12 +132,14 @@ def main(config: Config) -> None:
             out = config.out if name == "synthetic" else config.out / name
             out.mkdir(exist_ok=True)
             before, after = (measure(e, dataset=dataset, indices=indices) for e in (start, encode))
-            found = Report(f"Iterative regressor, {name}", facts, {"all": [True] * len(indices)}, before, after)
+            found = BeforeAndAfter({"all": [True] * len(indices)}, before, after)
             draw_curves(config.out / "metrics.jsonl", out / "curves.png", CURVES)
             shown = [spread(indices, count) for count in (SHOWN, MESHES)]
             draw_faces(encode, whole, make_renderer("cpu"), dataset, shown[0], out / "faces.png")
-            report = found.write(out, write_meshes(encode, whole, dataset, shown[1], out))
-            print(found.table(), f"\nThe report is {report}")
+            meshes = write_meshes(encode, whole, dataset, shown[1], out)
+            reached = progress.numbers(config.batch_size)
+            path = training_report(f"Iterative regressor, {name}", facts, reached, found, meshes).write(out)
+            print(found.table(), f"\nThe report is {path}")
 
 
 if __name__ == "__main__":

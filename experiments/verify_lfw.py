@@ -119,7 +119,9 @@ def main(config: Config) -> None:
     results = {name: verify(values.numpy(), rows, faces.pairs) for name, values in compared.items()}
     source = str(config.checkpoint) if config.checkpoint is not None else "a fit with landmarks to each photograph"
     facts = {**faces.facts, "codes": source, "commit": commit()}
-    print(table(results), f"\nThe report is {write_report(config.out, facts, results)}")
+    numbers = {"photographs": len(faces.names), "pairs": len(faces.pairs)}
+    path = write_report(config.out, facts, results, numbers)
+    print(table(results), f"\nThe report is {path}")
 
 
 if __name__ == "__main__":

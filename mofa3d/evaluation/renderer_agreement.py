@@ -25,7 +25,7 @@ DIFFERENTIABLE = ("vertices", "positions", "normals", "pixels", "reflectance", "
 
 
 @dataclass(frozen=True)
-class Faces:
+class CodedFaces:
     """What every renderer gets.
 
     Attributes:
@@ -37,8 +37,8 @@ class Faces:
     codes: SemanticCode
     photographs: Float[Tensor, "B 3 H W"]
 
-    def __getitem__(self, index: slice) -> Faces:
-        return Faces(self.decode, self.codes[index], self.photographs[index])
+    def __getitem__(self, index: slice) -> CodedFaces:
+        return CodedFaces(self.decode, self.codes[index], self.photographs[index])
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Formed:
     gradient: Float[Tensor, "B D"]
 
 
-def form(render: Renderer, faces: Faces) -> Formed:
+def form(render: Renderer, faces: CodedFaces) -> Formed:
     """Render the faces and differentiate their photometric losses."""
     vector = faces.codes.to_vector().requires_grad_()
     scene = faces.decode(SemanticCode.from_vector(vector, faces.codes.sizes))
@@ -121,7 +121,7 @@ def gradient_agreement(
     }
 
 
-def derivative_agreement(render: Renderer, faces: Faces, seed: int = 0) -> dict[str, float]:
+def derivative_agreement(render: Renderer, faces: CodedFaces, seed: int = 0) -> dict[str, float]:
     """Derivatives by autograd over central differences of rendered images; 1 is exact, the mean of all faces.
 
     "silhouette": of the covered area, as the face comes nearer. The blocks of the code: of the colours inside the face
@@ -134,7 +134,7 @@ def derivative_agreement(render: Renderer, faces: Faces, seed: int = 0) -> dict[
     return {name: sum(ratio[name] for ratio in ratios) / len(ratios) for name in ratios[0]}
 
 
-def _derivative_ratios(render: Renderer, face: Faces, generator: torch.Generator) -> dict[str, float]:
+def _derivative_ratios(render: Renderer, face: CodedFaces, generator: torch.Generator) -> dict[str, float]:
     vector, slices = face.codes.to_vector(), face.codes.sizes.slices
     with torch.no_grad():
         inside = interior(render(face.decode(face.codes)).image, MARGIN)[0]
@@ -181,7 +181,7 @@ def differentiable(
     return (bend <= 0.2 * change + 1e-5).all(dim=0)
 
 
-def median_times(render: Renderer, faces: Faces) -> dict[str, float]:
+def median_times(render: Renderer, faces: CodedFaces) -> dict[str, float]:
     """Milliseconds per face from a scene to its photometric loss, and on to the gradient of all it is made of."""
     with torch.no_grad():
         scene = faces.decode(faces.codes)

@@ -1,167 +1,43 @@
-"""The report of an evaluation: means and percentiles of errors by group, as Markdown and JSON."""
+"""What every report consists of: facts about the run, sections to read, and the numbers behind them as JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
-
-from mofa3d.evaluation.errors import group_correlations
-from mofa3d.evaluation.tables import COLUMNS, number, table
 from mofa3d.files.whole import without_nan, write_text
 
-FEW = 30  # photographs; rows of fewer are marked
-
 
 @dataclass(frozen=True)
-class Measure:
-    """A column.
+class Report:
+    """A report for readers and for programs, which find every number as a number.
 
     Attributes:
-        label: its head.
-        form: of its numbers.
-        ratio: whether values on both sides of 1 are wrong, so that both tails are shown.
-    """
-
-    label: str
-    form: str
-    ratio: bool = False
-
-
-MEASURES = {name: Measure(*column, ratio=name == "area") for name, column in COLUMNS.items()}
-SCAN_MEASURES = {
-    "median": Measure("median (mm)", ".2f"),
-    "mean": Measure("mean (mm)", ".2f"),
-    "std": Measure("deviation (mm)", ".2f"),
-}
-ACROSS_MEASURES = {
-    "own": Measure("in its own photograph", ".3f"),
-    "other": Measure("in another of the same person", ".3f"),
-}
-
-
-@dataclass(frozen=True)
-class Row:
-    """Photographs that are measured together.
-
-    Attributes:
-        name: what they have in common.
-        errors: of each photograph, NaN where one is not defined; ``yaw`` and ``landmark_yaw`` are compared.
-    """
-
-    name: str
-    errors: dict[str, Float[Tensor, "K"]]
-
-    @property
-    def photographs(self) -> int:
-        return len(next(iter(self.errors.values())))
-
-    def summary(self, measures: dict[str, Measure]) -> dict:
-        """Number of photographs, mean and percentiles of each measure over those where it is known, yaw correlation."""
-        found: dict = {"photographs": self.photographs}
-        for name, measure in measures.items():
-            if name in self.errors:
-                found[name] = statistics(self.errors[name], measure.ratio)
-        if "yaw" in self.errors:
-            everyone = {"all": [True] * self.photographs}
-            found["yaw correlation"] = group_correlations(self.errors["yaw"], self.errors["landmark_yaw"], everyone)[
-                "all"
-            ]
-        return found
-
-
-def rows_of(errors: dict[str, Float[Tensor, "K"]], groups: dict[str, Sequence[bool]]) -> list[Row]:
-    """A row for each group."""
-    return [
-        Row(name, {key: value[torch.as_tensor(members)] for key, value in errors.items()})
-        for name, members in groups.items()
-    ]
-
-
-def statistics(values: Float[Tensor, "K"], ratio: bool) -> dict[str, float]:
-    """Number, mean and 90th percentile (of a ratio also the 10th) of the finite values; NaN without any."""
-    known = values[values.isfinite()].double()
-    levels = {"p10": 0.1, "p90": 0.9} if ratio else {"p90": 0.9}
-    found = {"known": len(known), "mean": float(known.mean()) if len(known) else float("nan")}
-    return found | {
-        name: float(known.quantile(level)) if len(known) else float("nan") for name, level in levels.items()
-    }
-
-
-@dataclass(frozen=True)
-class Section:
-    """A table of the report.
-
-    Attributes:
-        title: its headline.
-        explanation: what must be known to read it.
-        rows: of it.
-        measures: its columns, those of which any row knows something.
-        notes: lines below it.
+        title: the headline.
+        facts: lines about the run, name and value.
+        sections: Markdown, each with its headline if it has one.
+        numbers: what the sections show, unrounded, by name; it becomes JSON, where NaN is ``null``.
     """
 
     title: str
-    explanation: str
-    rows: Sequence[Row]
-    measures: dict[str, Measure]
-    notes: Sequence[str] = ()
+    facts: Mapping[str, str]
+    sections: Sequence[str]
+    numbers: Mapping[str, object] = field(default_factory=dict)
 
     def markdown(self) -> str:
-        summaries = [row.summary(self.measures) for row in self.rows]
-        names = [name for name in self.measures if any(name in found for found in summaries)]
-        correlated = any("yaw correlation" in found for found in summaries)
-        head = ["", "photographs", *(self.measures[name].label for name in names)]
-        lines = []
-        for row, found in zip(self.rows, summaries, strict=True):
-            cells = [_cell(found.get(name), self.measures[name]) for name in names]
-            if correlated:
-                cells.append(number(found.get("yaw correlation", float("nan")), ".2f"))
-            lines.append([row.name, f"{row.photographs}{' *' if row.photographs < FEW else ''}", *cells])
-        head += ["yaw correlation"] * correlated
-        parts = [f"## {self.title}", self.explanation, table(head, lines)]
-        if any(row.photographs < FEW for row in self.rows):
-            parts.append(f"\\* fewer than {FEW} photographs: other photographs may give quite another mean.")
-        if self.notes:
-            parts.append("\n".join(f"- {' '.join(note.split())}" for note in self.notes))
-        return "\n\n".join(parts)
-
-    def content(self) -> dict:
-        rows = {row.name: row.summary(self.measures) for row in self.rows}
-        return {"rows": rows, "notes": list(self.notes)}
-
-
-def _cell(found: dict[str, float] | None, measure: Measure) -> str:
-    if found is None:
-        return "–"
-    tails = [number(found[name], measure.form) for name in ("p10", "p90") if name in found]
-    return f"{number(found['mean'], measure.form)} ({' to '.join(tails)})"
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What an evaluation found.
-
-    Attributes:
-        title: its headline.
-        facts: lines about it, name and value.
-        sections: its tables.
-    """
-
-    title: str
-    facts: dict[str, str]
-    sections: Sequence[Section]
-
-    def write(self, out: Path) -> Path:
-        """Write ``report.md`` and ``report.json``; returns the first."""
         facts = "\n".join(f"- {name}: {value}" for name, value in self.facts.items())
-        parts = [f"# {self.title}", facts, *(section.markdown() for section in self.sections)]
-        content = {"facts": self.facts, **{section.title: section.content() for section in self.sections}}
+        parts = [f"# {self.title}", facts, *(section.strip() for section in self.sections)]
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    def content(self) -> dict[str, object]:
+        """What the JSON file holds."""
+        return without_nan({"facts": dict(self.facts), **self.numbers})
+
+    def write(self, out: Path, name: str = "report") -> Path:
+        """Write ``report.md`` and, last, ``report.json`` into a folder, which is made; returns the first."""
         out.mkdir(parents=True, exist_ok=True)
-        write_text(out / "report.json", json.dumps(without_nan(content), indent=1) + "\n")
-        write_text(out / "report.md", "\n\n".join(parts) + "\n")
-        return out / "report.md"
+        write_text(out / f"{name}.md", self.markdown())
+        write_text(out / f"{name}.json", json.dumps(self.content(), indent=1) + "\n")
+        return out / f"{name}.md"

@@ -15,9 +15,9 @@ from torch.utils.data import Dataset, default_collate
 from mofa3d.decoder import Decoder
 from mofa3d.evaluation import tables
 from mofa3d.evaluation.errors import Encode, group_correlations, group_means
+from mofa3d.evaluation.report import Report
 from mofa3d.evaluation.tables import COLUMNS, number
 from mofa3d.export import write_mesh
-from mofa3d.files.whole import without_nan, write_text
 from mofa3d.files.whole_pictures import write_figure, write_picture
 from mofa3d.pictures import views
 from mofa3d.scene import Renderer
@@ -39,18 +39,14 @@ learned.
 
 
 @dataclass(frozen=True)
-class Report:
-    """What a report says.
+class BeforeAndAfter:
+    """Errors before and after a training or a fit.
 
     Attributes:
-        title: its headline.
-        facts: lines about the run, name and value.
         groups: which held-out images belong to each row of the table.
         before, after: errors of each held-out image (see `mofa3d.evaluation.errors.evaluate`).
     """
 
-    title: str
-    facts: dict[str, str]
     groups: dict[str, Sequence[bool]]
     before: dict[str, torch.Tensor]
     after: dict[str, torch.Tensor]
@@ -79,25 +75,40 @@ class Report:
         known = "yaw" in self.after and bool(self.after["landmark_yaw"].isfinite().any())
         return group_correlations(self.after["yaw"], self.after["landmark_yaw"], self.groups) if known else {}
 
-    def write(self, out: Path, meshes: Sequence[str] = ()) -> Path:
-        """Write ``report.md`` and ``report.json`` into a folder that holds the pictures."""
-        facts = "\n".join(f"- {name}: {value}" for name, value in self.facts.items())
-        links = "\n".join(f"- [{mesh}]({mesh})" for mesh in meshes)
-        text = (
-            f"# {self.title}\n\n{facts}\n\n## Errors before → after training\n\n{self.table()}\n\n{EXPLANATION}\n"
-            f"## Learning curves\n\n![learning curves](curves.png)\n\n"
-            f"## Held-out faces\n\n{', '.join(views.COLUMNS)}\n\n![held-out faces](faces.png)\n\n"
-            f"## Meshes\n\n{links}\n"
-        )
-        write_text(out / "report.md", text)
-        content = {
-            "facts": self.facts,
+    def numbers(self) -> dict[str, dict]:
+        """The same for JSON."""
+        return {
             "before": group_means(self.before, self.groups),
             "after": group_means(self.after, self.groups),
             "yaw correlation": self.yaw_correlations(),
         }
-        write_text(out / "report.json", json.dumps(without_nan(content), indent=1) + "\n")
-        return out / "report.md"
+
+
+def training_report(
+    title: str,
+    facts: dict[str, str],
+    training: dict[str, float],
+    errors: BeforeAndAfter,
+    meshes: Sequence[str] = (),
+    **numbers: object,
+) -> Report:
+    """The report in a folder that holds the pictures ``curves.png`` and ``faces.png``.
+
+    Args:
+        title: its headline.
+        facts: lines about the run, name and value.
+        training: how far it came (see `mofa3d.training.progress.Progress.numbers`).
+        errors: of the held-out images.
+        meshes: file names.
+        numbers: what else the facts say.
+    """
+    sections = [
+        f"## Errors before → after training\n\n{errors.table()}\n\n{EXPLANATION}",
+        "## Learning curves\n\n![learning curves](curves.png)",
+        f"## Held-out faces\n\n{', '.join(views.COLUMNS)}\n\n![held-out faces](faces.png)",
+        "## Meshes\n\n" + "\n".join(f"- [{mesh}]({mesh})" for mesh in meshes),
+    ]
+    return Report(title, facts, sections, {"training": training, **errors.numbers(), **numbers})
 
 
 def draw_curves(log: Path, path: Path, curves: dict[str, str] = CURVES) -> None:

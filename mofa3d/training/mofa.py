@@ -155,7 +155,7 @@ def train(
     """Train the encoder until `config` says enough.
 
     Args:
-        encoder, decode, render: the autoencoder.
+        encoder, decode, render: MoFA.
         batches: called with the iteration to start from, gives an endless stream of batches on the encoder's device.
         config: how to train.
         out: folder for ``checkpoint.pt``, ``metrics.jsonl`` and TensorBoard's files.

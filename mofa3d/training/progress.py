@@ -34,6 +34,10 @@ class Progress:
         """For reports."""
         return f"{self.iteration} iterations of {batch_size} in {self.seconds / 60:.1f} min"
 
+    def numbers(self, batch_size: int) -> dict[str, float]:
+        """What `describe` says, for programs."""
+        return {"iterations": self.iteration, "batch": batch_size, "minutes": self.seconds / 60}
+
     def fraction(self, config: Schedule) -> float:
         by_time = self.seconds / (60 * config.minutes) if config.minutes else 0.0
         return max(self.iteration / config.iterations, by_time)

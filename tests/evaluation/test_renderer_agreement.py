@@ -11,7 +11,7 @@ from tiny_model import make_code, make_tiny_model
 from mofa3d import Camera, Decoder, losses
 from mofa3d.evaluation import renderer_agreement
 from mofa3d.evaluation.renderer_agreement import (
-    Faces,
+    CodedFaces,
     derivative_agreement,
     form,
     gradient_agreement,
@@ -29,10 +29,10 @@ SIZE = 64
 
 
 @pytest.fixture(scope="module")
-def faces() -> Faces:
+def faces() -> CodedFaces:
     decode = Decoder(make_tiny_model(24, dtype=torch.float64), Camera(SIZE))
     ramp = torch.linspace(0, 1, SIZE, dtype=torch.float64).expand(2, 3, SIZE, SIZE)
-    return Faces(decode, make_code(2, dtype=torch.float64), ramp)
+    return CodedFaces(decode, make_code(2, dtype=torch.float64), ramp)
 
 
 def square(alpha: float = 1.0, color: float = 0.5) -> torch.Tensor:

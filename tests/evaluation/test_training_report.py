@@ -15,7 +15,15 @@ from torch.utils.data import Dataset
 
 from mofa3d.camera import Camera
 from mofa3d.decoder import Decoder
-from mofa3d.evaluation.training_report import EXPLANATION, Report, draw_curves, draw_faces, smoothed, write_meshes
+from mofa3d.evaluation.training_report import (
+    EXPLANATION,
+    BeforeAndAfter,
+    draw_curves,
+    draw_faces,
+    smoothed,
+    training_report,
+    write_meshes,
+)
 from mofa3d.pictures import views
 from mofa3d.renderers import make_renderer
 from mofa3d.semantic_code import CodeSizes, SemanticCode
@@ -32,10 +40,12 @@ TABLE = """\
 | nobody | 0 | – → – | – → – | – → – |"""
 
 
-def report() -> Report:
-    return Report(
-        title="A training",
-        facts={"data": "two faces", "renderer": "vertex"},
+FACTS = {"data": "two faces", "renderer": "vertex"}
+REACHED = {"iterations": 20, "batch": 4, "minutes": 1.5}
+
+
+def errors() -> BeforeAndAfter:
+    return BeforeAndAfter(
         groups={"all": [True, True], "lfw": [False, True], "nobody": [False, False]},
         before={
             "photometric": torch.tensor([0.2, 0.4]),
@@ -79,11 +89,11 @@ def write_log(path: Path, *lines: dict) -> Path:
 
 class TestReport:
     def test_table(self):
-        assert report().table() == TABLE
+        assert errors().table() == TABLE
 
     def test_table_has_the_columns_that_were_measured(self):
         after = {"geometric": torch.tensor([2.0, 3.0]), "photometric": torch.tensor([0.1, 0.2])}
-        only = Report("", {}, {"all": [True, True]}, before=after, after=after)
+        only = BeforeAndAfter({"all": [True, True]}, before=after, after=after)
         assert only.table().splitlines()[0] == "| held-out images | number | photometric error | geometric error (mm) |"
         assert only.table().splitlines()[2] == "| all | 2 | 0.150 → 0.150 | 2.50 → 2.50 |"
 
@@ -93,14 +103,14 @@ class TestReport:
             "yaw": torch.tensor([1.0, 2.0, 3.0, 0.0]),
             "landmark_yaw": torch.tensor([10.0, 20.0, 30.0, NAN]),
         }
-        found = Report("", {}, {"all": [True] * 4, "one": [True, False, False, False]}, before=after, after=after)
+        found = BeforeAndAfter({"all": [True] * 4, "one": [True, False, False, False]}, before=after, after=after)
         head, _, everything, one = found.table().splitlines()
         assert head == "| held-out images | number | photometric error | yaw correlation |"
         assert everything == "| all | 4 | 0.250 → 0.250 | 1.00 |"
         assert one == "| one | 1 | 0.100 → 0.100 | – |"
 
     def test_markdown(self, tmp_path):
-        path = report().write(tmp_path, ["face_0.glb", "face_0.ply"])
+        path = training_report("A training", FACTS, REACHED, errors(), ["face_0.glb", "face_0.ply"]).write(tmp_path)
         assert path == tmp_path / "report.md"
         assert path.read_text(encoding="utf-8") == (
             f"# A training\n\n- data: two faces\n- renderer: vertex\n\n"
@@ -112,13 +122,15 @@ class TestReport:
         )
 
     def test_json_without_nan(self, tmp_path):
-        report().write(tmp_path)
+        training_report("A training", FACTS, REACHED, errors(), people=3).write(tmp_path)
 
         def refuse(name: str):
             raise AssertionError(f"{name} is no JSON")
 
         content = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"), parse_constant=refuse)
         assert content["facts"] == {"data": "two faces", "renderer": "vertex"}
+        assert content["training"] == REACHED
+        assert content["people"] == 3
         before, after = content["before"]["all"], content["after"]["lfw"]
         assert before == {"images": 2, "photometric": pytest.approx(0.3), "landmark": None, "area": 0.5}
         assert after == {"images": 1, "photometric": pytest.approx(0.2), "landmark": None, "area": 1.0}

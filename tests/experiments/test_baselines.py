@@ -78,11 +78,11 @@ class TestAutoencoder:
     def test_it_learns_and_reports(self, trained):
         assert falls(trained) < 0.9
         content = report_of(trained)
-        held = content["errors"]["autoencoder"]["all"]["images"]
+        held = content["errors"]["convolutional autoencoder"]["all"]["images"]
         assert 3 <= held < 12
         assert content["facts"]["data"] == f"24 synthetic faces, {held} held out"
         assert content["facts"]["training"].startswith("40 iterations of 8 in ")
-        for row in ("average image", "autoencoder"):
+        for row in ("average image", "convolutional autoencoder"):
             assert 0.01 < content["errors"][row]["all"]["face"] < 0.5
         # Photographs, images and faces one below the other.
         assert Image.open(trained / "faces.png").size == (min(held, 8) * 16, 3 * 16)
@@ -108,7 +108,7 @@ class TestAutoencoder:
         settings = autoencoder_settings(workplace, iterations=43, report_images=2, resume=True)
         train_autoencoder.main(settings)
         content = report_of(trained)
-        assert content["errors"]["autoencoder"]["all"]["images"] == 2
+        assert content["errors"]["convolutional autoencoder"]["all"]["images"] == 2
         assert content["facts"]["data"].endswith("held out, 2 of them measured")
 
     def test_sizes_and_numbers_that_make_no_sense(self, workplace):

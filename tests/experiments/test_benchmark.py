@@ -17,15 +17,15 @@ from lively_encoders import images, is_as_good, lively  # noqa: E402
 
 from benchmarks import encoders, measure  # noqa: E402 (the program makes the package known)
 from benchmarks.encoders import ways  # noqa: E402
-from benchmarks.measure import Ceilings, Row, Setup, TimeIsUpError, compare, measure_ceilings, take_turns  # noqa: E402
+from benchmarks.measure import Ceilings, Setup, TimeIsUpError, Timing, compare, measure_ceilings, take_turns  # noqa: E402
 from benchmarks.model_sizes import subdivide, with_vertices  # noqa: E402
 from benchmarks.streaming import scale_all  # noqa: E402
 
 UNLIMITED = Setup(Ceilings(1e11, None, 1e10))
 
 
-def row(way: str, speed: float, by_default: bool = True) -> Row:
-    return Row("subject", "setting", way, 10 / speed, 1, 100, 1, speed, by_default=by_default)
+def row(way: str, speed: float, by_default: bool = True) -> Timing:
+    return Timing("subject", "setting", way, 10 / speed, 1, 100, 1, speed, by_default=by_default)
 
 
 @pytest.fixture(autouse=True)

@@ -209,11 +209,11 @@ def test_encoders_and_their_weights(tmp_path):
     weights, reuse = EncoderWeights(alexnet="alexnet.pth"), Reuse(vgg_face=Path("mine"))
     config = paper_tables.Config(Path("photos"), tmp_path, encoder_weights=weights, reuse=reuse)
     steps = plan(config, Path("corpus"))
-    assert config.autoencoders == (
+    assert config.mofa_systems == (
         "MoFA", "MoFA, surrogate", "MoFA, AlexNet", "MoFA, AlexNet, surrogate", "MoFA, VGG-Face",
         "MoFA, VGG-Face, surrogate",
     )  # fmt: skip
-    assert set(config.autoencoders) < set(steps)
+    assert set(config.mofa_systems) < set(steps)
     assert "--encoder alexnet --encoder-weights alexnet.pth" in " ".join(steps["MoFA, AlexNet, surrogate"].arguments)
     assert "--encoder vgg_face --encoder-weights auto" in " ".join(steps["MoFA, VGG-Face"].arguments)
     assert "--batch-size 8" in " ".join(steps["MoFA, VGG-Face"].arguments)

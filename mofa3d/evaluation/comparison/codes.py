@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from mofa3d.decoder import Decoder
 from mofa3d.errors import InputError
-from mofa3d.evaluation.comparison.tables import Row, row_of
+from mofa3d.evaluation.comparison.tables import SystemMeans, means_of
 from mofa3d.evaluation.estimates import Estimate, Measured, measure
 from mofa3d.scene import Renderer
 
@@ -19,7 +19,7 @@ def compare_codes(
     decode: Decoder,
     render: Renderer,
     sets: Sequence[tuple[Dataset, Sequence[int]]],
-) -> tuple[list[list[Row]], list[dict[str, Measured]], dict[str, Estimate]]:
+) -> tuple[list[list[SystemMeans]], list[dict[str, Measured]], dict[str, Estimate]]:
     """Measure all systems on all sets of images; one that fails gets a row with its reason.
 
     Args:
@@ -30,7 +30,7 @@ def compare_codes(
     Returns:
         For each set the rows of its table, and what was measured; and the systems that could be opened.
     """
-    rows: list[list[Row]] = [[] for _ in sets]
+    rows: list[list[SystemMeans]] = [[] for _ in sets]
     measured: list[dict[str, Measured]] = [{} for _ in sets]
     ready: dict[str, Estimate] = {}
     for system, start in tqdm(starts.items(), desc="measuring codes", dynamic_ncols=True):
@@ -40,8 +40,8 @@ def compare_codes(
                     ready[system] = start()
                 found = measure(ready[system], decode, render, dataset, indices)
             except (InputError, OSError) as error:  # the other systems are still worth comparing
-                rows[number].append(Row(system, reason=str(error)))
+                rows[number].append(SystemMeans(system, reason=str(error)))
                 continue
             measured[number][system] = found
-            rows[number].append(row_of(system, found.errors))
+            rows[number].append(means_of(system, found.errors))
     return rows, measured, ready

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mofa3d.data.batches.augment import encoder_input
 from mofa3d.decoder import Decoder
-from mofa3d.evaluation.comparison.tables import Row, row_of
+from mofa3d.evaluation.comparison.tables import SystemMeans, means_of
 from mofa3d.evaluation.estimates import Estimate, Measured, measure
 from mofa3d.evaluation.occlusion import OccludedFaces
 from mofa3d.scene import Renderer
@@ -22,7 +22,7 @@ def compare_occluded(
     render: Renderer,
     faces: OccludedFaces,
     indices: list[int],
-) -> tuple[list[Row], dict[str, Measured]]:
+) -> tuple[list[SystemMeans], dict[str, Measured]]:
     """Errors against the photographs without occluders, of codes that were found with them.
 
     Args:
@@ -40,8 +40,8 @@ def compare_occluded(
     }
     rows = []
     for system, found in measured.items():
-        before = row_of(system, clear[system].errors).values
+        before = means_of(system, clear[system].errors).values
         more = {f"clear_{name}": before[name] for name in ("photometric", "landmark")}
-        row = row_of(system, found.errors)
-        rows.append(Row(system, {**row.values, **more}, row.images))
+        row = means_of(system, found.errors)
+        rows.append(SystemMeans(system, {**row.values, **more}, row.images))
     return rows, measured

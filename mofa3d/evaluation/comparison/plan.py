@@ -9,11 +9,11 @@ from typing import Literal
 from mofa3d.data.corpus.open import SYNTHETIC
 from mofa3d.encoders.backbones import ENCODER_NAMES
 from mofa3d.errors import InputError
-from mofa3d.evaluation.comparison.program_runs import Outcome, Run, Step, carry_out, check_record
+from mofa3d.evaluation.comparison.program_runs import Outcome, Program, RunProgram, carry_out, check_record
 
 MOFA, SURROGATE, ON_SYNTHETIC = "MoFA", "MoFA, surrogate", "MoFA, synthetic"
 RICHARDSON, TRAN = "Richardson", "Tran"
-AUTOENCODER, CONV_DECODER = "autoencoder", "learned decoder"
+CONV_AUTOENCODER, CONV_DECODER = "convolutional autoencoder", "learned decoder"
 LABELS = {"alexnet": "AlexNet", "vgg_face": "VGG-Face", "mobilenet_v2": "MobileNetV2", "resnet50": "ResNet-50"}
 # From random weights and in a few minutes, large networks do other steps than train_mofa.py's own: VGG-Face needs
 # seconds for a batch of 24, and the hundreds of steps in which geometry is held would be all that there are.
@@ -125,13 +125,13 @@ class TrainingsConfig:
         return ("--model", self.model, *(("--model-path", self.model_path) if self.model_path else ()))
 
     @property
-    def autoencoders(self) -> tuple[str, ...]:
+    def mofa_systems(self) -> tuple[str, ...]:
         """The names of MoFA with each encoder, without and with the surrogate."""
         further = [f"{MOFA}, {LABELS[name]}" for name in self.encoders[1:]]
         return (MOFA, SURROGATE, *(f"{name}{end}" for name in further for end in ("", ", surrogate")))
 
 
-def plan(config: TrainingsConfig, corpus: Path) -> dict[str, Step]:
+def plan(config: TrainingsConfig, corpus: Path) -> dict[str, Program]:
     """The trainings, in their order.
 
     Args:
@@ -165,18 +165,18 @@ def plan(config: TrainingsConfig, corpus: Path) -> dict[str, Step]:
         ON_SYNTHETIC: ("mofa_synthetic", "train_mofa", size.synthetic, (*faces, *model, *look(main))),
         RICHARDSON: ("richardson", "train_regressor", size.synthetic, (*faces, *model, *look(main))),
         TRAN: ("tran", "train_pooled", size.tran, (*photos, *people)),
-        AUTOENCODER: ("autoencoder", "train_autoencoder", size.autoencoder, (*photos, *model, *pixels)),
+        CONV_AUTOENCODER: ("autoencoder", "train_autoencoder", size.autoencoder, (*photos, *model, *pixels)),
         CONV_DECODER: ("conv_decoder", "train_conv_decoder", size.conv_decoder, (*faces, *model, *pixels)),
     }
     steps = {}
     for system, (name, script, minutes, arguments) in chosen.items():
         until = ("--minutes", f"{minutes:g}", "--iterations", str(config.iterations))
         until += ("--report-images", str(size.report_images))
-        steps[system] = Step(name, script, (*arguments, *until), config.out / "runs" / name)
+        steps[system] = Program(name, script, (*arguments, *until), config.out / "runs" / name)
     return steps
 
 
-def train_all(config: TrainingsConfig, steps: dict[str, Step], run: Run) -> dict[str, Outcome]:
+def train_all(config: TrainingsConfig, steps: dict[str, Program], run: RunProgram) -> dict[str, Outcome]:
     """What became of each training.
 
     Args:

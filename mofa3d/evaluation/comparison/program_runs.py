@@ -18,11 +18,11 @@ from mofa3d.training.progress import DivergenceError
 REPORT = "report.json"  # the last file that every program writes
 COMMAND = "command.txt"  # beside a run's folder, with its name before it
 
-Run = Callable[[Sequence[str], Path], None]
+RunProgram = Callable[[Sequence[str], Path], None]
 
 
 @dataclass(frozen=True)
-class Step:
+class Program:
     """A program to run.
 
     Attributes:
@@ -62,7 +62,7 @@ class Outcome:
     reason: str = ""
 
 
-def check_record(step: Step) -> None:
+def check_record(step: Program) -> None:
     """Fail where a folder was filled with another command, whose figures would stand under this one's name.
 
     Raises:
@@ -75,8 +75,8 @@ def check_record(step: Step) -> None:
         )
 
 
-def carry_out(step: Step, run: Run) -> Outcome:
-    """Run a step, go on with it if it was interrupted, or find that it is finished.
+def carry_out(step: Program, run: RunProgram) -> Outcome:
+    """Run a program, go on with it if it was interrupted, or find that it is finished.
 
     Args:
         step: what to run.
@@ -102,7 +102,7 @@ def carry_out(step: Step, run: Run) -> Outcome:
     return outcome
 
 
-def programs_of(folder: Path) -> Run:
+def programs_of(folder: Path) -> RunProgram:
     """Runs programs of a folder, each as a process of its own, whose output goes to the file.
 
     Raises:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from mofa3d.decoder import Decoder
 from mofa3d.errors import InputError
-from mofa3d.evaluation.comparison.tables import Columns, Row, row_of
+from mofa3d.evaluation.comparison.tables import Columns, SystemMeans, means_of
 from mofa3d.evaluation.estimates import Estimate
 from mofa3d.evaluation.scans.errors import ScanSet, measure_scans, predicted
 
@@ -24,7 +24,7 @@ over the points of a photograph, averaged over the photographs."""
 
 def compare_scans(
     starts: dict[str, Callable[[], Estimate]], decode: Decoder, scans: ScanSet, landmarks: bool
-) -> list[Row]:
+) -> list[SystemMeans]:
     """A row for each system, with the measures of `COLUMNS`; one that fails gets a row with its reason.
 
     Args:
@@ -37,7 +37,7 @@ def compare_scans(
     for system, start in starts.items():
         try:
             found = measure_scans(predicted(start(), decode, landmarks), scans, system)
-            rows.append(row_of(system, found.errors))
+            rows.append(means_of(system, found.errors))
         except (InputError, OSError) as error:  # the other systems are still worth comparing
-            rows.append(Row(system, reason=str(error)))
+            rows.append(SystemMeans(system, reason=str(error)))
     return rows

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from torch import Tensor
 
 from mofa3d.evaluation import tables as markdown
 from mofa3d.evaluation.comparison.pixels import report
 from mofa3d.evaluation.errors import group_correlations, group_means
+from mofa3d.evaluation.report import Report
 from mofa3d.evaluation.tables import COLUMNS, number
-from mofa3d.files.whole import without_nan, write_text
+from mofa3d.files.whole import without_nan
 
 Columns = dict[str, tuple[str, str]]
 
@@ -45,7 +44,7 @@ OCCLUDED: Columns = {
 
 
 @dataclass(frozen=True)
-class Row:
+class SystemMeans:
     """One system of a table.
 
     Attributes:
@@ -61,7 +60,7 @@ class Row:
     reason: str = ""
 
 
-def row_of(system: str, errors: dict[str, Tensor]) -> Row:
+def means_of(system: str, errors: dict[str, Tensor]) -> SystemMeans:
     """The means of a system's errors (see `mofa3d.evaluation.errors.evaluate`), with the correlation of yaw as
     ``yaw``.
     """
@@ -71,7 +70,7 @@ def row_of(system: str, errors: dict[str, Tensor]) -> Row:
     values = {name: value for name, value in means.items() if name != "images"}
     if "yaw" in errors:
         values["yaw"] = group_correlations(errors["yaw"], errors["landmark_yaw"], groups)["all"]
-    return Row(system, values, images)
+    return SystemMeans(system, values, images)
 
 
 @dataclass(frozen=True)
@@ -88,7 +87,7 @@ class Table:
     title: str
     explanation: str
     columns: Columns
-    rows: Sequence[Row]
+    rows: Sequence[SystemMeans]
 
     def markdown(self) -> str:
         """The table; systems without values have dashes, and their reasons come below it."""
@@ -108,11 +107,17 @@ class Table:
         }
 
 
-@dataclass(frozen=True)
-class Results:
+def comparison_report(
+    title: str,
+    facts: dict[str, str],
+    tables: Sequence[Table],
+    figures: dict[str, str],
+    commands: dict[str, str],
+    remarks: dict[str, str],
+) -> Report:
     """What a comparison found.
 
-    Attributes:
+    Args:
         title: its headline.
         facts: lines about the run, name and value.
         tables: of it.
@@ -120,32 +125,12 @@ class Results:
         commands: name of each system, and how it came about.
         remarks: further sections, headline and text.
     """
-
-    title: str
-    facts: dict[str, str]
-    tables: Sequence[Table]
-    figures: dict[str, str]
-    commands: dict[str, str]
-    remarks: dict[str, str]
-
-    def markdown(self) -> str:
-        parts = [f"# {self.title}", "\n".join(f"- {name}: {value}" for name, value in self.facts.items())]
-        for table in self.tables:
-            parts += [f"## {table.title}", table.explanation, table.markdown()]
-        for file, caption in self.figures.items():
-            parts += [f"## {caption.split('.')[0]}", caption, f"![{caption.split('.')[0]}]({file})"]
-        for title, text in self.remarks.items():
-            parts += [f"## {title}", text.strip()]
-        commands = "\n".join(f"{command}  # {name}" for name, command in self.commands.items())
-        parts += ["## Commands that were run", f"```sh\n{commands}\n```"]
-        return "\n\n".join(parts) + "\n"
-
-    def content(self) -> dict[str, dict]:
-        tables = {table.title: table.content() for table in self.tables}
-        return {"facts": self.facts, "tables": tables, "commands": self.commands}
-
-    def write(self, out: Path) -> Path:
-        """Write ``results.md`` and ``results.json`` into a folder that holds the figures."""
-        write_text(out / "results.json", json.dumps(self.content(), indent=1) + "\n")
-        write_text(out / "results.md", self.markdown())
-        return out / "results.md"
+    sections = [f"## {table.title}\n\n{table.explanation}\n\n{table.markdown()}" for table in tables]
+    for file, caption in figures.items():
+        headline = caption.split(".")[0]
+        sections.append(f"## {headline}\n\n{caption}\n\n![{headline}]({file})")
+    sections += [f"## {headline}\n\n{text.strip()}" for headline, text in remarks.items()]
+    typed = "\n".join(f"{command}  # {name}" for name, command in commands.items())
+    sections.append(f"## Commands that were run\n\n```sh\n{typed}\n```")
+    content = {table.title: table.content() for table in tables}
+    return Report(title, facts, sections, {"tables": content, "commands": commands})

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable
 
-from mofa3d.errors import InputError
 from mofa3d.evaluation.comparison.plan import opened
 from mofa3d.evaluation.comparison.program_runs import REPORT, Outcome
-from mofa3d.evaluation.comparison.tables import BEFORE_AND_AFTER, Row
-
-SAID = re.compile(r"(\d+) iterations of (\d+) in ([\d.]+) min")  # see `mofa3d.training.progress.Progress.describe`
+from mofa3d.evaluation.comparison.tables import BEFORE_AND_AFTER, TRAININGS, SystemMeans
 
 
-def training_rows(outcomes: dict[str, Outcome]) -> list[Row]:
+def training_rows(outcomes: dict[str, Outcome]) -> list[SystemMeans]:
     """Iterations, batch size and minutes of each training; ``images`` counts an image as often as it was seen."""
     return [_row(system, outcome, _reached) for system, outcome in outcomes.items()]
 
 
-def before_and_after(before: str, after: str, outcome: Outcome) -> list[Row]:
+def before_and_after(before: str, after: str, outcome: Outcome) -> list[SystemMeans]:
     """The errors on a training's own held-out images, before it and after.
 
     Args:
@@ -32,22 +28,19 @@ def before_and_after(before: str, after: str, outcome: Outcome) -> list[Row]:
     ]
 
 
-def _row(system: str, outcome: Outcome, read: Callable[[dict], tuple[dict[str, float], int]]) -> Row:
+def _row(system: str, outcome: Outcome, read: Callable[[dict], tuple[dict[str, float], int]]) -> SystemMeans:
     try:
         run = opened(outcome)
         path = (run if run.is_dir() else run.parent) / REPORT
         values, images = read(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError) as error:  # of json; a reused run may have no report
-        return Row(system, reason=outcome.reason or f"its training left no report that says so ({error})")
-    return Row(system, values, images)
+    except (OSError, ValueError, TypeError, KeyError) as error:  # a reused run may have no report, or an old one
+        return SystemMeans(system, reason=outcome.reason or f"its training left no report that says so ({error})")
+    return SystemMeans(system, values, images)
 
 
 def _reached(report: dict) -> tuple[dict[str, float], int]:
-    found = SAID.match(report["facts"]["training"])
-    if not found:
-        raise InputError(f"got {report['facts']['training']!r}, expected iterations and minutes")
-    iterations, batch, minutes = int(found[1]), int(found[2]), float(found[3])
-    return {"iterations": iterations, "batch": batch, "minutes": minutes}, iterations * batch
+    values = {name: report["training"][name] for name in TRAININGS}
+    return values, values["iterations"] * values["batch"]
 
 
 def _errors(means: dict) -> tuple[dict[str, float], int]:

@@ -6,16 +6,16 @@ import json
 from pathlib import Path
 
 from mofa3d.evaluation.comparison.plan import MOFA, SURROGATE, TRAN, TrainingsConfig
-from mofa3d.evaluation.comparison.program_runs import REPORT, Outcome, Run, Step, carry_out
-from mofa3d.evaluation.comparison.tables import Row
+from mofa3d.evaluation.comparison.program_runs import REPORT, Outcome, Program, RunProgram, carry_out
+from mofa3d.evaluation.comparison.tables import SystemMeans
 
 FIT = "fit (Romdhani and Vetter)"
 VERIFIED = {MOFA: "mofa", SURROGATE: "mofa_surrogate", TRAN: "tran", FIT: "fit"}
 
 
 def verify_all(
-    config: TrainingsConfig, photographs: tuple[str, ...], outcomes: dict[str, Outcome], run: Run
-) -> tuple[list[Row], dict[str, str]]:
+    config: TrainingsConfig, photographs: tuple[str, ...], outcomes: dict[str, Outcome], run: RunProgram
+) -> tuple[list[SystemMeans], dict[str, str]]:
     """Verify people with each system.
 
     Args:
@@ -32,20 +32,20 @@ def verify_all(
         if system == FIT:
             source = ("--method", "fit", *config.model_options)
         elif outcomes[system].reason:
-            rows.append(Row(system, reason=outcomes[system].reason))
+            rows.append(SystemMeans(system, reason=outcomes[system].reason))
             continue
         else:
             source = ("--checkpoint", str(outcomes[system].out))
         out = config.out / "runs" / f"verification_{name}"
-        step = Step(out.name, "verify_lfw", (*photographs, *source), out)
+        step = Program(out.name, "verify_lfw", (*photographs, *source), out)
         outcome = carry_out(step, run)
         commands[f"{system}, verification"] = outcome.command
-        rows.append(Row(system, reason=outcome.reason) if outcome.reason else _row(system, out))
+        rows.append(SystemMeans(system, reason=outcome.reason) if outcome.reason else _row(system, out))
     return rows, commands
 
 
-def _row(system: str, out: Path) -> Row:
+def _row(system: str, out: Path) -> SystemMeans:
     content = json.loads((out / REPORT).read_text(encoding="utf-8"))
     found = content["results"]["shape and reflectance"]
     percent = {name: 100 * found[name] for name in ("accuracy", "standard error")}
-    return Row(system, {**percent, "area": found["area"]}, int(content["facts"]["photographs"].split()[0]))
+    return SystemMeans(system, {**percent, "area": found["area"]}, content["photographs"])

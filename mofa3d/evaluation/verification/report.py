@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from mofa3d.evaluation import tables
+from mofa3d.evaluation.report import Report
 from mofa3d.evaluation.verification.protocol import Verification
-from mofa3d.files.whole import write_text
 from mofa3d.files.whole_pictures import write_figure
 
 EXPLANATION = """\
@@ -25,11 +24,17 @@ def table(results: dict[str, Verification]) -> str:
     return tables.table(["compared", "accuracy (%)", "AUC"], rows)
 
 
-def write_report(out: Path, facts: dict[str, str], results: dict[str, Verification]) -> Path:
-    """Write ``report.md``, ``report.json`` and ``roc.png`` into a folder."""
-    lines = "\n".join(f"- {name}: {value}" for name, value in facts.items())
-    text = f"# Verification of people\n\n{lines}\n\n{table(results)}\n\n{EXPLANATION}\n![ROC](roc.png)\n"
-    write_text(out / "report.md", text)
+def write_report(
+    out: Path, facts: dict[str, str], results: dict[str, Verification], numbers: dict[str, int] | None = None
+) -> Path:
+    """Write ``report.md``, ``report.json`` and ``roc.png`` into a folder.
+
+    Args:
+        out: the folder.
+        facts: lines about the run, name and value.
+        results: name of each kind of code, and what it found.
+        numbers: how much was compared, for the JSON file.
+    """
     measured = {
         name: {
             "accuracy": found.accuracy,
@@ -40,10 +45,9 @@ def write_report(out: Path, facts: dict[str, str], results: dict[str, Verificati
         }
         for name, found in results.items()
     }
-    content = {"facts": facts, "results": measured}
-    write_text(out / "report.json", json.dumps(content, indent=1) + "\n")
+    sections = [table(results), f"{EXPLANATION}\n![ROC](roc.png)"]
     draw_roc(results, out / "roc.png")
-    return out / "report.md"
+    return Report("Verification of people", facts, sections, {"results": measured, **(numbers or {})}).write(out)
 
 
 def draw_roc(results: dict[str, Verification], path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mofa3d.errors import InputError
-from mofa3d.evaluation.comparison.program_runs import Step, carry_out, check_record, programs_of
+from mofa3d.evaluation.comparison.program_runs import Program, carry_out, check_record, programs_of
 
 
 class Recorder:
@@ -24,8 +24,8 @@ class Recorder:
 
 
 @pytest.fixture
-def step(tmp_path) -> Step:
-    return Step("mofa", "train_mofa", ("--data", "my photos"), tmp_path / "runs" / "mofa")
+def step(tmp_path) -> Program:
+    return Program("mofa", "train_mofa", ("--data", "my photos"), tmp_path / "runs" / "mofa")
 
 
 def test_a_new_step_is_run_and_its_command_kept(step):
@@ -62,7 +62,7 @@ def test_a_failure_is_an_outcome(step):
 
 def test_a_folder_of_another_command_is_refused(step):
     carry_out(step, Recorder())
-    other = Step("mofa", "train_mofa", ("--data", "others"), step.out)
+    other = Program("mofa", "train_mofa", ("--data", "others"), step.out)
     with pytest.raises(ValueError, match=r"was filled with\n.*'my photos'.*\nbut now this was asked for"):
         check_record(other)
 

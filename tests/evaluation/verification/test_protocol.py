@@ -120,9 +120,10 @@ def test_area_counts_ties_half():
 def test_report(tmp_path):
     found = Verification(np.array([0.5, 0.7]), np.zeros(2), np.array([1.0, 0.5, 0.5, 0]), np.array([1, 1, 0, 0]) > 0)
     assert table({"shape": found}).splitlines()[2] == "| shape | 60.00 ± 10.00 | 0.8750 |"
-    path = write_report(tmp_path, {"pairs": "four"}, {"shape": found})
+    path = write_report(tmp_path, {"pairs": "four"}, {"shape": found}, {"photographs": 8})
     assert "- pairs: four\n" in path.read_text(encoding="utf-8")
     content = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert content["photographs"] == 8
     assert content["results"]["shape"]["folds"] == [0.5, 0.7]
     assert content["results"]["shape"]["accuracy"] == pytest.approx(0.6)
     assert (tmp_path / "roc.png").stat().st_size > 5000

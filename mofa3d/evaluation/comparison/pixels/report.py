@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +19,8 @@ from mofa3d.evaluation.comparison.pixels.evaluate import (
     evaluate_pixels,
 )
 from mofa3d.evaluation.errors import group_means
+from mofa3d.evaluation.report import Report
 from mofa3d.evaluation.training_report import draw_curves
-from mofa3d.files.whole import write_text
 
 SHOWN = 8  # held-out faces in the picture
 CURVES = {"photometric": "photometric loss"}
@@ -31,6 +30,7 @@ COLUMNS = {
     "sharpness": ("sharpness, face", ".2f"),
     "detail": ("detail, face", ".2f"),
 }
+PICTURE = "Photograph; the network's image; the same inside the face."
 EXPLANATION = """\
 Error: mean colour distance per pixel, RGB in 0 to 1, over the face (hull of the landmarks with a forehead) or over the
 whole crop. Sharpness: mean squared brightness difference of neighbouring pixels in the face, over the photograph's;
@@ -41,47 +41,48 @@ the training faces is what a network says that has learned nothing about the sin
 
 
 @dataclass(frozen=True)
-class PixelReport:
-    """What the report says.
+class PixelErrors:
+    """What several systems' images were measured at.
 
     Attributes:
-        title: its headline.
-        facts: lines about the run, name and value.
         groups: which held-out images belong to each block of the table.
         systems: name of each row, and its errors (see `mofa3d.evaluation.comparison.pixels.evaluate`).
     """
 
-    title: str
-    facts: dict[str, str]
     groups: dict[str, Sequence[bool]]
     systems: dict[str, dict[str, Tensor]]
 
+    def means(self) -> dict[str, dict[str, dict[str, float]]]:
+        """Of each system and group."""
+        return {system: group_means(errors, self.groups) for system, errors in self.systems.items()}
+
     def table(self) -> str:
-        rows = []
-        means = {system: group_means(errors, self.groups) for system, errors in self.systems.items()}
+        rows, means = [], self.means()
         for group in self.groups:
             for system, values in means.items():
                 cells = [format(values[group][name], form) for name, (_, form) in COLUMNS.items()]
                 rows.append([group, str(values[group]["images"]), system, *cells])
         return tables.table(["held-out images", "number", "", *(label for label, _ in COLUMNS.values())], rows)
 
-    def write(self, out: Path) -> Path:
-        """Write ``report.md`` and ``report.json`` into a folder that holds ``curves.png`` and ``faces.png``."""
-        facts = "\n".join(f"- {name}: {value}" for name, value in self.facts.items())
-        text = (
-            f"# {self.title}\n\n{facts}\n\n## Errors\n\n{self.table()}\n\n{EXPLANATION}\n"
-            "## Learning curve\n\n![learning curve](curves.png)\n\n## Held-out faces\n\n"
-            "Photograph; the network's image; the same inside the face.\n\n![held-out faces](faces.png)\n"
-        )
-        write_text(out / "report.md", text)
-        means = {system: group_means(errors, self.groups) for system, errors in self.systems.items()}
-        content = {"facts": self.facts, "errors": means}
-        write_text(out / "report.json", json.dumps(content, indent=1) + "\n")
-        return out / "report.md"
+    def report(self, title: str, facts: dict[str, str], training: dict[str, float]) -> Report:
+        """The report in a folder that holds ``curves.png`` and ``faces.png``."""
+        sections = [
+            f"## Errors\n\n{self.table()}\n\n{EXPLANATION}",
+            "## Learning curve\n\n![learning curve](curves.png)",
+            f"## Held-out faces\n\n{PICTURE}\n\n![held-out faces](faces.png)",
+        ]
+        return Report(title, facts, sections, {"training": training, "errors": self.means()})
 
 
 def report_network(
-    title: str, name: str, predict: Predict, facts: dict[str, str], faces: Faces, view: PixelView, out: Path
+    title: str,
+    name: str,
+    predict: Predict,
+    facts: dict[str, str],
+    training: dict[str, float],
+    faces: Faces,
+    view: PixelView,
+    out: Path,
 ) -> str:
     """Measure a trained network beside the average image, and write the whole report; returns what to print.
 
@@ -90,6 +91,7 @@ def report_network(
         name: of the network's rows.
         predict: the network's images for what `view` gives.
         facts: lines about the run, name and value.
+        training: how far it came (see `mofa3d.training.progress.Progress.numbers`).
         faces: what it was trained on and what is held out.
         view: how networks see the faces.
         out: the training's folder.
@@ -97,7 +99,7 @@ def report_network(
     blank = average_image(faces.dataset, faces.train, view)
     systems = {"average image": lambda batch: blank.expand_as(batch["image"]), name: predict}
     measured = {system: evaluate_pixels(row, faces.dataset, faces.test, view) for system, row in systems.items()}
-    report = PixelReport(title, facts, faces.groups, measured)
+    errors = PixelErrors(faces.groups, measured)
     draw_curves(out / "metrics.jsonl", out / "curves.png", CURVES)
     draw_pixels(predict, faces.dataset, spread(faces.test, SHOWN), view, out / "faces.png")
-    return f"{report.table()}\nThe report is {report.write(out)}"
+    return f"{errors.table()}\nThe report is {errors.report(title, facts, training).write(out)}"

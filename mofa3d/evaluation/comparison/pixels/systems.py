@@ -19,9 +19,9 @@ from mofa3d.errors import InputError
 from mofa3d.evaluation.comparison.networks.conv_autoencoder import REDUCTION, ConvDecoder, LearnedDecoder
 from mofa3d.evaluation.comparison.open_systems import open_autoencoder, open_learned_decoder
 from mofa3d.evaluation.comparison.pixels.evaluate import Batch, PixelView, Predict, average_image, evaluate_pixels
-from mofa3d.evaluation.comparison.plan import AUTOENCODER, CONV_DECODER, SURROGATE, opened
+from mofa3d.evaluation.comparison.plan import CONV_AUTOENCODER, CONV_DECODER, SURROGATE, opened
 from mofa3d.evaluation.comparison.program_runs import Outcome
-from mofa3d.evaluation.comparison.tables import Row, row_of
+from mofa3d.evaluation.comparison.tables import SystemMeans, means_of
 from mofa3d.evaluation.estimates import Estimate
 from mofa3d.pictures import views
 from mofa3d.scene import Renderer
@@ -49,7 +49,7 @@ def measure_pixels(
 
 def compare_pixels(
     starts: dict[str, Callable[[], Predict]], dataset: Dataset, indices: Sequence[int], view: PixelView
-) -> list[Row]:
+) -> list[SystemMeans]:
     """Measure the images of all systems; one that fails gets a row with its reason.
 
     Args:
@@ -59,9 +59,9 @@ def compare_pixels(
     rows = []
     for system, start in tqdm(starts.items(), desc="measuring pixels", dynamic_ncols=True):
         try:
-            rows.append(row_of(system, measure_pixels(start(), dataset, indices, view)))
+            rows.append(means_of(system, measure_pixels(start(), dataset, indices, view)))
         except (InputError, OSError) as error:  # the other systems are still worth comparing
-            rows.append(Row(system, reason=str(error)))
+            rows.append(SystemMeans(system, reason=str(error)))
     return rows
 
 
@@ -134,12 +134,12 @@ class PixelSystems:
         return PixelView(self.image_size, points, self.whole.camera.image_size)
 
     @torch.no_grad()
-    def on_photographs(self, photos: Faces, indices: list[int]) -> list[Row]:
+    def on_photographs(self, photos: Faces, indices: list[int]) -> list[SystemMeans]:
         """The rows of photographs."""
         average = average_image(photos.dataset, photos.train, self.view)
         starts: dict[str, Callable[[], Predict]] = {
             "average image": lambda: lambda batch: average.expand_as(batch["image"]),
-            AUTOENCODER: self._autoencoder,
+            CONV_AUTOENCODER: self._conv_autoencoder,
             f"{CONV_DECODER}, codes of {SURROGATE}": lambda: redrawn(self._needed(SURROGATE), self._decoder()),
             f"face model, codes of {SURROGATE}": lambda: rendered(
                 self._needed(SURROGATE), self.whole, self.render, average
@@ -148,7 +148,7 @@ class PixelSystems:
         return compare_pixels(starts, photos.dataset, indices, self.view)
 
     @torch.no_grad()
-    def on_synthetic(self, faces: Faces, indices: list[int]) -> list[Row]:
+    def on_synthetic(self, faces: Faces, indices: list[int]) -> list[SystemMeans]:
         """The rows of synthetic faces, from their true codes."""
         average = average_image(faces.dataset, faces.train, self.view)
 
@@ -164,20 +164,20 @@ class PixelSystems:
 
     @torch.no_grad()
     def drawn(self, photos: Faces, indices: list[int]) -> dict[str, Float[Tensor, "K 3 S S"]]:
-        """What the autoencoder, if there is one, makes of photographs."""
+        """What the convolutional autoencoder, if there is one, makes of photographs."""
         try:
-            network = self._autoencoder()
+            network = self._conv_autoencoder()
         except (InputError, OSError):  # the table has the reason
             return {}
-        return {AUTOENCODER: network(self.view(default_collate([photos.dataset[i] for i in indices])))}
+        return {CONV_AUTOENCODER: network(self.view(default_collate([photos.dataset[i] for i in indices])))}
 
     def _needed(self, system: str) -> Estimate:
         if system not in self.ready:
             raise InputError(f"it takes the codes of {system}, which is not there")
         return self.ready[system]
 
-    def _autoencoder(self) -> Predict:
-        network = open_autoencoder(opened(self.outcomes[AUTOENCODER]))
+    def _conv_autoencoder(self) -> Predict:
+        network = open_autoencoder(opened(self.outcomes[CONV_AUTOENCODER]))
         require_size(network.decoder, self.view.image_size)
         return lambda batch: network(batch["image"])
 

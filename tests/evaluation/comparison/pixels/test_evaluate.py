@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mofa3d.evaluation.comparison.pixels.evaluate import PixelView, average_image, draw_pixels, evaluate_pixels
-from mofa3d.evaluation.comparison.pixels.report import PixelReport
+from mofa3d.evaluation.comparison.pixels.report import PixelErrors
 
 SIZE = 32
 
@@ -62,14 +62,16 @@ def test_report_and_picture(view, tmp_path):
         "face": torch.tensor([0.1, 0.3]), "crop": torch.tensor([0.2, 0.4]),
         "sharpness": torch.tensor([0.5, 1.0]), "detail": torch.tensor([0.25, 0.75]),
     }  # fmt: skip
-    report = PixelReport("Title", {"data": "two"}, {"all": [True, True], "b": [False, True]}, {"network": errors})
+    report = PixelErrors({"all": [True, True], "b": [False, True]}, {"network": errors})
     assert report.table().splitlines()[2:] == [
         "| all | 2 | network | 0.200 | 0.300 | 0.75 | 0.50 |",
         "| b | 1 | network | 0.300 | 0.400 | 1.00 | 0.75 |",
     ]
-    text = report.write(tmp_path).read_text(encoding="utf-8")
+    reached = {"iterations": 3, "batch": 2, "minutes": 0.5}
+    text = report.report("Title", {"data": "two"}, reached).write(tmp_path).read_text(encoding="utf-8")
     assert text.startswith("# Title\n\n- data: two\n")
     content = json.loads((tmp_path / "report.json").read_text(encoding="utf-8"))
+    assert content["training"] == reached
     assert content["errors"]["network"]["b"]["face"] == pytest.approx(0.3)
     draw_pixels(lambda batch: batch["image"], Greys([0.2, 0.6]), [0, 1], view, tmp_path / "faces.png")
     picture = cv2.imread(str(tmp_path / "faces.png"))

@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from mofa3d.evaluation.report import FEW, MEASURES, Evaluation, Row, Section, rows_of, statistics
+from mofa3d.evaluation.group_errors import FEW, MEASURES, Group, Section, by_group, sections_report, statistics
 
 NAN = float("nan")
 
@@ -38,19 +38,22 @@ def errors(count: int) -> dict[str, torch.Tensor]:
 
 
 def test_rows_are_groups():
-    few, none = rows_of(errors(4), {"some": [False, True, True, False], "none": [False] * 4})
+    few, none = by_group(errors(4), {"some": [False, True, True, False], "none": [False] * 4})
     assert few.photographs == 2
     found = few.summary(MEASURES)
     assert found["photographs"] == 2
     assert found["landmark"] == {"known": 1, "mean": 2.0, "p90": 2.0}
     assert "geometric" not in found
     assert none.photographs == 0
-    everyone = Row("all", errors(4)).summary(MEASURES)
+    everyone = Group("all", errors(4)).summary(MEASURES)
     assert everyone["yaw correlation"] == pytest.approx(-1.0)
 
 
 def test_table():
-    rows = [Row("many", errors(FEW)), Row("few", {"photometric": torch.tensor([0.5]), "landmark": torch.tensor([NAN])})]
+    rows = [
+        Group("many", errors(FEW)),
+        Group("few", {"photometric": torch.tensor([0.5]), "landmark": torch.tensor([NAN])}),
+    ]
     lines = Section("Photographs", "How.", rows, MEASURES, ["Left out:\n one"]).markdown().splitlines()
     assert lines[0] == "## Photographs"
     assert lines[4] == "|  | photographs | photometric error | landmark error (px) | area ratio | yaw correlation |"
@@ -62,8 +65,8 @@ def test_table():
 
 
 def test_files(tmp_path):
-    section = Section("Photographs", "How.", [Row("all", {"landmark": torch.tensor([NAN])})], MEASURES, ["a note"])
-    path = Evaluation("Evaluation", {"commit": "1"}, [section]).write(tmp_path / "new")
+    section = Section("Photographs", "How.", [Group("all", {"landmark": torch.tensor([NAN])})], MEASURES, ["a note"])
+    path = sections_report("Evaluation", {"commit": "1"}, [section]).write(tmp_path / "new")
     content = json.loads((tmp_path / "new" / "report.json").read_text())
     assert content == {
         "facts": {"commit": "1"},
