@@ -8,6 +8,7 @@ from importlib import import_module
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
+__version__ = "0.1.0"
 __all__ = [
     "Camera",
     "CodeSizes",

@@ -22,7 +22,7 @@ def name_of(package: Path) -> str:
     return ".".join(package.relative_to(ROOT).parts)
 
 
-def test_version_is_told_in_one_place():
+def test_version_is_stated_in_one_place():
     assert SETUP["metadata"]["version"] == "attr: mofa3d.__version__"
     assert re.fullmatch(r"\d+\.\d+\.\d+", mofa3d.__version__)
 
@@ -43,8 +43,8 @@ def test_every_folder_of_modules_is_a_package():
 
 @pytest.mark.parametrize("package", PACKAGES, ids=name_of)
 def test_a_package_says_what_it_is_for(package):
-    told = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8")))
-    first = (told or "").split("\n\n")[0]
+    stated = ast.get_docstring(ast.parse((package / "__init__.py").read_text(encoding="utf-8")))
+    first = (stated or "").split("\n\n")[0]
     assert first.endswith((".", "?"))
     assert len(first.split()) >= 4
 

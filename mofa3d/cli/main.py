@@ -10,6 +10,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 
+from mofa3d import __version__
 from mofa3d.cli.arguments import refuse_empty
 from mofa3d.cli.edit import Edit
 from mofa3d.cli.export_encoder import ExportEncoder
@@ -102,8 +103,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(arguments: list[str] | None) -> int:
+    given = sys.argv[1:] if arguments is None else arguments
+    if given == ["--version"]:
+        print(f"mofa3d {__version__}")
+        return 0
     try:
-        refuse_empty(sys.argv[1:] if arguments is None else arguments)
+        refuse_empty(given)
         # Nested options check themselves while they are read, and tyro lets their InputErrors through.
         command = tyro.cli(OmitArgPrefixes[Command], args=arguments, prog="mofa3d", description=__doc__)
         check_numbers(command)

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from tiny_model import make_tiny_model
 
+import mofa3d
 from mofa3d.cli import main
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.morphable_model import save_model
@@ -43,6 +44,11 @@ def test_synthesize(tmp_path, capsys):
     corpus = Corpus(tmp_path / "corpus")
     assert corpus[4]["image"].shape == (3, 32, 32)
     assert corpus.codes.shape == (5, 5 + 4 + 6 + 33)
+
+
+def test_version(capsys):
+    assert main.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"mofa3d {mofa3d.__version__}\n"
 
 
 def test_mistakes_are_one_line(tmp_path, capsys):

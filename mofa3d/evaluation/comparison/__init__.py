@@ -1,1 +1,1 @@
-"""The systems that Tewari et al. 2017 compare with, and the verification of people by their codes."""
+"""The systems that Tewari et al. 2017 compare with."""
