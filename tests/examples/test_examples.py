@@ -48,7 +48,7 @@ class TestOwnRenderer:
         model = make_tiny_model()
         save_model(model, tmp_path / "tiny.safetensors")
         about = Description(model_path=str(tmp_path / "tiny.safetensors"), input_size=32, image_size=32)
-        load("own_renderer", EXAMPLES).main(tmp_path / "run", about, iterations=2, batch_size=1, weights=None)
+        load("own_renderer", EXAMPLES).main(tmp_path / "run", about, iterations=2, batch_size=2, weights=None)
         rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
         assert [row["iteration"] for row in rows] == [1, 2]
         assert all(0 < row["photometric"] < 2 for row in rows)
