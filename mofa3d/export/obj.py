@@ -1,4 +1,8 @@
-"""Write a textured face as Wavefront OBJ with its material and its picture beside it."""
+"""Write a textured face as Wavefront OBJ with its material and its picture beside it.
+
+Not by `pytorch3d.io.save_obj`: it puts the picture at ``face.png``, where reconstructions may have another one, writes
+the three files in place, so that an interruption leaves halves, and takes 1.8 s instead of 0.3 s for a face.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,9 @@
-"""Pack the charts of a texture side by side into the unit square."""
+"""Pack the charts of a texture side by side into the unit square.
+
+Not by xatlas 0.0.11, though it gives the same layout in every run. On the default model's 95 charts, kept upright and
+as far apart, it covers 57 % of the square where this covers 52 %: texels 4 % finer. For that it takes 0.25 s instead of
+0.02 s, fills a rectangle of its own choice instead of a square, and would be one more compiled package to install.
+"""
 
 from __future__ import annotations
 

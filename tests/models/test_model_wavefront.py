@@ -49,6 +49,24 @@ def test_without_texture(tmp_path, face):
 
 
 @pytest.mark.parametrize(
+    "start", [b"", b"\xef\xbb\xbf", b"  ", b"\t"], ids=["plain", "byte order mark", "spaces", "tab"]
+)
+@pytest.mark.parametrize("gap", [b" ", b"\t", b"   "], ids=["space", "tab", "spaces"])
+def test_no_line_is_lost_to_white_space_or_a_byte_order_mark(tmp_path, start, gap):
+    lines = [b"v 5 0 0", b"v 1 0 0", b"v 0 1 0", b"f 1 2 3"]
+    (tmp_path / "mesh.obj").write_bytes(start + b"\r\n".join(lines).replace(b" ", gap))
+    mesh = read_wavefront(tmp_path / "mesh.obj")
+    np.testing.assert_array_equal(mesh.vertices, [[5, 0, 0], [1, 0, 0], [0, 1, 0]])
+    np.testing.assert_array_equal(mesh.faces, [[0, 1, 2]])
+
+
+def test_coordinates_keep_the_digits_of_the_file(tmp_path):
+    """`pytorch3d.io.load_obj` rounds them to float32, too coarse for differences of meshes."""
+    (tmp_path / "mesh.obj").write_text("v 123.456789012 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 3\n")
+    assert read_wavefront(tmp_path / "mesh.obj").vertices[0, 0] == 123.456789012
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"", "it has no vertex"),
@@ -60,6 +78,7 @@ def test_without_texture(tmp_path, face):
         (b"v 0 0 0\nf 1 0 1\n", "faces have indices from 0 to 1, expected 1 to 1"),
         (b"v 0 0 0\nvt 0 0\nf 1/1 1/2 1/1\n", "faces have indices from 1 to 2, expected 1 to 1"),
         (b"v 0 0 0\nf 1 a 1\n", "a face holds something that is no index"),
+        (b"v 0 0 0\nf 1 99999999999999999999 1\n", "a face holds something that is no index"),
         (b"\xff\xfe\x00binary", "it is no text"),
     ],
 )

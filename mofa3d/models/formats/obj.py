@@ -1,6 +1,9 @@
 """Read Wavefront OBJ meshes with their vertices in the file's order.
 
 General readers split a vertex where texture coordinates have a seam, and then no mode fits the mesh any more.
+`pytorch3d.io.load_obj` does not, but reads in float32, of which differences of two meshes keep few digits; takes 2 to 3
+times as long, and reads faces where only vertices are asked for (0.7 s instead of 0.02 s for a mesh of ICT's 26719
+vertices); and takes without an error what is damaged: index 0, indices out of range, NaN, a web page instead of a mesh.
 """
 
 from __future__ import annotations
@@ -75,9 +78,10 @@ def read_wavefront(path: Path) -> Wavefront:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8").splitlines()
+        text = path.read_text(encoding="utf-8-sig")  # a byte order mark would hide the first line
     except UnicodeDecodeError as error:
         raise _damaged(path, "it is no text") from error
+    return [line.strip() for line in text.replace("\t", " ").splitlines()]
 
 
 def _numbers(path: Path, lines: list[str], key: str, width: int) -> np.ndarray:
@@ -98,7 +102,7 @@ def _numbers(path: Path, lines: list[str], key: str, width: int) -> np.ndarray:
 def _indices(path: Path, corners: list[list[str]], count: int) -> np.ndarray:
     try:
         indices = np.array(corners, dtype=np.int64) - 1
-    except ValueError as error:  # of int()
+    except (ValueError, OverflowError) as error:  # of int()
         raise _damaged(path, "a face holds something that is no index") from error
     if not 0 <= indices.min() <= indices.max() < count:
         low, high = indices.min() + 1, indices.max() + 1
