@@ -5,7 +5,7 @@ What is not needed for the command line itself is imported when the command runs
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Annotated
 from tyro.conf import Positional, arg
 
 from mofa3d.cli.program import Flag
-from mofa3d.editing.limits import DEGREES, DIRECTION, EXPOSURE, LIGHT, LIGHTER, MILLIMETRES
+from mofa3d.editing.limits import check_numbers_of, check_together
 from mofa3d.encoders.weights import SHIPPED
 from mofa3d.errors import InputError
-from mofa3d.numeric_options import check_ranges
 
 if TYPE_CHECKING:
     from mofa3d.data.photo import Photo
+    from mofa3d.editing.edit import Changes
     from mofa3d.models.expression_units import Units
     from mofa3d.reconstruction.reconstructor import Reconstruction, Reconstructor
     from mofa3d.reconstruction.reopen import Reopened
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 PICTURE = "edited.png"
 EDITED = "edited"  # what the record of an edit says that it was made from
+OTHERS = ("expression_from", "expression_neutral", "light_from", "reflectance_from")  # options that name other faces
 
 Other = Annotated[Path | None, arg(metavar="OTHER")]
 
@@ -88,15 +89,14 @@ class Edit:
     """Training run whose encoder reads photographs."""
 
     def __post_init__(self) -> None:
-        angles = dict.fromkeys(("yaw", "pitch", "roll", "environment_turn"), DEGREES)
-        light = {"light_direction": DIRECTION, "ambient": LIGHT, "exposure": EXPOSURE}
-        check_ranges(self, **angles, **light, move=MILLIMETRES, reflectance_share=(0, 1), lighten=LIGHTER)
+        check_numbers_of(self)
 
     def __call__(self) -> str:
         if self.units:
             return self._listing()
         if self.input is None or self.out is None:
             raise InputError("give a photograph and --out FOLDER, or --units to list the units of expression")
+        check_together(self, lambda name: f"--{name.replace('_', '-')}")
         self._check_out()
         return self._write(self._open())
 
@@ -118,51 +118,14 @@ class Edit:
             lines.append(f"{name} = {parts}" if parts else name)
         return "\n".join(lines)
 
-    def edited(self, code: SemanticCode) -> SemanticCode:
-        """The code with every change that the options ask for."""
-        from mofa3d.editing import codes
+    def _changes(self) -> Changes:
+        from mofa3d.editing.edit import Changes
         from mofa3d.models.expression_units import parse_strengths
 
-        if self.yaw or self.pitch or self.roll:
-            code = codes.turn(code, self.yaw, self.pitch, self.roll)
-        code = codes.move(code, *self.move)
-        if self.neutral:
-            code = codes.neutral(code)
-        if self.expression_neutral is not None and self.expression_from is None:
-            raise InputError("--expression-neutral goes with --expression-from; give both")
-        if self.expression_from is not None:
-            resting = None if self.expression_neutral is None else self._code_of(self.expression_neutral)
-            code = codes.transfer_expression(code, self._code_of(self.expression_from), resting)
-        if self.expression:
-            code = codes.add_expression(code, self._units, parse_strengths(self.expression, self._units))
-        if self.reflectance_from is not None:
-            other = self._code_of(self.reflectance_from)
-            code = codes.blend_reflectance(code, self.reflectance_share, other)
-        if self.lighten:
-            code = codes.lighten(code, self._reconstructor.decode.model, self.lighten)
-        return self._relit(code)
-
-    def _relit(self, code: SemanticCode) -> SemanticCode:
-        from mofa3d.editing import codes, lighting
-        from mofa3d.fitting.delighting import front_light
-
-        lights = {"--light-from": self.light_from, "--light-direction": self.light_direction}
-        given = [name for name, value in {**lights, "--environment": self.environment}.items() if value is not None]
-        if len(given) > 1:
-            raise InputError(f"{' and '.join(given)} exclude each other; choose one light")
-        if self.light_from is not None:
-            return codes.relight(code, self._code_of(self.light_from).illumination)
-        if self.light_direction is not None:
-            light = lighting.directional_light(self.light_direction, ambient=self.ambient)
-        elif self.environment is not None:
-            light = lighting.environment_light(*lighting.read_environment(self.environment), self.environment_turn)
-        else:
-            return code
-        decode, relit = self._reconstructor.decode, codes.relight(code, light)
-        before, after = front_light(decode(code)), front_light(decode(relit))
-        if not float(after) > 0:
-            raise InputError(f"{given[0]} leaves the face in the dark; turn the light, or give another one")
-        return codes.relight(code, lighting.exposed(relit.illumination, self.exposure * before / after))
+        options = {field.name: getattr(self, field.name) for field in fields(Changes)}
+        options |= {name: self._code_of(path) for name in OTHERS if (path := options[name]) is not None}
+        options["expression"] = parse_strengths(self.expression, self._units) if self.expression else {}
+        return Changes(**options)
 
     def _open(self) -> Reopened:
         """The photograph and the face in it."""
@@ -192,24 +155,19 @@ class Edit:
             raise InputError(f"{path}: {error}") from None
 
     def _write(self, opened: Reopened) -> str:
-        from mofa3d.editing.composite import composite
+        from mofa3d.editing.edit import change, draw
         from mofa3d.export import write_code, write_mesh
         from mofa3d.files.folders import make_folder
         from mofa3d.files.record import place, remove_unfinished, unfinished
         from mofa3d.files.whole_pictures import write_picture
-        from mofa3d.reconstruction.reconstructor import lay_over
         from mofa3d.reconstruction.reopen import CODE
         from mofa3d.renderers import make_renderer
 
         photo, found, note = opened
-        decode, render = self._reconstructor.decode, make_renderer("cpu")
-        code = self.edited(found.code)
-        edited = replace(found, code=code, scene=decode(code))
-        if self.keep_detail:
-            sharp = make_renderer("cpu", antialias=False)
-            picture = composite(photo, found, edited.scene, decode.model, render, sharp)
-        else:
-            picture = lay_over(photo, edited, render)
+        decode, changes = self._reconstructor.decode, self._changes()
+        code = change(found.code, changes, decode, self._units if changes.expression else None)
+        sharp = make_renderer("cpu", antialias=False) if self.keep_detail else None
+        picture, edited = draw(photo, found, code, decode, make_renderer("cpu"), sharp)
         out = self.out.absolute()
         beside = out if out.is_dir() else out.parent  # on the same disk
         make_folder(beside)

@@ -228,8 +228,21 @@ class TestDocumentation:
         for command in commands:
             tyro.cli(OmitArgPrefixes[Command], args=shlex.split(command))
 
+    def examples(self) -> list[str]:
+        return re.findall(r"```python\n(.*?)```", self.TEXT, flags=re.DOTALL)
+
+    @pytest.mark.slow
+    def test_example_with_a_photograph_runs(self, default_model, portrait, tmp_path, monkeypatch):
+        shutil.copy(portrait, tmp_path / "photo.jpg")
+        monkeypatch.chdir(tmp_path)
+        names: dict = {}
+        exec(compile(self.examples()[0], "editing.md", "exec"), names)
+        assert np.array_equal(read_photo(tmp_path / "edited.png"), names["edited"].image)
+        yaws = [float(yaw_of(names[name].code.rotation)) for name in ("edited", "turned")]
+        assert yaws[1] - yaws[0] == pytest.approx(20, abs=1.5)
+
     def test_example_runs(self, default_model):
-        [example] = re.findall(r"```python\n(.*?)```", self.TEXT, flags=re.DOTALL)
+        _, example = self.examples()
         names: dict = {}
         exec(compile(example, "editing.md", "exec"), names)
         assert float(yaw_of(names["code"].rotation)) == pytest.approx(20, abs=1e-3)
@@ -264,7 +277,7 @@ class TestMistakes:
         assert refused(tmp_path / "black.png", *out).startswith(f"{tmp_path / 'black.png'}: no face was found")
         Image.fromarray(np.zeros((32, 64, 3), np.uint8)).save(tmp_path / "dark.png")
         said = refused(portrait, *out, "--environment", tmp_path / "dark.png")
-        assert said == "--environment leaves the face in the dark; turn the light, or give another one"
+        assert said == "the light leaves the face in the dark; turn it, or give another one"
         said = refused(portrait, *out, "--checkpoint", tmp_path / "nowhere")
         assert said.startswith(f"there is no checkpoint at {tmp_path / 'nowhere'}; give the folder of a training run")
         said = refused(portrait, "--out", tmp_path / "dark.png")
