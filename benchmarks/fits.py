@@ -1,4 +1,4 @@
-"""Gauss-Newton fits of a photograph, beside as many of Adam's steps on the same losses; and fits of colours alone."""
+"""Gauss-Newton fits of a photograph, beside as many of Adam's steps on the same losses; and fits of colors alone."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _rows(setup: Setup) -> Iterator[Timing]:
         products = sum(level.steps * 3 * (frontal // level.every) * size**2 for level in config.levels)
         floor = setup.ceilings.floor(products, 0)
         yield from compare(setup, SUBJECT, f"{name}, {steps} steps, one image, one thread", works, floor, 3, notes)
-    # The right geometry with nobody's colours, of which a whole fit changes the geometry too.
+    # The right geometry with nobody's colors, of which a whole fit changes the geometry too.
     plain = codes.replace(reflectance=start.reflectance, illumination=start.illumination)
     fit, color_fit = GaussNewton(decode, quick if setup.quick else thies()), ColorFit(decode)
     works = {"Gauss-Newton on everything": lambda: fit(plain, batch), "least squares": lambda: color_fit(plain, image)}

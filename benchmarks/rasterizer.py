@@ -19,7 +19,7 @@ from mofa3d.scene import Renderer, Scene
 
 SUBJECT = "rasterizer"
 FRAGMENT = 8 + 4 + 12 + 4  # bytes of a pixel's face, depth, barycentric coordinates and distance
-COLOUR = 16  # bytes of a pixel's RGBA
+COLOR = 16  # bytes of a pixel's RGBA
 
 
 def rows(setup: Setup) -> Iterator[Timing]:
@@ -51,7 +51,7 @@ def rows(setup: Setup) -> Iterator[Timing]:
             "cpu, hard": make_renderer("cpu", antialias=False),
             "cpu": make_renderer("cpu"),
         }
-        floor = setup.ceilings.floor(0, 2 * mesh + size**2 * 2 * (FRAGMENT + COLOUR))
+        floor = setup.ceilings.floor(0, 2 * mesh + size**2 * 2 * (FRAGMENT + COLOR))
         works = {way: forward_backward(scene, render) for way, render in ways.items()}
         yield from compare(setup, SUBJECT, f"whole renderer, forward and backward, {size} px", works, floor, repeats)
 

@@ -4,7 +4,7 @@ python examples/own_renderer.py runs/own_renderer
 
 A renderer is any callable from `mofa3d.scene.Scene` to `mofa3d.scene.Rendering`. It may ignore what mofa3d draws with
 and take the scene's PyTorch3D structures: `scene.meshes`, whose textures are the skin's reflectance per vertex, and
-`scene.cameras`. What it returns are samples, and the photometric loss compares their colours with the photograph at
+`scene.cameras`. What it returns are samples, and the photometric loss compares their colors with the photograph at
 their positions; here there is one sample per pixel.
 
 To offer it to `experiments/train_mofa.py --renderer=NAME` too, name it as an entry point of the group
@@ -41,7 +41,7 @@ from mofa3d.training.progress import Progress
 
 
 class PhongRenderer:
-    """Each pixel is one sample. Lit colours come with the scene, so the shader's own light is ambient and white."""
+    """Each pixel is one sample. Lit colors come with the scene, so the shader's own light is ambient and white."""
 
     def __call__(self, scene: Scene) -> Rendering:
         size = scene.camera.image_size

@@ -57,11 +57,11 @@ VARIANTS = {
 }
 
 EXPLANATION = """\
-image: difference of colour inside both faces, in 1/255, the worst of the three channels; silhouette overlap:
+image: difference of color inside both faces, in 1/255, the worst of the three channels; silhouette overlap:
 intersection over union of alpha. vertices: the same between visible vertices and the reference's image at their
 projections. gradient cosine: of the photometric loss against smooth photographs, per block of the code, the least of
 all faces. derivative over differences: autograd over central differences of the rendered image, 1 is exact; of the
-covered area as the face comes nearer (silhouette), and of the colours inside the face along a random direction of
+covered area as the face comes nearer (silhouette), and of the colors inside the face along a random direction of
 each block, where they change steadily. milliseconds: per face, from a scene to its loss, and to the gradient of all
 that the scene is made of; medians.
 """

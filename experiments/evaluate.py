@@ -71,7 +71,7 @@ from mofa3d.semantic_code import SemanticCode
 AVERAGE = "all, average face instead of the encoder"
 ERRORS = """\
 Mean over the photographs, and in brackets the 90th percentile: nine of ten photographs are at least as good. Of the
-area ratio, whose best value is 1, the 10th and the 90th. Photometric error: mean colour distance over the visible
+area ratio, whose best value is 1, the 10th and the 90th. Photometric error: mean color distance over the visible
 vertices of the face, RGB in 0 to 1. Landmark error: mean distance of 46 points in pixels of the 240 px crop. Area
 ratio: hull of the model's points over that of the photograph's; below 1 the face has shrunk. Yaw correlation: with the
 yaw that the photograph's points say. The photograph's points are those that came with it, or dlib's, which errs by some
@@ -81,7 +81,7 @@ PEOPLE = """\
 By what UTKFace's file names say: one of five labels, an age and a gender for each photograph, which its authors
 collected and in part let a program guess. The labels are coarse, and are not skin tone itself. The groups differ in
 pose, age, light and quality of their photographs too, so a difference between two rows has more than one cause; and
-equal errors in the image do not say that shape or skin colour are right."""
+equal errors in the image do not say that shape or skin color are right."""
 REFINED = """\
 The same photographs, with the code as the encoder says it and after Gauss-Newton steps from there. The fit with
 landmarks is given the points that its landmark error is measured with, so that error says how well it obeys; the one
@@ -94,7 +94,7 @@ One pair of photographs for each person of whom there are several. Photometric e
 in the first of them: there, and in the second one, with the geometry that was found in that and light fitted in it. The
 last row takes the average skin instead."""
 OCCLUDED = """\
-The encoder sees each photograph with one ellipse of one colour laid over it, somewhere; errors are against the
+The encoder sees each photograph with one ellipse of one color laid over it, somewhere; errors are against the
 photograph without it. Its radius is 10 to 30 per cent of the crop's width, its middle is anywhere in the crop, so on
 some photographs it covers little or nothing of the face."""
 SCANS = """\
@@ -190,12 +190,12 @@ def photo_sections(config: Config, encoder: Encoder, whole: Decoder) -> tuple[li
     if people:
         sections.append(Section("By label, age and gender", PEOPLE, by_group(errors, people), MEASURES))
     fitted = with_fitted_colors(encoder, frontal)
-    sections.append(Section("With colours fitted", COLORS, by_group(find(fitted), groups), MEASURES))
+    sections.append(Section("With colors fitted", COLORS, by_group(find(fitted), groups), MEASURES))
     pairs = photograph_pairs(indices, corpus.photos, corpus.identities)
     if pairs:
         skins = {
             "as the encoder says": encoder,
-            "with colours fitted": fitted,
+            "with colors fitted": fitted,
             "average skin": with_average_skin(encoder, frontal),
         }
         rows = [Group(name, errors_across(encode, frontal, render, corpus, pairs)) for name, encode in skins.items()]

@@ -67,10 +67,10 @@ QUICK = TrainingConfig(
     learning_rate=3e-4,
     depth_learning_rate=2e-4,
     decay=True,
-    # While the colours are still wrong, a face shrinks: with 150, the area ratio fell to 0.82 after 300 steps, and rose
+    # While the colors are still wrong, a face shrinks: with 150, the area ratio fell to 0.82 after 300 steps, and rose
     # slowly afterwards.
     freeze_geometry=450,
-    # Geometry needs a strong prior without landmarks: at 1e-4, cheeks and chins go where the colours fit best, and the
+    # Geometry needs a strong prior without landmarks: at 1e-4, cheeks and chins go where the colors fit best, and the
     # landmark error of frontal faces ends above its start.
     loss=LossWeights(regularizer=3e-4, coloured_light=0.5, background_cost=0.14),
 )
@@ -163,7 +163,7 @@ def training_config(config: Config) -> TrainingConfig:
         preset = QUICK_LANDMARKS if landmarks else QUICK
     implied = {}
     if config.start is not None:
-        implied["freeze_geometry"] = 0  # its colours are not wrong any more
+        implied["freeze_geometry"] = 0  # its colors are not wrong any more
     if config.iterations is not None:
         implied["minutes"] = 0.0  # a number of iterations means just that
     loss = apply_overrides(preset.loss, config)

@@ -120,7 +120,7 @@ def main(config: Config) -> None:
             "training": f"{progress.describe(config.batch_size)}, supervised by the true codes",
             "network": f"{about.encoder} at {about.input_size} px, {about.iterations} times, feedback: "
             f"{about.feedback}",
-            "colours": "average reflectance, light by least squares on each photograph, before and after",
+            "colors": "average reflectance, light by least squares on each photograph, before and after",
             "commit": version,
         }
         tests = {"synthetic": (faces.dataset, faces.test)}

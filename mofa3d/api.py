@@ -148,7 +148,7 @@ def reconstruct(
             that comes with the package.
         refine: whether to fit each face to the photograph by Gauss-Newton steps, with dlib's landmarks where that is
             installed.
-        fit_colors: whether to fit skin colours and light of what the encoder says to the photograph; `refine` does that
+        fit_colors: whether to fit skin colors and light of what the encoder says to the photograph; `refine` does that
             anyway.
         every_face: whether to return a list of all faces, the most prominent first.
 

@@ -38,7 +38,7 @@ def basis_gradient(normals: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 9 3"]:
 
 
 def irradiance(normals: Float[Tensor, "B *N 3"], illumination: Float[Tensor, "B 9 3"]) -> Float[Tensor, "B *N 3"]:
-    """Irradiance per colour channel at unit normals in camera space, from the illumination code γ.
+    """Irradiance per color channel at unit normals in camera space, from the illumination code γ.
 
     The ambient 0.7 is added to the constant coefficient, so code zero is a neutral, even light. The result is not
     clamped: negative light is meaningless but keeps the gradient.

@@ -36,7 +36,7 @@ def inside(positions: Float[Tensor, "B S 2"], image: Float[Tensor, "B C H W"]) -
 
 
 def residuals(rendering: Rendering, image: Float[Tensor, "B 3 H W"]) -> tuple[Tensor, Tensor]:
-    """Colour distances ‖I(u_i) − c_i‖₂ (B, S) and the weights (B, S) with samples outside the image at 0."""
+    """Color distances ‖I(u_i) − c_i‖₂ (B, S) and the weights (B, S) with samples outside the image at 0."""
     difference = sample(image, rendering.positions) - rendering.colors.transpose(1, 2)
     # The clamp gives a perfect match the gradient 0 instead of NaN; `vector_norm` would too, five times slower.
     distance = difference.square().sum(dim=1).clamp_min(1e-12).sqrt()

@@ -18,7 +18,7 @@ from mofa3d.scene import Rendering
 
 
 def photometric_error(rendering: Rendering, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B"]:
-    """Mean colour distance ‖I(u_i) − c_i‖₂ over the samples that count, whatever their number (0 to √3).
+    """Mean color distance ‖I(u_i) − c_i‖₂ over the samples that count, whatever their number (0 to √3).
 
     NaN for an image in which none counts.
     """

@@ -29,7 +29,7 @@ DARK = 0.35  # brightest channel of the inside of the mouth, which photographs h
 
 
 LANDMARK_COUNT = 68
-LARGEST = 1e6  # of any number of a model: mm, or colours
+LARGEST = 1e6  # of any number of a model: mm, or colors
 # Of the parts: None stands for the number of vertices, -1 for any.
 SHAPES = {
     "mean_shape": (None, 3),

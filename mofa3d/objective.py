@@ -30,8 +30,8 @@ class LossWeights:
         lip_closure: of `mofa3d.losses.lip_closure`; the paper has none.
         coloured_light: of `mofa3d.losses.coloured_light`; the paper has none.
         background_cost: lowers the error of each visible vertex, weighted by its projected area; 0 is Eq. 8 as printed.
-        fitted_photometric: weight of the photometric loss with colours found by least squares for the code's geometry,
-            beside the one with the encoder's; geometry then need not wait until the encoder has learned colours. The
+        fitted_photometric: weight of the photometric loss with colors found by least squares for the code's geometry,
+            beside the one with the encoder's; geometry then need not wait until the encoder has learned colors. The
             paper has none.
     """
 
@@ -102,21 +102,21 @@ def evaluate_batch(
 
     Args:
         fused: does the work of `decode` and `render` where it is given, as far as first derivatives need it.
-        fit_colors: finds the colours of `LossWeights.fitted_photometric`: given codes and images (B, 3, H, W), gives
+        fit_colors: finds the colors of `LossWeights.fitted_photometric`: given codes and images (B, 3, H, W), gives
             the codes with other reflectance and illumination. `mofa3d.fitting.color_fit.ColorFit` is one; the loss with
-            these colours is one more term.
+            these colors is one more term.
 
-    How fitted colours follow the geometry is left out of the gradient: it would not matter if they were the best for
+    How fitted colors follow the geometry is left out of the gradient: it would not matter if they were the best for
     this very loss, and they are nearly so, but for priors and because fewer vertices were compared.
 
     Raises:
-        InputError: that term is on, but there is nothing to find the colours with.
+        InputError: that term is on, but there is nothing to find the colors with.
 
     Reference: Golub and Pereyra 1973, "The Differentiation of Pseudo-Inverses and Nonlinear Least Squares Problems
     Whose Variables Separate".
     """
     if weights.fitted_photometric and fit_colors is None:
-        raise InputError("fitted_photometric needs colours: give fit_colors=ColorFit(decode)")
+        raise InputError("fitted_photometric needs colors: give fit_colors=ColorFit(decode)")
     image, cost = batch["image"], weights.background_cost
     if fused is not None:
         seen = fused(code, image, cost)

@@ -47,7 +47,7 @@ class OutputScales:
     """What one unit of the network's output means, per block of the code.
 
     Rotation and, above all, z-translation are small: with larger ones an unsupervised face drifts away or shrinks
-    before its colours fit.
+    before its colors fit.
     """
 
     shape: float = 1.0

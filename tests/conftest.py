@@ -68,7 +68,7 @@ def tiny_model_double() -> MorphableModel:
 
 @pytest.fixture
 def colors_of_few_vertices(monkeypatch):
-    """Let colours be fitted to the tiny model, which has few vertices."""
+    """Let colors be fitted to the tiny model, which has few vertices."""
     monkeypatch.setattr(color_fit, "EVERY", 1)
     monkeypatch.setattr(color_fit, "FEWEST", 20)
 

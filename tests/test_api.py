@@ -51,7 +51,7 @@ class TestReconstruct:
         again = mofa3d.reconstruct(portrait, checkpoint=trained)
         assert again.writer is face.writer
 
-    def test_colours_are_fitted_unless_not_wanted(self, trained, portrait, monkeypatch):
+    def test_colors_are_fitted_unless_not_wanted(self, trained, portrait, monkeypatch):
         monkeypatch.setattr(color_fit, "FEWEST", 5)  # the tiny model has few vertices
         fitted = mofa3d.reconstruct(portrait, checkpoint=trained).code
         predicted = mofa3d.reconstruct(portrait, checkpoint=trained, fit_colors=False).code

@@ -1,4 +1,4 @@
-"""The loss with fitted colours moves geometry alone, as if those colours were the encoder's."""
+"""The loss with fitted colors moves geometry alone, as if those colors were the encoder's."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def batch(decode) -> Batch:
 
 
 def gradients(decode: Decoder, batch: Batch, fused: bool) -> tuple[torch.Tensor, torch.Tensor]:
-    """The loss with fitted colours, and its gradient by the code."""
+    """The loss with fitted colors, and its gradient by the code."""
     sizes = decode.model.sizes
     vector = make_code(2, seed=0, dtype=torch.float32).to_vector().requires_grad_()
     loss = FusedVertexLoss(decode.model, decode.camera, area_weights=True) if fused else None
@@ -49,7 +49,7 @@ def gradients(decode: Decoder, batch: Batch, fused: bool) -> tuple[torch.Tensor,
     return terms["fitted_photometric"].detach(), gradient
 
 
-def test_it_is_the_loss_of_the_code_with_fitted_colours(decode, batch):
+def test_it_is_the_loss_of_the_code_with_fitted_colors(decode, batch):
     code = make_code(2, seed=0, dtype=torch.float32)
     fitted = ColorFit(decode)(code, batch["image"])
     own = losses.photometric(VertexRenderer(True)(decode(code)), batch["image"], COST)
@@ -59,7 +59,7 @@ def test_it_is_the_loss_of_the_code_with_fitted_colours(decode, batch):
     assert (value < own - 0.01).all()
 
 
-def test_the_encoders_colours_have_no_say(decode, batch):
+def test_the_encoders_colors_have_no_say(decode, batch):
     _, gradient = gradients(decode, batch, fused=False)
     slices = decode.model.sizes.slices
     assert not gradient[:, slices["reflectance"]].any()
@@ -84,7 +84,7 @@ def test_rendered_images_have_it_too(decode, batch):
     assert (expected < terms["photometric"]).all()
 
 
-def test_without_anything_to_fit_colours_with(decode, batch):
+def test_without_anything_to_fit_colors_with(decode, batch):
     with pytest.raises(ValueError, match=r"give fit_colors=ColorFit\(decode\)"):
         evaluate_batch(make_code(2, dtype=torch.float32), batch, WEIGHTS, decode, VertexRenderer())
 

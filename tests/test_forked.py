@@ -83,7 +83,7 @@ def test_fused_loss(two_threads):
     assert_goes_on(lambda: gradient(lambda code: loss(code, images(64, 6)).photometric))
 
 
-def test_fitted_colours(two_threads, colors_of_few_vertices):
+def test_fitted_colors(two_threads, colors_of_few_vertices):
     fit = ColorFit(Decoder(make_tiny_model(), CAMERA))
     assert_goes_on(lambda: fit(make_code(6, dtype=torch.float32), images(64, 6)).to_vector())
 

@@ -14,7 +14,7 @@ from mofa3d.semantic_code import CodeSizes, SemanticCode
 
 
 def ramp(height: int = 6, width: int = 8) -> torch.Tensor:
-    """An image whose colours are linear in the position: red = x, green = y, blue = x + 2y, at the pixel centres."""
+    """An image whose colors are linear in the position: red = x, green = y, blue = x + 2y, at the pixel centres."""
     y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
     return torch.stack([x, y, x + 2 * y])[None] / 20
 

@@ -25,7 +25,7 @@ BLOCKS = ("shape", "expression", "reflectance", "rotation", "translation", "illu
 
 
 def make_image(batch: int, size: int, seed: int) -> torch.Tensor:
-    """Coloured blotches a few pixels wide, as float32."""
+    """Colored blotches a few pixels wide, as float32."""
     noise = torch.rand(batch, 3, size // 8, size // 8, generator=torch.Generator().manual_seed(seed))
     return torch.nn.functional.interpolate(noise, (size, size), mode="bicubic").clamp(0, 1)
 
@@ -77,7 +77,7 @@ def case() -> Case:
     return Case(make_tiny_model(rings=16), make_code(BATCH, dtype=torch.float32), SIZE)
 
 
-def test_positions_colours_and_visibility(case):
+def test_positions_colors_and_visibility(case):
     case.check_scene()
     # The turned heads hide some of their vertices, so visibility is really tested.
     assert not all(picture.visible.all() for picture in case.pictures)

@@ -35,7 +35,7 @@ def test_vector_is_split_in_the_papers_order():
     assert code.reflectance[0, [0, -1]].tolist() == [144, 223]
     assert code.rotation[0].tolist() == [224, 225, 226]
     assert code.translation[0].tolist() == [227, 228, 229]
-    # Band-major: the three colours of a basis function stand together.
+    # Band-major: the three colors of a basis function stand together.
     assert code.illumination[0, 0].tolist() == [230, 231, 232]
     assert code.illumination[0, 8].tolist() == [254, 255, 256]
 

@@ -154,6 +154,6 @@ def test_fused_loss_is_shared():
     assert_threads_do_not_meet(lambda seed: gradient(seed, lambda code: loss(code, image).photometric))
 
 
-def test_fit_of_colours_is_shared(colors_of_few_vertices):
+def test_fit_of_colors_is_shared(colors_of_few_vertices):
     fit, image = ColorFit(Decoder(make_tiny_model(), CAMERA)), images(48)
     assert_threads_do_not_meet(lambda seed: fit(make_code(2, seed=seed, dtype=torch.float32), image).to_vector())

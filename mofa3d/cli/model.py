@@ -204,7 +204,7 @@ def describe(model: MorphableModel, found: Sanity) -> str:
     for name, action in found.actions.items():
         column = "no column" if action.column is None else f"column {action.column} at {2 * action.sign:+d} sigma"
         lines[name] = f"{column}, {action.amount:.1f} mm"
-    lines["reflectance"] = f"{found.outside:.1%} of the random faces' colours outside 0 to 1"
+    lines["reflectance"] = f"{found.outside:.1%} of the random faces' colors outside 0 to 1"
     lines["fingerprint"] = model.fingerprint()
     width = max(map(len, lines))
     text = [f"{name:{width}}  {value}" for name, value in lines.items()]

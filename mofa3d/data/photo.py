@@ -175,7 +175,7 @@ def to_tensor(photo: Photo) -> Float[Tensor, "3 H W"]:
     """A photograph or crop as the networks take it, in 0 to 1."""
     import torch  # here: processes that only read photographs do without it
 
-    # Colour comes first while there is one byte per number: three times faster than the other way round.
+    # Color comes first while there is one byte per number: three times faster than the other way round.
     return torch.from_numpy(np.ascontiguousarray(photo.transpose(2, 0, 1))).to(torch.float32).div_(255)
 
 

@@ -20,10 +20,10 @@ def spread_light(
 ) -> Float[np.ndarray, "S S 3"]:
     """By what to multiply the photograph around a face whose light or skin changes.
 
-    The change fades over a few pixels, and more slowly over what has the colour of the face: neck and ears.
+    The change fades over a few pixels, and more slowly over what has the color of the face: neck and ears.
 
     Args:
-        ratio: of new to old colours of the face.
+        ratio: of new to old colors of the face.
         image: the photograph.
         mask: the face.
     """
@@ -72,7 +72,7 @@ def stretch(
 
 
 def _skin(image: Float[np.ndarray, "S S 3"], mask: Bool[np.ndarray, "S S"]) -> Float[np.ndarray, "S S"]:
-    """How like the face's the colour of every pixel is, 0 to 1."""
+    """How like the face's the color of every pixel is, 0 to 1."""
     chromaticity = image / np.maximum(image.sum(axis=2, keepdims=True), 0.05)
     chromaticity = cv2.GaussianBlur(chromaticity.astype(np.float32), (0, 0), 1.0)
     distance = np.linalg.norm(chromaticity - np.median(chromaticity[mask], axis=0), axis=2)

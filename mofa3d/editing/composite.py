@@ -1,6 +1,6 @@
 """Draw an edited face into its photograph, with the photograph's own detail.
 
-The face takes its colours from the photograph (`mofa3d.editing.ratio_image`). Around it the photograph is stretched, so
+The face takes its colors from the photograph (`mofa3d.editing.ratio_image`). Around it the photograph is stretched, so
 that the face's old outline comes to lie on its new one, and the skin beside it takes part in a change of light
 (`mofa3d.editing.background`).
 """

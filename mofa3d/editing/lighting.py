@@ -68,7 +68,7 @@ def environment_light(
     """The code of the light that an environment map sheds on a head.
 
     Light adds up in linear RGB, while codes are about display RGB. So a map's irradiance, over π so that an even map
-    of one colour shows a white surface in that colour, is summed in linear RGB, turned into display RGB, and there
+    of one color shows a white surface in that color, is summed in linear RGB, turned into display RGB, and there
     brought to the nine functions by least squares over the normals that can be seen.
 
     Args:

@@ -1,4 +1,4 @@
-"""The colours of an edited face, carried over from its photograph.
+"""The colors of an edited face, carried over from its photograph.
 
 Every pixel of the edited face shows a point of the surface, and the photograph shows that point somewhere else, in the
 old light. So the photograph is looked up there and multiplied by new over old irradiance and reflectance. Points that
@@ -48,7 +48,7 @@ class CarriedFace(NamedTuple):
 def carry(
     image: Float[np.ndarray, "S S 3"], old: Scene, new: Scene, model: MorphableModel, sharp: Renderer
 ) -> CarriedFace:
-    """Draw an edited face in the colours of its photograph.
+    """Draw an edited face in the colors of its photograph.
 
     Args:
         image: display RGB.
@@ -114,7 +114,7 @@ def _seen(scene: Scene, sharp: Renderer) -> Bool[Tensor, "1 N"]:
 
 
 def _share(old: Scene, new: Scene, seen: Bool[Tensor, "1 N"]) -> Float[Tensor, "1 N"]:
-    """Share of the photograph in each vertex's colour: less where it was seen more grazingly than it will be."""
+    """Share of the photograph in each vertex's color: less where it was seen more grazingly than it will be."""
     if same_place(old, new):
         return torch.ones_like(old.depth)
     low, high = STRETCHED

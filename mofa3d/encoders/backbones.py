@@ -126,7 +126,7 @@ def load_backbone_weights(backbone: nn.Module, name: str, path: Path) -> None:
 def _from_vgg_face(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Bring VGG-Face's ``conv1_1 … conv5_3, fc6, fc7`` to torchvision's names; leave torchvision's own layout alone.
 
-    VGG-Face takes BGR in 0 to 255 less a mean colour. That is folded into its first layer, which then takes the
+    VGG-Face takes BGR in 0 to 255 less a mean color. That is folded into its first layer, which then takes the
     ImageNet-normalised RGB that every backbone here gets (exact but for the zero padding at the image's border).
     """
     names, position = {"fc6": "classifier.0", "fc7": "classifier.3"}, 0

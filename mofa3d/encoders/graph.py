@@ -33,7 +33,7 @@ class Resize(nn.Module):
 
 
 class Normalize(nn.Module):
-    """(image - mean) / std of each colour, laid out in memory as convolutions on CPUs want it."""
+    """(image - mean) / std of each color, laid out in memory as convolutions on CPUs want it."""
 
     mean: Float[Tensor, "3 1 1"]
     gain: Float[Tensor, "3 1 1"]

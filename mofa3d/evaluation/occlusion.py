@@ -10,7 +10,7 @@ from mofa3d.data.batches.augment import occlude
 
 
 class OccludedFaces(Dataset):
-    """Faces whose ``input`` is the ``image`` with an ellipse of one colour laid over it; the rest is as it was."""
+    """Faces whose ``input`` is the ``image`` with an ellipse of one color laid over it; the rest is as it was."""
 
     def __init__(self, dataset: Dataset, seed: int = 0) -> None:
         self.dataset, self.seed = dataset, seed

@@ -24,8 +24,8 @@ from mofa3d.scene import Renderer
 DRAWN = 500  # random faces of the model that are compared with photographs
 STEP = 8  # every so many vertices are compared
 EXPLANATION = """\
-L* is CIELAB lightness and ITA the individual typology angle (degrees) of the median colour of the plain skin, mean ±
-standard deviation over the photographs. Exposure and colour balance of the photographs are unknown, so only large
+L* is CIELAB lightness and ITA the individual typology angle (degrees) of the median color of the plain skin, mean ±
+standard deviation over the photographs. Exposure and color balance of the photographs are unknown, so only large
 differences mean something. Light is the mean irradiance on the front of the face: where it is lower for a group whose
 skin is darker, light has taken the skin's place, or the photographs are darker.
 """
@@ -144,7 +144,7 @@ def _privacy(textures: torch.Tensor, drawn: torch.Tensor, basis: torch.Tensor) -
             "modes at ±2.5σ to photographs": modes,
         }.items()
     ]
-    return "Root-mean-square colour distance to the nearest photograph's texture.\n\n" + table(
+    return "Root-mean-square color distance to the nearest photograph's texture.\n\n" + table(
         ["", "least", "median"], rows
     )
 

@@ -17,7 +17,7 @@ from mofa3d.scene import Renderer, Scene
 from mofa3d.semantic_code import CodeSizes, SemanticCode
 
 DEPTH_SLACK = 2.0  # between a vertex and the surface at the centre of its pixel, in widths of a pixel on the face
-EDGE, MARGIN = 2, 6  # px from the silhouette at which its inside begins: for colours, and for faces that move
+EDGE, MARGIN = 2, 6  # px from the silhouette at which its inside begins: for colors, and for faces that move
 # Of differences: 0.1 σ for all other blocks. Pose moves each pixel's triangle, so its steps are a tenth of a pixel.
 STEPS = {"rotation": 0.001, "translation": 0.05, "illumination": 0.02}
 SILHOUETTE_STEP = 8.0  # mm
@@ -67,7 +67,7 @@ def form(render: Renderer, faces: CodedFaces) -> Formed:
 
 
 def image_agreement(image: Float[Tensor, "B 4 H W"], reference: Float[Tensor, "B 4 H W"]) -> dict[str, float]:
-    """Colour differences inside the face (the worst channel, in 1/255), and alpha's intersection over union."""
+    """Color differences inside the face (the worst channel, in 1/255), and alpha's intersection over union."""
     difference = (image - reference)[:, :3].abs().amax(dim=1)[interior(reference, EDGE)]
     alpha, expected = image[:, 3], reference[:, 3]
     overlap = torch.minimum(alpha, expected).sum() / torch.maximum(alpha, expected).sum()
@@ -83,10 +83,10 @@ def interior(image: Float[Tensor, "B 4 H W"], margin: int) -> Bool[Tensor, "B H 
 def vertex_agreement(
     scene: Scene, reference: Float[Tensor, "B 4 H W"], depth: Float[Tensor, "B H W"]
 ) -> dict[str, float]:
-    """Differences in 1/255 between the colours of visible vertices and an image sampled at their projections.
+    """Differences in 1/255 between the colors of visible vertices and an image sampled at their projections.
 
     Args:
-        scene: whose vertex colours are compared.
+        scene: whose vertex colors are compared.
         reference: an image of it.
         depth: of the nearest surface at each pixel, mm; negative where there is none.
     """
@@ -124,9 +124,9 @@ def gradient_agreement(
 def derivative_agreement(render: Renderer, faces: CodedFaces, seed: int = 0) -> dict[str, float]:
     """Derivatives by autograd over central differences of rendered images; 1 is exact, the mean of all faces.
 
-    "silhouette": of the covered area, as the face comes nearer. The blocks of the code: of the colours inside the face
+    "silhouette": of the covered area, as the face comes nearer. The blocks of the code: of the colors inside the face
     along a random direction, where the image is `differentiable`: the part of the pixels' differences that their
-    derivatives make up, ⟨derivatives, differences⟩ / ⟨differences, differences⟩. Colours weighted by their own
+    derivatives make up, ⟨derivatives, differences⟩ / ⟨differences, differences⟩. Colors weighted by their own
     differences cannot cancel, as they do in sums with other weights.
     """
     generator = torch.Generator().manual_seed(seed)
@@ -175,7 +175,7 @@ def differentiable(
 ) -> Bool[Tensor, "H W"]:
     """Pixels that change steadily from one image over the next to the last, so that differences mean something.
 
-    Where the border of a lid or of a lip passes, colours jump: no image is differentiable there.
+    Where the border of a lid or of a lip passes, colors jump: no image is differentiable there.
     """
     change, bend = (after - before).abs(), (after - 2 * here + before).abs()
     return (bend <= 0.2 * change + 1e-5).all(dim=0)

@@ -29,7 +29,7 @@ CURVES = {
     "area_ratio": "projected area / landmark hull",
 }
 EXPLANATION = """\
-Photometric error: mean colour distance over the visible frontal vertices, RGB in 0 to 1. Landmark error: mean distance
+Photometric error: mean color distance over the visible frontal vertices, RGB in 0 to 1. Landmark error: mean distance
 of 46 points in pixels of the 240 px crop. Area ratio: convex hull of the model's 46 projected points over that of the
 photograph's; below 1 the face has shrunk, which the photometric error alone does not show. Geometric error: point to
 point over the frontal face, after the estimated rotation, compensating translation and isotropic scale. Yaw

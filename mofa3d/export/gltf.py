@@ -1,7 +1,7 @@
 """Write a face as binary glTF 2.0 (GLB): metres, +Y up, the face looks along +Z.
 
-The model's axes are glTF's own, so that only the unit changes. Colours of vertices are stored linear, textures as sRGB,
-as glTF wants. The material is a rough dielectric, for the colours are reflectance, which a viewer has to light.
+The model's axes are glTF's own, so that only the unit changes. Colors of vertices are stored linear, textures as sRGB,
+as glTF wants. The material is a rough dielectric, for the colors are reflectance, which a viewer has to light.
 
 Reference: Khronos Group, glTF 2.0 Specification, 2021 (ISO/IEC 12113:2022).
 """
@@ -156,7 +156,7 @@ class _File:
         return self._accessor(array, accessor, target)
 
     def colors(self, rgb: Tensor) -> int:
-        """Linear colours in 16 bits: in 8, the dark ones would show steps."""
+        """Linear colors in 16 bits: in 8, the dark ones would show steps."""
         linear = to_linear(rgb.detach().cpu().double().clamp(0, 1).numpy())
         array = np.full((len(linear), 4), 65535, dtype=np.uint16)  # four, for a vertex begins at a multiple of 4 bytes
         array[:, :3] = np.round(65535 * linear)
@@ -169,7 +169,7 @@ class _File:
         return self._accessor(array, accessor, gltf.ELEMENT_ARRAY_BUFFER)
 
     def texture(self, image: np.ndarray) -> int:
-        """An embedded PNG, which is sRGB because it becomes the base colour."""
+        """An embedded PNG, which is sRGB because it becomes the base color."""
         png = io.BytesIO()
         Image.fromarray(image).save(png, "png")
         view = self._view(png.getvalue())

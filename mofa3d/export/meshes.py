@@ -1,4 +1,4 @@
-"""Write faces with vertex colours: GLB, PLY and OBJ."""
+"""Write faces with vertex colors: GLB, PLY and OBJ."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MESH_SUFFIXES = (".glb", ".ply", ".obj")
 
 
 def write_mesh(path: Path, model: MorphableModel, vertices: Float[Tensor, "N 3"], colors: Float[Tensor, "N 3"]) -> None:
-    """Write a face with vertex colours; the suffix chooses the format.
+    """Write a face with vertex colors; the suffix chooses the format.
 
     Args:
-        path: ends in ``.glb`` (metres, linear colours, as glTF wants), ``.ply`` or ``.obj`` (millimetres, display
-            colours).
+        path: ends in ``.glb`` (metres, linear colors, as glTF wants), ``.ply`` or ``.obj`` (millimetres, display
+            colors).
         model: gives the triangles.
         vertices: model space, mm.
         colors: display RGB, clamped to 0 to 1.

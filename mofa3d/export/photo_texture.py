@@ -3,7 +3,7 @@
 The photograph's reflectance and the model's differ in tone. So at the vertices their ratio is carried on smoothly from
 where the photograph shows the face to where it does not, by way of the other half of the face where that is seen, and
 multiplied with the model's reflectance: the mouth stays dark. Towards the seam the texture fades from the photograph's
-pixels to these vertices, which have the photograph's colours there: no edge is left.
+pixels to these vertices, which have the photograph's colors there: no edge is left.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Texels:
     def image(self, values: Float[np.ndarray, "T C"]) -> Float[np.ndarray, "S S C"]:
         """Values of the covered texels as an image, in which every other texel repeats the nearest covered one.
 
-        So neither bilinear sampling across the border of a chart nor a mipmap meets a colour that is not the face's.
+        So neither bilinear sampling across the border of a chart nor a mipmap meets a color that is not the face's.
         """
         return np.ascontiguousarray(values[nearest_covered(self.covered)])
 
@@ -82,7 +82,7 @@ def find_texels(layout: TextureLayout, size: int, rasterize: Rasterize) -> Texel
 
 
 def bake(texels: Texels, colors: Float[Tensor, "N 3"]) -> UInt8[np.ndarray, "S S 3"]:
-    """Colours of the vertices (display RGB) as a texture."""
+    """Colors of the vertices (display RGB) as a texture."""
     return to_texture(texels.image(texels.interpolate(colors.detach().cpu().float()).numpy()))
 
 

@@ -1,1 +1,1 @@
-"""Codes, colours and reflectance found by optimisation, without a network."""
+"""Codes, colors and reflectance found by optimisation, without a network."""

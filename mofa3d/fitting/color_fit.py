@@ -1,13 +1,13 @@
 """Fit reflectance and light of a predicted code to its photograph by linear least squares; its geometry stays.
 
-With the geometry known, a vertex's colour is linear in the reflectance's coefficients, and linear in the light's. What
-an encoder says of them is the vaguest part of its code: 80 modes of skin colour do not fit through a few thousand
+With the geometry known, a vertex's color is linear in the reflectance's coefficients, and linear in the light's. What
+an encoder says of them is the vaguest part of its code: 80 modes of skin color do not fit through a few thousand
 features. So they are solved for, in turns, with what minimises ::
 
-    E(β, γ) = w_photo · mean ‖I(u_i) − c_i‖₂ + w_β ‖β‖² + w_white · coloured light + w_γ ‖γ − γ₀‖²
+    E(β, γ) = w_photo · mean ‖I(u_i) − c_i‖₂ + w_β ‖β‖² + w_white · colored light + w_γ ‖γ − γ₀‖²
 
 over the visible vertices, γ₀ being what the encoder said. The norm is not squared (ℓ2,1), so that what covers a part of
-the face does not colour the rest: see the iteratively reweighted least squares of `mofa3d.fitting.energy`.
+the face does not color the rest: see the iteratively reweighted least squares of `mofa3d.fitting.energy`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ WHITE = 0.5  # w_white
 LIGHT = 0.01  # w_γ
 ROUNDS = 3  # of reflectance, then light
 EVERY = 6  # one in so many vertices is compared
-SMALLEST = 0.02  # colour distance: a vertex that fits better than this weighs no more than one that fits so
+SMALLEST = 0.02  # color distance: a vertex that fits better than this weighs no more than one that fits so
 FEWEST = 100  # compared vertices that must be seen
 
 
@@ -52,7 +52,7 @@ class ColorFit:
 
     @torch.no_grad()
     def __call__(self, code: SemanticCode, image: Float[Tensor, "B 3 H W"], light_only: bool = False) -> SemanticCode:
-        """Codes with the colours of photographs; those of which too little is seen stay as they are.
+        """Codes with the colors of photographs; those of which too little is seen stay as they are.
 
         Args:
             code: as predicted.

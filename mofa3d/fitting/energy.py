@@ -1,6 +1,6 @@
 """The energy of a fit to one photograph, and its Gauss-Newton normal equations.
 
-    E(x) = w_photo · mean ‖c_i - I(u_i)‖₂ + w_land · Eq. 9 + w_lips · lip closure + w_reg · Eq. 10 + w_white · coloured
+    E(x) = w_photo · mean ‖c_i - I(u_i)‖₂ + w_land · Eq. 9 + w_lips · lip closure + w_reg · Eq. 10 + w_white · colored
            light
 
 The mean is over the sampled vertices that are visible, as in Garrido et al. 2016, where Eq. 8 of Tewari et al. 2017
@@ -23,8 +23,8 @@ from mofa3d.objective import LossWeights
 from mofa3d.scene import Scene
 from mofa3d.semantic_code import CodeSizes, SemanticCode
 
-SMALLEST = 0.01  # colour distance: a vertex that fits better than this weighs no more than one that fits so
-WORST = math.sqrt(3)  # colour distance of black and white: the error of a face of which nothing is seen
+SMALLEST = 0.01  # color distance: a vertex that fits better than this weighs no more than one that fits so
+WORST = math.sqrt(3)  # color distance of black and white: the error of a face of which nothing is seen
 BLOCK = 1024  # vertices whose rows of the Jacobian are held at a time
 
 
@@ -48,7 +48,7 @@ class Evaluation(NamedTuple):
         vector: (D,) the code.
         scene: a batch of one.
         samples: the photograph at the sampled vertices.
-        residuals: (S, 3) colour minus photograph.
+        residuals: (S, 3) color minus photograph.
         counted: (S,) which vertices are visible and inside the photograph.
     """
 

@@ -196,7 +196,7 @@ class GaussNewton:
 
 
 def shrunk(image: Float[Tensor, "3 S S"], times: int) -> Float[Tensor, "T T 3"]:
-    """A square image averaged to a `times` smaller one, rounded to whole pixels, with the colours last."""
+    """A square image averaged to a `times` smaller one, rounded to whole pixels, with the colors last."""
     size = image.shape[-1] // times
     pixels = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
     return torch.from_numpy(cv2.resize(pixels, (size, size), interpolation=cv2.INTER_AREA))

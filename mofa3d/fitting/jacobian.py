@@ -1,7 +1,7 @@
 """The explicit Jacobian of a photograph's residuals with respect to the whole code.
 
 A vertex's residual is what it shows minus what the photograph shows at its pixel, r_i = c_i - I(u_i). Geometry, pose,
-reflectance and light move the colour c_i (through the normal and Eq. 3), geometry and pose also the pixel u_i (through
+reflectance and light move the color c_i (through the normal and Eq. 3), geometry and pose also the pixel u_i (through
 the projection and the image's gradient). Each derivative is a 3 × 3 matrix per vertex, or per vertex and neighbour
 because a normal depends on the ring around it, times rows of the model's bases; nothing is left out but visibility.
 
@@ -140,8 +140,8 @@ class VertexDerivatives(NamedTuple):
         geometry: (P, 3, 3) of the residual of i with respect to vertex j in model space, per mm.
         turn: (S, 3, 3) with respect to the axis-angle rotation.
         shift: (S, 3, 3) with respect to the translation.
-        irradiance: (S, 3) of the colour with respect to the reflectance.
-        reflectance: (S, 3) of the colour with respect to the irradiance.
+        irradiance: (S, 3) of the color with respect to the reflectance.
+        reflectance: (S, 3) of the color with respect to the irradiance.
         light: (S, 9) of the irradiance with respect to the light's coefficients.
     """
 

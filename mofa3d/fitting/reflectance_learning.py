@@ -14,8 +14,8 @@ from mofa3d.fitting.robust_pca import Components
 from mofa3d.models.mesh_fields import connected_to, extend
 from mofa3d.morphable_model import DARK, MorphableModel
 
-REACH = 40.0  # mm beyond the seen face over which its colours fade to the average skin's
-CAST = 0.75  # share of a photograph's deviation from the colour of average skin that is its white balance, not the skin
+REACH = 40.0  # mm beyond the seen face over which its colors fade to the average skin's
+CAST = 0.75  # share of a photograph's deviation from the color of average skin that is its white balance, not the skin
 QUIET = 0.5  # quantile of the noise below which a vertex is plain skin
 
 
@@ -39,7 +39,7 @@ def with_components(model: MorphableModel, components: Components) -> MorphableM
     """The model with the reflectance of components of its frontal vertices.
 
     Beyond the frontal region every column continues smoothly and fades to that of plain skin, the vertices which the
-    components explain best. The inside of the mouth keeps its colour, and so do parts of the mesh that have no frontal
+    components explain best. The inside of the mouth keeps its color, and so do parts of the mesh that have no frontal
     vertex, as the teeth.
 
     Args:
@@ -70,7 +70,7 @@ def divide(light: Float[Tensor, "M"], samples: ReflectanceSamples) -> Float[Tens
 
     A photograph shows their product only, and a fit divides it as it happens to: dark skin then gets dark light, and a
     yellow picture yellow skin. Here three things are asked for. The light is 1 at the median. Its logarithm does not
-    depend on how light the skin is: the part that a regression explains goes to the skin. And the colour that a face
+    depend on how light the skin is: the part that a regression explains goes to the skin. And the color that a face
     has beyond what faces of its lightness have on average is mostly (`CAST`) the camera's.
 
     Args:
@@ -98,14 +98,14 @@ def completed(values: Float[Tensor, "M V 3"], components: Components) -> Float[T
 
 
 def skin_colors(values: Float[Tensor, "M V 3"], plain: Bool[Tensor, "V"]) -> Float[np.ndarray, "M 3"]:
-    """Median colour of each face's plain skin."""
+    """Median color of each face's plain skin."""
     return values[:, plain].median(dim=1).values.double().numpy()
 
 
 def nearest_distances(
     queries: Float[Tensor, "Q V 3"], gallery: Float[Tensor, "M V 3"], same: bool = False
 ) -> Float[Tensor, "Q"]:
-    """Root-mean-square colour distance of each query to the nearest of a gallery.
+    """Root-mean-square color distance of each query to the nearest of a gallery.
 
     Args:
         same: queries are the gallery, and each is compared with the others only.

@@ -1,6 +1,6 @@
 """The Basel Face Model 2009, with the expressions that Guo et al. 2018 fitted to it.
 
-Micrometres, colours from 0 to 255, unit columns and their standard deviations, triangles counted from 1 and clockwise.
+Micrometres, colors from 0 to 255, unit columns and their standard deviations, triangles counted from 1 and clockwise.
 
 Reference: Paysan et al. 2009, *A 3D Face Model for Pose and Illumination Invariant Face Recognition*; Guo et al. 2018,
 *CNN-based Real-time Dense Face Reconstruction with Inverse-rendered Photo-realistic Face Images*.
@@ -64,9 +64,9 @@ def load(
     if len(mean) % 3:
         raise SOURCE.damaged(file, f"'shapeMU' has {len(mean)} numbers, not three for each vertex")
     count = len(mean) // 3
-    colour = SOURCE.array(file, content, "texMU", (3 * count, 1)).reshape(-1, 3) / 255.0
+    color = SOURCE.array(file, content, "texMU", (3 * count, 1)).reshape(-1, 3) / 255.0
     shape_basis = _basis(file, content, "shape", count, shape_count) * np.float32(MICROMETRE)
-    colour_basis = _basis(file, content, "tex", count, reflectance_count) / np.float32(255)
+    color_basis = _basis(file, content, "tex", count, reflectance_count) / np.float32(255)
     faces = SOURCE.indices(file, content, "tl", (None, 3), count)
     vertices = mean.reshape(-1, 3) * np.float64(MICROMETRE)
     chosen = given_landmarks(landmarks, count)
@@ -94,7 +94,7 @@ def load(
         faces=keep_vertices(keep, faces, count),
         shape_basis=shape_basis[keep],
         expression_basis=expression_basis,
-        reflectance=(colour[keep], colour_basis[keep]),
+        reflectance=(color[keep], color_basis[keep]),
         landmarks=chosen,
     )
     return assemble(data, reference)

@@ -1,6 +1,6 @@
 """The Basel Face Model 2017, and what it shares with the one of 2019: files of statistical mesh models in HDF5.
 
-Millimetres, colours from 0 to 1, the three models over one mesh. Needs the package h5py.
+Millimetres, colors from 0 to 1, the three models over one mesh. Needs the package h5py.
 
 Reference: Gerig et al. 2018, *Morphable Face Models – An Open Framework*.
 """
@@ -64,8 +64,8 @@ def load(
     mean, shape_basis = _model(file, source, content, "shape", shape_count, "shape_count")
     count = len(mean)
     offset, expression_basis = _model(file, source, content, "expression", expression_count, "expression_count")
-    colour, colour_basis = _model(file, source, content, "color", reflectance_count, "reflectance_count")
-    for group, values in (("expression", offset), ("color", colour)):
+    color, color_basis = _model(file, source, content, "color", reflectance_count, "reflectance_count")
+    for group, values in (("expression", offset), ("color", color)):
         if len(values) != count:
             raise source.damaged(file, f"{group!r} has {len(values)} vertices, 'shape' has {count}")
     cells = source.array(file, content, "shape/representer/cells", (3, None)).astype(np.int64).T
@@ -77,7 +77,7 @@ def load(
         faces=source.in_range(file, "shape/representer/cells", cells, count),
         shape_basis=shape_basis,
         expression_basis=expression_basis,
-        reflectance=(colour, colour_basis),
+        reflectance=(color, color_basis),
         landmarks=given_landmarks(landmarks, count),
     )
     return assemble(data, reference)

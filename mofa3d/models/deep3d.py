@@ -1,6 +1,6 @@
 """The front of the Basel Face Model 2009 as Deep3DFaceRecon prepares it.
 
-Decimetres, colours from 0 to 255, columns scaled with their standard deviation, everything counted from 1.
+Decimetres, colors from 0 to 255, columns scaled with their standard deviation, everything counted from 1.
 
 Reference: Deng et al. 2019, *Accurate 3D Face Reconstruction with Weakly-Supervised Learning*.
 """
@@ -52,14 +52,14 @@ def load(
 
     frontal = np.zeros(count, dtype=bool)
     frontal[SOURCE.indices(file, content, "frontmask2_idx", (None, 1), count)] = True
-    colour = SOURCE.array(file, content, "meantex", (1, 3 * count)).reshape(-1, 3) / 255.0
+    color = SOURCE.array(file, content, "meantex", (1, 3 * count)).reshape(-1, 3) / 255.0
     data = FaceData(
         name="deep3d",
         vertices=mean.reshape(-1, 3) * np.float64(DECIMETRE),
         faces=SOURCE.indices(file, content, "tri", (None, 3), count),
         shape_basis=basis("idBase", shape_count, "shape_count", DECIMETRE),
         expression_basis=basis("exBase", expression_count, "expression_count", DECIMETRE),
-        reflectance=(colour, basis("texBase", reflectance_count, "reflectance_count", 1 / 255)),
+        reflectance=(color, basis("texBase", reflectance_count, "reflectance_count", 1 / 255)),
         landmarks=SOURCE.indices(file, content, "keypoints", (1, LANDMARK_COUNT), count).reshape(-1),
         frontal=frontal,
     )

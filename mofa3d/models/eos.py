@@ -1,6 +1,6 @@
 """Models of the library eos, such as the Surrey Face Model.
 
-Millimetres, colours from 0 to 1, orthonormal columns and their variances, texture coordinates from the top left.
+Millimetres, colors from 0 to 1, orthonormal columns and their variances, texture coordinates from the top left.
 
 Reference: Huber et al. 2016, *A Multiresolution 3D Morphable Face Model and Fitting Framework*.
 """
@@ -65,7 +65,7 @@ def load(
     reflectance_count: int | None = None,
     reference: MorphableModel | None = None,
 ) -> MorphableModel:
-    """Read a ``.bin`` file of eos. A model without colours takes the default model's reflectance over.
+    """Read a ``.bin`` file of eos. A model without colors takes the default model's reflectance over.
 
     Args:
         path: the file, or a folder with ``sfm_shape_3448.bin``.
@@ -88,10 +88,10 @@ def load(
         raise SOURCE.damaged(file, "it has no triangle")
     reflectance = None
     if content.color.mean.size:
-        colour, colour_basis = _scaled(file, content.color, "colour", reflectance_count, "reflectance_count")
-        if len(colour) != count:
-            raise SOURCE.damaged(file, f"it has {len(colour)} colours for {count} vertices")
-        reflectance = (colour, colour_basis)
+        color, color_basis = _scaled(file, content.color, "color", reflectance_count, "reflectance_count")
+        if len(color) != count:
+            raise SOURCE.damaged(file, f"it has {len(color)} colors for {count} vertices")
+        reflectance = (color, color_basis)
     own = content.expression if expressions is None else None
     blendshapes = BLENDSHAPES.locate(expressions) if expressions is not None else None
     if own is None and expressions is None and file.name == SOURCE.name:

@@ -1,6 +1,6 @@
 """Textures of FLAME's UV map: the albedo of the Basel Face Model carried over to it, or FLAME's own texture space.
 
-Both hold a mean and modes of a square image in OpenCV's order of colours (blue first), from 0 to 1 or from 0 to 255.
+Both hold a mean and modes of a square image in OpenCV's order of colors (blue first), from 0 to 1 or from 0 to 255.
 The modes are taken as they are stored, a standard deviation each.
 """
 

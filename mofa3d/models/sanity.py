@@ -18,7 +18,7 @@ DEVIATION = (2.0, 4.0)  # mm, root mean square over the frontal vertices
 VISIBLE = 1.0  # mm; about a pixel of a 240 px crop, so a mode that moves less cannot be seen in a photograph
 POSSIBLE = 45.0  # mm; no mouth opens much further, let alone in every twentieth photograph
 INSIDE = 0.9  # least share of samples whose eye distance is human
-OUTSIDE = 0.05  # largest share of colours that may have to be clipped
+OUTSIDE = 0.05  # largest share of colors that may have to be clipped
 
 # What an expression must be able to do -> distances that it lengthens (+1) or shortens (-1), each between the means of
 # two groups of iBUG points along y. One of them is enough: some models move each side of the face by itself.
@@ -57,7 +57,7 @@ class Sanity:
         eye_distance_mean, eye_distance_sd: of the samples.
         eye_distance_inside: share of the samples within `EYE_DISTANCE`.
         deviation: root mean square distance of the samples' frontal vertices from the mean face; NaN without any.
-        outside: share of the samples' vertex colours of which a channel is outside 0 to 1.
+        outside: share of the samples' vertex colors of which a channel is outside 0 to 1.
         actions: for each of `ACTIONS`, the expression column that does it best.
         inner_lips: how far the inner lips part, signed, where the outer lips do by ``actions["opens the mouth"]``.
     """
@@ -108,7 +108,7 @@ class Sanity:
                 f"{self.inner_lips:.1f} mm; do they lie on the same lip?"
             )
         if self.outside > OUTSIDE:
-            found.append(f"{self.outside:.1%} of the samples' colours are outside 0 to 1 and would be clipped")
+            found.append(f"{self.outside:.1%} of the samples' colors are outside 0 to 1 and would be clipped")
         return tuple(found)
 
 
@@ -150,8 +150,8 @@ def deviation(vertices: Float[Tensor, "B N 3"], mean: Float[Tensor, "N 3"]) -> f
 
 
 def share_outside(model: MorphableModel, codes: Float[Tensor, "B R"]) -> float:
-    """Share of the vertex colours of which a channel is below 0 or above 1."""
-    # One face at a time: all colours of all samples would take hundreds of megabytes.
+    """Share of the vertex colors of which a channel is below 0 or above 1."""
+    # One face at a time: all colors of all samples would take hundreds of megabytes.
     outside = [((c < 0) | (c > 1)).any(dim=-1).float().mean() for c in map(model.reflectance, codes.split(1))]
     return float(torch.stack(outside).mean())
 

@@ -1,4 +1,4 @@
-"""How light or dark skin is: CIELAB lightness and the individual typology angle of display colours."""
+"""How light or dark skin is: CIELAB lightness and the individual typology angle of display colors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def lightness(colors: Float[np.ndarray, "K 3"]) -> Float[np.ndarray, "K"]:
 def typology_angle(colors: Float[np.ndarray, "K 3"]) -> Float[np.ndarray, "K"]:
     """Individual typology angle ITA = atan((L* − 50) / b*) of display RGB in 0 to 1, degrees; light skin is high.
 
-    It describes skin under a standard light. Of photographs, whose exposure and colour balance differ, only large
+    It describes skin under a standard light. Of photographs, whose exposure and color balance differ, only large
     differences mean something.
 
     Reference: Chardon, Cretois and Hourseau 1991, "Skin colour typology and suntanning pathways".

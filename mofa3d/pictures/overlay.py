@@ -17,7 +17,7 @@ def composite(photo: Photo, rgba: Float[np.ndarray, "S S 4"], transform: CropTra
 
     Args:
         photo: the photograph.
-        rgba: 0 to 1, colours multiplied by alpha, as renderers with a black background give them.
+        rgba: 0 to 1, colors multiplied by alpha, as renderers with a black background give them.
         transform: from the photograph to the crop.
     """
     height, width = photo.shape[:2]

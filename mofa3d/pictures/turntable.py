@@ -31,7 +31,7 @@ def turntable(
     frames: int = 48,
     sweep: float = 70.0,
 ) -> UInt8[np.ndarray, "T H W2 3"]:
-    """The face in its own colours and light, and beside it in clay, turning to both sides and back without a jump.
+    """The face in its own colors and light, and beside it in clay, turning to both sides and back without a jump.
 
     The whole model is upright in the middle whatever the code's pose; the light stays where the camera is.
 

@@ -45,7 +45,7 @@ def illumination(scene: Scene, render: Renderer) -> Float[Tensor, "B 3 H W"]:
 
 
 def recolored(scene: Scene, reflectance: Tensor | float, illumination: Float[Tensor, "*B 9 3"]) -> Scene:
-    """The same geometry with other colours and light."""
+    """The same geometry with other colors and light."""
     reflectance = torch.as_tensor(reflectance).to(scene.reflectance).expand_as(scene.reflectance)
     illumination = illumination.to(scene.illumination).expand_as(scene.illumination)
     colors = reflectance * harmonics.irradiance(scene.normals, illumination)
@@ -71,5 +71,5 @@ def panels(scene: Scene, render: Renderer, image: Float[Tensor, "B 3 H W"]) -> U
 
 
 def to_bytes(image: Float[Tensor, "B 3 H W"]) -> UInt8[np.ndarray, "B H W 3"]:
-    """Images in 0 to 1 as 8-bit arrays with the colour last."""
+    """Images in 0 to 1 as 8-bit arrays with the color last."""
     return (255 * image.clamp(0, 1)).round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()

@@ -17,7 +17,7 @@ class OutputOptions:
 
     Attributes:
         formats: of the mesh; none is a choice too.
-        texture: the colours of mesh.glb and mesh.obj: the reflectance that the photograph shows; the model's; or, in
+        texture: the colors of mesh.glb and mesh.obj: the reflectance that the photograph shows; the model's; or, in
             mesh.glb, the model's at the vertices without a texture.
         texture_size: texels along each side of the texture.
         morph_targets: how many columns of the expression basis mesh.glb has as morph targets.

@@ -120,7 +120,7 @@ class Reconstructor:
         encoder, decode: see `mofa3d.encoders.checkpoint.open_run`.
         device: where to run them.
         runtime: see `mofa3d.encoders.runtime.choose_runtime`.
-        refine: makes what improves a predicted code: by default its colours are fitted, in some milliseconds;
+        refine: makes what improves a predicted code: by default its colors are fitted, in some milliseconds;
             `mofa3d.reconstruction.refine.Refiner` fits everything; ``None`` leaves it as the encoder says it.
     """
 

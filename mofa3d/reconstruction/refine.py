@@ -23,7 +23,7 @@ class Refiner:
         decode: gives the face model, on the CPU, and the size of the crops.
         config: how to fit; `thies` by default, whose few steps do from a prediction.
         landmarks: whether points that dlib detects take part. ``None`` means them where dlib is installed, else the
-            points where the given code has them: a fit to colours alone would move away from what was right already.
+            points where the given code has them: a fit to colors alone would move away from what was right already.
 
     Raises:
         InputError: the face model is not on the CPU.

@@ -98,7 +98,7 @@ class ReconstructionWriter:
         """
         vertices, reflectance = found.scene.vertices[0], found.scene.reflectance[0]
         suffixes = {path.suffix.lower() for path in paths}
-        # An OBJ file has no place for colours but a texture.
+        # An OBJ file has no place for colors but a texture.
         plain = self.options.texture == "none"
         texture = None
         if ".obj" in suffixes or (".glb" in suffixes and not plain):

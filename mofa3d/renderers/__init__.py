@@ -24,7 +24,7 @@ def make_renderer(name: str, **options) -> Renderer:
 
     Args:
         name: one of
-            "vertex": a colour sample per vertex, as in the paper; no options;
+            "vertex": a color sample per vertex, as in the paper; no options;
             "cpu": our rasterizer; `antialias` (True), `background` (black);
             "pytorch3d": its `MeshRasterizer`; `soft` (False), `faces_per_pixel` (8), `sigma`, `gamma` (1e-4) of soft
                 blending, `background`;

@@ -1,14 +1,14 @@
 """Analytic antialiasing of silhouettes, which lets gradients move them.
 
 Where a silhouette edge crosses the segment between the centres of two neighbouring pixels, one of them receives part of
-the other's colour, in proportion to how far the crossing lies from the midpoint. The image then changes continuously as
+the other's color, in proportion to how far the crossing lies from the midpoint. The image then changes continuously as
 the edge moves, so its gradient reaches the edge's two vertices.
 
 The principle is nvdiffrast's (Laine et al. 2020, "Modular Primitives for High-Performance Differentiable Rendering",
 Sec. 3.5). There, only the edges of the triangles seen at the two pixels are tested, which misses most silhouettes of a
 mesh with triangles as small as pixels. Here every silhouette edge looks for the pixel pairs that it crosses.
 
-Differentiable: the image with respect to its colours and to the vertices' pixel positions. Not differentiable: which
+Differentiable: the image with respect to its colors and to the vertices' pixel positions. Not differentiable: which
 edges are silhouettes and which pixel pairs they cross.
 """
 
@@ -130,7 +130,7 @@ def find_crossings(
 def antialias(
     image: Float[Tensor, "B H W C"], pixels: Float[Tensor, "B N 2"], crossings: Crossings
 ) -> Float[Tensor, "B H W C"]:
-    """Blend the colours of pixel pairs across silhouettes.
+    """Blend the colors of pixel pairs across silhouettes.
 
     A crossing of a slanted edge is counted in rows with cos² and in columns with sin² of its angle to the vertical, so
     that the total over an edge changes by exactly the area that it sweeps.

@@ -52,7 +52,7 @@ class Interpolate(Protocol):
 def shade_fragments(
     fragments: Fragments, scene: Scene, interpolated: Interpolate | None = None
 ) -> Float[Tensor, "B H W K 3"]:
-    """Colours of fragments; on the CPU with one face per pixel in one pass.
+    """Colors of fragments; on the CPU with one face per pixel in one pass.
 
     Args:
         interpolated: how vertex attributes reach the fragments; ``None`` means by their barycentric coordinates.
@@ -73,10 +73,10 @@ def shade_fragments(
 class RasterizedRenderer:
     """Rasterize, interpolate reflectance and normals, shade each pixel, blend.
 
-    `Rendering.image` is composed over the background: its RGB holds colour·alpha + background·(1 - alpha), clamped to
+    `Rendering.image` is composed over the background: its RGB holds color·alpha + background·(1 - alpha), clamped to
     0..1. With the black default it is therefore laid over a photograph by ``rgb + (1 - alpha) * photograph``.
 
-    Differentiable: the colours inside the surface; alpha and weights at silhouettes with `antialias` or soft blending.
+    Differentiable: the colors inside the surface; alpha and weights at silhouettes with `antialias` or soft blending.
     Not differentiable: visibility, and which pixels count.
 
     Attributes:
@@ -129,7 +129,7 @@ class RasterizedRenderer:
 
 @dataclass(frozen=True)
 class _Layer:
-    """The surface as an image (B, H, W, ·): its colour, the same times alpha, alpha, and the counted part of alpha."""
+    """The surface as an image (B, H, W, ·): its color, the same times alpha, alpha, and the counted part of alpha."""
 
     color: Tensor
     premultiplied: Tensor

@@ -31,7 +31,7 @@ def shade_pixels(
     illumination: Float[Tensor, "B 9 3"],
     faces: Int[Tensor, "F 3"],
 ) -> Float[Tensor, "B H W 3"]:
-    """Colours of pixels; zero where nothing is seen.
+    """Colors of pixels; zero where nothing is seen.
 
     Args:
         pix_to_face: packed face index (index + image·F), -1 where empty.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def shade(
     reflectance: Float[Tensor, "B H W K 3"], normals: Float[Tensor, "B H W K 3"], illumination: Float[Tensor, "B 9 3"]
 ) -> Float[Tensor, "B H W K 3"]:
-    """Colour of fragments: reflectance times irradiance at the normal, which needs no unit length (Eq. 3).
+    """Color of fragments: reflectance times irradiance at the normal, which needs no unit length (Eq. 3).
 
     Args:
         reflectance: display RGB.
@@ -48,7 +48,7 @@ class SHShader(nn.Module):
         illumination: (B, 9, 3) or (9, 3) code without the ambient 0.7; ``None`` is even ambient light.
         cameras: PyTorch3D cameras; `MeshRenderer` does not pass the rasterizer's on, so give them to one of
             constructor and call.
-        blend_params: PyTorch3D's; the background colour, and sigma and gamma of soft blending.
+        blend_params: PyTorch3D's; the background color, and sigma and gamma of soft blending.
 
     All three can be overridden by keyword arguments of the call, as in PyTorch3D's shaders.
     """
@@ -109,7 +109,7 @@ class SHShader(nn.Module):
 def blend(
     colors: Float[Tensor, "B H W K 3"], fragments: Fragments, blend_params: BlendParams
 ) -> Float[Tensor, "B H W 4"]:
-    """RGBA over the background colour: hard with one face per pixel, else PyTorch3D's softmax blending."""
+    """RGBA over the background color: hard with one face per pixel, else PyTorch3D's softmax blending."""
     if fragments.pix_to_face.shape[3] > 1:
         from pytorch3d.renderer.blending import softmax_rgb_blend
 

@@ -1,4 +1,4 @@
-"""Image formation of the paper: no image at all, one colour sample per vertex (Tewari et al. 2017, Sec. 5)."""
+"""Image formation of the paper: no image at all, one color sample per vertex (Tewari et al. 2017, Sec. 5)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 class VertexRenderer:
     """Samples at the projected vertices that are in 𝒱 and in the frontal region; all others weigh 0.
 
-    Differentiable: positions and colours, and with `area_weights` the weights. Not differentiable: which vertices
+    Differentiable: positions and colors, and with `area_weights` the weights. Not differentiable: which vertices
     count.
 
     Attributes:

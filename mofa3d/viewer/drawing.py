@@ -20,7 +20,7 @@ from mofa3d.reconstruction.reconstructor import Reconstruction, lay_over
 from mofa3d.scene import Renderer, Scene
 
 LONGEST_SIDE = 1024  # pixels of the picture on the page: drawing a whole photograph would make the sliders slow
-LOOKS = {"lit": "Lit", "skin": "Skin colour", "shape": "Shape only"}
+LOOKS = {"lit": "Lit", "skin": "Skin color", "shape": "Shape only"}
 FRAME = (255, 214, 0)
 QUALITY = 88  # of the JPEG
 
@@ -71,22 +71,22 @@ def png(picture: UInt8[np.ndarray, "H W 3"]) -> bytes:
     return file.getvalue()
 
 
-def colours(scene: Scene, look: str) -> Float[Tensor, "N 3"]:
-    """Colours of the vertices, display RGB, in one of the `LOOKS`."""
+def colors(scene: Scene, look: str) -> Float[Tensor, "N 3"]:
+    """Colors of the vertices, display RGB, in one of the `LOOKS`."""
     if look == "skin":
         return scene.reflectance[0]
     return (views.clay(scene) if look == "shape" else scene).colors[0]
 
 
 def vertex_bytes(scene: Scene, look: str) -> bytes:
-    """The vertices as the page's 3D view takes them: all positions, then all colours.
+    """The vertices as the page's 3D view takes them: all positions, then all colors.
 
     Positions are little-endian 32-bit floats in mm, turned as in the photograph, the origin in the middle of the head;
-    colours are RGBA in 8 bits.
+    colors are RGBA in 8 bits.
     """
     turned = scene.vertices[0] @ axis_angle_to_matrix(scene.rotation[0])
     rgba = np.full((len(turned), 4), 255, dtype=np.uint8)
-    rgba[:, :3] = np.round(255 * colours(scene, look).clamp(0, 1).cpu().numpy())
+    rgba[:, :3] = np.round(255 * colors(scene, look).clamp(0, 1).cpu().numpy())
     return turned.cpu().numpy().astype("<f4").tobytes() + rgba.tobytes()
 
 

@@ -18,7 +18,7 @@ export default {
       this.failed = "This browser cannot draw in 3D: WebGL is switched off.";
       return;
     }
-    // The colours are those of a screen already.
+    // The colors are those of a screen already.
     this.renderer.outputColorSpace = THREE.LinearSRGBColorSpace;
     this.renderer.setPixelRatio(window.devicePixelRatio);
     this.scene = new THREE.Scene();
@@ -71,7 +71,7 @@ export default {
       return answer.arrayBuffer();
     },
     replace(buffer) {
-      const count = buffer.byteLength / 16; // 12 bytes of position, 4 of colour
+      const count = buffer.byteLength / 16; // 12 bytes of position, 4 of color
       const first = !this.geometry.attributes.position;
       this.geometry.setAttribute("position", new THREE.BufferAttribute(new Float32Array(buffer, 0, 3 * count), 3));
       this.geometry.setAttribute("color", new THREE.BufferAttribute(new Uint8Array(buffer, 12 * count), 4, true));

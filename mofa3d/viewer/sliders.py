@@ -16,7 +16,7 @@ from mofa3d.semantic_code import CodeSizes, SemanticCode
 COLUMNS = (
     ("shape", "Shape of the head", "Shape", 8),
     ("expression", "Expression", "Expression", 8),
-    ("reflectance", "Skin colour", "Skin", 6),
+    ("reflectance", "Skin color", "Skin", 6),
 )
 USUAL = 3.0  # standard deviations either way
 # Units of `mofa3d.models.expression_units` that have a slider, and their labels.

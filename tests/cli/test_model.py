@@ -82,7 +82,7 @@ class TestInfo:
             "opens the mouth   column 3 at -2 sigma, 12.3 mm",
             "closes the lids   column 0 at +2 sigma, 4.0 mm",
             "raises the brows  no column, 0.0 mm",
-            "reflectance       1.2% of the random faces' colours outside 0 to 1",
+            "reflectance       1.2% of the random faces' colors outside 0 to 1",
             f"fingerprint       {tiny_model.fingerprint()}",
             f"warning: {found.complaints()[0]}",
             "warning: no expression raises the brows: the model has none",

@@ -56,7 +56,7 @@ def test_upright_whatever_the_file_says(prepared):
     crops = {photo: corpus[i]["image"] for i, photo in enumerate(corpus.photos)}
     upright = crops["files/exif 1 0.jpg"]
     for photo, crop in crops.items():
-        if photo.startswith(("files/exif", "files/deep colour", "files/rgba", "files/ordner", "files/tiff")):
+        if photo.startswith(("files/exif", "files/deep color", "files/rgba", "files/ordner", "files/tiff")):
             assert float((crop - upright).abs().mean()) < 0.03, photo
 
 

@@ -60,7 +60,7 @@ def test_transparent_parts_come_out_white(tmp_path):
     assert row == [[255, 255, 255], [200, 0, 0], [244, 204, 204]]
 
 
-def test_transparent_colour_of_a_palette_comes_out_white(tmp_path):
+def test_transparent_color_of_a_palette_comes_out_white(tmp_path):
     image = Image.new("P", (2, 1))
     image.putpalette([10, 20, 30, 40, 50, 60])
     image.putpixel((1, 0), 1)
@@ -180,7 +180,7 @@ class TestFindPhotos:
             find_photos(tmp_path)
 
 
-def test_to_tensor_puts_the_colour_first():
+def test_to_tensor_puts_the_color_first():
     photo = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
     tensor = to_tensor(photo)
     assert tensor.shape == (3, 4, 5)

@@ -99,7 +99,7 @@ class TestComposite:
         ramp = np.broadcast_to(np.arange(PHOTO_SIZE, dtype=np.uint8)[None, :, None], photo.shape).copy()
         inside = mask(code)
         moved = (ramp.astype(float) - edit(ramp, found, code))[..., 0][inside]
-        # The surface lies 0 to 70 mm nearer than 1 m, so its points move a little farther; colours are whole numbers.
+        # The surface lies 0 to 70 mm nearer than 1 m, so its points move a little farther; colors are whole numbers.
         assert shift < moved.mean() < shift / 0.93 + 0.5
         # At the rim, points that were seen grazingly are not the photograph's.
         low, high = np.quantile(moved, [0.05, 0.95])

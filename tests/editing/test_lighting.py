@@ -54,7 +54,7 @@ def srgb(linear: np.ndarray) -> np.ndarray:
 
 class TestEnvironment:
     @pytest.mark.parametrize("linear", [False, True])
-    def test_one_colour_is_ambient_light(self, linear):
+    def test_one_color_is_ambient_light(self, linear):
         color = np.array([0.2, 0.5, 0.9])
         light = environment_light(np.broadcast_to(color, (20, 40, 3)).astype(np.float32), linear)
         expected = torch.zeros(9, 3)
@@ -68,7 +68,7 @@ class TestEnvironment:
             expected = srgb(monte_carlo(panorama, np.array(normal)))
             np.testing.assert_allclose(shown(light, normal), expected, rtol=0.01)
 
-    def test_map_in_display_colours_is_the_same_light(self):
+    def test_map_in_display_colors_is_the_same_light(self):
         linear = smooth_map()
         light = environment_light(srgb(linear).astype(np.float32))
         assert torch.allclose(light, environment_light(linear, linear=True), atol=1e-4)

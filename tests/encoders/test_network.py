@@ -21,8 +21,8 @@ MEAN = torch.tensor([0.485, 0.456, 0.406])
 STD = torch.tensor([0.229, 0.224, 0.225])
 
 
-def mean_colour_encoder(sizes: CodeSizes | None = None, **options) -> Encoder:
-    """An encoder whose features are the mean colour of the normalised image."""
+def mean_color_encoder(sizes: CodeSizes | None = None, **options) -> Encoder:
+    """An encoder whose features are the mean color of the normalised image."""
     return Encoder(nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten()), 3, sizes, **options)
 
 
@@ -49,13 +49,13 @@ def test_every_encoder_starts_at_the_average_face(name):
 
 class TestOutputs:
     def test_images_are_normalised_as_for_imagenet(self):
-        encoder = mean_colour_encoder(scales=OutputScales(shape=1.0))
+        encoder = mean_color_encoder(scales=OutputScales(shape=1.0))
         encoder.head.weight.data[0] = torch.tensor([1.0, 10.0, 100.0])
         image = (MEAN + STD * torch.tensor([1.0, 2.0, 3.0])).view(1, 3, 1, 1).expand(1, 3, 8, 8)
         assert encoder(image)[0, 0].item() == pytest.approx(321, rel=1e-4)
 
     def test_scales_turn_units_into_radians_and_millimetres(self):
-        encoder = mean_colour_encoder()
+        encoder = mean_color_encoder()
         encoder.head.bias.data[:] = 1
         encoder.depth_head.bias.data[:] = 1
         expected = torch.ones(257)
@@ -67,7 +67,7 @@ class TestOutputs:
 
     def test_t_z_comes_from_its_own_layer(self):
         sizes = CodeSizes(5, 4, 6)
-        encoder = mean_colour_encoder(sizes, scales=OutputScales(translation_z=2.0))
+        encoder = mean_color_encoder(sizes, scales=OutputScales(translation_z=2.0))
         encoder.depth_head.bias.data[:] = 3
         output = encoder(torch.rand(1, 3, 8, 8))[0]
         assert output.nonzero().flatten().tolist() == [sizes.slices["translation"].start + 2] == [20]
@@ -79,7 +79,7 @@ class TestOutputs:
         assert units.round().tolist() == [*range(1, 21), 0, *range(21, 48)]
 
     def test_t_z_has_its_own_learning_rate(self):
-        encoder = mean_colour_encoder(CodeSizes(5, 4, 6))
+        encoder = mean_color_encoder(CodeSizes(5, 4, 6))
         rest, depth = encoder.parameter_groups(0.1, 0.0005)
         assert (rest["lr"], depth["lr"]) == (0.1, 0.0005)
         assert {id(p) for p in depth["params"]} == {id(encoder.depth_head.weight), id(encoder.depth_head.bias)}
@@ -264,19 +264,19 @@ class TestVggFace:
         [lambda n: n, lambda n: f"features.{n}", lambda n: n.replace("conv", "conv_")],
         ids=["plain", "features", "underscore"],
     )
-    def test_colour_convention_is_folded_into_the_first_layer(self, tmp_path, rename):
+    def test_color_convention_is_folded_into_the_first_layer(self, tmp_path, rename):
         original, path = self.saved(tmp_path, rename)
         loaded = small_vgg()
         for parameter in loaded.parameters():
             nn.init.zeros_(parameter)
         load_backbone_weights(loaded, "vgg_face", path)
         rgb = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
-        # VGG-Face: BGR, 0 to 255, less the mean colour of its faces (Parkhi et al. 2015).
+        # VGG-Face: BGR, 0 to 255, less the mean color of its faces (Parkhi et al. 2015).
         theirs = 255 * rgb.flip(1) - torch.tensor([93.5940, 104.7624, 129.1863]).view(3, 1, 1)
         ours = (rgb - MEAN.view(3, 1, 1)) / STD.view(3, 1, 1)
         expected, got = original.features[0](theirs), loaded.features[0](ours)
         assert expected.std().item() > 1
-        # Zero padding stands for another colour in the two conventions, so the border differs.
+        # Zero padding stands for another color in the two conventions, so the border differs.
         torch.testing.assert_close(got[..., 1:-1, 1:-1], expected[..., 1:-1, 1:-1], atol=2e-3, rtol=1e-4)
 
     def test_all_other_layers_keep_their_numbers_and_order(self, tmp_path):

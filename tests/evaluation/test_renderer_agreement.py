@@ -56,7 +56,7 @@ def test_form_gives_image_and_gradient_of_the_loss(faces):
 
 
 class TestImages:
-    def test_colour_differences_are_those_of_the_worst_channel_inside(self):
+    def test_color_differences_are_those_of_the_worst_channel_inside(self):
         image = square()
         image[:, 1, 8, 8] += 10 / 255
         image[:, 0, 8, 8] -= 4 / 255
@@ -78,7 +78,7 @@ class TestImages:
 
 
 class TestVertices:
-    def test_colours_equal_the_image_at_visible_vertices_within_interpolation(self, faces):
+    def test_colors_equal_the_image_at_visible_vertices_within_interpolation(self, faces):
         scene = faces.decode(faces.codes)
         image = make_renderer("cpu", antialias=False)(scene).image
         depth = rasterize_scene(scene).zbuf[..., 0]

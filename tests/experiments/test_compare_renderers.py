@@ -54,7 +54,7 @@ def test_only_antialiasing_moves_silhouettes(compared):
     assert ratios["vertex"] is None
 
 
-def test_vertex_colours_are_those_of_the_image(compared):
+def test_vertex_colors_are_those_of_the_image(compared):
     assert compared["figures"]["vertex"]["vertices"]["mean"] < 3
 
 

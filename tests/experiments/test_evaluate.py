@@ -99,16 +99,16 @@ class TestPhotographs:
         assert given["seconds"]["mean"] > 0
         assert list(content["Refined by a fit"]["rows"])[1] == "thies, without landmarks"
 
-    def test_fitted_colours(self, content):
-        said, fitted = content[PHOTOS]["rows"], content["With colours fitted"]["rows"]
+    def test_fitted_colors(self, content):
+        said, fitted = content[PHOTOS]["rows"], content["With colors fitted"]["rows"]
         assert list(fitted) == [name for name in said if name != AVERAGE]
         assert fitted["all"]["photometric"]["mean"] < 0.9 * said["all"]["photometric"]["mean"]
         assert {name: fitted["all"][name] for name in ("landmark", "area")} == {
             name: said["all"][name] for name in ("landmark", "area")
         }
         skins = content["The same skin in another photograph"]["rows"]
-        assert list(skins) == ["as the encoder says", "with colours fitted", "average skin"]
-        assert skins["with colours fitted"]["own"]["mean"] < skins["average skin"]["own"]["mean"]
+        assert list(skins) == ["as the encoder says", "with colors fitted", "average skin"]
+        assert skins["with colors fitted"]["own"]["mean"] < skins["average skin"]["own"]["mean"]
         assert {row["photographs"] for row in skins.values()} == {2}
         assert skins["as the encoder says"] == skins["average skin"]  # this encoder says nothing else
 

@@ -54,12 +54,12 @@ def test_mean_and_modes_come_back(workplace):
     learned = read_model(out / "model.safetensors")
     assert learned.sizes.reflectance == 4
 
-    def colours(model):
+    def colors(model):
         """Of the frontal vertices, free of the brightness that light and reflectance share."""
         mean = model.mean_reflectance[model.frontal]
         return mean / mean.mean()
 
-    error, before = ((colours(model) - colours(true)).abs().mean() for model in (learned, start))
+    error, before = ((colors(model) - colors(true)).abs().mean() for model in (learned, start))
     assert error < 0.4 * before
     # What is symmetric of the true modes lies almost in the span of the learned ones and their mean.
     mirror = torch.from_numpy(mirror_vertices(true.mean_shape.double().numpy()))

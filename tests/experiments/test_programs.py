@@ -124,7 +124,7 @@ class TestTraining:
         assert content["facts"]["training"].startswith("30 iterations")
 
     @pytest.mark.usefixtures("colors_of_few_vertices")
-    def test_photographs_in_memory_and_fitted_colours(self, workplace, tmp_path, monkeypatch):
+    def test_photographs_in_memory_and_fitted_colors(self, workplace, tmp_path, monkeypatch):
         """As on a GPU, whose memory they fit."""
         monkeypatch.setattr(train_mofa, "fits_in_memory", lambda faces, size, device: faces == 18 and size == 240)
         monkeypatch.setattr(train_mofa, "batches", None)
@@ -132,7 +132,7 @@ class TestTraining:
         changes = {"fitted_photometric": 0.5, "freeze_geometry": 0, "no_landmarks": True}
         train_mofa.main(config(workplace, out=out, iterations=10, **changes))
         line = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
-        # What the encoder says of colours is nothing yet.
+        # What the encoder says of colors is nothing yet.
         assert line["fitted_photometric"] < line["photometric"] - 0.01
         terms = ("photometric", 1.92), ("regularizer", 3e-4), ("coloured_light", 0.5), ("fitted_photometric", 0.5)
         assert line["loss"] == pytest.approx(sum(weight * line[name] for name, weight in terms), rel=1e-4)

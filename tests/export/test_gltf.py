@@ -1,4 +1,4 @@
-"""Binary glTF says what its specification wants: units, axes, winding, colour spaces, morph targets and movements."""
+"""Binary glTF says what its specification wants: units, axes, winding, color spaces, morph targets and movements."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class TestGeometry:
 
 
 class TestAppearance:
-    def test_colours_are_linear_and_clamped(self, write):
+    def test_colors_are_linear_and_clamped(self, write):
         colors = torch.tensor([[-0.5, 0.25, 2.0]], requires_grad=True).expand(144, 3)
         rgba = write(colors).attribute("COLOR_0") / 65535
         expected = [0, float(to_linear(np.array(0.25))), 1, 1]
@@ -157,7 +157,7 @@ class TestMovement:
 
 @pytest.mark.parametrize("moving", [False, True], ids=["still", "moving"])
 @pytest.mark.parametrize("count", [0, 3])
-@pytest.mark.parametrize("textured", [False, True], ids=["colours", "textured"])
+@pytest.mark.parametrize("textured", [False, True], ids=["colors", "textured"])
 def test_khronos_validator(tiny_model, texture, write, textured, count, moving):
     moved = movement(make_code(3, dtype=torch.float32), count, 25.0) if moving else None
     write(texture if textured else None, targets=expression_targets(tiny_model, count), movement=moved)

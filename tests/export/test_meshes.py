@@ -16,7 +16,7 @@ MILLIMETRES = {".glb": 1000.0, ".ply": 1.0, ".obj": 1.0}
 
 
 def make_face(model: MorphableModel) -> tuple[torch.Tensor, torch.Tensor]:
-    """Vertices of which two coincide, and a colour for each that tells it from the others."""
+    """Vertices of which two coincide, and a color for each that tells it from the others."""
     vertices = model.mean_shape.clone()
     vertices[7] = vertices[100]
     count = torch.arange(len(vertices))
@@ -38,14 +38,14 @@ class TestMesh:
         assert np.array_equal(mesh.faces, tiny_model.faces)
 
     @pytest.mark.parametrize("suffix", [".ply", ".obj"])
-    def test_display_colours_stay_as_they_are(self, tiny_model, tmp_path, suffix):
+    def test_display_colors_stay_as_they_are(self, tiny_model, tmp_path, suffix):
         vertices, colors = make_face(tiny_model)
         write_mesh(tmp_path / f"face{suffix}", tiny_model, vertices, colors)
         rgba = read(tmp_path / f"face{suffix}").visual.vertex_colors
         assert np.array_equal(rgba[:, :3], (255 * colors).round())
         assert (rgba[:, 3] == 255).all()
 
-    def test_glb_holds_linear_colours(self, tiny_model, tmp_path):
+    def test_glb_holds_linear_colors(self, tiny_model, tmp_path):
         vertices, colors = make_face(tiny_model)
         write_mesh(tmp_path / "face.glb", tiny_model, vertices, colors)
         rgba = Glb(tmp_path / "face.glb").attribute("COLOR_0")
@@ -56,7 +56,7 @@ class TestMesh:
         assert (Glb(tmp_path / "grey.glb").attribute("COLOR_0")[:, :3] == 14027).all()  # 0.2140411 · 65535
 
     @pytest.mark.parametrize("suffix", [".ply", ".obj"])
-    def test_colours_are_clamped(self, tiny_model, tmp_path, suffix):
+    def test_colors_are_clamped(self, tiny_model, tmp_path, suffix):
         colors = torch.tensor([-0.5, 1.0, 2.0]).expand(144, 3)
         write_mesh(tmp_path / f"face{suffix}", tiny_model, tiny_model.mean_shape, colors)
         assert (read(tmp_path / f"face{suffix}").visual.vertex_colors[:, :3] == [0, 255, 255]).all()

@@ -36,7 +36,7 @@ def test_files(path, texture):
     assert np.array_equal(np.asarray(Image.open(path.with_name("face_texture.png"))), texture.image)
 
 
-def test_pytorch3d_reads_vertices_triangles_and_colours(path, tiny_model, texture):
+def test_pytorch3d_reads_vertices_triangles_and_colors(path, tiny_model, texture):
     meshes = load_objs_as_meshes([path])
     torch.testing.assert_close(meshes.verts_packed(), tiny_model.mean_shape, atol=1e-4, rtol=0)
     assert torch.equal(meshes.faces_packed(), tiny_model.faces)
@@ -49,7 +49,7 @@ def test_pytorch3d_reads_vertices_triangles_and_colours(path, tiny_model, textur
     torch.testing.assert_close(colors, expected, atol=0.02, rtol=0)
 
 
-def test_trimesh_reads_triangles_and_colours(path, tiny_model):
+def test_trimesh_reads_triangles_and_colors(path, tiny_model):
     mesh = trimesh.load_mesh(path, process=False)
     assert mesh.visual.kind == "texture"
     np.testing.assert_allclose(mesh.triangles, tiny_model.mean_shape[tiny_model.faces], atol=1e-4)

@@ -1,4 +1,4 @@
-"""Colours are fitted to photographs of the model itself, to the least of the energy, and geometry stays."""
+"""Colors are fitted to photographs of the model itself, to the least of the energy, and geometry stays."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def image(decode, true) -> Tensor:
 
 @pytest.fixture
 def predicted(true) -> SemanticCode:
-    """The right geometry with nobody's colours."""
+    """The right geometry with nobody's colors."""
     blank = {name: torch.zeros_like(getattr(true, name)) for name in ("reflectance", "illumination")}
     return true.replace(**blank)
 
 
 def distances(decode: Decoder, code: SemanticCode, image: Tensor) -> tuple[Tensor, Tensor]:
-    """Of the colours of frontal vertices from the photograph, and which of them are seen."""
+    """Of the colors of frontal vertices from the photograph, and which of them are seen."""
     scene = decode(code)
     difference = losses.sample(image, scene.pixels).transpose(1, 2) - scene.colors
     return difference.norm(dim=2), scene.front_facing & losses.inside(scene.pixels, image) & scene.frontal
@@ -68,7 +68,7 @@ def energy(decode: Decoder, code: SemanticCode, image: Tensor, before: SemanticC
 
 
 @pytest.mark.processor
-def test_colours_become_the_photographs_and_geometry_stays(decode, predicted, image):
+def test_colors_become_the_photographs_and_geometry_stays(decode, predicted, image):
     found = ColorFit(decode)(predicted, image)
     assert mean_error(decode, found, image) < 0.25 * mean_error(decode, predicted, image)
     for name in GEOMETRY:
@@ -100,7 +100,7 @@ def test_few_rounds_come_near_to_the_least(decode, predicted, image, monkeypatch
     assert (found - least < 0.15 * (start - least)).all()
 
 
-def test_what_covers_a_part_hardly_colours_the_rest(decode, true, image):
+def test_what_covers_a_part_hardly_colors_the_rest(decode, true, image):
     covered = image.clone()
     covered[:, :, 40:58, 40:58] = torch.tensor([0.0, 0.0, 1.0]).view(3, 1, 1)
     fit = ColorFit(decode)

@@ -55,7 +55,7 @@ def test_brightness_of_the_light_does_not_matter(decode):
     torch.testing.assert_close(samples.colors[both], others.colors[both], atol=0.02, rtol=0)
 
 
-def test_a_colour_cast_stays_when_the_light_is_taken_for_white(decode):
+def test_a_color_cast_stays_when_the_light_is_taken_for_white(decode):
     code = grey_light(make_code(1))
     cast = code.illumination.clone()
     cast[:, 0] += torch.tensor([0.1, 0.0, -0.1])

@@ -83,13 +83,13 @@ def test_hessian_is_the_reweighted_square_of_autograds_jacobian(face, vector):
         shown = losses.sample(image.permute(2, 0, 1)[None], scene.pixels)[0].T
         return (scene.colors[0] - shown)[face.vertices][at.counted], scene.landmarks[0] / 32
 
-    colours, places = torch.autograd.functional.jacobian(residuals, vector)
+    colors, places = torch.autograd.functional.jacobian(residuals, vector)
     distance = at.residuals[at.counted].norm(dim=1)
     weight = WEIGHTS.photometric / len(distance) / distance
     chosen, (upper, lower) = list(losses.LANDMARKS_46), (list(p) for p in zip(*losses.LIP_PAIRS, strict=True))
     certain, lips = points.confidence, places[upper] - places[lower]
     expected = (
-        torch.einsum("v,vci,vcj->ij", weight, colours, colours)
+        torch.einsum("v,vci,vcj->ij", weight, colors, colors)
         + 2 * WEIGHTS.landmark * torch.einsum("v,vci,vcj->ij", certain[chosen], places[chosen], places[chosen])
         + 2 * WEIGHTS.lip_closure * torch.einsum("v,vci,vcj->ij", certain[upper] * certain[lower], lips, lips)
         + 2 * prior_matrix(face.decode.model.sizes, WEIGHTS)
@@ -120,7 +120,7 @@ def test_single_precision_is_close(face, vector):
 
 
 def test_smaller_photographs_are_stretched_over_the_camera(face, vector):
-    # A ramp of colours is the same ramp at half the size.
+    # A ramp of colors is the same ramp at half the size.
     ramp = (torch.arange(64, dtype=torch.float64) + 0.5)[None, :, None].expand(64, 64, 3) / 64
     half = (torch.arange(32, dtype=torch.float64) + 0.5)[None, :, None].expand(32, 32, 3) / 32
     weights = LossWeights()

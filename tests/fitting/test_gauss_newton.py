@@ -130,13 +130,13 @@ class TestFits:
 
 
 def test_landmarks_lead_back_from_afar(decode, truth, photographs):
-    """Of a face that stands 40 mm beside its place, colours alone show too little (Tewari et al. 2017, Sec. 7)."""
+    """Of a face that stands 40 mm beside its place, colors alone show too little (Tewari et al. 2017, Sec. 7)."""
     beside = average(decode).replace(translation=torch.tensor([[40.0, 0.0, 0.0], [0.0, -40.0, 0.0]]))
     config = thies()
     blind = replace(config, loss=replace(config.loss, landmark=0.0))
-    colours_only = {"image": photographs["image"]}
+    colors_only = {"image": photographs["image"]}
     led = GaussNewton(decode, config)(beside, photographs).codes
-    stuck = GaussNewton(decode, blind)(beside, colours_only).codes
+    stuck = GaussNewton(decode, blind)(beside, colors_only).codes
     assert errors(decode, led, photographs)[1] < 0.5
     assert errors(decode, stuck, photographs)[1] > 4 * errors(decode, led, photographs)[1]
 

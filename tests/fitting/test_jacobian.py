@@ -36,7 +36,7 @@ def everywhere(dtype=torch.float64) -> MorphableModel:
 
 
 def residuals(face: SampledFace, vectors: torch.Tensor, image: torch.Tensor) -> torch.Tensor:
-    """Colour minus photograph of the sampled vertices, by the plain decoder, for each of several codes."""
+    """Color minus photograph of the sampled vertices, by the plain decoder, for each of several codes."""
     model = face.decode.model
     scene = Decoder(model, face.decode.camera, fused=False)(SemanticCode.from_vector(vectors, model.sizes))
     shown = losses.sample(image.permute(2, 0, 1).expand(len(vectors), -1, -1, -1), scene.pixels).transpose(1, 2)
@@ -151,7 +151,7 @@ def test_landmark_rows_are_autograds(tiny_model_double):
 
 class TestSamples:
     @pytest.mark.parametrize("size", [1, 2, 16])
-    def test_colours_and_gradients_are_those_of_the_loss(self, size):
+    def test_colors_and_gradients_are_those_of_the_loss(self, size):
         generator = torch.Generator().manual_seed(2)
         image = torch.rand(size, size, 3, generator=generator, dtype=torch.float64)
         # Some within half a pixel of the border and beyond it, where the border pixels extend outwards.

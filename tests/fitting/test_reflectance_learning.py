@@ -47,7 +47,7 @@ class TestWithComponents:
         assert learned.sizes.reflectance == 3
         assert torch.equal(learned.mean_shape, model.mean_shape)
 
-    def test_an_even_colour_stays_even_beyond(self):
+    def test_an_even_color_stays_even_beyond(self):
         model = make_tiny_model(24)
         learned = with_components(model, make_components(int(model.frontal.sum())))
         expected = torch.tensor([0.7, 0.5, 0.4]).expand_as(learned.mean_reflectance)
@@ -56,7 +56,7 @@ class TestWithComponents:
             learned.reflectance_basis, torch.full_like(learned.reflectance_basis, 0.1), atol=1e-4, rtol=0
         )
 
-    def test_colours_beyond_fade_to_plain_skin_and_not_to_that_of_noisy_vertices(self):
+    def test_colors_beyond_fade_to_plain_skin_and_not_to_that_of_noisy_vertices(self):
         model = make_tiny_model(24)
         components = make_components(int(model.frontal.sum()))
         components.mean[components.noise > 0.1] = torch.tensor([0.1, 0.1, 0.1])  # brows
@@ -107,7 +107,7 @@ def test_plain_skin_is_the_quiet_half():
     assert found.tolist() == [True, False, True, False, True, False, True, False, True]
 
 
-def test_skin_colour_is_the_median_of_plain_skin():
+def test_skin_color_is_the_median_of_plain_skin():
     values = torch.tensor([[[0.6, 0.5, 0.4], [0.7, 0.5, 0.3], [0.65, 0.5, 0.35], [0.0, 0.0, 0.0]]])
     found = skin_colors(values, torch.tensor([True, True, True, False]))
     assert found[0] == pytest.approx([0.65, 0.5, 0.35])
@@ -115,7 +115,7 @@ def test_skin_colour_is_the_median_of_plain_skin():
 
 def test_nearest_distances():
     gallery = torch.tensor([0.0, 0.3, 1.0])[:, None, None].expand(3, 4, 3)
-    # Each of the three channels differs, so the distance of a colour is √3 times the difference.
+    # Each of the three channels differs, so the distance of a color is √3 times the difference.
     expected = torch.tensor([0.3, 0.3, 0.7]) * 3**0.5
     torch.testing.assert_close(nearest_distances(gallery, gallery, same=True), expected)
     torch.testing.assert_close(nearest_distances(gallery[1:2] + 0.1, gallery), torch.tensor([0.1 * 3**0.5]))
@@ -144,7 +144,7 @@ class TestDivide:
         assert float(torch.corrcoef(torch.stack([found, tone]))[0, 1]) > 0.99
         assert float(found.std() / tone.std()) == pytest.approx(1.0, abs=0.05)  # all of the tone came back
 
-    def test_most_of_a_cast_goes_to_the_light_and_the_colour_of_dark_skin_stays(self):
+    def test_most_of_a_cast_goes_to_the_light_and_the_color_of_dark_skin_stays(self):
         light, samples, tone, cast = self.photographs()
         found = (samples.colors[:, 0] * divide(light, samples)).log()
         color = found - found.mean(dim=1, keepdim=True)

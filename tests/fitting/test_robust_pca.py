@@ -28,7 +28,7 @@ def subspace_cosine(basis: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 def corrupted(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """A quarter of all vertices missing, and in a third of the samples a run of vertices of one wrong colour."""
+    """A quarter of all vertices missing, and in a third of the samples a run of vertices of one wrong color."""
     generator = torch.Generator().manual_seed(5)
     weights = (torch.rand(SAMPLES, VERTICES, generator=generator) > 0.25).float()
     wrong = torch.zeros(SAMPLES, VERTICES, dtype=torch.bool)

@@ -22,9 +22,9 @@ def content_of(face: Face) -> dict[str, np.ndarray]:
         "shapeMU": (1e3 * face.vertices).reshape(-1, 1).astype(single),
         "shapePC": face.shape.astype(single),
         "shapeEV": (1e3 * face.shape_deviations)[:, None].astype(single),
-        "texMU": (255 * face.mean_colour).reshape(-1, 1).astype(single),
-        "texPC": face.colour.astype(single),
-        "texEV": (255 * face.colour_deviations)[:, None].astype(single),
+        "texMU": (255 * face.mean_color).reshape(-1, 1).astype(single),
+        "texPC": face.color.astype(single),
+        "texEV": (255 * face.color_deviations)[:, None].astype(single),
         "tl": (face.faces[:, [1, 0, 2]] + 1).astype(np.int32),
     }
 

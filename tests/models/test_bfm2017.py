@@ -25,7 +25,7 @@ def content_of(version: tuple[int, int] = (0, 9)) -> dict[str, object]:
     models = {
         "shape": (face.vertices - OFFSET, face.shape, face.shape_deviations),
         "expression": (np.tile(OFFSET, (face.count, 1)), face.expression, face.expression_deviations),
-        "color": (face.mean_colour, face.colour, face.colour_deviations),
+        "color": (face.mean_color, face.color, face.color_deviations),
     }
     for group, (mean, basis, deviations) in models.items():
         content[f"{group}/model/mean"] = mean.ravel().astype(np.float32)

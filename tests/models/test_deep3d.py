@@ -19,10 +19,10 @@ def content_of(face: Face) -> dict[str, np.ndarray]:
     single = np.float32
     return {
         "meanshape": (face.vertices / 100).reshape(1, -1).astype(single),
-        "meantex": (255 * face.mean_colour).reshape(1, -1).astype(single),
+        "meantex": (255 * face.mean_color).reshape(1, -1).astype(single),
         "idBase": (face.shape * face.shape_deviations / 100).astype(single),
         "exBase": (face.expression * face.expression_deviations / 100).astype(single),
-        "texBase": (face.colour * face.colour_deviations * 255).astype(single),
+        "texBase": (face.color * face.color_deviations * 255).astype(single),
         "tri": (face.faces + 1).astype(single),
         "keypoints": (face.landmarks[None] + 1).astype(single),
         "frontmask2_idx": (FRONTAL[:, None] + 1).astype(single),

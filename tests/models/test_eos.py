@@ -38,13 +38,13 @@ def blendshapes() -> bytes:
     return struct.pack("<Q", len(items)) + b"".join(items)
 
 
-def archive(version: int = 4, expression: str = "pca", colour: bool = True, named: bool = True) -> bytes:
+def archive(version: int = 4, expression: str = "pca", color: bool = True, named: bool = True) -> bytes:
     """A whole model; texture coordinates from the top left, in another order from version 4 on."""
     face = make_face()
     nothing = matrix(np.zeros((0, 0))) * 3 + rows(np.zeros((0, 3)), "<i4")
     content = struct.pack("<I", version)
     content += pca(face.vertices, face.shape, face.shape_deviations, face.faces)
-    content += pca(face.mean_colour, face.colour, face.colour_deviations, face.faces) if colour else nothing
+    content += pca(face.mean_color, face.color, face.color_deviations, face.faces) if color else nothing
     if version >= 2:
         absent, present = b"\1", b"\0"
         kinds = {
@@ -97,8 +97,8 @@ def test_blendshapes_of_their_own_file(tmp_path):
     assert load(file, expression_count=2).sizes.expression == 2
 
 
-def test_without_colours_the_reference_gives_them(tmp_path):
-    model = load(write(tmp_path, archive(colour=False)), reflectance_count=1)
+def test_without_colors_the_reference_gives_them(tmp_path):
+    model = load(write(tmp_path, archive(color=False)), reflectance_count=1)
     reference = make_reference()
     error = (model.mean_reflectance - reference.mean_reflectance).abs()
     assert float(error.median()) < 1e-3

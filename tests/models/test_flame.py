@@ -138,7 +138,7 @@ def write_template(folder: Path, face) -> None:
 
 
 def write_texture(folder: Path, flavour: str, side: int = 32) -> None:
-    """Colours that are linear in the texture coordinates, blue first, the first row at the top."""
+    """Colors that are linear in the texture coordinates, blue first, the first row at the top."""
     u = (np.arange(side) + 0.5) / side
     v = 1 - u
     red, green = np.broadcast_to(u, (side, side)), np.broadcast_to(v[:, None], (side, side))
@@ -155,7 +155,7 @@ class TestTexture:
     @pytest.mark.parametrize(
         ("flavour", "name"), [("albedo", "FLAME_albedo_from_BFM.npz"), ("space", "FLAME_texture.npz")]
     )
-    def test_colours_at_texture_coordinates(self, tmp_path, face, flavour, name):
+    def test_colors_at_texture_coordinates(self, tmp_path, face, flavour, name):
         file = write(tmp_path / "generic_model.pkl", content_of(face))
         (tmp_path / "textures").mkdir()
         write_template(tmp_path / "textures", face)

@@ -139,9 +139,9 @@ class TestTeeth:
         assert float(down[~upper].max()) > 0.5 * -float(chin @ opened) > 3
 
     def test_are_light(self, default_model, teeth):
-        colours = default_model.mean_reflectance[teeth]
-        assert float(colours.amax(dim=1).max()) > 0.75
-        assert (colours.diff(dim=1) < 0).all()  # ivory
+        colors = default_model.mean_reflectance[teeth]
+        assert float(colors.amax(dim=1).max()) > 0.75
+        assert (colors.diff(dim=1) < 0).all()  # ivory
         assert (default_model.reflectance_basis[teeth] == 0).all()
 
 
@@ -195,7 +195,7 @@ class TestModes:
             assert float(per_mode.min()) > 0
             assert float(per_mode[:3].mean()) > 5 * float(per_mode[-3:].mean())
             total = float(basis[frontal].square().sum(dim=(1, 2)).mean().sqrt())
-            assert low < total < high  # mm, or colour
+            assert low < total < high  # mm, or color
 
     def test_random_codes_vary_as_the_modes_say(self, default_model):
         generator = torch.Generator().manual_seed(0)
@@ -231,7 +231,7 @@ class TestReflectance:
         assert float((pigment.mean_reflectance - default_model.mean_reflectance).abs().mean()) > 0.02
 
     def test_spans_dark_and_light_skin(self, default_model):
-        """Of the cheeks, whose colour the first modes move along the line from dark to light skin."""
+        """Of the cheeks, whose color the first modes move along the line from dark to light skin."""
         corners = default_model.faces[default_model.landmark_faces[[31, 35]]]
         codes = torch.randn(400, default_model.sizes.reflectance, generator=torch.Generator().manual_seed(0))
         part = default_model.restrict(torch.isin(torch.arange(len(default_model.frontal)), corners))

@@ -99,7 +99,7 @@ class TestMeasurements:
         expected = math.sqrt(9 + 12 / 58)
         assert sanity.check(model, samples=4000).deviation == pytest.approx(expected, rel=0.03)
 
-    def test_share_of_impossible_colours(self):
+    def test_share_of_impossible_colors(self):
         codes = torch.tensor([[0.0], [1.9], [2.1], [-2.1]])
         assert sanity.share_outside(make_model(), codes) == pytest.approx(2 * 17 / (4 * 68))
 
@@ -160,7 +160,7 @@ class TestComplaints:
             ({"deviation": 1.9}, "random faces deviate from the mean by 1.90 mm rms, expected 2 to 4 mm"),
             ({"deviation": 4.1}, "random faces deviate from the mean by 4.10 mm rms"),
             ({"deviation": math.nan}, "random faces deviate from the mean by nan mm rms"),
-            ({"outside": 0.2}, "20.0% of the samples' colours are outside 0 to 1"),
+            ({"outside": 0.2}, "20.0% of the samples' colors are outside 0 to 1"),
             ({"inner_lips": 0.1}, "landmarks 61–63 and 65–67 part by 0.1 mm; do they lie on the same lip?"),
             (
                 {"actions": {**GOOD.actions, "raises the brows": Action(0, 1, 50.0)}},

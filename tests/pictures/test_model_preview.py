@@ -126,7 +126,7 @@ class TestSamples:
             "Random faces in random light", "Their geometry", "Their reflectance",
         ]  # fmt: skip
         grey = [np.ptp(row.pictures.astype(int), axis=-1).max() for row in rows]
-        assert grey[1] <= 1  # clay has no colour
+        assert grey[1] <= 1  # clay has no color
         assert min(grey[0], grey[2]) > 10
         assert changed(rows[0].pictures[0], rows[0].pictures[1]).any()
 

@@ -1,4 +1,4 @@
-"""Pictures show what their names say: the face over the photograph, and each factor of its colour alone."""
+"""Pictures show what their names say: the face over the photograph, and each factor of its color alone."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class TestOverlay:
         assert torch.equal(pixels(laid, inside), pixels(render(scene).image[:, :3], inside))
 
     def test_edges_are_mixed_by_their_coverage(self, scene, render):
-        # A face of one colour on a photograph of another: every pixel is their mixture.
+        # A face of one color on a photograph of another: every pixel is their mixture.
         face, behind = torch.tensor([0.8, 0.2, 0.6]), torch.tensor([0.1, 0.9, 0.3])
         even = torch.zeros(9, 3)
         even[0] = 1 - harmonics.AMBIENT
@@ -124,7 +124,7 @@ class TestGeometry:
         assert float(picture[middle, middle + 12]) > float(picture[middle, middle - 12]) + 0.05
 
 
-def test_recoloured_vertices_are_reflectance_times_irradiance(scene):
+def test_recolored_vertices_are_reflectance_times_irradiance(scene):
     light = 0.1 * torch.randn(9, 3, generator=torch.Generator().manual_seed(0))
     other = views.recolored(scene, 0.4, light)
     expected = 0.4 * harmonics.irradiance(scene.normals, light.expand(3, 9, 3))

@@ -82,7 +82,7 @@ class TestReconstructor:
         assert np.hypot(*(points[30] - (267, 240))) < 15  # the tip of the nose
         assert points[36, 0] < points[45, 0]  # the subject's right eye is on the image's left
 
-    def test_colours_are_fitted_unless_the_prediction_is_asked_for(self, default_model, photo):
+    def test_colors_are_fitted_unless_the_prediction_is_asked_for(self, default_model, photo):
         fitted, predicted = untrained(default_model), untrained(default_model, refine=None)
         [ours], [theirs] = fitted(photo), predicted(photo)
         assert float(theirs.code.to_vector().abs().max()) == 0
@@ -125,7 +125,7 @@ class TestReconstructor:
 
 
 def painted(found: Reconstruction, color: tuple[float, float, float]) -> Reconstruction:
-    """The same face in one colour, without shading."""
+    """The same face in one color, without shading."""
     even = torch.zeros(9, 3)
     even[0] = 1 - harmonics.AMBIENT
     return replace(found, scene=views.recolored(found.scene, torch.tensor(color), even))
@@ -152,7 +152,7 @@ class TestLayOver:
         assert np.array_equal(laid[~near], photo[~near])
         assert (laid != photo).any(axis=-1)[outline(found, photo.shape[:2], -3.0)].mean() > 0.95
 
-    def test_face_has_its_colours(self, found, photo, render):
+    def test_face_has_its_colors(self, found, photo, render):
         laid = lay_over(photo, painted(found, (0.2, 0.4, 1.0)), render)
         middle = outline(found, photo.shape[:2], -6.0)
         assert middle.sum() > 10_000

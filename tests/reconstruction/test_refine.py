@@ -47,7 +47,7 @@ def moved(decode: Decoder, code: SemanticCode, other: SemanticCode) -> float:
     return float((decode(code).landmarks - decode(other).landmarks).norm(dim=-1).mean())
 
 
-def test_colours_fit_better_and_the_given_points_hold(decode, crop, monkeypatch):
+def test_colors_fit_better_and_the_given_points_hold(decode, crop, monkeypatch):
     monkeypatch.setattr(refine, "is_installed", lambda: False)
     start = SemanticCode.zeros(sizes=decode.model.sizes)
     kept = Refiner(decode)(start, crop)

@@ -190,7 +190,7 @@ class TestInteriorSilhouettes:
         image = colors[torch.where(fragments.pix_to_face[..., 0] < 2, 0, 1)]
         return image, antialias(image, pixels, crossings), crossings
 
-    def test_near_colour_is_mixed_with_the_far_one(self):
+    def test_near_color_is_mixed_with_the_far_one(self):
         _, image, _ = self.find(self.near, 900.0)
         row = image[0, 12]
         near, far = torch.tensor([[1.0, 0.0], [0.2, 0.6]], dtype=torch.float64)

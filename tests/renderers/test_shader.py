@@ -57,7 +57,7 @@ def renderer(make_rasterizer, shader: SHShader, **settings) -> MeshRenderer:
 
 
 @both_rasterizers
-def test_colour_of_a_tilted_triangle_by_hand(make_rasterizer):
+def test_color_of_a_tilted_triangle_by_hand(make_rasterizer):
     gamma = light()
     image = renderer(make_rasterizer, SHShader(gamma))(tilted_triangle())[0]
     x, y, z = 0.6, 0.0, 0.8
@@ -115,7 +115,7 @@ def test_back_faces_are_empty(make_rasterizer):
     torch.testing.assert_close(back[..., :3], torch.tensor([0.1, 0.2, 0.3]).expand(1, SIZE, SIZE, 3))
 
 
-def test_background_colour():
+def test_background_color():
     gamma, meshes = light(), head()
     black = renderer(CpuRasterizer, SHShader(gamma, blend_params=BlendParams(background_color=(0.0, 0.0, 0.0))))(meshes)
     empty = black[..., 3] == 0
@@ -179,7 +179,7 @@ def test_equals_the_renderer_of_scenes(make_rasterizer):
     assert 0.2 < covered < 0.9
     assert same.float().mean() > 0.999
     difference = (image.clamp(0, 1) - expected).abs().amax(dim=1)[same]
-    # Where a pixel centre lies on an edge the two may see different faces, of slightly different colours.
+    # Where a pixel centre lies on an edge the two may see different faces, of slightly different colors.
     assert difference.quantile(0.99) < 1e-4
     assert difference.max() < 2e-3
 
@@ -217,7 +217,7 @@ def test_soft_blending_mixes_fragments():
     inside = torch.nn.functional.avg_pool2d(hard[None, ..., 3], 5, 1, 2)[0] == 1
     assert inside.sum() > 100
     difference = (image[..., :3] - hard[..., :3])[inside].abs()
-    assert difference.mean() < 0.01  # fragments reach out by half a pixel, so the colours do too
+    assert difference.mean() < 0.01  # fragments reach out by half a pixel, so the colors do too
     assert difference.max() < 0.1
     border = (image[..., 3] > 0.01) & (image[..., 3] < 0.99)
     assert border.sum() > 20

@@ -45,9 +45,9 @@ class Face:
         vertices: (N, 3).
         faces: (F, 3) counter-clockwise from outside.
         landmarks: (68,) vertices.
-        shape, expression, colour: (3N, K) orthonormal columns.
-        shape_deviations, expression_deviations, colour_deviations: (K,).
-        mean_colour: (N, 3).
+        shape, expression, color: (3N, K) orthonormal columns.
+        shape_deviations, expression_deviations, color_deviations: (K,).
+        mean_color: (N, 3).
         uv: (N, 2) from the bottom left.
     """
 
@@ -56,11 +56,11 @@ class Face:
     landmarks: np.ndarray
     shape: np.ndarray
     expression: np.ndarray
-    colour: np.ndarray
+    color: np.ndarray
     shape_deviations: np.ndarray
     expression_deviations: np.ndarray
-    colour_deviations: np.ndarray
-    mean_colour: np.ndarray
+    color_deviations: np.ndarray
+    mean_color: np.ndarray
     uv: np.ndarray
 
     @property
@@ -74,7 +74,7 @@ class Face:
         return self.vertices + flat.reshape(-1, 3)
 
     def reflectance(self, code: np.ndarray) -> np.ndarray:
-        return self.mean_colour + (self.colour @ (self.colour_deviations * code)).reshape(-1, 3)
+        return self.mean_color + (self.color @ (self.color_deviations * code)).reshape(-1, 3)
 
 
 def part_of(face: Face, keep: np.ndarray) -> Face:
@@ -89,14 +89,14 @@ def part_of(face: Face, keep: np.ndarray) -> Face:
         landmarks=new[face.landmarks],
         shape=face.shape[rows],
         expression=face.expression[rows],
-        colour=face.colour[rows],
-        mean_colour=face.mean_colour[keep],
+        color=face.color[rows],
+        mean_color=face.mean_color[keep],
         uv=face.uv[keep],
     )
 
 
 @cache
-def make_face(shape_modes: int = 5, expression_modes: int = 4, colour_modes: int = 6) -> Face:
+def make_face(shape_modes: int = 5, expression_modes: int = 4, color_modes: int = 6) -> Face:
     random = np.random.default_rng(7)
     u, v = (grid.ravel() for grid in np.meshgrid(np.linspace(-1.4, 1.4, SIDE), np.linspace(-1.3, 1.3, SIDE)))
     vertices = np.stack([75 * np.sin(u) * np.cos(v), 95 * np.sin(v), 80 * np.cos(u) * np.cos(v)], axis=1)
@@ -115,11 +115,11 @@ def make_face(shape_modes: int = 5, expression_modes: int = 4, colour_modes: int
         landmarks=distance.argmin(axis=0),
         shape=columns(shape_modes),
         expression=columns(expression_modes),
-        colour=columns(colour_modes),
+        color=columns(color_modes),
         shape_deviations=np.linspace(80, 20, shape_modes),
         expression_deviations=np.linspace(50, 10, expression_modes),
-        colour_deviations=np.linspace(3, 1, colour_modes),
-        mean_colour=0.3 + 0.4 * random.random((len(vertices), 3)),
+        color_deviations=np.linspace(3, 1, color_modes),
+        mean_color=0.3 + 0.4 * random.random((len(vertices), 3)),
         uv=np.stack([u / 2.8 + 0.5, v / 2.6 + 0.5], axis=1),
     )
 
@@ -129,14 +129,14 @@ def make_reference() -> MorphableModel:
     """A stand-in for the default model: the same face, with a frontal region and a reflectance of its own."""
     face = make_face()
     u, v = (2.8 * (face.uv[:, 0] - 0.5), 2.6 * (face.uv[:, 1] - 0.5))
-    colour = np.stack([0.5 + 0.2 * u, 0.5 + 0.2 * v, 0.5 * np.ones_like(u)], axis=1)
+    color = np.stack([0.5 + 0.2 * u, 0.5 + 0.2 * v, 0.5 * np.ones_like(u)], axis=1)
     data = FaceData(
         name="reference",
         vertices=face.vertices,
         faces=face.faces,
         shape_basis=np.zeros((face.count, 3, 1)),
         expression_basis=np.zeros((face.count, 3, 1)),
-        reflectance=(colour, 0.1 * colour[:, :, None]),
+        reflectance=(color, 0.1 * color[:, :, None]),
         landmarks=face.landmarks,
         frontal=(np.abs(u) < 0.9) & (np.abs(v) < 0.85),
     )
@@ -159,9 +159,9 @@ def check_geometry(model: MorphableModel, face: Face, shape: int | None = None, 
 
 
 def check_reflectance(model: MorphableModel, face: Face, modes: int | None = None) -> None:
-    """Random codes give the file's colours, RGB in 0 to 1."""
-    assert model.sizes.reflectance == (face.colour.shape[1] if modes is None else modes)
-    code = np.random.default_rng(2).normal(size=face.colour.shape[1])
+    """Random codes give the file's colors, RGB in 0 to 1."""
+    assert model.sizes.reflectance == (face.color.shape[1] if modes is None else modes)
+    code = np.random.default_rng(2).normal(size=face.color.shape[1])
     code[model.sizes.reflectance :] = 0
     read = model.double().reflectance(torch.from_numpy(code[None, : model.sizes.reflectance]))[0].numpy()
     assert np.abs(read - face.reflectance(code)).max() < 1e-5

@@ -50,7 +50,7 @@ def good_files(face: Image.Image) -> dict[str, bytes]:
     for i in range(5):
         files |= {
             f"deep grey {i}.png": encoded(Image.fromarray(grey.astype(np.uint16) * 257), "PNG"),
-            f"deep colour {i}.png": deep.tobytes(),
+            f"deep color {i}.png": deep.tobytes(),
             f"cmyk {i}.jpg": encoded(face.convert("CMYK"), "JPEG", quality=95),
             f"rgba {i}.png": encoded(face.convert("RGBA"), "PNG"),
             f"palette {i}.png": encoded(face.quantize(256), "PNG"),

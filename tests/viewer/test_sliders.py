@@ -33,9 +33,9 @@ def changed(before: SemanticCode, after: SemanticCode) -> set[str]:
 
 def test_groups():
     groups = {group.title: len(group.sliders) for group in slider_groups(CodeSizes(), UNNAMED)}
-    assert groups == {"Pose": 3, "Light": 5, "Shape of the head": 8, "Expression": 8, "Skin colour": 6}
+    assert groups == {"Pose": 3, "Light": 5, "Shape of the head": 8, "Expression": 8, "Skin color": 6}
     small = {group.title: len(group.sliders) for group in slider_groups(CodeSizes(5, 0, 6), {})}
-    assert small == {"Pose": 3, "Light": 5, "Shape of the head": 5, "Skin colour": 6}
+    assert small == {"Pose": 3, "Light": 5, "Shape of the head": 5, "Skin color": 6}
 
 
 def test_without_a_move_nothing_changes(code):

@@ -32,7 +32,7 @@ class AugmentConfig:
         scale: most that a face is enlarged or reduced, 0.1 for ten per cent.
         rotation: most degrees in the image plane.
         color: most that brightness, contrast and each channel are changed, 0.1 for ten per cent.
-        occluders: share of which the encoder sees a version with a blob of one colour laid over it; the losses compare
+        occluders: share of which the encoder sees a version with a blob of one color laid over it; the losses compare
             with the photograph as it was.
     """
 
@@ -123,7 +123,7 @@ def move(
 
 
 def occlude(image: Float[Tensor, "3 H W"], generator: torch.Generator) -> Float[Tensor, "3 H W"]:
-    """Lay an ellipse of one colour over the image."""
+    """Lay an ellipse of one color over the image."""
     height, width = image.shape[-2:]
     x, y, long, round_, turn, *color = torch.rand(8, generator=generator, dtype=torch.float32).tolist()
     least, most = OCCLUDER_SIZE

@@ -96,7 +96,7 @@ def sharpness(crop: Photo) -> float:
 
 
 def colorfulness(crop: Photo) -> float:
-    """Mean distance of a colour from grey, 0 to about 0.8: 0 in a black-and-white photograph, about 0.1 on skin."""
+    """Mean distance of a color from grey, 0 to about 0.8: 0 in a black-and-white photograph, about 0.1 on skin."""
     values = crop.astype(np.float32) / 255
     return float(np.linalg.norm(values - values.mean(axis=-1, keepdims=True), axis=-1).mean())
 

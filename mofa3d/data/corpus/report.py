@@ -20,7 +20,7 @@ from mofa3d.files.whole import write_bytes, write_text
 
 REPORT, PICTURES = "report.html", "report"
 COLUMNS, ROWS, SIDE = 12, 6, 100  # of a contact sheet; pixels of a picture in it
-KNOWN, GUESSED = (80, 255, 80), (255, 80, 80)  # colours of points with the confidence 1 and 0
+KNOWN, GUESSED = (80, 255, 80), (255, 80, 80)  # colors of points with the confidence 1 and 0
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 1240px; padding: 0 1rem; color: #222 }
 table { border-collapse: collapse } td, th { padding: .2rem .8rem; border-bottom: 1px solid #ddd; text-align: left }

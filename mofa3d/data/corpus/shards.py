@@ -80,7 +80,7 @@ def checked(face: Face) -> Face:
 
 def encode_crop(crop: Photo, quality: int = JPEG_QUALITY) -> bytes:
     options = [cv2.IMWRITE_JPEG_QUALITY, quality]
-    # Colour at full resolution: lips and eyes are a few pixels, and their colour is what training compares.
+    # Color at full resolution: lips and eyes are a few pixels, and their color is what training compares.
     options += [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     done, data = cv2.imencode(".jpg", crop[..., ::-1], options)
     if not done:

@@ -107,7 +107,7 @@ def sample_light(count: int, generator: torch.Generator, lamps: int = 2) -> Floa
 
 
 def texture(size: int, random: np.random.Generator) -> np.ndarray:
-    """A background (size, size, 3) in 0 to 1: a few octaves of smooth coloured noise, sometimes with straight edges."""
+    """A background (size, size, 3) in 0 to 1: a few octaves of smooth colored noise, sometimes with straight edges."""
     image = np.full((size, size, 3), random.random() + random.normal(0, 0.1, 3), dtype=np.float32)
     for octave in range(2, 7):
         cells = 2**octave
@@ -210,7 +210,7 @@ def _render(
         part = codes[start : start + BATCH]
         scene = decode(part)
         rgba = render(scene).image.permute(0, 2, 3, 1)
-        color, alpha = rgba[..., :3].clamp(0, 1), rgba[..., 3:]  # colour times alpha already
+        color, alpha = rgba[..., :3].clamp(0, 1), rgba[..., 3:]  # color times alpha already
         behind = torch.from_numpy(np.stack([background(photos, size, random) for _ in range(len(part))]))
         images = (255 * (color + behind * (1 - alpha))).round().to(torch.uint8).cpu().numpy()
         vectors, points = part.to_vector(), scene.landmarks

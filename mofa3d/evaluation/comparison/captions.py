@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 PHOTOGRAPHS = """\
-Photometric error: mean colour distance over the visible frontal vertices, RGB in 0 to 1. Landmark error: mean distance
+Photometric error: mean color distance over the visible frontal vertices, RGB in 0 to 1. Landmark error: mean distance
 of 46 points in pixels of the 240 px crop; fits and surrogates with landmarks were given, or trained towards, points of
 the same kind, so theirs says how well they obey and not how right they are. Area ratio: hull of the model's points over
 that of the photograph's; below 1 the face has shrunk. Yaw correlation: with the yaw that the photograph's points say.
@@ -14,7 +14,7 @@ after the estimated rotation, compensating translation and isotropic scale. Fits
 which no detector would give them. The iterative regressor and "MoFA, synthetic" were trained on the same images, each
 for the minutes that the commands below say; the other encoders never saw a synthetic face."""
 PIXELS = """\
-Error: mean colour distance per pixel of the face (hull of the landmarks with a forehead) and of the whole crop.
+Error: mean color distance per pixel of the face (hull of the landmarks with a forehead) and of the whole crop.
 Sharpness: mean squared brightness difference of neighbouring pixels over the photograph's; below 1 the image is
 blurrier, though noise and chequers count as sharp. Detail: share of the photograph's brightness differences that is
 repeated in the same place. The face model's image lies on the average training image, where a network of pixels would
@@ -36,7 +36,7 @@ on synthetic faces that were held out, in the training's own report. Before it t
 Geometric error: point to point over the frontal face, after the estimated rotation, compensating translation and
 isotropic scale."""
 OCCLUDED = """\
-Fig. 12: the same photographs with an ellipse of one colour laid over each, a tenth to three tenths of the crop's width
+Fig. 12: the same photographs with an ellipse of one color laid over each, a tenth to three tenths of the crop's width
 in radius, at a place of chance, so that some hide half of the face and some hardly anything. Codes come from the
 occluded photograph, errors are measured against the one without occluder; the last two columns are the errors of codes
 that came from that one."""
@@ -51,7 +51,7 @@ DIFFERENCES = """\
 - The face model is MakeHuman's geometry with a reflectance learned from photographs, not the Basel model with the
   expressions of FaceWarehouse, which cannot be passed on. Its modes mean other things, and errors in millimetres do not
   compare with the paper's.
-- Colours are display RGB, as in the paper, and not linear; light and shading are therefore approximations in the same
+- Colors are display RGB, as in the paper, and not linear; light and shading are therefore approximations in the same
   way.
 - Without landmarks, the loss is weighted by projected area and has a background cost, where the paper divides Eq. 8 by
   the constant number of frontal vertices. In so short a training, Eq. 8 as printed lets faces shrink. `--preset paper`
@@ -72,7 +72,7 @@ DIFFERENCES = """\
   several photographs here.
 - Synthetic faces to train on are fewer than the paper's 100,000 (`--synthetic-count`), and their landmarks take part in
   the loss.
-- Occluders are ellipses of one colour. No training saw any.
+- Occluders are ellipses of one color. No training saw any.
 - Verification in the manner of Romdhani and Vetter compares codes of our own Gauss-Newton fits with landmarks, where
   the authors had edges, highlights and texture constraints too. Without LFW's own pairs, pairs of held-out people are
   made, which is not View 2; with them, people of the pairs may have been among the training photographs.

@@ -43,7 +43,7 @@ ERROR, COUNTED, SUMS = 39, 40, 41
 
 ZERO = np.float32(0)
 SHORTEST = np.float32(1e-12)  # length of a sum of face normals below which there is no normal
-LEAST_SQUARE = np.float32(1e-12)  # of a colour distance, as in `mofa3d.losses.residuals`
+LEAST_SQUARE = np.float32(1e-12)  # of a color distance, as in `mofa3d.losses.residuals`
 
 
 @compiled(**OPTIONS)
@@ -291,7 +291,7 @@ def _within(at, size):
 
 @compiled(**OPTIONS)
 def _sample(images, size, u, v):
-    """Colours and their derivatives along x and along y at pixels (u, v), bilinearly; border pixels extend outwards."""
+    """Colors and their derivatives along x and along y at pixels (u, v), bilinearly; border pixels extend outwards."""
     x, left, moves_x = _between(u, size)
     y, top, moves_y = _between(v, size)
     red = _sample_channel(images, 0, size, left, top, x, y)

@@ -37,7 +37,7 @@ from mofa3d.kernels.vertex_loss.cuda_vertex_triton import (
 MOVED, LIT, ERROR, COUNTED, SUMS = (tl.constexpr(row) for row in (9, 12, 39, 40, 41))
 
 SHORTEST = tl.constexpr(1e-12)  # length of a sum of face normals below which there is no normal
-LEAST_SQUARE = tl.constexpr(1e-12)  # of a colour distance, as in `mofa3d.losses.residuals`
+LEAST_SQUARE = tl.constexpr(1e-12)  # of a color distance, as in `mofa3d.losses.residuals`
 
 INTERPRETED = triton.knobs.runtime.interpret  # the kernels run on the CPU, slowly, as Python
 

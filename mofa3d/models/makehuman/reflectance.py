@@ -1,8 +1,8 @@
 """Reflectance modes: a pigment model of skin, lips, hair and eyes, in display RGB.
 
-Skin colour is a base times exp(-melanin·m - haemoglobin·h) in linear RGB, after Tsumura et al. 1999; m and h vary over
+Skin color is a base times exp(-melanin·m - haemoglobin·h) in linear RGB, after Tsumura et al. 1999; m and h vary over
 the face by region (lips, lids, cheeks, nose …) and by smooth random fields. Brows, beard, scalp and lashes are layers
-of hair over it. The numbers were set by eye and by the colours of faces in photographs.
+of hair over it. The numbers were set by eye and by the colors of faces in photographs.
 """
 
 from __future__ import annotations
@@ -151,11 +151,11 @@ class PigmentSampler:
             eye = self.surface.eyes & (np.sign(vertices[:, 0]) == side)
             local = vertices[eye] - vertices[eye].mean(axis=0)
             radius, front = np.linalg.norm(local[:, :2], axis=1), local[:, 2] > 0
-            colours = np.broadcast_to(sclera, (eye.sum(), 3)).copy()
-            colours[front & (radius < IRIS_RADIUS)] = iris
-            colours[front & (radius < PUPIL_RADIUS)] = 0.01
+            colors = np.broadcast_to(sclera, (eye.sum(), 3)).copy()
+            colors[front & (radius < IRIS_RADIUS)] = iris
+            colors[front & (radius < PUPIL_RADIUS)] = 0.01
             lid_shadow = np.clip((local[:, 1] - 0.015) / 0.05, 0, 1)[:, None]  # the upper lid and its lashes
-            linear[eye] = colours * (1 - 0.6 * lid_shadow)
+            linear[eye] = colors * (1 - 0.6 * lid_shadow)
 
 
 def reflectance_modes(surface: Surface, count: int, random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

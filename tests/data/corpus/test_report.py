@@ -56,9 +56,9 @@ def test_browser_shows_the_pictures(folder, tmp_path):
     command = [browser, *QUIET, f"--user-data-dir={tmp_path}", f"--screenshot={shot}", "--window-size=1300,1600"]
     subprocess.run([*command, (folder / "report.html").as_uri()], check=True, capture_output=True, timeout=120)
     page = np.asarray(Image.open(shot).convert("RGB")).astype(int)
-    colourful = np.ptp(page, axis=-1) > 40
-    assert colourful.sum() > 2000  # of the kept face; text and tables are grey
-    rows, columns = np.nonzero(colourful)
+    colorful = np.ptp(page, axis=-1) > 40
+    assert colorful.sum() > 2000  # of the kept face; text and tables are grey
+    rows, columns = np.nonzero(colorful)
     assert np.ptp(rows) > 60
     assert np.ptp(columns) > 60
 
@@ -73,7 +73,7 @@ def test_contact_sheet_keeps_proportions():
     assert contact_sheet([wide] * 13).shape == (200, 1200, 3)
 
 
-def test_points_are_coloured_by_their_confidence():
+def test_points_are_colored_by_their_confidence():
     crop = np.zeros((40, 40, 3), np.uint8)
     drawn = draw_points(crop, np.array([[10.0, 10.0], [30.0, 30.0]]), np.array([1.0, 0.0]))
     assert (tuple(drawn[10, 10]), tuple(drawn[30, 30])) == (KNOWN, GUESSED)

@@ -58,7 +58,7 @@ def test_failing_faces_leave_no_shard(tmp_path, crop):
     assert not (tmp_path / "a.tar").exists()
 
 
-def test_jpeg_keeps_fine_colour(crop):
+def test_jpeg_keeps_fine_color(crop):
     assert np.abs(decode_crop(encode_crop(crop)).astype(int) - crop).mean() < 2
     stripes = np.zeros((64, 64, 3), np.uint8)
     stripes[:, ::2, 0] = stripes[:, 1::2, 2] = 200  # red and blue, a pixel wide

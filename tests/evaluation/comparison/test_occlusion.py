@@ -25,7 +25,7 @@ def faces(decode, tmp_path_factory):
     return synthesize(SyntheticConfig(count=5), decode, make_renderer("cpu", antialias=False), folder)
 
 
-def test_something_of_one_colour_lies_over_the_photograph(faces):
+def test_something_of_one_color_lies_over_the_photograph(faces):
     hidden = OccludedFaces(faces)
     assert len(hidden) == 5
     for i in range(5):

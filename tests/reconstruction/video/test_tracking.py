@@ -50,7 +50,7 @@ def test_face_is_followed_without_the_detector(tiny_model, detections):
     np.testing.assert_allclose(scales * [place[2] for place in places], scales[0] * 30, rtol=0.03)
 
 
-def test_colours_are_fitted_to_each_frame(tiny_model, detections, monkeypatch):
+def test_colors_are_fitted_to_each_frame(tiny_model, detections, monkeypatch):
     monkeypatch.setattr(color_fit, "FEWEST", 10)
     tracker, images = FaceTracker(spot_reconstructor(tiny_model)), []
     fit = tracker.fit_colors

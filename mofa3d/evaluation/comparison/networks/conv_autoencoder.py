@@ -2,7 +2,7 @@
 
 Four 3×3 convolutions of stride 2, a fully connected code as long as the semantic one, a fully connected layer back, and
 four 4×4 deconvolutions of stride 2. The activations are our choice: ReLU, and a sigmoid at the end that keeps the
-colours in 0 to 1.
+colors in 0 to 1.
 """
 
 from __future__ import annotations

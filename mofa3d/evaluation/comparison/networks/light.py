@@ -23,7 +23,7 @@ PRIOR = 1e-3  # weight of the even light against one visible vertex's share of t
 def estimate_light(scene: Scene, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 9 3"]:
     """Illumination codes γ that bring the scene's reflectance nearest to a photograph.
 
-    Minimises Σ_i (I(u_i) − r_i Σ_b γ'_b H_b(n_i))² / N over the visible frontal vertices, for each colour by itself,
+    Minimises Σ_i (I(u_i) − r_i Σ_b γ'_b H_b(n_i))² / N over the visible frontal vertices, for each color by itself,
     with a slight pull towards code 0 where they say nothing.
     """
     seen = (scene.front_facing & scene.frontal & inside(scene.pixels, image)).to(image)

@@ -31,7 +31,7 @@ NEAR_AND_FAR = 100.0  # mm before and behind the origin that a drawing of depth 
 
 
 def normal_colors(scene: Scene) -> Float[Tensor, "B N 3"]:
-    """Camera-space normals as colours in 0 to 1."""
+    """Camera-space normals as colors in 0 to 1."""
     return (scene.normals + 1) / 2
 
 
@@ -62,7 +62,7 @@ def draw_feedback(kind: str, decode: Decoder, render: Renderer) -> Callable[[Sem
     def draw(code: SemanticCode) -> Tensor:
         scene = decode(code)
         even = torch.zeros_like(scene.illumination)
-        even[:, 0] = 1 - harmonics.AMBIENT  # irradiance 1: colours come through as they are
+        even[:, 0] = 1 - harmonics.AMBIENT  # irradiance 1: colors come through as they are
         return render(recolored(scene, colors(scene), even)).image
 
     return draw

@@ -32,7 +32,7 @@ COLUMNS = {
 }
 PICTURE = "Photograph; the network's image; the same inside the face."
 EXPLANATION = """\
-Error: mean colour distance per pixel, RGB in 0 to 1, over the face (hull of the landmarks with a forehead) or over the
+Error: mean color distance per pixel, RGB in 0 to 1, over the face (hull of the landmarks with a forehead) or over the
 whole crop. Sharpness: mean squared brightness difference of neighbouring pixels in the face, over the photograph's;
 below 1 the image is blurrier, though noise and the chequers of deconvolutions count as sharp. Detail: share of the
 photograph's brightness differences that is repeated in the same place, to which they add nothing. The average image of

@@ -62,7 +62,7 @@ def test_it_learns_to_repeat_images():
         error.backward()
         optimizer.step()
         errors.append(float(error.detach()))
-    # All of the error but a fifth, though the mean colour alone would leave the variance.
+    # All of the error but a fifth, though the mean color alone would leave the variance.
     assert errors[-1] < 0.2 * errors[0]
     assert errors[-1] < 0.5 * float(image.var(dim=0).mean())
 

@@ -1,4 +1,4 @@
-"""Drawings say what the geometry is, whatever the face's colours and light."""
+"""Drawings say what the geometry is, whatever the face's colors and light."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_depth(decode):
     assert float(drawing("depth", decode, moved)[0, 0, middle, middle]) == pytest.approx(0.75, abs=0.01)
 
 
-def test_colours_and_light_do_not_matter(decode):
+def test_colors_and_light_do_not_matter(decode):
     sizes = decode.model.sizes
     code = SemanticCode.zeros(1, sizes)
     other = code.replace(reflectance=torch.ones(1, sizes.reflectance), illumination=torch.full((1, 9, 3), 0.2))
