@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mofa3d.numeric_options import check_ranges
@@ -17,9 +18,8 @@ MIRRORED_68 = (
     45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40,
     54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55, 64, 63, 62, 61, 60, 67, 66, 65,
 )  # fmt: skip
+NUMBERS = 19  # random ones that an item takes at most
 OCCLUDER_SIZE = (0.1, 0.3)  # radius over the image's width, least and most
-
-Item = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
@@ -47,91 +47,154 @@ class AugmentConfig:
         shares = dict.fromkeys(("mirror", "occluders", "color"), (0, 1))
         check_ranges(self, **shares, shift=(0, 10_000), scale=(0, 10), rotation=(0, 360))
 
+    @property
+    def moves(self) -> bool:
+        """Whether faces are shifted, scaled or turned."""
+        return bool(self.shift or self.scale or self.rotation)
 
-def augment(item: Item, config: AugmentConfig, generator: torch.Generator) -> Item:
-    """Change an item at random.
 
-    Args:
-        item: ``image`` (3, H, W) in 0 to 1, ``landmarks`` (68, 2) px, ``confidence`` (68,). A true ``code`` would no
-            longer fit what was moved, and is dropped then.
-        config: how much.
-        generator: decides; the same state gives the same change.
+@dataclass(frozen=True)
+class Changes:
+    """What happens to each item of a batch, in this order.
 
-    Returns:
-        The changed item; with occluders, ``input`` (3, H, W) is what the encoder is to see instead of ``image``.
+    Attributes:
+        mirrored: which ones.
+        shift: pixels to the right and down.
+        scale: factor.
+        angle: radians, clockwise as seen.
+        contrast, gain: factors, the latter for each channel.
+        occluded: which ones.
+        center, radii: of the occluding ellipse, pixels.
+        turn: of its axes, radians.
+        color: of the ellipse.
     """
 
-    def uniform(limit: float = 1.0) -> float:
-        return limit * float(2 * torch.rand((), generator=generator, dtype=torch.float32) - 1)
-
-    def happens(share: float) -> bool:
-        return float(torch.rand((), generator=generator, dtype=torch.float32)) < share
-
-    image, landmarks, confidence = item["image"], item["landmarks"], item["confidence"]
-    moved = happens(config.mirror)
-    if moved:
-        image, landmarks, confidence = mirror(image, landmarks, confidence)
-    if config.shift or config.scale or config.rotation:
-        moved = True
-        shift = (uniform(config.shift), uniform(config.shift))
-        angle, scale = math.radians(uniform(config.rotation)), (1 + config.scale) ** uniform()
-        image, landmarks = move(image, landmarks, shift, scale, angle)
-    if config.color:
-        gain = 1 + uniform(config.color)
-        gain = gain + image.new_tensor([uniform(config.color / 2) for _ in range(3)])
-        contrast = 1 + uniform(config.color)
-        image = (((image - 0.5) * contrast + 0.5) * gain.view(3, 1, 1)).clamp(0, 1)
-    kept = {name: value for name, value in item.items() if not (moved and name == "code")}
-    if config.occluders:
-        kept["input"] = occlude(image, generator) if happens(config.occluders) else image
-    return {**kept, "image": image, "landmarks": landmarks, "confidence": confidence}
+    mirrored: Bool[Tensor, "B"]
+    shift: Float[Tensor, "B 2"]
+    scale: Float[Tensor, "B"]
+    angle: Float[Tensor, "B"]
+    contrast: Float[Tensor, "B"]
+    gain: Float[Tensor, "B 3"]
+    occluded: Bool[Tensor, "B"]
+    center: Float[Tensor, "B 2"]
+    radii: Float[Tensor, "B 2"]
+    turn: Float[Tensor, "B"]
+    color: Float[Tensor, "B 3"]
 
 
-def encoder_input(batch: Item) -> Tensor:
+def augment(batch: dict[str, Tensor], config: AugmentConfig, generator: torch.Generator) -> dict[str, Tensor]:
+    """Change the items of a batch at random.
+
+    Args:
+        batch: ``image`` (B, 3, H, W) in 0 to 1, ``landmarks`` (B, 68, 2) px and ``confidence`` (B, 68), on one device,
+            and what else it has. A true ``code`` would no longer fit what was moved, and is dropped then.
+        config: how much.
+        generator: of the CPU, decides; the same state gives the same changes on every device.
+
+    Returns:
+        The changed batch; with occluders, ``input`` (B, 3, H, W) is what the encoder is to see instead of ``image``.
+    """
+    count, _, height, width = batch["image"].shape
+    changes = draw_changes(config, count, (width, height), generator, batch["image"].device)
+    return apply_changes(batch, changes, config)
+
+
+def encoder_input(batch: dict[str, Tensor]) -> Tensor:
     """What an encoder is to see of items: their ``input`` if they have one, else the ``image`` that losses compare."""
     return batch.get("input", batch["image"])
 
 
-def mirror(
-    image: Float[Tensor, "3 H W"], landmarks: Float[Tensor, "68 2"], confidence: Float[Tensor, "68"]
-) -> tuple[Float[Tensor, "3 H W"], Float[Tensor, "68 2"], Float[Tensor, "68"]]:
-    """The mirror image, with its points (pixels) renumbered so that left stays left."""
+def draw_changes(
+    config: AugmentConfig,
+    count: int,
+    size: tuple[int, int],
+    generator: torch.Generator,
+    device: torch.device | str = "cpu",
+) -> Changes:
+    """Changes, on a device, for some items with images of a size (width, height) in pixels."""
+    numbers = iter(torch.rand(count * NUMBERS, generator=generator, dtype=torch.float32).tolist())
+    random = torch.tensor([_draw_item(config, numbers) for _ in range(count)], device=device, dtype=torch.float32)
+    signed = 2 * random - 1
+    least, most = (size[0] * share for share in OCCLUDER_SIZE)
+    radius = least + (most - least) * random[:, 13]
+    return Changes(
+        mirrored=random[:, 0] < config.mirror,
+        shift=config.shift * signed[:, 1:3],
+        angle=math.radians(config.rotation) * signed[:, 3],
+        scale=(1 + config.scale) ** signed[:, 4],
+        gain=1 + config.color * signed[:, 5, None] + config.color / 2 * signed[:, 6:9],
+        contrast=1 + config.color * signed[:, 9],
+        occluded=random[:, 10] < config.occluders,
+        center=random[:, 11:13] * random.new_tensor(size),
+        radii=torch.stack([radius, radius * (0.4 + 0.6 * random[:, 14])], dim=1),
+        turn=math.pi * random[:, 15],
+        color=random[:, 16:19],
+    )
+
+
+def _draw_item(config: AugmentConfig, numbers: Iterator[float]) -> list[float]:
+    """`NUMBERS` for one item, in 0 to 1; 0.5 for what does not happen, which takes none."""
+
+    def take(count: int, wanted: bool) -> list[float]:
+        return [next(numbers) for _ in range(count)] if wanted else [0.5] * count
+
+    drawn = [*take(1, True), *take(4, config.moves), *take(5, bool(config.color)), *take(1, bool(config.occluders))]
+    return [*drawn, *take(8, drawn[-1] < config.occluders)]
+
+
+def apply_changes(batch: dict[str, Tensor], changes: Changes, config: AugmentConfig) -> dict[str, Tensor]:
+    """The changed batch; `config` says which kinds of changes there are at all."""
+    image, landmarks, confidence = _mirror(batch, changes.mirrored)
+    if config.moves:
+        image, landmarks = _move(image, landmarks, changes)
+    if config.color:
+        contrast, gain = changes.contrast.view(-1, 1, 1, 1), changes.gain[..., None, None]
+        image = (((image - 0.5) * contrast + 0.5) * gain).clamp(0, 1)
+    changed = {**batch, "image": image, "landmarks": landmarks, "confidence": confidence}
+    if "code" in batch and (config.moves or changes.mirrored.any()):
+        del changed["code"]
+    if config.occluders:
+        changed["input"] = _occlude(image, changes)
+    return changed
+
+
+def _mirror(batch: dict[str, Tensor], mirrored: Bool[Tensor, "B"]) -> tuple[Tensor, Tensor, Tensor]:
+    image, landmarks, confidence = batch["image"], batch["landmarks"], batch["confidence"]
     order = list(MIRRORED_68)
-    mirrored = landmarks[order].clone()
-    mirrored[:, 0] = image.shape[-1] - mirrored[:, 0]
-    return image.flip(-1), mirrored, confidence[order]
+    across = image.shape[-1] - landmarks[:, order, :1]
+    points = torch.cat([across, landmarks[:, order, 1:]], dim=2)
+    return (
+        torch.where(mirrored.view(-1, 1, 1, 1), image.flip(-1), image),
+        torch.where(mirrored.view(-1, 1, 1), points, landmarks),
+        torch.where(mirrored[:, None], confidence[:, order], confidence),
+    )
 
 
-def move(
-    image: Float[Tensor, "3 H W"],
-    landmarks: Float[Tensor, "P 2"],
-    shift: tuple[float, float],
-    scale: float,
-    angle: float,
-) -> tuple[Float[Tensor, "3 H W"], Float[Tensor, "P 2"]]:
-    """Enlarge and turn (radians, clockwise as seen) about the middle, then shift (pixels); the border is repeated."""
+def _move(
+    image: Float[Tensor, "B 3 H W"], landmarks: Float[Tensor, "B 68 2"], changes: Changes
+) -> tuple[Tensor, Tensor]:
     size = image.new_tensor([image.shape[-1], image.shape[-2]])
-    cosine, sine = scale * math.cos(angle), scale * math.sin(angle)
-    forward = image.new_tensor([[cosine, -sine], [sine, cosine]])  # y points down
-    offset = image.new_tensor(shift)
-    points = (landmarks - size / 2) @ forward.T + size / 2 + offset
-    y, x = (torch.arange(n, dtype=image.dtype) + 0.5 for n in image.shape[-2:])
-    target = torch.stack(torch.meshgrid(x, y, indexing="xy"), dim=-1)
-    source = (target - size / 2 - offset) @ torch.linalg.inv(forward).T
-    grid = (2 * source / size)[None]
-    return nn.functional.grid_sample(image[None], grid, padding_mode="border", align_corners=False)[0], points
+    forward = changes.scale.view(-1, 1, 1) * _rotation(changes.angle)
+    points = (landmarks - size / 2) @ forward.mT + size / 2 + changes.shift[:, None]
+    backward = torch.linalg.inv(forward)
+    # `affine_grid` counts in halves of the image, which need not be square.
+    linear = backward * size / size[:, None]
+    offset = -(backward @ changes.shift[..., None]) * 2 / size[:, None]
+    grid = nn.functional.affine_grid(torch.cat([linear, offset], dim=2), list(image.shape), align_corners=False)
+    return nn.functional.grid_sample(image, grid, padding_mode="border", align_corners=False), points
 
 
-def occlude(image: Float[Tensor, "3 H W"], generator: torch.Generator) -> Float[Tensor, "3 H W"]:
-    """Lay an ellipse of one color over the image."""
+def _occlude(image: Float[Tensor, "B 3 H W"], changes: Changes) -> Float[Tensor, "B 3 H W"]:
     height, width = image.shape[-2:]
-    x, y, long, round_, turn, *color = torch.rand(8, generator=generator, dtype=torch.float32).tolist()
-    least, most = OCCLUDER_SIZE
-    radius = width * (least + (most - least) * long)
-    radii = image.new_tensor([radius, radius * (0.4 + 0.6 * round_)])
-    angle = math.pi * turn
-    axes = image.new_tensor([[math.cos(angle), math.sin(angle)], [-math.sin(angle), math.cos(angle)]])
-    rows, columns = (torch.arange(n, dtype=image.dtype) + 0.5 for n in (height, width))
-    pixels = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1)
-    offset = (pixels - image.new_tensor([x * width, y * height])) @ axes.T / radii
-    return torch.where(offset.square().sum(dim=-1) < 1, image.new_tensor(color[:3]).view(3, 1, 1), image)
+    rows, columns = (torch.arange(n, dtype=image.dtype, device=image.device) + 0.5 for n in (height, width))
+    pixels = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).view(1, -1, 2)
+    # Its transpose has the axes as rows.
+    axes = _rotation(changes.turn).mT
+    offset = (pixels - changes.center[:, None]) @ axes.mT / changes.radii[:, None]
+    within = (offset.square().sum(dim=-1) < 1) & changes.occluded[:, None]
+    return torch.where(within.view(-1, 1, height, width), changes.color[..., None, None], image)
+
+
+def _rotation(angle: Float[Tensor, "B"]) -> Float[Tensor, "B 2 2"]:
+    cosine, sine = angle.cos(), angle.sin()
+    return torch.stack([torch.stack([cosine, -sine], dim=1), torch.stack([sine, cosine], dim=1)], dim=1)

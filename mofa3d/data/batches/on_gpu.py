@@ -12,8 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from mofa3d.data.batches.augment import AugmentConfig
-from mofa3d.data.batches.augment_on_gpu import augment_batch
+from mofa3d.data.batches.augment import AugmentConfig, augment
 from mofa3d.data.batches.stream import Shuffle, seed_of
 from mofa3d.errors import InputError
 
@@ -73,8 +72,7 @@ class ResidentFaces:
     ) -> Iterator[dict[str, Tensor]]:
         """Batches from iteration `start` on; the same seed and iteration give the same batch.
 
-        They are not those of `mofa3d.data.batches.stream.batches`, whose order keeps to shards and which changes items
-        with other random numbers.
+        They are those of `mofa3d.data.batches.stream.batches` without shards, whose order keeps to these.
 
         Args:
             indices: items of the dataset to draw from, each as often as it is named; all of them must be here.
@@ -90,7 +88,7 @@ class ResidentFaces:
         """
         shuffle, changes = Shuffle(indices, seed), changes or AugmentConfig()
         for iteration in count(start):
-            generator = torch.Generator(self.device).manual_seed(seed_of(seed, iteration, 1))
+            generator = torch.Generator().manual_seed(seed_of(seed, iteration, 1))
             chosen = shuffle.batch(batch_size, iteration)
             rows = torch.tensor([self.rows[index] for index in chosen], device=self.device)
             batch = {
@@ -99,4 +97,4 @@ class ResidentFaces:
                 "confidence": self.confidence[rows],
                 "index": torch.tensor(chosen, device=self.device),
             }
-            yield augment_batch(batch, changes, generator)
+            yield augment(batch, changes, generator)

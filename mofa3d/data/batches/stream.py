@@ -92,9 +92,8 @@ def batches(
     def load(iteration: int) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(seed_of(seed, iteration, 1))
         items = [dataset[i] for i in shuffle.batch(batch_size, iteration)]
-        items = [augment(item, changes, generator) for item in items]
         shared = set.intersection(*(set(item) for item in items))
-        return default_collate([{name: item[name] for name in shared} for item in items])
+        return augment(default_collate([{name: item[name] for name in shared} for item in items]), changes, generator)
 
     with ThreadPoolExecutor(AHEAD) as pool:
         pending = deque(pool.submit(load, start + i) for i in range(AHEAD))

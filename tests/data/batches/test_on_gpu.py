@@ -11,12 +11,12 @@ from torch.utils.data import Dataset
 from mofa3d.data.batches import on_gpu
 from mofa3d.data.batches.augment import AugmentConfig
 from mofa3d.data.batches.on_gpu import ResidentFaces, fits_in_memory
-from mofa3d.data.batches.stream import Shuffle
+from mofa3d.data.batches.stream import Shuffle, batches
 
 STILL = AugmentConfig(mirror=0.0)
 
 
-class Faces(Dataset):
+class SmallFaces(Dataset):
     """Nine small ones."""
 
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
@@ -35,7 +35,7 @@ class Faces(Dataset):
 
 def take(count: int, **options) -> list[dict[str, torch.Tensor]]:
     indices = [1, 3, 3, 5, 8]
-    return list(islice(ResidentFaces(Faces(), indices, "cpu").batches(indices, 2, seed=4, **options), count))
+    return list(islice(ResidentFaces(SmallFaces(), indices, "cpu").batches(indices, 2, seed=4, **options), count))
 
 
 def test_items_are_those_of_the_corpus():
@@ -43,9 +43,17 @@ def test_items_are_those_of_the_corpus():
     for iteration, batch in enumerate(take(4, changes=STILL)):
         assert batch["index"].tolist() == order.batch(2, iteration)
         for row, index in enumerate(batch["index"].tolist()):
-            item = Faces()[index]
+            item = SmallFaces()[index]
             for name in ("image", "landmarks", "confidence"):
                 assert torch.equal(batch[name][row], item[name])
+
+
+def test_batches_are_those_of_the_stream_that_reads_the_corpus():
+    changes, indices = AugmentConfig(shift=3.0, color=0.1, occluders=0.5), [1, 3, 3, 5, 8]
+    read = batches(SmallFaces(), indices, 2, seed=4, changes=changes)
+    for ours, theirs in zip(take(4, changes=changes), islice(read, 4), strict=True):
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
 def test_a_resumed_training_goes_on_with_the_same_batches():
@@ -57,9 +65,9 @@ def test_a_resumed_training_goes_on_with_the_same_batches():
 
 
 def test_half_are_mirrored_by_default():
-    batches = take(40)
-    images = torch.cat([batch["image"] for batch in batches])
-    originals = torch.stack([Faces()[index]["image"] for batch in batches for index in batch["index"].tolist()])
+    taken = take(40)
+    images = torch.cat([batch["image"] for batch in taken])
+    originals = torch.stack([SmallFaces()[index]["image"] for batch in taken for index in batch["index"].tolist()])
     mirrored = (images == originals.flip(-1)).flatten(1).all(dim=1)
     assert (mirrored | (images == originals).flatten(1).all(dim=1)).all()
     assert 0.3 < mirrored.float().mean() < 0.7
@@ -67,7 +75,7 @@ def test_half_are_mirrored_by_default():
 
 def test_nothing_to_train_on():
     with pytest.raises(ValueError, match="nothing to train on"):
-        ResidentFaces(Faces(), [], "cpu")
+        ResidentFaces(SmallFaces(), [], "cpu")
 
 
 def test_photographs_take_half_of_a_free_gpu_at_most(monkeypatch):
