@@ -29,16 +29,17 @@ from hostile_files import (
     make_texture,
     make_wavefront,
 )
+from programs import ROOT
 from tiny_runs import make_tiny_run
 
-HERE = Path(__file__).parent
+WORKER = ROOT / "tests" / "support" / "hostile_worker.py"
 SECONDS, MEGABYTES, PART = 30.0, 2000.0, 120
 CORPUS_FILES = ("corpus.json", "index.npz", "keys.jsonl", "failures.csv", "shards/000000.json", "shards/000001.tar")
 
 
 def sources() -> dict[str, Callable[[Path], Path]]:
     """How to write each kind of file, from the tests of its reader."""
-    sys.path.insert(0, str(HERE / "models"))
+    sys.path.insert(0, str(ROOT / "tests" / "models"))
     import face_files
     import test_bfm2009
     import test_bfm2017
@@ -96,10 +97,16 @@ class Worker:
         manifest.write_text(json.dumps([(kind, str(path)) for kind, path in tasks]), encoding="utf-8")
         (folder / "here").mkdir(exist_ok=True)
         alone = {"OMP_NUM_THREADS": "1", "JAXTYPING_DISABLE": "1"}  # as users run it: annotations are not checked
-        places = [str(HERE.parent), str(HERE), str(HERE / "models"), os.environ.get("PYTHONPATH", "")]
+        places = [str(ROOT), str(WORKER.parent), os.environ.get("PYTHONPATH", "")]
         with open(self.errors, "wb") as errors:
             self.process = subprocess.Popen(
-                [sys.executable, "-X", "faulthandler", str(HERE / "hostile_worker.py"), str(manifest)],
+                [
+                    sys.executable,
+                    "-X",
+                    "faulthandler",
+                    str(ROOT / "tests" / "support" / "hostile_worker.py"),
+                    str(manifest),
+                ],
                 stdout=subprocess.PIPE,
                 stderr=errors,
                 text=True,

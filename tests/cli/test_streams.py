@@ -18,7 +18,7 @@ from mofa3d.cli.main import main
 from mofa3d.cli.streams import lasting_streams
 from mofa3d.morphable_model import save_model
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 WORDS = "the face’s α, β and 顔\n"
 
 

@@ -186,7 +186,7 @@ def children(parent: int) -> set[int]:
 
 def start(root: Path, out: Path) -> subprocess.Popen:
     program = (
-        "import sys; sys.path += ['tests']\n"
+        "import sys; sys.path += ['tests/support']\n"
         "from crashing_readers import CrashingReader\n"
         "from mofa3d.data.corpus.prepare import PrepareConfig, prepare\n"
         "from mofa3d.data.corpus.prune import Limits\n"

@@ -24,7 +24,7 @@ AVX2 = {
 }
 PROBE = """
 import numba, numpy
-from mofa3d import simd
+from mofa3d.kernels import simd
 from mofa3d.environment.instruction_sets import describe
 
 @numba.njit(fastmath=True)

@@ -15,7 +15,7 @@ from answering import answering, failing
 
 from mofa3d.environment.isolation import DiedError, RaisedThereError, Worker
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,7 @@ def is_running(process: int) -> bool:
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM", "exit"])
 def test_it_ends_with_its_parent_whatever_it_does(how):
     program = (
-        "import sys, time; sys.path += ['tests']\n"
+        "import sys, time; sys.path += ['tests/support']\n"
         "from mofa3d.environment.isolation import Worker\n"
         "from answering import answering\n"
         "worker = Worker(answering)\n"

@@ -255,7 +255,7 @@ def test_shipped_encoder(setting, default_model):
 
 
 MAKERS = {"zeros", "ones", "full", "empty", "eye", "rand", "randn", "linspace"}
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def untyped(source: str) -> list[int]:

@@ -13,7 +13,7 @@ import numba
 import pytest
 from numba.core.caching import IndexDataCacheFile
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SOURCE = """
 from mofa3d.kernels.compiled import compiled
 
