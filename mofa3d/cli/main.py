@@ -14,6 +14,7 @@ from mofa3d import __version__
 from mofa3d.cli.arguments import refuse_empty
 from mofa3d.cli.edit import Edit
 from mofa3d.cli.export_encoder import ExportEncoder
+from mofa3d.cli.logs import shown_logs
 from mofa3d.cli.model import ModelCommand
 from mofa3d.cli.reconstruct import Reconstruct
 from mofa3d.cli.streams import lasting_streams, say
@@ -95,7 +96,7 @@ Command = (
 def main(arguments: list[str] | None = None) -> int:
     """Run a command; returns the exit status."""
     try:
-        with lasting_streams():
+        with lasting_streams(), shown_logs():
             return _run(arguments)
     except OSError as error:  # what was said could not be written
         say(f"error: {error}")

@@ -10,6 +10,7 @@ import tyro
 from tyro.conf import FlagCreatePairsOff
 
 from mofa3d.cli.arguments import refuse_empty
+from mofa3d.cli.logs import shown_logs
 from mofa3d.cli.streams import lasting_streams, say
 from mofa3d.environment.slower_path import warn_in_one_line
 from mofa3d.errors import InputError
@@ -40,7 +41,7 @@ def run(
         stopped: what to say when a signal ends it that brings no message of its own; may depend on the options.
     """
     try:
-        with lasting_streams():
+        with lasting_streams(), shown_logs():
             status = _status_of(main, config, description, errors, stopped)
     except OSError as error:  # what was said could not be written
         say(f"error: {error}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from os import cpu_count
@@ -14,6 +14,7 @@ from torch.utils.data import Dataset
 from mofa3d.data.failures import Failure
 from mofa3d.errors import InputError
 
+_LOG = logging.getLogger(__name__)
 JPEG_END = b"\xff\xd9"
 TAIL = 4096  # bytes at the end of a file in which the end of a JPEG must stand; some cameras write more behind it
 NAMED = 5  # images in a warning
@@ -70,4 +71,4 @@ def warn_about(failures: Sequence[Failure]) -> None:
     if failures:
         reasons = "; ".join(failure.reason for failure in failures[:NAMED])
         more = "" if len(failures) <= NAMED else f"; and {len(failures) - NAMED} more"
-        warnings.warn(f"{len(failures)} images cannot be read and are left out: {reasons}{more}", stacklevel=3)
+        _LOG.warning("%d images cannot be read and are left out: %s%s", len(failures), reasons, more)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from tqdm import tqdm
 
 from mofa3d.errors import InputError
 
+_LOG = logging.getLogger(__name__)
 LOCK = ".lock"
 PATIENCE = 1.0  # seconds of waiting after which one is told
 
@@ -36,7 +36,7 @@ def alone(folder: Path, wait: bool = True) -> Iterator[None]:
             raise InputError(
                 f"another process is writing into {folder}; wait until it has ended, or choose another folder"
             ) from None
-        tqdm.write(f"waiting for another process that is writing into {folder}", file=sys.stderr)
+        _LOG.info("waiting for another process that is writing into %s", folder)
         lock.acquire()
     try:
         yield

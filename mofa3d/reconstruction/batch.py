@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
-import sys
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, count
@@ -29,6 +28,7 @@ from mofa3d.files.names import printable, safe_name
 from mofa3d.files.record import Results, read_record, unfinished
 from mofa3d.reconstruction.reconstructor import Reconstruction
 
+_LOG = logging.getLogger(__name__)
 FACE = "face_"
 VERSION = 2  # of what is done to a photograph
 
@@ -101,8 +101,8 @@ class BatchReconstruction:
                 failures.append(Failure(_label(item), str(error)))
                 _report(failures[-1])
             except Exception as error:  # a fault of ours, to be seen, but no reason to lose the others
-                traceback.print_exc()
                 failures.append(Failure(_label(item), f"{type(error).__name__}: {error}"))
+                _LOG.exception(printable(_label(item)))
         self.reader.close()
         return Summary(written, skipped, failures, _list(out, failures))
 
@@ -171,7 +171,7 @@ def _label(item: Item) -> str:
 
 def _report(failure: Failure) -> None:
     reason = failure.reason if failure.photo in failure.reason else f"{failure.photo}: {failure.reason}"
-    tqdm.write(printable(f"error: {reason}"), file=sys.stderr)
+    _LOG.error(printable(reason))
 
 
 def _list(out: Path, failures: list[Failure]) -> Path | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -22,6 +22,8 @@ from mofa3d.files.whole import naming, remove_leftovers, whole_file
 from mofa3d.training.log import LOG_NAME
 from mofa3d.training.progress import DivergenceError, Progress
 from mofa3d.training.random_states import random_states, set_random_states
+
+_LOG = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -147,9 +149,9 @@ def restore(path: Path, encoder: nn.Module, optimizer: torch.optim.Optimizer, de
         except InputError as error:
             raise InputError(f"{path}: {error}; {remedy}") from None
     else:
-        warnings.warn(
-            f"{path} is of an older version and keeps no random states: dropout goes on with other numbers than if the "
+        _LOG.warning(
+            "%s is of an older version and keeps no random states: dropout goes on with other numbers than if the "
             "training had not been stopped",
-            stacklevel=2,
+            path,
         )
     return Progress(**content["progress"])

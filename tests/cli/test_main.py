@@ -62,6 +62,15 @@ def test_mistakes_are_one_line(tmp_path, capsys):
     assert line.startswith("error: no usable face in any of the 1 photographs (no face 1 times")
 
 
+def test_bugs_keep_their_traceback(monkeypatch, tmp_path):
+    def fail(_: main.Synthesize) -> str:
+        raise ValueError("could not broadcast")
+
+    monkeypatch.setattr(main.Synthesize, "__call__", fail)
+    with pytest.raises(ValueError, match="could not broadcast"):
+        main.main(["synthesize", "--out", str(tmp_path / "out")])
+
+
 def test_interruption_says_how_to_go_on(monkeypatch, capsys, photos, tmp_path):
     def interrupt(self):
         raise KeyboardInterrupt

@@ -43,13 +43,14 @@ def test_mistakes_are_one_line(monkeypatch, capsys, error):
     assert capsys.readouterr().err == "error: no such file x\n"
 
 
-def test_other_errors_keep_their_traceback(monkeypatch):
+@pytest.mark.parametrize("kind", [OwnError, ValueError])
+def test_other_errors_keep_their_traceback(monkeypatch, kind):
     monkeypatch.setattr(sys, "argv", ["program"])
 
     def fail(_: Options) -> None:
-        raise OwnError("a bug")
+        raise kind("a bug")
 
-    with pytest.raises(OwnError, match="a bug"):
+    with pytest.raises(kind, match="a bug"):
         program.run(fail, Options, None)
 
 

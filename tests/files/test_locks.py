@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import subprocess
 import sys
 import threading
@@ -42,14 +43,15 @@ def test_who_does_not_wait_is_refused_and_a_killed_process_lets_the_next_one_in(
         pass
 
 
-def test_who_waits_says_so_and_comes_in_when_the_other_has_ended(other, tmp_path, capsys, monkeypatch):
+def test_who_waits_says_so_and_comes_in_when_the_other_has_ended(other, tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(locks, "PATIENCE", 0.1)
+    caplog.set_level(logging.INFO, "mofa3d")
     ending = threading.Timer(0.5, other.kill)
     ending.start()
     begun = time.monotonic()
     with alone(tmp_path / "out"):
         assert time.monotonic() - begun >= 0.4
-    assert capsys.readouterr().err == f"waiting for another process that is writing into {tmp_path / 'out'}\n"
+    assert caplog.messages == [f"waiting for another process that is writing into {tmp_path / 'out'}"]
 
 
 def test_an_exception_lets_the_next_one_in(tmp_path):

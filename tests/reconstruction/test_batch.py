@@ -20,6 +20,7 @@ from crashing_readers import CrashingReader
 from PIL import Image
 
 from mofa3d.camera import Camera
+from mofa3d.cli.logs import shown_logs
 from mofa3d.data.crop import CropTransform
 from mofa3d.data.detect import FaceBox
 from mofa3d.data.isolated_reader import IsolatedReader
@@ -68,7 +69,8 @@ class Work:
 
     def run(self, inputs: list, out: Path, reader: Reader | None = None, **about):
         self.written.clear()
-        return BatchReconstruction(self.faces, self.write, self.film, about, reader or Reader())(inputs, out)
+        with shown_logs():
+            return BatchReconstruction(self.faces, self.write, self.film, about, reader or Reader())(inputs, out)
 
 
 @pytest.fixture
@@ -365,14 +367,18 @@ class TestCrashes:
             assert reasons[path.name] == f"{path} crashes the program that reads it ({how}); replace it or leave it out"
             assert f"error: {reasons[path.name]}" in told
 
-    def test_faults_of_ours_are_seen_and_end_no_batch(self, work, photos, tmp_path, capsys):
+    @pytest.mark.parametrize("kind", [IndexError, ValueError])
+    def test_faults_of_ours_are_seen_and_end_no_batch(self, work, photos, tmp_path, capsys, kind):
         def faulty(folder: Path, name: str, *rest) -> None:
             if name.endswith("a.png"):
-                raise IndexError("list index out of range")
+                raise kind("shapes do not match")
             work.write(folder, name, *rest)
 
         batch = BatchReconstruction(work.faces, faulty, work.film, {})
-        done = batch([photos / "a.png", photos / "b.png"], tmp_path / "out")
+        with shown_logs():
+            done = batch([photos / "a.png", photos / "b.png"], tmp_path / "out")
         assert [folder.name for folder in done.written] == ["b"]
-        assert [failure.reason for failure in done.failures] == ["IndexError: list index out of range"]
-        assert "Traceback" in capsys.readouterr().err
+        assert [failure.reason for failure in done.failures] == [f"{kind.__name__}: shapes do not match"]
+        told = capsys.readouterr().err
+        assert f"error: {photos / 'a.png'}\nTraceback" in told
+        assert f"{kind.__name__}: shapes do not match\n" in told

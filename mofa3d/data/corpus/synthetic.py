@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -32,6 +32,7 @@ from mofa3d.numeric_options import check_ranges
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import CodeSizes, SemanticCode
 
+_LOG = logging.getLogger(__name__)
 VERSION = 4  # of how codes become images
 BLOCK = 256  # faces per shard
 BATCH = 16  # faces rendered at once
@@ -135,7 +136,7 @@ def background(photos: Sequence[Path], size: int, random: np.random.Generator) -
         try:
             photo = read_photo(path)
         except InputError as error:
-            warnings.warn(f"a background is left out: {error}", stacklevel=2)
+            _LOG.warning("a background is left out: %s", error)
             continue
         return cv2.resize(photo, (size, size), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     raise InputError(f"none of the {len(photos)} backgrounds beside {photos[0]} can be read; give other photographs")
