@@ -26,9 +26,10 @@ from mofa3d.environment.cache_folder import cache_directory
 from mofa3d.environment.machine import check_device, commit
 from mofa3d.evaluation.comparison.networks.conv_autoencoder import ConvDescription, LearnedDecoder
 from mofa3d.evaluation.comparison.pixels.errors import color_distance
-from mofa3d.evaluation.comparison.pixels.evaluate import Batch, PixelView
+from mofa3d.evaluation.comparison.pixels.evaluate import PixelView
 from mofa3d.evaluation.comparison.pixels.report import report_network
 from mofa3d.evaluation.comparison.run_config import RunConfig, make_adam, write_record
+from mofa3d.objective import Batch
 from mofa3d.renderers import make_renderer
 from mofa3d.training.checkpoint import claim_folder
 from mofa3d.training.loop import Step, optimize

@@ -88,7 +88,7 @@ def thies(**changes) -> GaussNewtonConfig:
     return GaussNewtonConfig(**{"levels": levels, **changes})
 
 
-class Step(NamedTuple):
+class TriedStep(NamedTuple):
     """One step that was tried.
 
     Attributes:
@@ -112,7 +112,7 @@ class Fit(NamedTuple):
     """
 
     codes: SemanticCode
-    steps: list[list[Step]]
+    steps: list[list[TriedStep]]
 
 
 class GaussNewton:
@@ -183,15 +183,15 @@ class GaussNewton:
 
     def _fit(
         self, vector: Float[Tensor, "D"], image: Float[Tensor, "3 H W"], points: Points | None
-    ) -> tuple[Float[Tensor, "D"], list[Step]]:
+    ) -> tuple[Float[Tensor, "D"], list[TriedStep]]:
         image = image.to(self.model.mean_shape.dtype)
         if points is not None:
             points = Points(*(value.to(image) for value in points))
-        steps: list[Step] = []
+        steps: list[TriedStep] = []
         for number, level in enumerate(self.config.levels):
             energy = FitEnergy(self.faces[level.every], shrunk(image, level.shrink), points, self.config.loss)
             vector, taken = minimize(energy, vector, level.steps, self.config.damping, self.config.tolerance)
-            steps += [Step(number, *step) for step in taken]
+            steps += [TriedStep(number, *step) for step in taken]
         return vector, steps
 
 

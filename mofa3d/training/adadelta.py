@@ -18,7 +18,7 @@ from torch.optim.adadelta import adadelta
 from mofa3d.encoders.factored_linear import keep_rounded, leave_step_to, rounded_copy
 from mofa3d.kernels import parallel
 
-Row = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # value, gradient, means of squares and of changes, step
+Moving = tuple[Tensor, Tensor, Tensor, Tensor, Tensor]  # value, gradient, means of squares and of changes, step
 
 PARTS = 8  # of a weight that steps in the backward pass
 RUN = 1 << 20  # elements per call of the kernel: enough for the call not to count, few enough to share out evenly
@@ -105,7 +105,7 @@ def _is_in_lanes(value: Tensor) -> bool:
     return value.dtype == torch.float32 and value.is_contiguous() and value.shape[1] % LANES == 0
 
 
-def _is_fusible(row: Row) -> bool:
+def _is_fusible(row: Moving) -> bool:
     """Whether the kernel may take value, gradient and state for flat arrays in the same order."""
     value, *others, _ = row
     orders = (torch.contiguous_format, torch.channels_last) if value.ndim == 4 else (torch.contiguous_format,)
@@ -164,7 +164,7 @@ def _numbers(group: dict) -> list[np.float32]:
     return [np.float32(x) for x in (group["lr"], rho, 1 - rho, group["eps"], group["weight_decay"])]
 
 
-def _step_fused(rows: list[Row], group: dict) -> None:
+def _step_fused(rows: list[Moving], group: dict) -> None:
     from mofa3d.kernels.simd import LANES
     from mofa3d.training import adadelta_numba
 

@@ -19,13 +19,13 @@ from mofa3d.errors import InputError
 from mofa3d.fitting.color_fit import ColorFit
 from mofa3d.kernels.vertex_loss.base import FusedLoss, OffersFusedLoss
 from mofa3d.morphable_model import MorphableModel
-from mofa3d.numeric_options import MOST, check_ranges
+from mofa3d.numeric_options import MOST
 from mofa3d.objective import Batch, LossWeights, evaluate_batch
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
 from mofa3d.training.adadelta import Adadelta
 from mofa3d.training.loop import Step, optimize
-from mofa3d.training.progress import Progress
+from mofa3d.training.progress import Progress, check_schedule
 
 
 @dataclass(frozen=True)
@@ -70,25 +70,12 @@ class TrainingConfig:
     loss: LossWeights = field(default_factory=LossWeights)
 
     def __post_init__(self) -> None:
-        if self.iterations < 1 or self.batch_size < 1:
-            raise InputError(
-                f"iterations and batch_size must be at least 1, got {self.iterations} and {self.batch_size}"
-            )
         if self.step_in_backward and self.optimizer != "adadelta":
             raise InputError(
                 f"step_in_backward works with the optimizer adadelta, got {self.optimizer}; leave it out, or "
                 "choose adadelta"
             )
-        check_ranges(
-            self,
-            minutes=(0, MOST),
-            learning_rate=(0, 1000),
-            depth_learning_rate=(0, 1000),
-            freeze_geometry=(0, MOST),
-            log_every=(1, MOST),
-            checkpoint_every=(0, MOST),
-            checkpoint_minutes=(0, MOST),
-        )
+        check_schedule(self, depth_learning_rate=(0, 1000), freeze_geometry=(0, MOST))
 
 
 def make_optimizer(encoder: Encoder, config: TrainingConfig) -> torch.optim.Optimizer:

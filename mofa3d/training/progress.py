@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
+
+from mofa3d.errors import InputError
+from mofa3d.numeric_options import MOST, check_ranges
 
 
 class DivergenceError(RuntimeError):
@@ -21,6 +24,24 @@ class Schedule(Protocol):
     log_every: int
     checkpoint_every: int
     checkpoint_minutes: float
+
+
+def check_schedule(config: Any, **ranges: tuple[float, float]) -> None:
+    """Refuse what no training can follow.
+
+    Args:
+        config: a dataclass, a `Schedule` with ``batch_size`` and ``learning_rate``.
+        ranges: least and most of its other fields, see `mofa3d.numeric_options.check_ranges`.
+
+    Raises:
+        InputError: it is that.
+    """
+    if config.iterations < 1 or config.batch_size < 1:
+        raise InputError(
+            f"iterations and batch_size must be at least 1, got {config.iterations} and {config.batch_size}"
+        )
+    anything = dict.fromkeys(("minutes", "checkpoint_every", "checkpoint_minutes"), (0, MOST))
+    check_ranges(config, **anything, learning_rate=(0, 1000), log_every=(1, MOST), **ranges)
 
 
 @dataclass

@@ -22,7 +22,7 @@ from mofa3d.data.sources import Item, Reader
 from mofa3d.environment.isolation import DiedError, Worker
 from mofa3d.errors import InputError
 
-Run = Sequence["Task"]
+Tasks = Sequence["Task"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Examiner:
         self._reader = reader()
         self._config = config
 
-    def __call__(self, tasks: Run) -> Iterator[Examined]:
+    def __call__(self, tasks: Tasks) -> Iterator[Examined]:
         for task in tasks:
             try:
                 yield self._one(task)
@@ -71,7 +71,7 @@ class Examiner:
 
 
 def examine_runs(
-    runs: Sequence[Run], config: PrepareConfig, workers: int, reader: Callable[[], Reader] = Reader
+    runs: Sequence[Tasks], config: PrepareConfig, workers: int, reader: Callable[[], Reader] = Reader
 ) -> Iterator[tuple[int, list[Examined]]]:
     """Examine photographs; gives the number of each run and what became of its photographs, as they come.
 
@@ -100,7 +100,7 @@ def _one_of_several(reader: Callable[[], Reader], config: PrepareConfig) -> Exam
 
 
 def _in_processes(
-    runs: Sequence[Run], make: Callable[[], Examiner], workers: int
+    runs: Sequence[Tasks], make: Callable[[], Examiner], workers: int
 ) -> Iterator[tuple[int, list[Examined]]]:
     """A thread waits for each process."""
     waiting, results, stopped = iter(list(enumerate(runs))), SimpleQueue(), threading.Event()
@@ -137,7 +137,7 @@ def _until(stopped: threading.Event, photos: Iterable[Examined]) -> Iterator[Exa
         yield photo
 
 
-def _surviving(worker: Worker, run: Run) -> Iterator[Examined]:
+def _surviving(worker: Worker, run: Tasks) -> Iterator[Examined]:
     """What becomes of each photograph, whatever becomes of the processes."""
     done = deaths = 0
     while done < len(run):

@@ -11,12 +11,12 @@ from torch import nn
 
 from mofa3d.data.corpus.open import SYNTHETIC, Faces, open_faces
 from mofa3d.data.corpus.synthetic import SyntheticConfig
-from mofa3d.errors import InputError
 from mofa3d.files.whole import write_text
 from mofa3d.models import load_model
 from mofa3d.morphable_model import MorphableModel
-from mofa3d.numeric_options import MOST, check_ranges
+from mofa3d.numeric_options import MOST
 from mofa3d.scene import Renderer
+from mofa3d.training.progress import check_schedule
 
 
 @dataclass(frozen=True)
@@ -54,20 +54,7 @@ class RunConfig:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        if self.iterations < 1 or self.batch_size < 1:
-            raise InputError(
-                f"iterations and batch_size must be at least 1, got {self.iterations} and {self.batch_size}"
-            )
-        check_ranges(
-            self,
-            minutes=(0, MOST),
-            learning_rate=(0, 1000),
-            log_every=(1, MOST),
-            checkpoint_every=(0, MOST),
-            checkpoint_minutes=(0, MOST),
-            held_out=(0, 1),
-            report_images=(0, MOST),
-        )
+        check_schedule(self, held_out=(0, 1), report_images=(0, MOST))
 
     def load_model(self) -> MorphableModel:
         return load_model(self.model, path=self.model_path or None)

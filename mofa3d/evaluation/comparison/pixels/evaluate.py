@@ -15,9 +15,9 @@ from torch.utils.data import Dataset, default_collate
 from mofa3d.data.corpus.split import spread
 from mofa3d.evaluation.comparison.pixels.errors import color_distance, detail, face_region, sharpness
 from mofa3d.files.whole_pictures import write_picture
+from mofa3d.objective import Batch
 from mofa3d.pictures.views import to_bytes
 
-Batch = dict[str, Tensor]
 Predict = Callable[[Batch], Tensor]
 BATCH = 16
 AVERAGED = 512  # images from which the average is taken

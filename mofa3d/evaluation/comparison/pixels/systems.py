@@ -18,11 +18,12 @@ from mofa3d.decoder import Decoder
 from mofa3d.errors import InputError
 from mofa3d.evaluation.comparison.networks.conv_autoencoder import REDUCTION, ConvDecoder, LearnedDecoder
 from mofa3d.evaluation.comparison.open_systems import open_autoencoder, open_learned_decoder
-from mofa3d.evaluation.comparison.pixels.evaluate import Batch, PixelView, Predict, average_image, evaluate_pixels
+from mofa3d.evaluation.comparison.pixels.evaluate import PixelView, Predict, average_image, evaluate_pixels
 from mofa3d.evaluation.comparison.plan import CONV_AUTOENCODER, CONV_DECODER, SURROGATE, opened
 from mofa3d.evaluation.comparison.program_runs import Outcome
 from mofa3d.evaluation.comparison.tables import SystemMeans, means_of
 from mofa3d.evaluation.estimates import Estimate
+from mofa3d.objective import Batch
 from mofa3d.pictures import views
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
