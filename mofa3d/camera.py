@@ -45,7 +45,7 @@ class Camera:
     """
 
     image_size: int = 240
-    focal: float | None = None
+    focal: float = None  # type: ignore[assignment]  # `__post_init__` puts a number in its place
     rest_distance: float = 1000.0
 
     def __post_init__(self) -> None:

@@ -50,4 +50,5 @@ class OtherNames(MetaPathFinder, Loader):
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = module.__spec__.loader_state  # Python has put the other name there
+        spec = module.__spec__
+        module.__spec__ = spec and spec.loader_state  # Python has put the other name there

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import cv2
 import numpy as np
@@ -40,10 +40,18 @@ class CropTransform:
     top: float
     scale: float
 
+    @overload
+    def to_crop(self, points: Tensor) -> Tensor: ...
+    @overload
+    def to_crop(self, points: np.ndarray) -> np.ndarray: ...
     def to_crop(self, points: Tensor | np.ndarray) -> Tensor | np.ndarray:
         """Photograph pixels (..., 2) to crop pixels."""
         return (points - self._corner(points)) * self.scale
 
+    @overload
+    def to_photo(self, points: Tensor) -> Tensor: ...
+    @overload
+    def to_photo(self, points: np.ndarray) -> np.ndarray: ...
     def to_photo(self, points: Tensor | np.ndarray) -> Tensor | np.ndarray:
         """Crop pixels (..., 2) to photograph pixels."""
         return points / self.scale + self._corner(points)

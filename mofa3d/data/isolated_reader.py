@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from mofa3d.data.photo import Photo
 from mofa3d.data.sources import Item, Reader
@@ -29,10 +30,11 @@ class IsolatedReader(Reader):
         self._worker: Worker | None = None
         self._make = make
 
-    def start(self) -> None:
+    def start(self) -> Worker:
         """Start the process now, while there is other work to do."""
         if self._worker is None:
             self._worker = Worker(partial(_Serving, self._make))
+        return self._worker
 
     def read(self, item: Item) -> Photo:
         """Raises InputError with the reason when it cannot be used."""
@@ -48,10 +50,10 @@ class IsolatedReader(Reader):
 
     def frames(self, path: Path) -> Iterator[Photo]:
         """See `mofa3d.data.video.read_frames`; nothing else can be read before their end."""
-        self.start()
+        worker = self.start()
         ended = False
         try:
-            yield from self._worker.answers(("frames", path))
+            yield from worker.answers(("frames", path))
             ended = True
         except DiedError as death:
             raise InputError(crashed(path, death)) from None
@@ -59,11 +61,10 @@ class IsolatedReader(Reader):
             if not ended:
                 self.close()
 
-    def _ask(self, method: str, argument: Item | Path, name: Path) -> object:
-        self.start()
+    def _ask(self, method: str, argument: Item | Path, name: Path) -> Any:
         for _ in range(ATTEMPTS):
             try:
-                [answer] = self._worker.answers((method, argument))
+                [answer] = self.start().answers((method, argument))
                 return answer
             except DiedError as death:
                 reason = crashed(name, death)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import cv2
 import numpy as np
@@ -149,7 +149,7 @@ def _upright(image: Image.Image) -> Photo:
     return np.asarray(rgb if turn is None else rgb.transpose(turn))
 
 
-def _orientation(image: Image.Image) -> object:
+def _orientation(image: Image.Image) -> Any:
     """The only thing that is read of a photograph's EXIF block, and only if it can be."""
     try:
         return image.getexif().get(ExifTags.Base.Orientation)

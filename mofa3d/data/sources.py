@@ -159,9 +159,9 @@ def _walk(root: Path, parts: Callable[[Path, Path, str], Iterator[Item]]) -> Ite
     for relative, path in sorted(found):
         yield from parts(path, root, f"{label}/{relative}")
     for error in closed:
-        folder = Path(error.filename)
-        name = f"{label}/{folder.relative_to(root).as_posix()}"
-        yield Item(name, folder, root, problem=f"the folder {folder} cannot be read ({error.strerror})")
+        closed_folder = Path(error.filename)
+        name = f"{label}/{closed_folder.relative_to(root).as_posix()}"
+        yield Item(name, closed_folder, root, problem=f"the folder {closed_folder} cannot be read ({error.strerror})")
 
 
 def _parts(path: Path, root: Path, name: str, every: int | None, count: Callable[[Path], int]) -> Iterator[Item]:

@@ -42,7 +42,7 @@ def leave_step_to(weight: Tensor, take_step: TakeStep) -> None:
         take_step: called with the weight (O, I) and the factors, left (B, O) and right (B, I), of its gradient
             leftᵀ · right; it may change the weight, and returns left · weight with the weight as it was.
     """
-    weight.take_step = take_step
+    weight.take_step = take_step  # type: ignore[attr-defined]  # tensors take attributes
 
 
 class _Product(torch.autograd.Function):
@@ -77,4 +77,4 @@ def rounded_copy(weight: Tensor) -> Float[Tensor, "O I"] | None:
 
 def keep_rounded(weight: Tensor, copy: Float[Tensor, "O I"]) -> None:
     """Remember the bfloat16 copy of a weight as it is now."""
-    weight.rounded = (weight._version, copy)
+    weight.rounded = (weight._version, copy)  # type: ignore[attr-defined]  # tensors take attributes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -89,7 +90,7 @@ def _copied(module: nn.Module, name: str, known: dict[int, nn.Module]) -> nn.Mod
         for key, child in module._modules.items()
     }
     if isinstance(module, FoldingSequential):
-        copied.forward = partial(nn.Sequential.forward, copied)  # its own does not call the norms
+        copied.forward = partial(nn.Sequential.forward, copied)  # type: ignore[arg-type]  # a copy of a Sequential  # its own does not call the norms
     return copied
 
 
@@ -146,7 +147,7 @@ def resizing_matrix(old: int, new: int) -> Float[Tensor, "T S"]:
 
 def _fold(flat: fx.GraphModule, node: fx.Node, norm: nn.BatchNorm2d) -> None:
     """Compute a norm and the convolution before it as one convolution, where there is one."""
-    source = node.args[0]
+    source: Any = node.args[0]
     before = flat.get_submodule(source.target) if source.op == "call_module" else None
     if isinstance(before, nn.Conv2d) and len(source.users) == 1:
         flat.add_submodule(source.target, fuse_conv_bn_eval(before, norm))

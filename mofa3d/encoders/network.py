@@ -46,7 +46,7 @@ class Encoder(nn.Module):
             raise InputError(f"the encoder's input size must be at least 1 pixel, got {input_size}")
         sizes = sizes or CodeSizes()
         # A third faster on CPUs than the default layout, and no slower on GPUs.
-        self.backbone = fold_frozen_norms(backbone).to(memory_format=torch.channels_last)
+        self.backbone = fold_frozen_norms(backbone).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's stub lacks it
         self.input_size = input_size
         self.freeze_batch_norm = freeze_batch_norm
         self.depth_index = sizes.slices["translation"].start + 2

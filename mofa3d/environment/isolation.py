@@ -17,13 +17,13 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from queue import SimpleQueue
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 READY, MORE, END, FAILED = range(4)
 STARTS = 5  # attempts to start a process
 PROTOCOL = 5
 
-Answer = Callable[[object], Iterable[object]]
+Answer = Callable[[Any], Iterable[object]]
 
 
 class DiedError(Exception):
@@ -56,8 +56,9 @@ class Worker:
     def _start(self) -> None:
         # Its own session: Ctrl-C is for this process, which closes the pipe.
         program = f"import sys; sys.path[:] = {sys.path!a}; from mofa3d.environment.isolation import serve; serve()"
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "start_new_session": True}
-        self._process = subprocess.Popen([sys.executable, "-c", program], **pipes)
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+        )
         self._is_ready = False
         self._send(self._make)
 
@@ -66,7 +67,7 @@ class Worker:
             pickle.dump(request, self._process.stdin, PROTOCOL)
             self._process.stdin.flush()
 
-    def answers(self, request: object) -> Iterator[object]:
+    def answers(self, request: object) -> Iterator[Any]:
         """What it answers, as it comes; all must be taken, or the worker closed.
 
         Raises:

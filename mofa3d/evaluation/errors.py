@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -84,7 +84,7 @@ def _batches(dataset: Dataset, indices: Sequence[int]) -> Iterator[dict[str, Ten
 
 
 def group_means(
-    errors: dict[str, Float[Tensor, "K"]], groups: dict[str, Sequence[bool]]
+    errors: dict[str, Float[Tensor, "K"]], groups: Mapping[str, Sequence[bool]]
 ) -> dict[str, dict[str, float]]:
     """Mean of each error over each group of images (NaN left out), and how many images the group has."""
     table = {}
@@ -96,7 +96,7 @@ def group_means(
 
 
 def group_correlations(
-    a: Float[Tensor, "K"], b: Float[Tensor, "K"], groups: dict[str, Sequence[bool]]
+    a: Float[Tensor, "K"], b: Float[Tensor, "K"], groups: Mapping[str, Sequence[bool]]
 ) -> dict[str, float]:
     """Pearson correlation of two measures over each group of images; NaN where fewer than three have both."""
     table = {}

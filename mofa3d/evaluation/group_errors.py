@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -73,7 +73,7 @@ class Group:
         return found
 
 
-def by_group(errors: dict[str, Float[Tensor, "K"]], groups: dict[str, Sequence[bool]]) -> list[Group]:
+def by_group(errors: dict[str, Float[Tensor, "K"]], groups: Mapping[str, Sequence[bool]]) -> list[Group]:
     """A row for each group."""
     return [
         Group(name, {key: value[torch.as_tensor(members)] for key, value in errors.items()})

@@ -51,7 +51,7 @@ def read_code(path: Path, sizes: CodeSizes | None = None) -> tuple[SemanticCode,
         raise InputError(f"{missing}; give a code.json that mofa3d wrote") from None
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no semantic code but a {type(content).__name__}; give a code.json of mofa3d")
-    expected = {"rotation": (3,), "translation": (3,), "illumination": (9, 3)}
+    expected: dict[str, tuple[int | None, ...]] = {"rotation": (3,), "translation": (3,), "illumination": (9, 3)}
     for name in ("shape", "expression", "reflectance"):
         expected[name] = (getattr(sizes, name) if sizes else None,)
     blocks = {block.name: _block(path, content, block.name, expected[block.name]) for block in fields(SemanticCode)}

@@ -105,7 +105,7 @@ def _ffmpeg(path: Path, width: int, height: int, rate: float) -> Iterator[Callab
 
 @contextmanager
 def _opencv(path: Path, width: int, height: int, rate: float) -> Iterator[Callable[[Frame], None]]:
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"mp4v"), rate, (width, height))
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
     try:
         if not writer.isOpened():
             raise InputError(_refusal(path))

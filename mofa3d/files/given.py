@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
@@ -69,7 +69,7 @@ def check_file(path: Path, most: int | None = None) -> int:
     return size
 
 
-def read_json(path: Path, most: int = MOST_TEXT) -> object:
+def read_json(path: Path, most: int = MOST_TEXT) -> Any:
     """What a JSON file says.
 
     Raises:

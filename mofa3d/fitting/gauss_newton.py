@@ -229,7 +229,7 @@ def minimize(
         tried = None if step is None else energy.evaluate(best.vector + step)
         after = math.inf if tried is None else tried.total
         taken.append((best.total, after, after < best.total))
-        if after < best.total:
+        if tried is not None and after < best.total:
             gain = (best.total - after) / best.total
             best, equations = tried, None
             damping = max(damping / EASE, LEAST_DAMPING)

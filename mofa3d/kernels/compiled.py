@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numba
 from numba import config
@@ -18,18 +18,17 @@ from numba import config
 from mofa3d.environment.cache_folder import cache_directory, check_cache, try_to_write
 from mofa3d.errors import InputError
 
-Function = TypeVar("Function", bound=Callable)
 _one_at_a_time = threading.Lock()  # numba's folder is one for the process
 
 
-def compiled(**options: object) -> Callable[[Function], Function]:
+def compiled(**options: Any) -> Callable[[Callable], Any]:
     """A decorator: `numba.njit` with these options, whose results are kept where there is a place for them.
 
     The place is NUMBA_CACHE_DIR where that is set, else beside the source, else the folder ``numba`` of
     `cache_directory`. Where none can be written, every process compiles its own.
     """
 
-    def compile_later(function: Function) -> Function:
+    def compile_later(function: Callable) -> Any:
         dispatcher = numba.njit(**options)(function)
         _keep_results(dispatcher)
         return dispatcher

@@ -64,7 +64,7 @@ def sample_texture(
     right, down = x - column, y - row
 
     def sample(image: np.ndarray) -> np.ndarray:
-        total = 0
+        total = np.zeros((), dtype=np.float32)
         for i, j, weight in ((0, 0, (1 - down) * (1 - right)), (0, 1, (1 - down) * right), (1, 0, down * (1 - right)),
                              (1, 1, down * right)):  # fmt: skip
             total = total + image[row + i, column + j] * weight.reshape(-1, *[1] * (image.ndim - 2)).astype(np.float32)

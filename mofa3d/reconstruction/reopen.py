@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -120,7 +120,7 @@ def _alike(first: UInt8[np.ndarray, "S S 3"], second: UInt8[np.ndarray, "S S 3"]
     return float(a @ b) > ALIKE * lengths if lengths > 0 else np.array_equal(first, second)
 
 
-def _transform(path: Path, crop: object) -> CropTransform:
+def _transform(path: Path, crop: Any) -> CropTransform:
     try:
         transform = CropTransform(**{name: float(crop[name]) for name in ("left", "top", "scale")})
     except (TypeError, KeyError, ValueError, OverflowError):  # of float()

@@ -43,7 +43,8 @@ class Shuffle:
 
     def batch(self, size: int, iteration: int) -> list[int]:
         """Items of one iteration."""
-        chosen, position = [], iteration * size
+        chosen: list[int] = []
+        position = iteration * size
         while len(chosen) < size:
             epoch, offset = divmod(position + len(chosen), len(self.indices))
             chosen += self.epoch(epoch)[offset : offset + size - len(chosen)]

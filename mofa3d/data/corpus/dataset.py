@@ -18,6 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -185,7 +186,9 @@ def finish(folder: Path, keys: list[str], decisions: Decisions, about: dict) -> 
         InputError: no usable face.
     """
     order = {key: number for number, key in enumerate(keys)}
-    photos, removed, failures = Counter(), Counter(), []
+    photos: Counter[str] = Counter()
+    removed: Counter[str] = Counter()
+    failures = []
     for photo in read_records(folder):
         photos["faces"] += photo["faces"]
         removed.update(rule for rule, _ in photo["removed"])
@@ -237,7 +240,7 @@ def _faces(folder: Path) -> Iterator[tuple[int, Face, int, int]]:
 def _write_index(folder: Path, kept: Int[np.ndarray, "K"], decisions: Decisions) -> None:
     """Write the kept faces' places, points and names; `kept` is the row of each face of the shards, or -1."""
     count = int(kept.max()) + 1
-    arrays = {
+    arrays: dict[str, Any] = {
         "place": np.zeros((count, 3), dtype=np.int64),
         "landmarks": np.zeros((count, 68, 2), dtype=np.float32),
         "confidence": np.zeros((count, 68), dtype=np.float32),

@@ -103,7 +103,8 @@ def _in_processes(
     runs: Sequence[Tasks], make: Callable[[], Examiner], workers: int
 ) -> Iterator[tuple[int, list[Examined]]]:
     """A thread waits for each process."""
-    waiting, results, stopped = iter(list(enumerate(runs))), SimpleQueue(), threading.Event()
+    waiting, stopped = iter(list(enumerate(runs))), threading.Event()
+    results: SimpleQueue[tuple[int, list[Examined]] | Exception] = SimpleQueue()
 
     def work() -> None:
         try:

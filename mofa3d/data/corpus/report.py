@@ -91,7 +91,7 @@ def _histograms(corpus: Corpus, pictures: Path) -> str:
     }
     for number, (title, values) in enumerate(kinds.items(), start=1):
         axis = figure.add_subplot(1, len(kinds), number)
-        axis.hist(values, bins=np.linspace(values.min() - 0.01, values.max() + 0.01, 61))
+        axis.hist(values, bins=np.linspace(values.min() - 0.01, values.max() + 0.01, 61).tolist())
         axis.set_title(title)
     figure.tight_layout()
     data = io.BytesIO()

@@ -32,7 +32,7 @@ from mofa3d.reconstruction.reconstructor import batch_of, crop_at
 Predict = Callable[[Photo, FaceBox], FaceMesh]
 
 FREE, KEPT = "", "own size, "  # scaled to the scan, or not
-STATISTICS = {"median": np.median, "mean": np.mean, "std": np.std}
+STATISTICS: dict[str, Callable[[np.ndarray], np.floating]] = {"median": np.median, "mean": np.mean, "std": np.std}
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,8 @@ def measure_scans(predict: Predict, scans: ScanSet, progress: str = "comparing w
     Raises:
         InputError: no photograph could be measured.
     """
-    measured, failures, refused = [], [], []
+    measured, failures = [], []
+    refused: list[str] = []
     rows: list[dict[str, float]] = []
     points: dict[str, list[Float[np.ndarray, "K"]]] = {FREE: [], KEPT: []}
     for item in tqdm(scans.photos, desc=progress, dynamic_ncols=True):

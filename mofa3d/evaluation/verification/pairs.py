@@ -167,9 +167,14 @@ def _draw(
 ) -> tuple[list[Drawn], list[Drawn]]:
     """So many matched and mismatched pairs; every person is as likely to be drawn as another."""
     several = [name for name in people if len(photos[name]) > 1]
+
+    def two_people() -> tuple[str, str]:
+        one, other = chance.sample(people, 2)
+        return one, other
+
     return (
         _distinct(lambda: (chance.choice(several),) * 2, photos, count, chance),
-        _distinct(lambda: tuple(chance.sample(people, 2)), photos, count, chance),
+        _distinct(two_people, photos, count, chance),
     )
 
 

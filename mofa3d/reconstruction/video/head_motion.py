@@ -55,7 +55,8 @@ class FacePath:
         """The crop in whose middle each frame's origin is seen."""
         corners = self.origin - camera.image_size / 2 / self.scale[:, None]
         return [
-            CropTransform(*corner, scale) for corner, scale in zip(corners.tolist(), self.scale.tolist(), strict=True)
+            CropTransform(left, top, scale)
+            for (left, top), scale in zip(corners.tolist(), self.scale.tolist(), strict=True)
         ]
 
     def codes(self, camera: Camera, shape: Float[Tensor, "S"], reflectance: Float[Tensor, "R"]) -> SemanticCode:

@@ -73,8 +73,8 @@ def face_of(sightings: list[Sighting], decode: Decoder, rate: float, config: Smo
     frames, tracks = (np.array([getattr(each, name) for each in sightings]) for name in ("frame", "track"))
     runs = bridged(path, frames, tracks, round(config.bridge * rate))
     paths = [smoothed(run.path, rate, config) for run in runs]
-    codes = [each.codes(camera, shape, reflectance) for each in paths]
-    codes = SemanticCode.from_vector(torch.cat([each.to_vector() for each in codes]), model.sizes)
+    parts = [each.codes(camera, shape, reflectance) for each in paths]
+    codes = SemanticCode.from_vector(torch.cat([each.to_vector() for each in parts]), model.sizes)
     transforms = [transform for each in paths for transform in each.transforms(camera)]
     return VideoFace(
         frames=np.concatenate([run.frames for run in runs]),

@@ -155,7 +155,7 @@ class FaceTracker:
         boxes = detect_faces(photo)
         if sighting is not None:
             box = self._box(sighting)
-            agreed = any(box.overlap(other) >= SAME_FACE for other in boxes)
+            agreed = box is not None and any(box.overlap(other) >= SAME_FACE for other in boxes)
             if agreed or sighting.error <= self.config.high_error:
                 return sighting
         if not boxes:
