@@ -69,7 +69,6 @@ class Changes:
         color: of the ellipse.
     """
 
-<<<<<<< HEAD
     mirrored: Bool[Tensor, "B"]
     shift: Float[Tensor, "B 2"]
     scale: Float[Tensor, "B"]
@@ -81,31 +80,6 @@ class Changes:
     radii: Float[Tensor, "B 2"]
     turn: Float[Tensor, "B"]
     color: Float[Tensor, "B 3"]
-=======
-    def uniform(limit: float = 1.0) -> float:
-        return limit * float(2 * torch.rand((), generator=generator, dtype=torch.float32) - 1)
-
-    def happens(share: float) -> bool:
-        return float(torch.rand((), generator=generator, dtype=torch.float32)) < share
-
-    image, landmarks, confidence = item["image"], item["landmarks"], item["confidence"]
-    moved = happens(config.mirror)
-    if moved:
-        image, landmarks, confidence = mirror(image, landmarks, confidence)
-    if config.shift or config.scale or config.rotation:
-        moved = True
-        shift = (uniform(config.shift), uniform(config.shift))
-        angle, scale = math.radians(uniform(config.rotation)), (1 + config.scale) ** uniform()
-        image, landmarks = move(image, landmarks, shift, scale, angle)
-    if config.color:
-        gain = 1 + uniform(config.color) + image.new_tensor([uniform(config.color / 2) for _ in range(3)])
-        contrast = 1 + uniform(config.color)
-        image = (((image - 0.5) * contrast + 0.5) * gain.view(3, 1, 1)).clamp(0, 1)
-    kept = {name: value for name, value in item.items() if not (moved and name == "code")}
-    if config.occluders:
-        kept["input"] = occlude(image, generator) if happens(config.occluders) else image
-    return {**kept, "image": image, "landmarks": landmarks, "confidence": confidence}
->>>>>>> e6e28d8 (Types that mypy can follow: crops, workers, records, kernels and group errors; fewer modules are left out)
 
 
 def augment(batch: dict[str, Tensor], config: AugmentConfig, generator: torch.Generator) -> dict[str, Tensor]:

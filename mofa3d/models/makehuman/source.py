@@ -78,23 +78,13 @@ def read_base_mesh(data: Path) -> BaseMesh:
             quads.append([int(corner[0]) - 1 for corner in corners])
             texture_quads.append([int(corner[1]) - 1 for corner in corners])
             groups.append(group)
-<<<<<<< HEAD
-    texture, texture_quads = np.array(texture), np.array(texture_quads)
+    uv, uv_quads = np.array(texture), np.array(texture_quads)
     colors = np.asarray(Image.open(data / "segmentation/body_parts_segmentation.png").convert("RGB")).astype(int)
-    colors = sample_map(colors, texture[texture_quads].mean(axis=1))
+    colors = sample_map(colors, uv[uv_quads].mean(axis=1))
     parts = np.full(len(quads), "other", dtype="<U16")
     for part, color in PART_COLORS.items():
         parts[np.abs(colors - np.array(color)).max(axis=1) <= 2] = part
-    return BaseMesh(np.array(vertices), texture, np.array(quads), texture_quads, np.array(groups), parts)
-=======
-    uv, uv_quads = np.array(texture), np.array(texture_quads)
-    colours = np.asarray(Image.open(data / "segmentation/body_parts_segmentation.png").convert("RGB")).astype(int)
-    colours = sample_map(colours, uv[uv_quads].mean(axis=1))
-    parts = np.full(len(quads), "other", dtype="<U16")
-    for part, colour in PART_COLOURS.items():
-        parts[np.abs(colours - np.array(colour)).max(axis=1) <= 2] = part
     return BaseMesh(np.array(vertices), uv, np.array(quads), uv_quads, np.array(groups), parts)
->>>>>>> e6e28d8 (Types that mypy can follow: crops, workers, records, kernels and group errors; fewer modules are left out)
 
 
 def read_target(path: Path, vertex_count: int) -> np.ndarray:
