@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from tyro.conf import Positional
 
 import mofa3d
-from mofa3d import Decoder, SemanticCode, export
+from mofa3d import Decoder, SemanticCode
 from mofa3d.cli import program
 from mofa3d.cli.program import Flag
 from mofa3d.editing import codes
@@ -24,6 +24,7 @@ from mofa3d.files.folders import refuse_existing
 from mofa3d.files.whole_pictures import write_picture
 from mofa3d.models.expression_units import expression_units
 from mofa3d.numeric_options import check_ranges
+from mofa3d.pictures.turntable import turntable
 from mofa3d.renderers import make_renderer
 
 LAMP = (-1.0, 0.3, 0.4)  # right, up, to the viewer
@@ -58,7 +59,7 @@ def main(config: Config) -> None:
         scene = Decoder(model, found.scene.camera)(code)
         return composite(face.photo, found, scene, model, render, sharp)
 
-    turned = export.turntable(model, face.code, render, config.size, frames=8)
+    turned = turntable(model, face.code, render, config.size, frames=8)
     views = [turned[frame][:, side : side + config.size] for frame, side in ((1, 0), (2, 0), (3, config.size))]
     smile = codes.add_expression(face.code, units, {"smile": 0.7})
     photos = (face.photo, face.overlay(), edited(smile), edited(codes.relight(face.code, directional_light(LAMP))))

@@ -27,6 +27,7 @@ from tqdm import tqdm
 from tyro.conf import Positional
 
 from mofa3d import Camera, Decoder, SemanticCode, load_model
+from mofa3d.api import make_writer
 from mofa3d.cli import program
 from mofa3d.data.corpus.dataset import SUMMARY, Corpus
 from mofa3d.data.corpus.split import spread
@@ -39,7 +40,6 @@ from mofa3d.errors import InputError
 from mofa3d.evaluation.errors import Encode, average_face, code_errors, group_means
 from mofa3d.evaluation.report import Report
 from mofa3d.evaluation.training_report import BeforeAndAfter
-from mofa3d.export.face_textures import FaceTextures
 from mofa3d.files.folders import take_folder
 from mofa3d.files.names import safe_name
 from mofa3d.files.record import unfinished
@@ -50,9 +50,7 @@ from mofa3d.pictures import views
 from mofa3d.reconstruction.options import OutputOptions
 from mofa3d.reconstruction.reconstructor import FaceCrop, reconstruct_faces
 from mofa3d.reconstruction.refine import Refiner, one_thread
-from mofa3d.reconstruction.writer import ReconstructionWriter
 from mofa3d.renderers import make_renderer
-from mofa3d.renderers.cpu_rasterizer import rasterize
 
 Errors = dict[str, torch.Tensor]
 SHOWN = 8  # faces of a corpus in faces.png
@@ -104,7 +102,7 @@ def fit_photographs(config: Config, photos: list[Path]) -> int:
     encode, decode = start(config)
     refine = fitter(config, decode)
     options = OutputOptions(formats=("glb", "ply"), texture="none")
-    write = ReconstructionWriter(FaceTextures(decode.model, rasterize), make_renderer("cpu"), options)
+    write = make_writer(decode.model, options)
 
     def estimate(crop: FaceCrop) -> SemanticCode:
         return refine(SemanticCode.from_vector(encode(crop.pixels[None]), decode.model.sizes), crop)

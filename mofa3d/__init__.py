@@ -1,12 +1,6 @@
 """mofa3d: model-based face autoencoding (Tewari et al. 2017) with pluggable image formation."""
 
-import os
 from importlib import import_module
-
-# PyTorch's idle threads spin for milliseconds before they sleep, on the core that kernels of ours could use. Their
-# library reads how long when PyTorch is loaded; who has loaded it before, or chosen otherwise, keeps what there is.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 __version__ = "0.1.0"
 __all__ = [

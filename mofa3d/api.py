@@ -22,22 +22,20 @@ from torch import Tensor
 
 from mofa3d.data.photo import MAX_PIXELS, Photo, read_photo, to_photo
 from mofa3d.decoder import Decoder
-from mofa3d.encoders.checkpoint import checkpoint_file
-from mofa3d.encoders.weights import SHIPPED
+from mofa3d.encoders.runtime import Runtime
+from mofa3d.encoders.weights import SHIPPED, checkpoint_file
 from mofa3d.environment.torch_settings import plain_settings
 from mofa3d.errors import InputError
-from mofa3d.export import MESH_SUFFIXES, check_side_files, is_texture
 from mofa3d.export.face_textures import FaceTextures
 from mofa3d.files.record import unfinished
-from mofa3d.files.whole_pictures import write_picture
+from mofa3d.morphable_model import MorphableModel
 from mofa3d.reconstruction import reconstructor as inference
-from mofa3d.reconstruction.options import Look, OutputOptions
+from mofa3d.reconstruction.options import MESH_SUFFIXES, Look, OutputOptions
 from mofa3d.reconstruction.reconstructor import Reconstruction, Reconstructor, lay_over
-from mofa3d.reconstruction.refine import Refiner
 from mofa3d.reconstruction.writer import ReconstructionWriter
 from mofa3d.renderers import make_renderer
 from mofa3d.renderers.cpu_rasterizer import rasterize
-from mofa3d.scene import Scene
+from mofa3d.scene import Renderer, Rendering, Scene
 from mofa3d.semantic_code import SemanticCode
 
 SUFFIXES = (*MESH_SUFFIXES, ".json", ".png")
@@ -112,15 +110,14 @@ class Face:
         look = {"texture": texture, "texture_size": texture_size}
         options = OutputOptions(**look, morph_targets=morph_targets, blendshapes=tuple(blendshapes))
         writer = replace(self.writer, options=options)
-        if suffix == ".obj":
-            check_side_files(path)
-        if is_texture(path):
-            raise InputError(f"{path} is the texture of an OBJ file there; choose another name")
+        _check_side_files(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         with unfinished(path.parent, path.stem) as folder:
             if suffix == ".json":
                 writer.write_code(folder / path.name, self.name, self.reconstruction, path.parent)
             elif suffix == ".png":
+                from mofa3d.files.whole_pictures import write_picture
+
                 write_picture(folder / path.name, self.overlay())
             else:
                 writer.write_meshes([folder / path.name], self.photo, self.reconstruction)
@@ -208,6 +205,8 @@ class EditedFace:
         if path.suffix.lower() != ".png":
             return self.face.save(path, **options)
         path.parent.mkdir(parents=True, exist_ok=True)
+        from mofa3d.files.whole_pictures import write_picture
+
         write_picture(path, self.image)
         return path
 
@@ -295,6 +294,18 @@ def _code_of(other: Face | EditedFace | SemanticCode | None) -> SemanticCode | N
     return other.code if isinstance(other, Face | EditedFace) else other
 
 
+def _check_side_files(path: Path) -> None:
+    """Refuse to replace a material or a texture of another mesh."""
+    if path.suffix.lower() not in (".obj", ".png"):
+        return
+    from mofa3d.export.obj import check_side_files, is_texture
+
+    if path.suffix.lower() == ".obj":
+        check_side_files(path)
+    elif is_texture(path):
+        raise ValueError(f"{path} is the texture of an OBJ file there; choose another name")
+
+
 def _read(photo: str | os.PathLike | Image.Image | np.ndarray) -> tuple[Photo, str]:
     if isinstance(photo, Image.Image):
         name = getattr(photo, "filename", "") or "the image"
@@ -324,6 +335,48 @@ def _opening(process: int) -> threading.Lock:
 @plain_settings()
 def _open(run: Path, stamp: int, refine: bool, fit_colors: bool) -> tuple[Reconstructor, ReconstructionWriter]:
     """What reconstructs and what writes; `stamp` changes with the file."""
-    reconstructor = Reconstructor.open(run, refine=Refiner if refine else inference.fit_colors if fit_colors else None)
-    textures = FaceTextures(reconstructor.decode.model, rasterize)
-    return reconstructor, ReconstructionWriter(textures, make_renderer("cpu"))
+    return open_tools(run, refine=refine, fit_colors=fit_colors)
+
+
+def open_tools(
+    run: Path = SHIPPED,
+    *,
+    refine: bool = False,
+    fit_colors: bool = True,
+    runtime: Runtime = "auto",
+    output: OutputOptions | None = None,
+) -> tuple[Reconstructor, ReconstructionWriter]:
+    """What reconstructs the faces of photographs, and what writes them.
+
+    Args:
+        run: see `mofa3d.encoders.checkpoint.open_run`, also for errors.
+        refine, fit_colors: see `reconstruct`.
+        runtime: see `mofa3d.encoders.runtime.choose_runtime`.
+        output: see `make_writer`.
+    """
+    improve = inference.fit_colors if fit_colors else None
+    if refine:
+        from mofa3d.reconstruction.refine import Refiner
+
+        improve = Refiner
+    reconstructor = Reconstructor.open(run, runtime=runtime, refine=improve)
+    return reconstructor, make_writer(reconstructor.decode.model, output)
+
+
+def make_writer(model: MorphableModel, output: OutputOptions | None = None) -> ReconstructionWriter:
+    """What writes the faces of a model, with pictures that our own rasterizer draws.
+
+    Raises:
+        ValueError: options that do not go with the model.
+    """
+    return ReconstructionWriter(FaceTextures(model, rasterize), draw, output or OutputOptions())
+
+
+def draw(scene: Scene) -> Rendering:
+    """A rendering by our own rasterizer; what only meshes do without is loaded at the first one."""
+    return _renderer()(scene)
+
+
+@cache
+def _renderer() -> Renderer:
+    return make_renderer("cpu")

@@ -114,7 +114,7 @@ def test_threads_that_begin_at_once_open_one_encoder(monkeypatch, tmp_path, unch
             return []
 
         @classmethod
-        def open(cls, run, refine):
+        def open(cls, run, runtime, refine):
             opened.append(run)
             time.sleep(0.2)
             return cls()
@@ -126,7 +126,7 @@ def test_threads_that_begin_at_once_open_one_encoder(monkeypatch, tmp_path, unch
     Reconstructor.decode = type("Decode", (), {"model": None})
     monkeypatch.setattr(api, "Reconstructor", Reconstructor)
     monkeypatch.setattr(api, "FaceTextures", Textures)
-    monkeypatch.setattr(api, "ReconstructionWriter", lambda textures, render: None)
+    monkeypatch.setattr(api, "ReconstructionWriter", lambda textures, render, options: None)
     (tmp_path / "run.safetensors").touch()
     black = np.zeros((8, 8, 3), dtype=np.uint8)
     checkpoint = str(tmp_path / "run.safetensors")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,6 +16,7 @@ from mofa3d.reconstruction.options import OutputOptions
 
 if TYPE_CHECKING:
     from mofa3d.data.isolated_reader import IsolatedReader
+    from mofa3d.reconstruction.batch import BatchTools
 
 
 @dataclass(frozen=True)
@@ -58,41 +58,22 @@ class Reconstruct:
         if self.refine and self.as_predicted:
             raise InputError("--refine changes what --as-predicted leaves as it is; give one of them")
         with closing(IsolatedReader()) as reader:
-            reader.start()  # while the encoder is opened
             return self._reconstruct(reader)
 
     def _reconstruct(self, reader: IsolatedReader) -> str:
-        from mofa3d.encoders.checkpoint import checkpoint_file
-        from mofa3d.export.face_textures import FaceTextures
+        from mofa3d.encoders.weights import checkpoint_file, digest_of
         from mofa3d.files.names import printable
         from mofa3d.reconstruction.batch import BatchReconstruction
-        from mofa3d.reconstruction.reconstructor import Reconstructor, fit_colors
-        from mofa3d.reconstruction.refine import Refiner
-        from mofa3d.reconstruction.video.reconstruct import VideoOptions, reconstruct_video
-        from mofa3d.reconstruction.writer import ReconstructionWriter
-        from mofa3d.renderers import make_renderer
-        from mofa3d.renderers.cpu_rasterizer import rasterize
 
         run = checkpoint_file(self.checkpoint or SHIPPED)
-        refine = Refiner if self.refine else None if self.as_predicted else fit_colors
-        reconstructor = Reconstructor.open(run, runtime=self.runtime, refine=refine)
-        render = make_renderer("cpu")
-        write = ReconstructionWriter(FaceTextures(reconstructor.decode.model, rasterize), render, self.output)
-
-        columns = reconstructor.decode.model.sizes.expression
-        films = VideoOptions(morph_targets=min(VideoOptions.morph_targets, columns))
-
-        def film(path: Path, folder: Path) -> None:
-            reconstruct_video(path, reconstructor, render, folder, films, reader)
-
         about = {
-            "encoder": hashlib.sha256(run.read_bytes()).hexdigest(),
+            "encoder": digest_of(run),
             "every_face": self.every_face,
             "refine": self.refine,
             "as_predicted": self.as_predicted,
             "output": asdict(self.output),
         }
-        batch = BatchReconstruction(lambda photo: reconstructor(photo, self.every_face), write, film, about, reader)
+        batch = BatchReconstruction(lambda: self._tools(run, reader), about, reader)
         done = batch(self.inputs, self.out)
         if done.failures:
             raise InputError(
@@ -101,3 +82,21 @@ class Reconstruct:
             )
         lines = [printable(str(folder)) for folder in done.written]
         return "\n".join([*lines, f"{done.skipped} were there already"] if done.skipped else lines)
+
+    def _tools(self, run: Path, reader: IsolatedReader) -> BatchTools:
+        """What reconstructs, with the encoder open."""
+        reader.start()  # while the encoder is opened
+
+        from mofa3d.api import open_tools
+        from mofa3d.reconstruction.batch import BatchTools
+        from mofa3d.reconstruction.video.reconstruct import VideoOptions, reconstruct_video
+
+        options = {"refine": self.refine, "fit_colors": not self.as_predicted, "runtime": self.runtime}
+        reconstructor, write = open_tools(run, **options, output=self.output)
+        columns = reconstructor.decode.model.sizes.expression
+        films = VideoOptions(morph_targets=min(VideoOptions.morph_targets, columns))
+
+        def film(path: Path, folder: Path) -> None:
+            reconstruct_video(path, reconstructor, write.render, folder, films, reader)
+
+        return BatchTools(lambda photo: reconstructor(photo, self.every_face), write, film)

@@ -44,13 +44,9 @@ class ViewCommand:
 
     def __call__(self) -> str:
         if importlib.util.find_spec("nicegui") is None:
-            raise InputError("the page needs the package nicegui; run: pip install 'mofa3d[view]'")
-        from mofa3d.export.face_textures import FaceTextures
+            raise ValueError("the page needs the package nicegui; run: pip install 'mofa3d[view]'")
+        from mofa3d.api import open_tools
         from mofa3d.reconstruction.options import OutputOptions
-        from mofa3d.reconstruction.reconstructor import Reconstructor
-        from mofa3d.reconstruction.writer import ReconstructionWriter
-        from mofa3d.renderers import make_renderer
-        from mofa3d.renderers.cpu_rasterizer import rasterize
         from mofa3d.viewer.downloads import Downloads
         from mofa3d.viewer.hosts import Hosts
         from mofa3d.viewer.server import address, listen, serve, warning
@@ -62,13 +58,11 @@ class ViewCommand:
         hosts = Hosts.of(self.host, self.allow_host)
         listening = listen(self.host, self.port)  # before the seconds that loading takes
         limits = Limits(self.max_megabytes, self.max_megapixels)
-        reconstructor, render = Reconstructor.open(self.checkpoint), make_renderer("cpu")
-        textures = FaceTextures(reconstructor.decode.model, rasterize)
-        download = Downloads(ReconstructionWriter(textures, render, OutputOptions(texture="none")))
+        reconstructor, write = open_tools(self.checkpoint, output=OutputOptions(texture="none"))
         print(f"The page is at {address(listening)} (Ctrl+C stops it)", flush=True)
         if warned := warning(listening):
             print(warned, file=sys.stderr, flush=True)
         if self.open:
             webbrowser.open(address(listening))
-        serve(Tools(reconstructor, render, download, limits), listening, hosts)
+        serve(Tools(reconstructor, write.render, Downloads(write), limits), listening, hosts)
         return "stopped"

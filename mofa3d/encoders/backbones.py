@@ -12,7 +12,6 @@ import torchvision
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mofa3d.encoders.factored_linear import FactoredLinear
 from mofa3d.errors import InputError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -34,6 +33,8 @@ def _vgg_face() -> tuple[nn.Module, int]:
 
 def _without_last_layer(network: nn.Module) -> nn.Module:
     """AlexNet or VGG-16 without their last layer, the others as `FactoredLinear`."""
+    from mofa3d.encoders.factored_linear import FactoredLinear
+
     network.classifier[-1] = nn.Identity()
     for number, layer in enumerate(network.classifier):
         if isinstance(layer, nn.Linear):

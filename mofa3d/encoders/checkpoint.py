@@ -15,7 +15,7 @@ from mofa3d.camera import Camera
 from mofa3d.decoder import Decoder
 from mofa3d.encoders.checkpoint_content import check_content, load_archive
 from mofa3d.encoders.network import Encoder, make_encoder
-from mofa3d.encoders.weights import SHIPPED
+from mofa3d.encoders.weights import CHECKPOINT_NAME, INSTEAD, SHIPPED, check_present, checkpoint_file
 from mofa3d.environment.torch_settings import plain_settings
 from mofa3d.errors import InputError
 from mofa3d.files.given import naming_file, read_tensors
@@ -76,10 +76,6 @@ def read_encoder(path: Path) -> dict:
         raise InputError(f"{path} is not a readable encoder file ({error}); get or write it again") from error
 
 
-CHECKPOINT_NAME = "checkpoint.pt"
-INSTEAD = "give the folder of a training run, its checkpoint.pt, or an encoder's .safetensors file"
-
-
 def load_weights(encoder: nn.Module, content: dict, path: Path) -> None:
     """Fill an encoder from what `read_checkpoint` gave.
 
@@ -98,8 +94,7 @@ def read_checkpoint(path: Path) -> dict:
     Raises:
         InputError: it is missing, damaged, or no checkpoint of this project.
     """
-    if not path.is_file():
-        raise InputError(f"there is no checkpoint at {path}; {INSTEAD}")
+    check_present(path)
     if path.suffix == SUFFIX:
         return read_encoder(path)
     try:
@@ -182,11 +177,6 @@ class Description:
         return make_encoder(
             self.encoder, sizes=model.sizes, scales=self.scales, weights=weights, input_size=self.input_size
         )
-
-
-def checkpoint_file(run: Path) -> Path:
-    """The file of a training run that is given by its folder or its file."""
-    return run / CHECKPOINT_NAME if run.is_dir() else run
 
 
 def how_to_go_on(out: Path, resumable: Sequence[str] = (CHECKPOINT_NAME,)) -> str:

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from mofa3d.errors import InputError
 from mofa3d.files.given import check_file
-from mofa3d.models.formats.pickle_scan import check_pickle
 from mofa3d.numeric_options import MOST, check_kinds, within
 
 PARTS = ("encoder", "description", "progress")
@@ -28,6 +27,8 @@ def load_archive(path: Path) -> object:
     Raises:
         InputError: it is missing, damaged in any byte, unpacks to more than it is, or names anything but tensors.
     """
+    from mofa3d.models.formats.pickle_scan import check_pickle
+
     size = check_file(path)
     try:
         with ZipFile(path) as archive:

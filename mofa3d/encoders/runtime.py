@@ -10,9 +10,7 @@ from typing import Literal, get_args
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mofa3d.encoders.bfloat16 import in_bfloat16
 from mofa3d.encoders.network import Encoder
-from mofa3d.environment.instruction_sets import multiplies_bfloat16, warn_of_bfloat16
 from mofa3d.environment.torch_settings import plain_settings
 from mofa3d.errors import InputError
 
@@ -61,16 +59,30 @@ def choose_runtime(encoder: Encoder, image_size: int, runtime: Runtime = "auto")
                 f"the runtime 'bfloat16' needs the encoder on the CPU, and not on {encoder.scales.device}: choose "
                 "'auto', 'torch' or 'onnx'"
             )
-        if multiplies_bfloat16():
-            return in_bfloat16(encoder, image_size)
+        from mofa3d.environment.instruction_sets import warn_of_bfloat16
+
+        if _has_bfloat16():
+            return _in_bfloat16(encoder, image_size)
         warn_of_bfloat16("instead of bfloat16, the encoder computes in float32, as by default")
     if runtime == "torch" or not on_cpu:
         return encoder
-    if is_mostly_linear(encoder) and multiplies_bfloat16():
-        return PatientEncoder(encoder, lambda: in_bfloat16(encoder, image_size), PATIENCE_BFLOAT16)
+    if is_mostly_linear(encoder) and _has_bfloat16():
+        return PatientEncoder(encoder, lambda: _in_bfloat16(encoder, image_size), PATIENCE_BFLOAT16)
     if not has_onnx():
         return encoder
     return PatientEncoder(encoder, lambda: open_with_onnx(encoder, image_size))
+
+
+def _has_bfloat16() -> bool:
+    from mofa3d.environment.instruction_sets import multiplies_bfloat16
+
+    return multiplies_bfloat16()
+
+
+def _in_bfloat16(encoder: Encoder, image_size: int) -> Encode:
+    from mofa3d.encoders.bfloat16 import in_bfloat16
+
+    return in_bfloat16(encoder, image_size)
 
 
 def is_mostly_linear(encoder: Encoder) -> bool:

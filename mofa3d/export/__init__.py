@@ -1,49 +1,39 @@
 """Write reconstructed faces: meshes (GLB, PLY, OBJ), textures, codes, cameras and films."""
 
-from mofa3d.export.codes import read_code, write_code
-from mofa3d.export.gltf import Texture, write_glb
-from mofa3d.export.meshes import MESH_SUFFIXES, write_mesh
-from mofa3d.export.morphs import MorphTargets, Movement, expression_targets, movement, resting, unit_targets
-from mofa3d.export.obj import check_side_files, is_texture, side_files, write_textured_obj
-from mofa3d.export.photo_camera import PhotoCamera, photo_camera, write_camera
-from mofa3d.export.photo_texture import photo_texture
-from mofa3d.export.texture import Texels, bake, find_texels
-from mofa3d.export.texture_layout import TextureLayout, texture_layout
-from mofa3d.export.video import codec, film_writer, write_video
-from mofa3d.pictures.color import to_display, to_linear
-from mofa3d.pictures.turntable import sheet, turntable
+from importlib import import_module
 
-__all__ = [
-    "MESH_SUFFIXES",
-    "MorphTargets",
-    "Movement",
-    "PhotoCamera",
-    "Texels",
-    "Texture",
-    "TextureLayout",
-    "bake",
-    "check_side_files",
-    "codec",
-    "expression_targets",
-    "film_writer",
-    "find_texels",
-    "is_texture",
-    "movement",
-    "photo_camera",
-    "photo_texture",
-    "read_code",
-    "resting",
-    "sheet",
-    "side_files",
-    "texture_layout",
-    "to_display",
-    "to_linear",
-    "turntable",
-    "unit_targets",
-    "write_camera",
-    "write_code",
-    "write_glb",
-    "write_mesh",
-    "write_textured_obj",
-    "write_video",
-]
+# Where each is, and imported when it is asked for: what writes a GLB file does without what writes films.
+PLACES = {
+    "MESH_SUFFIXES": "meshes",
+    "MorphTargets": "morphs",
+    "Movement": "morphs",
+    "PhotoCamera": "photo_camera",
+    "Texels": "texture",
+    "Texture": "gltf",
+    "TextureLayout": "texture_layout",
+    "bake": "texture",
+    "check_side_files": "obj",
+    "codec": "video",
+    "expression_targets": "morphs",
+    "film_writer": "video",
+    "find_texels": "texture",
+    "is_texture": "obj",
+    "movement": "morphs",
+    "read_code": "codes",
+    "resting": "morphs",
+    "side_files": "obj",
+    "unit_targets": "morphs",
+    "write_camera": "photo_camera",
+    "write_code": "codes",
+    "write_glb": "gltf",
+    "write_mesh": "meshes",
+    "write_textured_obj": "obj",
+    "write_video": "video",
+}
+__all__ = list(PLACES)
+
+
+def __getattr__(name: str) -> object:
+    if name in PLACES:
+        return getattr(import_module(f"mofa3d.export.{PLACES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pygltflib as gltf
@@ -20,11 +21,12 @@ from PIL import Image
 from torch import Tensor
 
 from mofa3d.errors import InputError
-from mofa3d.export.morphs import MorphTargets, Movement
 from mofa3d.export.texture_layout import TextureLayout
 from mofa3d.files.whole import write_bytes
 from mofa3d.kernels.normals import VertexNormals
-from mofa3d.pictures.color import to_linear
+
+if TYPE_CHECKING:
+    from mofa3d.export.morphs import MorphTargets, Movement
 
 METRES = 1e-3  # per millimetre
 ROUGHNESS = 0.6
@@ -157,6 +159,8 @@ class _File:
 
     def colors(self, rgb: Tensor) -> int:
         """Linear colors in 16 bits: in 8, the dark ones would show steps."""
+        from mofa3d.pictures.color import to_linear
+
         linear = to_linear(rgb.detach().cpu().double().clamp(0, 1).numpy())
         array = np.full((len(linear), 4), 65535, dtype=np.uint16)  # four, for a vertex begins at a multiple of 4 bytes
         array[:, :3] = np.round(65535 * linear)

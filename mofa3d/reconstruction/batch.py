@@ -12,9 +12,11 @@ import json
 import logging
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, NamedTuple
 
 from tqdm import tqdm
 
@@ -26,15 +28,27 @@ from mofa3d.errors import InputError
 from mofa3d.files.folders import make_folder
 from mofa3d.files.names import printable, safe_name
 from mofa3d.files.record import Results, read_record, unfinished
-from mofa3d.reconstruction.reconstructor import Reconstruction
+
+if TYPE_CHECKING:  # a batch that is done already needs neither PyTorch nor an encoder
+    from mofa3d.reconstruction.reconstructor import Reconstruction
 
 _LOG = logging.getLogger(__name__)
 FACE = "face_"
 VERSION = 2  # of what is done to a photograph
 
-Reconstruct = Callable[[Photo], list[Reconstruction]]
-Write = Callable[[Path, str, Photo, Reconstruction], None]
-Film = Callable[[Path, Path], None]
+
+class BatchTools(NamedTuple):
+    """What works on the files of a batch.
+
+    Attributes:
+        reconstruct: a photograph's faces.
+        write: a face's files into a folder; see `ReconstructionWriter`.
+        film: reconstructs a video (first argument) and writes into a folder (second).
+    """
+
+    reconstruct: Callable[[Photo], list[Reconstruction]]
+    write: Callable[[Path, str, Photo, Reconstruction], None]
+    film: Callable[[Path, Path], None]
 
 
 @dataclass(frozen=True)
@@ -59,16 +73,12 @@ class BatchReconstruction:
     """Reconstructs every file by itself.
 
     Attributes:
-        reconstruct: a photograph's faces.
-        write: a face's files into a folder; see `ReconstructionWriter`.
-        film: reconstructs a video (first argument) and writes into a folder (second).
+        open: gives the tools; called once there is something to do. What it raises ends the batch.
         about: everything that the result depends on besides the file; as JSON takes it.
         reader: reads photographs.
     """
 
-    reconstruct: Reconstruct
-    write: Write
-    film: Film
+    open: Callable[[], BatchTools]
     about: dict
     reader: Reader = field(default_factory=Reader)
 
@@ -89,6 +99,7 @@ class BatchReconstruction:
         written, skipped = [], 0
         for failure in failures:
             _report(failure)
+        tools = None if all(self._skipped(item, folders) for item in items) else self.open()
         bar = tqdm(items, desc="reconstructing", unit="file", dynamic_ncols=True, disable=len(items) < 2)
         for item in bar:
             try:
@@ -96,8 +107,8 @@ class BatchReconstruction:
                 if folder is not None and self._done(item, folder):
                     skipped += 1
                     continue
-                written.append(self._one(item, folders, folder))
-            except (InputError, OSError) as error:  # the others are still worth doing
+                written.append(self._one(item, folders, folder, tools))
+            except (ValueError, OSError) as error:  # the others are still worth doing
                 failures.append(Failure(_label(item), str(error)))
                 _report(failures[-1])
             except Exception as error:  # a fault of ours, to be seen, but no reason to lose the others
@@ -106,22 +117,28 @@ class BatchReconstruction:
         self.reader.close()
         return Summary(written, skipped, failures, _list(out, failures))
 
-    def _one(self, item: Item, folders: InputFolders, folder: Path | None) -> Path:
+    def _skipped(self, item: Item, folders: InputFolders) -> bool:
+        with suppress(ValueError, OSError):  # told when it is its turn
+            folder = folders.find(_stem(item), _source(item))
+            return folder is not None and self._done(item, folder)
+        return False
+
+    def _one(self, item: Item, folders: InputFolders, folder: Path | None, tools: BatchTools) -> Path:
         """Reconstruct a file into its folder, or a new one; returns that."""
         with unfinished(folders.out, safe_name(_stem(item))) as results:
-            self._write(item, results)
+            self._write(item, results, tools)
             return folders.keep(results, _stem(item), _source(item), folder, {"made_from": self._digest(item)})
 
-    def _write(self, item: Item, folder: Path) -> None:
+    def _write(self, item: Item, folder: Path, tools: BatchTools) -> None:
         if item.is_video:
-            self.film(item.path, folder)
+            tools.film(item.path, folder)
             return
         photo = self.reader.read(item)
-        faces = self.reconstruct(photo)
+        faces = tools.reconstruct(photo)
         for number, face in enumerate(faces, start=1):
             own = folder if len(faces) == 1 else folder / f"{FACE}{number}"
             make_folder(own)
-            self.write(own, _label(item), photo, face)
+            tools.write(own, _label(item), photo, face)
 
     def _done(self, item: Item, folder: Path) -> bool:
         record = read_record(folder)

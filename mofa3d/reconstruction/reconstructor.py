@@ -14,7 +14,6 @@ from torch import Tensor
 
 from mofa3d.data.crop import CropTransform, crop_face
 from mofa3d.data.detect import FaceBox, detect_faces
-from mofa3d.data.dlib_landmarks import detect_landmarks
 from mofa3d.data.photo import Photo, to_tensor
 from mofa3d.decoder import Decoder
 from mofa3d.encoders.checkpoint import open_run
@@ -24,9 +23,6 @@ from mofa3d.encoders.weights import SHIPPED
 from mofa3d.environment.torch_settings import plain_settings
 from mofa3d.errors import InputError
 from mofa3d.fitting.color_fit import ColorFit
-from mofa3d.objective import Batch
-from mofa3d.pictures import views
-from mofa3d.pictures.overlay import composite
 from mofa3d.scene import Renderer, Scene
 from mofa3d.semantic_code import SemanticCode
 
@@ -73,20 +69,6 @@ def crop_at(photo: Photo, box: FaceBox, decode: Decoder) -> FaceCrop:
     """The face in a box, as large as the decoder's camera sees it, on its device."""
     pixels, transform = crop_face(photo, box, decode.camera.image_size)
     return FaceCrop(photo, box, to_tensor(pixels).to(decode.model.mean_shape.device), transform)
-
-
-def batch_of(crop: FaceCrop, landmarks: bool) -> Batch:
-    """A crop as the items of a corpus come: ``image`` (1, 3, H, W), and with landmarks those that dlib detects.
-
-    Raises:
-        InputError: landmarks are wanted, and dlib is not installed.
-    """
-    batch = {"image": crop.pixels[None]}
-    if landmarks:
-        found = detect_landmarks(crop.photo, crop.box)
-        batch["landmarks"] = torch.from_numpy(crop.transform.to_crop(found.points)[None]).float()
-        batch["confidence"] = torch.from_numpy(found.confidence[None]).float()
-    return batch
 
 
 @torch.no_grad()
@@ -170,6 +152,8 @@ def lay_over(photo: Photo, reconstruction: Reconstruction, render: Renderer) -> 
     Args:
         render: a raster backend with a black background, as `make_renderer("cpu")`.
     """
+    from mofa3d.pictures.overlay import composite
+
     with torch.no_grad():
         rgba = render(reconstruction.scene).image[0].permute(1, 2, 0).cpu().numpy()
     return composite(photo, rgba, reconstruction.transform)
@@ -177,4 +161,6 @@ def lay_over(photo: Photo, reconstruction: Reconstruction, render: Renderer) -> 
 
 def crop_panels(reconstruction: Reconstruction, render: Renderer) -> UInt8[np.ndarray, "H W5 3"]:
     """Crop, overlay, geometry, reflectance and illumination side by side."""
-    return views.panels(reconstruction.scene, render, reconstruction.crop[None])[0]
+    from mofa3d.pictures.views import panels
+
+    return panels(reconstruction.scene, render, reconstruction.crop[None])[0]

@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import torch
 
-from mofa3d.data.dlib_landmarks import is_installed
+from mofa3d.data.dlib_landmarks import detect_landmarks, is_installed
 from mofa3d.decoder import Decoder
 from mofa3d.fitting.gauss_newton import GaussNewton, GaussNewtonConfig, thies
 from mofa3d.objective import Batch
-from mofa3d.reconstruction.reconstructor import FaceCrop, batch_of
+from mofa3d.reconstruction.reconstructor import FaceCrop
 from mofa3d.semantic_code import SemanticCode
 
 
@@ -50,6 +50,20 @@ class Refiner:
             batch |= own_points(code, self.decode)
         with one_thread():
             return self.fit(code, batch).codes
+
+
+def batch_of(crop: FaceCrop, landmarks: bool) -> Batch:
+    """A crop as the items of a corpus come: ``image`` (1, 3, H, W), and with landmarks those that dlib detects.
+
+    Raises:
+        ValueError: landmarks are wanted, and dlib is not installed.
+    """
+    batch = {"image": crop.pixels[None]}
+    if landmarks:
+        found = detect_landmarks(crop.photo, crop.box)
+        batch["landmarks"] = torch.from_numpy(crop.transform.to_crop(found.points)[None]).float()
+        batch["confidence"] = torch.from_numpy(found.confidence[None]).float()
+    return batch
 
 
 def own_points(code: SemanticCode, decode: Decoder) -> Batch:

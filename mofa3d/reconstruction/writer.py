@@ -1,24 +1,28 @@
-"""Write everything about a reconstructed face into a folder of its own."""
+"""Write everything about a reconstructed face into a folder of its own.
+
+What only some of the files need is imported when they are asked for.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from mofa3d import export
 from mofa3d.data.photo import Photo
 from mofa3d.export.face_textures import FaceTextures
-from mofa3d.files.whole_pictures import write_picture
-from mofa3d.models.expression_units import choose_units, expression_units
+from mofa3d.export.gltf import write_glb
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.reconstruction.options import OutputOptions
-from mofa3d.reconstruction.photo_places import name_photo
 from mofa3d.reconstruction.reconstructor import Reconstruction, crop_panels, lay_over
 from mofa3d.scene import Renderer
+
+if TYPE_CHECKING:
+    from mofa3d.export.morphs import MorphTargets
 
 FILM_RATE = 24  # per second
 
@@ -39,8 +43,7 @@ class ReconstructionWriter:
 
     def __post_init__(self) -> None:
         # Wrong numbers are told before anything is done.
-        export.expression_targets(self.model, self.options.morph_targets)
-        self.chosen_units()
+        self.morph_targets()
 
     @property
     def model(self) -> MorphableModel:
@@ -48,15 +51,22 @@ class ReconstructionWriter:
 
     def chosen_units(self) -> dict[str, Tensor]:
         """The units of expression that were asked for."""
-        names = self.options.blendshapes
-        return choose_units(expression_units(self.model), names) if names else {}
+        if not self.options.blendshapes:
+            return {}
+        from mofa3d.models.expression_units import choose_units, expression_units
 
-    def morph_targets(self) -> export.MorphTargets:
-        """Columns of the expression basis, then units of expression."""
-        columns = export.expression_targets(self.model, self.options.morph_targets)
-        named = export.unit_targets(self.model, self.chosen_units())
+        return choose_units(expression_units(self.model), self.options.blendshapes)
+
+    def morph_targets(self) -> MorphTargets | None:
+        """Columns of the expression basis, then units of expression, if any were asked for."""
+        if not self.options.morph_targets and not self.options.blendshapes:
+            return None
+        from mofa3d.export.morphs import MorphTargets, expression_targets, unit_targets
+
+        columns = expression_targets(self.model, self.options.morph_targets)
+        named = unit_targets(self.model, self.chosen_units())
         displacements = torch.cat([columns.displacements, named.displacements])
-        return export.MorphTargets(columns.names + named.names, displacements)
+        return MorphTargets(columns.names + named.names, displacements)
 
     def __call__(self, folder: Path, name: str, photo: Photo, found: Reconstruction) -> None:
         """Write everything about one face, in place of files of the same names.
@@ -66,16 +76,26 @@ class ReconstructionWriter:
             name: of the photograph, for the record.
             photo, found: the face.
         """
+        from mofa3d.export.photo_camera import photo_camera, write_camera
+        from mofa3d.files.whole_pictures import write_picture
+
         folder.mkdir(parents=True, exist_ok=True)
         self.write_code(folder / "code.json", name, found)
-        export.write_camera(folder / "camera.json", export.photo_camera(found.scene, found.transform, *photo.shape[:2]))
+        write_camera(folder / "camera.json", photo_camera(found.scene, found.transform, *photo.shape[:2]))
         write_picture(folder / "overlay.png", lay_over(photo, found, self.render))
         write_picture(folder / "panels.png", crop_panels(found, self.render))
         self.write_meshes([folder / f"mesh.{kind}" for kind in self.options.formats], photo, found)
         if self.options.turntable:
-            film = export.turntable(self.model, found.code, self.render)
-            write_picture(folder / "turntable.png", export.sheet(film))
-            export.write_video(folder / "turntable.mp4", film, FILM_RATE)
+            self._write_turntable(folder, found)
+
+    def _write_turntable(self, folder: Path, found: Reconstruction) -> None:
+        from mofa3d.export.video import write_video
+        from mofa3d.files.whole_pictures import write_picture
+        from mofa3d.pictures.turntable import sheet, turntable
+
+        film = turntable(self.model, found.code, self.render)
+        write_picture(folder / "turntable.png", sheet(film))
+        write_video(folder / "turntable.mp4", film, FILM_RATE)
 
     def write_code(self, path: Path, name: str, found: Reconstruction, folder: Path | None = None) -> None:
         """Write the code, where the photograph is, and where the crop lies in it.
@@ -86,9 +106,12 @@ class ReconstructionWriter:
             found: the face.
             folder: where the file will be at last; by default where it is written.
         """
+        from mofa3d.export.codes import write_code
+        from mofa3d.reconstruction.photo_places import name_photo
+
         t = found.transform
         crop = {"left": t.left, "top": t.top, "scale": t.scale}
-        export.write_code(path, found.code, {**name_photo(name, folder or path.parent), "crop": crop})
+        write_code(path, found.code, {**name_photo(name, folder or path.parent), "crop": crop})
 
     def write_meshes(self, paths: Sequence[Path], photo: Photo, found: Reconstruction) -> None:
         """Write one face as several files, whose suffixes choose their formats.
@@ -107,8 +130,12 @@ class ReconstructionWriter:
         for path in paths:
             if path.suffix.lower() == ".glb":
                 targets = self.morph_targets()
-                export.write_glb(path, vertices, self.model.faces, reflectance if plain else texture, targets)
+                write_glb(path, vertices, self.model.faces, reflectance if plain else texture, targets)
             elif path.suffix.lower() == ".obj":
-                export.write_textured_obj(path, vertices, texture)
+                from mofa3d.export.obj import write_textured_obj
+
+                write_textured_obj(path, vertices, texture)
             else:
-                export.write_mesh(path, self.model, vertices, reflectance)
+                from mofa3d.export.meshes import write_mesh
+
+                write_mesh(path, self.model, vertices, reflectance)

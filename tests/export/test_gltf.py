@@ -21,9 +21,9 @@ from mofa3d.export import (
     find_texels,
     movement,
     resting,
-    texture_layout,
     write_glb,
 )
+from mofa3d.export.texture_layout import texture_layout
 from mofa3d.kernels.normals import VertexNormals
 from mofa3d.pictures.color import to_linear
 from mofa3d.renderers.cpu_rasterizer import rasterize

@@ -9,7 +9,8 @@ import trimesh
 from PIL import Image
 from pytorch3d.io import load_objs_as_meshes
 
-from mofa3d.export import Texture, bake, find_texels, texture_layout, write_textured_obj
+from mofa3d.export import Texture, bake, find_texels, write_textured_obj
+from mofa3d.export.texture_layout import texture_layout
 from mofa3d.renderers.cpu_rasterizer import rasterize
 
 SIZE = 256

@@ -13,7 +13,8 @@ from tiny_model import make_code
 from mofa3d import Camera, Decoder, harmonics
 from mofa3d.data.crop import CropTransform
 from mofa3d.data.detect import FaceBox
-from mofa3d.export import photo_camera, write_camera, write_mesh
+from mofa3d.export import write_camera, write_mesh
+from mofa3d.export.photo_camera import photo_camera
 from mofa3d.pictures import views
 from mofa3d.reconstruction.reconstructor import Reconstruction, lay_over
 from mofa3d.renderers import make_renderer

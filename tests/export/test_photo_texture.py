@@ -12,8 +12,9 @@ from tiny_model import make_tiny_model
 
 from mofa3d import Camera, Decoder, SemanticCode
 from mofa3d.data.crop import CropTransform
-from mofa3d.export import find_texels, photo_texture, texture_layout
-from mofa3d.export.photo_texture import _mix, _shrunk, filled_reflectance
+from mofa3d.export import find_texels
+from mofa3d.export.photo_texture import _mix, _shrunk, filled_reflectance, photo_texture
+from mofa3d.export.texture_layout import texture_layout
 from mofa3d.harmonics import irradiance
 from mofa3d.renderers import make_renderer
 from mofa3d.renderers.cpu_rasterizer import rasterize

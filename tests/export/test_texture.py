@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mofa3d.export import bake, find_texels, texture_layout
+from mofa3d.export import bake, find_texels
+from mofa3d.export.texture_layout import texture_layout
 from mofa3d.renderers.cpu_rasterizer import rasterize
 
 SIZE = 64

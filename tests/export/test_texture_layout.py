@@ -7,8 +7,7 @@ import pytest
 import torch
 from tiny_model import make_tiny_model
 
-from mofa3d.export import TextureLayout, texture_layout
-from mofa3d.export.texture_layout import _components, _jacobian
+from mofa3d.export.texture_layout import TextureLayout, _components, _jacobian, texture_layout
 from mofa3d.export.texture_packing import pack
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.renderers.cpu_rasterizer import rasterize

@@ -28,7 +28,7 @@ from mofa3d.data.sources import Reader
 from mofa3d.decoder import Decoder
 from mofa3d.errors import InputError
 from mofa3d.files.record import RECORD
-from mofa3d.reconstruction.batch import BatchReconstruction, find_inputs
+from mofa3d.reconstruction.batch import BatchReconstruction, BatchTools, find_inputs
 from mofa3d.reconstruction.reconstructor import Reconstruction
 from mofa3d.semantic_code import SemanticCode
 
@@ -70,7 +70,8 @@ class Work:
     def run(self, inputs: list, out: Path, reader: Reader | None = None, **about):
         self.written.clear()
         with shown_logs():
-            return BatchReconstruction(self.faces, self.write, self.film, about, reader or Reader())(inputs, out)
+            tools = BatchTools(self.faces, self.write, self.film)
+            return BatchReconstruction(lambda: tools, about, reader or Reader())(inputs, out)
 
 
 @pytest.fixture
@@ -99,6 +100,17 @@ class TestBatch:
         assert errors[0] == f"error: {photos / 'none.png'}: no face was found"
         assert errors[1].startswith(f"error: {photos / 'text.jpg'} is not an image that can be read")
 
+    def test_nothing_is_opened_where_all_is_done(self, work, photos, tmp_path):
+        def unwanted() -> BatchTools:
+            raise ValueError("opened")
+
+        work.run([photos / "a.png", photos / "film.mp4"], tmp_path / "out")
+        batch = BatchReconstruction(unwanted, {})
+        done = batch([photos / "a.png", photos / "film.mp4"], tmp_path / "out")
+        assert (done.written, done.skipped, done.failures) == ([], 2, [])
+        with pytest.raises(ValueError, match=r"^opened$"):  # the mistake is not the photograph's
+            batch([photos / "a.png", photos / "b.png"], tmp_path / "out")
+
     def test_what_is_done_is_skipped(self, work, photos, tmp_path):
         work.run([photos], tmp_path / "out")
         done = work.run([photos], tmp_path / "out")
@@ -120,14 +132,14 @@ class TestBatch:
             (folder / "code.json").write_text("half")
             raise KeyboardInterrupt
 
-        out = tmp_path / "out"
+        out, tools = tmp_path / "out", BatchTools(work.faces, interrupted, work.film)
         with pytest.raises(KeyboardInterrupt):
-            BatchReconstruction(work.faces, interrupted, work.film, {})([photos / "a.png"], out)
+            BatchReconstruction(lambda: tools, {})([photos / "a.png"], out)
         assert list(out.iterdir()) == []
         work.run([photos / "a.png"], out)
         assert json.loads((out / "a" / RECORD).read_text())["files"] == ["code.json"]
         with pytest.raises(KeyboardInterrupt):
-            BatchReconstruction(work.faces, interrupted, work.film, {"refine": True})([photos / "a.png"], out)
+            BatchReconstruction(lambda: tools, {"refine": True})([photos / "a.png"], out)
         assert (out / "a" / "code.json").read_text() == str(photos / "a.png")  # whole
 
     def test_nothing_of_the_photograph_before_is_left(self, work, photos, tmp_path):
@@ -295,7 +307,7 @@ class TestNothingIsOverwritten:
             if not (people / "faces" / "1").exists():
                 work.run(["bob/1.png"], people / "faces")
 
-        batch = BatchReconstruction(work.faces, write, work.film, {})
+        batch = BatchReconstruction(lambda: BatchTools(work.faces, write, work.film), {})
         assert [folder.name for folder in batch(["ann/1.png"], people / "faces").written] == ["1-2"]
         assert self.made_from(people / "faces" / "1") == "bob"
 
@@ -330,7 +342,7 @@ class TestInputs:
         def write(folder: Path, *rest) -> None:
             shutil.copyfile(photos / "a.png", folder / "overlay.png")
 
-        batch = BatchReconstruction(work.faces, write, work.film, {})
+        batch = BatchReconstruction(lambda: BatchTools(work.faces, write, work.film), {})
         mine = ["a.png", "b.png", "film.mp4", "none.png", "sub/A.png", "text.jpg"]
         for out in (photos / "out1", photos / "out2", tmp_path / "out3"):
             batch([photos], out)
@@ -345,7 +357,7 @@ class TestInputs:
         def write(folder: Path, *rest) -> None:
             shutil.copyfile(photos / "a.png", folder / "overlay.png")
 
-        BatchReconstruction(work.faces, write, work.film, {})([photos / "a.png"], photos / "out1")
+        BatchReconstruction(lambda: BatchTools(work.faces, write, work.film), {})([photos / "a.png"], photos / "out1")
         named = photos / "out1" / "a" / "overlay.png"
         assert [item.path for item in find_inputs([named], photos / "out2")[0]] == [named]
         assert find_inputs([named], photos / "out1")[0] == []
@@ -374,7 +386,7 @@ class TestCrashes:
                 raise kind("shapes do not match")
             work.write(folder, name, *rest)
 
-        batch = BatchReconstruction(work.faces, faulty, work.film, {})
+        batch = BatchReconstruction(lambda: BatchTools(work.faces, faulty, work.film), {})
         with shown_logs():
             done = batch([photos / "a.png", photos / "b.png"], tmp_path / "out")
         assert [folder.name for folder in done.written] == ["b"]

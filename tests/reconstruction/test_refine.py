@@ -66,7 +66,7 @@ def test_detected_points_lead_where_they_are(decode, crop, true, monkeypatch):
         return Detection(points, np.ones(68, dtype=np.float32), 1.0)
 
     monkeypatch.setattr(refine, "is_installed", lambda: True)
-    monkeypatch.setattr("mofa3d.reconstruction.reconstructor.detect_landmarks", detect)
+    monkeypatch.setattr("mofa3d.reconstruction.refine.detect_landmarks", detect)
     start = SemanticCode.zeros(sizes=decode.model.sizes)
     found = Refiner(decode)(start, crop)
     assert seen == [crop.box]

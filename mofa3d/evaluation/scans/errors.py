@@ -27,7 +27,8 @@ from mofa3d.evaluation.scans.landmarks import IBUG
 from mofa3d.evaluation.scans.scan import FaceMesh, Unit, read_scan
 from mofa3d.files import whole
 from mofa3d.morphable_model import MorphableModel
-from mofa3d.reconstruction.reconstructor import batch_of, crop_at
+from mofa3d.reconstruction.reconstructor import crop_at
+from mofa3d.reconstruction.refine import batch_of
 
 Predict = Callable[[Photo, FaceBox], FaceMesh]
 

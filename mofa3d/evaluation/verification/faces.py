@@ -23,7 +23,8 @@ from mofa3d.data.readable import problem_of, readable, warn_about
 from mofa3d.errors import InputError
 from mofa3d.evaluation.estimates import Estimate
 from mofa3d.evaluation.verification.pairs import Pair, check_photos, pair_people
-from mofa3d.reconstruction.reconstructor import FaceCrop, batch_of
+from mofa3d.reconstruction.reconstructor import FaceCrop
+from mofa3d.reconstruction.refine import batch_of
 from mofa3d.semantic_code import SemanticCode
 
 

