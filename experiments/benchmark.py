@@ -10,9 +10,6 @@ take by themselves are slower than their plain reference. Writes benchmark.json 
 
 from __future__ import annotations
 
-from mofa3d.cli import program  # before PyTorch: it says how long its idle threads spin
-
-# isort: split
 import json
 import sys
 import time
@@ -29,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the benchmark
 
 from benchmarks import cuda_vertex_loss, encoders, fits, optimizers, rasterizer, training_step, vertex_loss
 from benchmarks.measure import Ceilings, Setup, TimeIsUpError, Timing, measure_ceilings
+from mofa3d.cli import program
 from mofa3d.environment.machine import commit, machine
 from mofa3d.files.folders import take_folder
 from mofa3d.files.whole import write_text

@@ -10,11 +10,6 @@ Writes checkpoint.pt, config.json, metrics.jsonl, TensorBoard's files and report
 
 from __future__ import annotations
 
-from mofa3d import Camera, Decoder
-from mofa3d.cli import program
-from mofa3d.errors import InputError
-
-# isort: split
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
@@ -24,6 +19,8 @@ from typing import Literal
 
 import torch
 
+from mofa3d import Camera, Decoder
+from mofa3d.cli import program
 from mofa3d.cli.overrides import apply_overrides, overrides_of
 from mofa3d.cli.program import Flag
 from mofa3d.data.batches.augment import AugmentConfig
@@ -40,6 +37,7 @@ from mofa3d.environment.cache_folder import cache_directory
 from mofa3d.environment.instruction_sets import bfloat16_or_float32
 from mofa3d.environment.machine import check_device, commit
 from mofa3d.environment.memory import keep_freed_memory
+from mofa3d.errors import InputError
 from mofa3d.evaluation.errors import average_face, evaluate
 from mofa3d.evaluation.groups import photo_groups
 from mofa3d.evaluation.training_report import (

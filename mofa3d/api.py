@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -30,7 +31,7 @@ from mofa3d.export.face_textures import FaceTextures
 from mofa3d.files.record import unfinished
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.reconstruction import reconstructor as inference
-from mofa3d.reconstruction.options import MESH_SUFFIXES, Look, OutputOptions
+from mofa3d.reconstruction.options import Format, Look, OutputOptions
 from mofa3d.reconstruction.reconstructor import Reconstruction, Reconstructor, lay_over
 from mofa3d.reconstruction.writer import ReconstructionWriter
 from mofa3d.renderers import make_renderer
@@ -38,7 +39,7 @@ from mofa3d.renderers.cpu_rasterizer import rasterize
 from mofa3d.scene import Renderer, Rendering, Scene
 from mofa3d.semantic_code import SemanticCode
 
-SUFFIXES = (*MESH_SUFFIXES, ".json", ".png")
+SUFFIXES = (*(f".{kind}" for kind in get_args(Format)), ".json", ".png")
 OPENED = 2  # encoders that are kept
 
 

@@ -145,7 +145,7 @@ class TestFace:
         assert json.loads((tmp_path / "face.json").read_text())["photo"] == str(Path(face.name).absolute())
 
     def test_what_cannot_be_saved(self, face, tmp_path):
-        with pytest.raises(ValueError, match=r"face\.stl: the suffix must be one of \.glb, \.ply, \.obj, \.json"):
+        with pytest.raises(ValueError, match=r"face\.stl: the suffix must be one of \.glb, \.obj, \.ply, \.json"):
             face.save(tmp_path / "face.stl")
         with pytest.raises(ValueError, match="has 4 expression columns"):
             face.save(tmp_path / "face.glb", morph_targets=5)

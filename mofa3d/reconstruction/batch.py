@@ -11,8 +11,8 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, count
 from pathlib import Path, PurePosixPath
@@ -94,34 +94,27 @@ class BatchReconstruction:
         """
         if not inputs:
             raise InputError("there is nothing to reconstruct; give photographs, folders of them, or videos")
+        tools = None if out.exists() else self.open()  # a mistake that it tells leaves no folder
         folders = InputFolders.open(out, reserved=(FAILURES,))
         items, failures = find_inputs(inputs, out)
         written, skipped = [], 0
         for failure in failures:
             _report(failure)
-        tools = None if all(self._skipped(item, folders) for item in items) else self.open()
-        bar = tqdm(items, desc="reconstructing", unit="file", dynamic_ncols=True, disable=len(items) < 2)
-        for item in bar:
-            try:
+        todo = []
+        for item in items:
+            with _listed(item, failures):
                 folder = folders.find(_stem(item), _source(item))
                 if folder is not None and self._done(item, folder):
                     skipped += 1
-                    continue
+                else:
+                    todo.append((item, folder))
+        if todo and tools is None:
+            tools = self.open()
+        for item, folder in tqdm(todo, desc="reconstructing", unit="file", dynamic_ncols=True, disable=len(todo) < 2):
+            with _listed(item, failures):
                 written.append(self._one(item, folders, folder, tools))
-            except (ValueError, OSError) as error:  # the others are still worth doing
-                failures.append(Failure(_label(item), str(error)))
-                _report(failures[-1])
-            except Exception as error:  # a fault of ours, to be seen, but no reason to lose the others
-                failures.append(Failure(_label(item), f"{type(error).__name__}: {error}"))
-                _LOG.exception(printable(_label(item)))
         self.reader.close()
         return Summary(written, skipped, failures, _list(out, failures))
-
-    def _skipped(self, item: Item, folders: InputFolders) -> bool:
-        with suppress(ValueError, OSError):  # told when it is its turn
-            folder = folders.find(_stem(item), _source(item))
-            return folder is not None and self._done(item, folder)
-        return False
 
     def _one(self, item: Item, folders: InputFolders, folder: Path | None, tools: BatchTools) -> Path:
         """Reconstruct a file into its folder, or a new one; returns that."""
@@ -167,6 +160,19 @@ def find_inputs(inputs: Sequence[str | Path], out: Path) -> tuple[list[Item], li
             if not (path.is_relative_to(below) and path in results):
                 items.setdefault((item.path.absolute(), item.offset, item.problem), item)
     return list(items.values()), failures
+
+
+@contextmanager
+def _listed(item: Item, failures: list[Failure]) -> Iterator[None]:
+    """Say and list what goes wrong with a file: the others are still worth doing."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        failures.append(Failure(_label(item), str(error)))
+        _report(failures[-1])
+    except Exception as error:  # a fault of ours, to be seen, but no reason to lose the others
+        failures.append(Failure(_label(item), f"{type(error).__name__}: {error}"))
+        _LOG.exception(printable(_label(item)))
 
 
 def _member(item: Item) -> str:

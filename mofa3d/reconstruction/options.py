@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 from mofa3d.numeric_options import TEXELS, check_ranges
 
 Format = Literal["glb", "obj", "ply"]
-MESH_SUFFIXES = tuple(f".{kind}" for kind in get_args(Format))
 Look = Literal["none", "model", "photograph"]
 
 

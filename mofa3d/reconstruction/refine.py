@@ -56,7 +56,7 @@ def batch_of(crop: FaceCrop, landmarks: bool) -> Batch:
     """A crop as the items of a corpus come: ``image`` (1, 3, H, W), and with landmarks those that dlib detects.
 
     Raises:
-        ValueError: landmarks are wanted, and dlib is not installed.
+        InputError: landmarks are wanted, and dlib is not installed.
     """
     batch = {"image": crop.pixels[None]}
     if landmarks:

@@ -62,7 +62,7 @@ class TestChoice:
     @pytest.mark.processor
     def test_large_linear_layers_are_rounded_after_a_while(self, monkeypatch):
         # The layers themselves ask the processor, and do without what it lacks.
-        monkeypatch.setattr(instruction_sets, "multiplies_bfloat16", lambda: True)
+        monkeypatch.setattr(encoder_runtime, "_has_bfloat16", lambda: True)
         encoder, image = lively("alexnet"), images(64)
         patient = choose_runtime(encoder, 64)
         assert torch.equal(patient(image), encoder(image))
@@ -74,7 +74,7 @@ class TestChoice:
 
     @pytest.mark.processor
     def test_rounding_where_nothing_multiplies_such_numbers_is_float32(self, monkeypatch):
-        monkeypatch.setattr(instruction_sets, "multiplies_bfloat16", lambda: False)
+        monkeypatch.setattr(encoder_runtime, "_has_bfloat16", lambda: False)
         encoder, image = lively("mobilenet_v2", 32), images(48)
         with pytest.warns(SlowerPathWarning, match=r"does not multiply bfloat16 .*; instead of bfloat16, .* float32"):
             encode = choose_runtime(encoder, 48, "bfloat16")
@@ -86,7 +86,7 @@ class TestChoice:
 
     @pytest.mark.processor
     def test_processors_without_such_numbers_round_nothing(self, monkeypatch):
-        monkeypatch.setattr(instruction_sets, "multiplies_bfloat16", lambda: False)
+        monkeypatch.setattr(encoder_runtime, "_has_bfloat16", lambda: False)
         monkeypatch.setattr(encoder_runtime, "has_onnx", lambda: False)
         encoder = lively("alexnet")
         assert choose_runtime(encoder, 64) is encoder
