@@ -304,7 +304,7 @@ def _check_side_files(path: Path) -> None:
     if path.suffix.lower() == ".obj":
         check_side_files(path)
     elif is_texture(path):
-        raise ValueError(f"{path} is the texture of an OBJ file there; choose another name")
+        raise InputError(f"{path} is the texture of an OBJ file there; choose another name")
 
 
 def _read(photo: str | os.PathLike | Image.Image | np.ndarray) -> tuple[Photo, str]:
@@ -368,7 +368,7 @@ def make_writer(model: MorphableModel, output: OutputOptions | None = None) -> R
     """What writes the faces of a model, with pictures that our own rasterizer draws.
 
     Raises:
-        ValueError: options that do not go with the model.
+        InputError: options that do not go with the model.
     """
     return ReconstructionWriter(FaceTextures(model, rasterize), draw, output or OutputOptions())
 

@@ -44,7 +44,7 @@ class ViewCommand:
 
     def __call__(self) -> str:
         if importlib.util.find_spec("nicegui") is None:
-            raise ValueError("the page needs the package nicegui; run: pip install 'mofa3d[view]'")
+            raise InputError("the page needs the package nicegui; run: pip install 'mofa3d[view]'")
         from mofa3d.api import open_tools
         from mofa3d.reconstruction.options import OutputOptions
         from mofa3d.viewer.downloads import Downloads

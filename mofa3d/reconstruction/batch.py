@@ -167,7 +167,7 @@ def _listed(item: Item, failures: list[Failure]) -> Iterator[None]:
     """Say and list what goes wrong with a file: the others are still worth doing."""
     try:
         yield
-    except (ValueError, OSError) as error:
+    except (InputError, OSError) as error:
         failures.append(Failure(_label(item), str(error)))
         _report(failures[-1])
     except Exception as error:  # a fault of ours, to be seen, but no reason to lose the others

@@ -102,13 +102,13 @@ class TestBatch:
 
     def test_nothing_is_opened_where_all_is_done(self, work, photos, tmp_path):
         def unwanted() -> BatchTools:
-            raise ValueError("opened")
+            raise InputError("opened")
 
         work.run([photos / "a.png", photos / "film.mp4"], tmp_path / "out")
         batch = BatchReconstruction(unwanted, {})
         done = batch([photos / "a.png", photos / "film.mp4"], tmp_path / "out")
         assert (done.written, done.skipped, done.failures) == ([], 2, [])
-        with pytest.raises(ValueError, match=r"^opened$"):  # the mistake is not the photograph's
+        with pytest.raises(InputError, match=r"^opened$"):  # the mistake is not the photograph's
             batch([photos / "a.png", photos / "b.png"], tmp_path / "out")
 
     def test_what_is_done_is_skipped(self, work, photos, tmp_path):

@@ -6,6 +6,8 @@ MODEL_CARD.md, beside this file, says what the encoder of the package was traine
 import hashlib
 from pathlib import Path
 
+from mofa3d.errors import InputError
+
 SHIPPED = Path(__file__).with_name("makehuman_mobilenet_v2.safetensors")
 CHECKPOINT_NAME = "checkpoint.pt"
 INSTEAD = "give the folder of a training run, its checkpoint.pt, or an encoder's .safetensors file"
@@ -20,17 +22,17 @@ def check_present(path: Path) -> None:
     """Refuse a checkpoint that is not there.
 
     Raises:
-        ValueError: what to give instead.
+        InputError: what to give instead.
     """
     if not path.is_file():
-        raise ValueError(f"there is no checkpoint at {path}; {INSTEAD}")
+        raise InputError(f"there is no checkpoint at {path}; {INSTEAD}")
 
 
 def digest_of(path: Path) -> str:
     """What tells encoders apart: SHA-256 of the file.
 
     Raises:
-        ValueError: there is none.
+        InputError: there is none.
     """
     check_present(path)
     return hashlib.sha256(path.read_bytes()).hexdigest()
