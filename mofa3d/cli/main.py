@@ -20,7 +20,7 @@ from mofa3d.cli.reconstruct import Reconstruct
 from mofa3d.cli.streams import lasting_streams, say
 from mofa3d.cli.view import ViewCommand
 from mofa3d.data.corpus.config import PrepareConfig
-from mofa3d.data.corpus.synthetic import SyntheticConfig
+from mofa3d.data.corpus.synthetic_config import SyntheticConfig
 from mofa3d.environment.slower_path import warn_in_one_line
 from mofa3d.errors import InputError
 from mofa3d.numeric_options import check_numbers, check_ranges

@@ -14,7 +14,7 @@ from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, arg, 
 
 from mofa3d.cli.program import Flag
 from mofa3d.errors import InputError
-from mofa3d.pictures.model_preview import PreviewConfig
+from mofa3d.pictures.preview_config import PreviewConfig
 
 if TYPE_CHECKING:
     from mofa3d.models.sanity import Sanity

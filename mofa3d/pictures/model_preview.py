@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import cv2
 import numpy as np
 import torch
@@ -13,10 +11,10 @@ from torch import Tensor
 from mofa3d import harmonics
 from mofa3d.data.corpus.synthetic import SyntheticConfig, sample_codes
 from mofa3d.morphable_model import MorphableModel
-from mofa3d.numeric_options import check_ranges
 from mofa3d.pictures import views
 from mofa3d.pictures.contact_sheet import Row
 from mofa3d.pictures.portraits import ASPECT, Studio, turned
+from mofa3d.pictures.preview_config import PreviewConfig
 from mofa3d.scene import Renderer, Scene
 from mofa3d.semantic_code import SemanticCode
 
@@ -24,33 +22,6 @@ STRENGTH = 2.0  # of single modes, standard deviations
 TURN = 40.0  # degrees to either side, of the side views
 LARGE_PICTURES = 4  # of the mean face, which take the width of the sheet
 DOT_COLOR = (20, 90, 230)
-
-
-@dataclass(frozen=True)
-class PreviewConfig:
-    """What is drawn; spreads are standard deviations of normal distributions.
-
-    Attributes:
-        count: faces in a row.
-        image_size: height of a picture, pixels; its width is four fifths of that.
-        shape, expression, reflectance: spread of the coefficients of random faces.
-        yaw, pitch, roll: radians, spread of their pose where a single view is drawn.
-        seed: of the random faces.
-    """
-
-    count: int = 8
-    image_size: int = 200
-    shape: float = 1.0
-    expression: float = 0.5
-    reflectance: float = 1.0
-    yaw: float = 0.25
-    pitch: float = 0.12
-    roll: float = 0.10
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        spreads = dict.fromkeys(("shape", "expression", "reflectance", "yaw", "pitch", "roll"), (0, 100))
-        check_ranges(self, **spreads, count=(1, 10_000), image_size=(1, 2000))
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import cv2
@@ -23,12 +23,12 @@ from mofa3d import harmonics
 from mofa3d.data.corpus.blocks import finished_blocks, write_block
 from mofa3d.data.corpus.dataset import Corpus, Decisions, finish, is_corpus
 from mofa3d.data.corpus.shards import Face, encode_crop
+from mofa3d.data.corpus.synthetic_config import SyntheticConfig
 from mofa3d.data.photo import find_photos, read_photo
 from mofa3d.decoder import Decoder
 from mofa3d.errors import InputError
 from mofa3d.files.folders import take_folder
 from mofa3d.files.locks import alone
-from mofa3d.numeric_options import check_ranges
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import CodeSizes, SemanticCode
 
@@ -36,39 +36,6 @@ _LOG = logging.getLogger(__name__)
 VERSION = 4  # of how codes become images
 BLOCK = 256  # faces per shard
 BATCH = 16  # faces rendered at once
-
-
-@dataclass(frozen=True)
-class SyntheticConfig:
-    """What the random faces look like; standard deviations of normal distributions.
-
-    Attributes:
-        count: images.
-        shape, expression, reflectance: of the coefficients.
-        yaw, pitch, roll: radians.
-        shift: of t_x and t_y, mm.
-        depth: of t_z, mm.
-        backgrounds: a folder of photographs to put behind the faces, or "" for generated textures.
-        seed: of everything.
-    """
-
-    count: int = 3000
-    shape: float = 1.0
-    expression: float = 0.8
-    reflectance: float = 1.0
-    yaw: float = 0.25
-    pitch: float = 0.12
-    roll: float = 0.10
-    shift: float = 8.0
-    depth: float = 15.0
-    backgrounds: str = ""
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.count < 1:
-            raise InputError(f"count must be at least 1, got {self.count}; give the number of faces to render")
-        spreads = dict.fromkeys(("shape", "expression", "reflectance", "yaw", "pitch", "roll"), (0, 100))
-        check_ranges(self, **spreads, count=(1, 100_000_000), shift=(0, 1000), depth=(0, 1000))
 
 
 def sample_codes(config: SyntheticConfig, count: int, sizes: CodeSizes, generator: torch.Generator) -> SemanticCode:
