@@ -110,10 +110,11 @@ class Edit:
             raise InputError(f"{self.out} holds an edit already; choose another --out, or --force to replace it")
 
     def _listing(self) -> str:
-        from mofa3d.models.expression_units import COMBINATIONS
+        from mofa3d.encoders.checkpoint import open_model
+        from mofa3d.models.expression_units import COMBINATIONS, expression_units
 
         lines = []
-        for name in self._units:
+        for name in expression_units(open_model(self.checkpoint)):
             parts = " + ".join(f"{strength:g} {unit}" for unit, strength in COMBINATIONS.get(name, {}).items())
             lines.append(f"{name} = {parts}" if parts else name)
         return "\n".join(lines)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-import torchvision
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -24,11 +23,15 @@ def _colors(values: Sequence[float]) -> Float[Tensor, "3 1 1"]:
 
 
 def _alexnet() -> tuple[nn.Module, int]:
-    return _without_last_layer(torchvision.models.alexnet()), 4096
+    from torchvision import models
+
+    return _without_last_layer(models.alexnet()), 4096
 
 
 def _vgg_face() -> tuple[nn.Module, int]:
-    return _without_last_layer(torchvision.models.vgg16()), 4096
+    from torchvision import models
+
+    return _without_last_layer(models.vgg16()), 4096
 
 
 def _without_last_layer(network: nn.Module) -> nn.Module:
@@ -45,13 +48,17 @@ def _without_last_layer(network: nn.Module) -> nn.Module:
 
 
 def _mobilenet_v2() -> tuple[nn.Module, int]:
-    network = torchvision.models.mobilenet_v2()
+    from torchvision import models
+
+    network = models.mobilenet_v2()
     network.classifier = nn.Identity()
     return network, 1280
 
 
 def _resnet50() -> tuple[nn.Module, int]:
-    network = torchvision.models.resnet50()
+    from torchvision import models
+
+    network = models.resnet50()
     network.fc = nn.Identity()
     return network, 2048
 

@@ -236,6 +236,14 @@ def open_run(run: Path = SHIPPED) -> tuple[Encoder, Decoder]:
     return encoder, Decoder(model, Camera(description.image_size))
 
 
+def open_model(run: Path = SHIPPED) -> MorphableModel:
+    """The face model of a training run, without its encoder; see `open_run`."""
+    path = checkpoint_file(run)
+    content = read_checkpoint(path)
+    with naming_file(path):
+        return Description.from_dict(content["description"]).load_model()
+
+
 @torch.no_grad()
 def _try(encoder: Encoder, image_size: int) -> None:
     """Let an encoder see a grey picture: weights that are each a number may still not be those of an encoder."""
