@@ -91,8 +91,13 @@ class Reconstruct:
         from mofa3d.reconstruction.batch import BatchTools
         from mofa3d.reconstruction.video.reconstruct import VideoOptions, reconstruct_video
 
-        options = {"refine": self.refine, "fit_colors": not self.as_predicted, "runtime": self.runtime}
-        reconstructor, write = open_tools(run, **options, output=self.output)
+        reconstructor, write = open_tools(
+            run,
+            refine=self.refine,
+            fit_colors=not self.as_predicted,
+            runtime=self.runtime,
+            output=self.output,
+        )
         columns = reconstructor.decode.model.sizes.expression
         films = VideoOptions(morph_targets=min(VideoOptions.morph_targets, columns))
 

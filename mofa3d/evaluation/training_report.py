@@ -17,7 +17,7 @@ from mofa3d.evaluation import tables
 from mofa3d.evaluation.errors import Encode, group_correlations, group_means
 from mofa3d.evaluation.report import Report
 from mofa3d.evaluation.tables import COLUMNS, number
-from mofa3d.export import write_mesh
+from mofa3d.export.meshes import write_mesh
 from mofa3d.files.whole_pictures import write_figure, write_picture
 from mofa3d.pictures import views
 from mofa3d.scene import Renderer

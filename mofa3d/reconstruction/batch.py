@@ -108,11 +108,11 @@ class BatchReconstruction:
                     skipped += 1
                 else:
                     todo.append((item, folder))
-        if todo and tools is None:
-            tools = self.open()
-        for item, folder in tqdm(todo, desc="reconstructing", unit="file", dynamic_ncols=True, disable=len(todo) < 2):
-            with _listed(item, failures):
-                written.append(self._one(item, folders, folder, tools))
+        if todo:
+            tools = tools or self.open()
+            for item, folder in tqdm(todo, "reconstructing", unit="file", dynamic_ncols=True, disable=len(todo) < 2):
+                with _listed(item, failures):
+                    written.append(self._one(item, folders, folder, tools))
         self.reader.close()
         return Summary(written, skipped, failures, _list(out, failures))
 

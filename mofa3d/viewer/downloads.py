@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mofa3d.data.photo import Photo
 from mofa3d.errors import InputError
-from mofa3d.export import side_files
+from mofa3d.export.obj import side_files
 from mofa3d.reconstruction.reconstructor import Reconstruction, lay_over
 from mofa3d.reconstruction.writer import ReconstructionWriter
 from mofa3d.viewer.drawing import png
