@@ -1,11 +1,11 @@
-"""Time what mofa3d does, each piece beside a plain reference in the same run and the least time in theory.
+"""Benchmark mofa3d: every component against a plain reference in the same run and a theoretical minimum.
 
     python experiments/benchmark.py --out runs/benchmark
     python experiments/benchmark.py --only encoders fits --checkpoint runs/default
 
-Floors come from the operations of matrix products and the bytes that have to move, and from what the machine does of
-both at best, which is measured first. Ends after --minutes, whatever is left, and says which of the ways that programs
-take by themselves are slower than their plain reference. Writes benchmark.json and benchmark.md.
+The minimum ("floor") is computed from the operations of matrix products, the bytes that must be moved, and the
+machine's peak rates for both, which are measured first. Ends after --minutes, even if something is left, and lists the
+default implementations that are slower than their plain reference. Writes benchmark.json and benchmark.md.
 """
 
 from __future__ import annotations
@@ -46,13 +46,13 @@ class Config:
     out: Path = Path("runs/benchmark")
     """Folder to write."""
     repeats: int = 20
-    """Times that each piece of work is done; long ones less often."""
+    """Number of repetitions; long measurements are repeated less often."""
     checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
-    """A training, whose encoder's landmarks are compared too."""
+    """A training run; the landmarks that its encoder predicts are compared too."""
     minutes: float = 10.0
-    """End after this time; slow work is repeated less often, and what has not been begun is left out."""
+    """End after this time; slow measurements are repeated less often, and those not yet started are left out."""
     quick: bool = False
-    """Small sizes and few turns, to see that everything runs."""
+    """Small sizes and few repetitions, to check that everything runs."""
 
 
 def subjects(config: Config) -> dict[str, Callable[[Setup], Iterator[Timing]]]:
@@ -129,7 +129,7 @@ def measure(config: Config) -> list[Timing]:
                 print(line(row), flush=True)
                 write(config.out, ceilings, found)
         except TimeIsUpError:
-            print(f"{config.minutes:g} minutes are over: what is left of {name} is left out; --only {name} measures it")
+            print(f"{config.minutes:g} minutes are over: the rest of {name} is left out; --only {name} measures it")
     print(verdict(found))
     return found
 

@@ -42,7 +42,7 @@ def link_runtime(home: Path, folder: Path) -> None:
     """
     versions = sorted((home / "lib").glob("libcudart.so.*"))
     if not versions:
-        raise InputError(f"{home / 'lib'} holds no libcudart.so.*; run `{PACKAGES}`")
+        raise InputError(f"{home / 'lib'} contains no libcudart.so.*; run `{PACKAGES}`")
     (folder / "libcudart.so").symlink_to(versions[-1])
 
 

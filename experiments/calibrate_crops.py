@@ -1,9 +1,9 @@
-"""Where and how large crops must be so that a corpus's average face lies on the projected mean face.
+"""Compute the position and size of crops for which a corpus's average face matches the projected mean face.
 
     python experiments/calibrate_crops.py PHOTOS
 
 Prints the constants CROP_SCALE and CROP_SHIFT of mofa3d/data/crop.py, for each source (first-level folder) and for all
-sources with equal weight, and how far the average landmarks then lie from the projected mean face.
+sources with equal weight, and the remaining distance of the average landmarks from the projected mean face.
 """
 
 from __future__ import annotations

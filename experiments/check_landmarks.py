@@ -1,8 +1,8 @@
-"""How far detected landmarks are from given ones, and whether their confidence tells.
+"""Compare detected landmarks with given ones, and check whether their confidence predicts the error.
 
     python experiments/check_landmarks.py PHOTOS --every 8     # PHOTOS with a landmarks_68.csv
 
-Distances are over 46 points, as shares of the distance between the outer corners of the eyes.
+Distances are over 46 points, as fractions of the distance between the outer corners of the eyes.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Config:
     photos: Positional[Path]
     """A folder of photographs with given landmarks."""
     every: int = 1
-    """Take every so many photographs."""
+    """Use every n-th photograph."""
 
     def __post_init__(self) -> None:
         check_ranges(self, every=(1, MOST))
@@ -61,7 +61,7 @@ def main(config: Config) -> None:
             distances.append(100 * np.linalg.norm(found.points - truth, axis=1)[points] / eyes)
             confidences.append(found.confidence[points])
     if not distances:
-        raise InputError(f"no face was found in any of {len(chosen)} photographs where its landmarks say; check them")
+        raise InputError(f"no face was found in any of {len(chosen)} photographs at its given landmarks; check them")
     distance, confidence = np.array(distances), np.array(confidences)
     of_faces = distance.mean(axis=1)
     print(f"{len(distance)} of {len(chosen)} faces found")

@@ -1,8 +1,8 @@
-"""Form the same faces with every backend that works here, and say how far images, gradients and times are apart.
+"""Render the same faces with every renderer that works here, and compare images, gradients and times.
 
     python experiments/compare_renderers.py                                    # two random faces into runs/renderers
-    python experiments/compare_renderers.py --variants vertex cpu --differences   # derivatives against differences too
-    python experiments/compare_renderers.py --device cuda                      # nvdiffrast too
+    python experiments/compare_renderers.py --variants vertex cpu --differences   # also check derivatives
+    python experiments/compare_renderers.py --device cuda                      # with nvdiffrast
 
 Writes comparison.md, comparison.json and comparison.png into --out.
 """
@@ -85,17 +85,17 @@ only the reference has one, cyan where only the variant has.
 class Config:
     out: Path = Path("runs/renderers")
     variants: tuple[str, ...] = tuple(VARIANTS)
-    """Which to compare; those that do not work here are listed with the reason."""
+    """Renderers to compare; those that do not work here are listed with the reason."""
     reference: str = "pytorch3d"
-    """The variant that the others are compared with."""
+    """The renderer that the others are compared with."""
     count: int = 2
-    """Random faces."""
+    """Number of random faces."""
     image_size: int = 240
     model: str = "makehuman"
     model_path: str = ""
     differences: bool = False
-    """Check gradients of the first face against differences of rendered images: 29 images more for each variant, which
-    takes minutes with PyTorch3D's rasterizer on a CPU."""
+    """Check the gradients of the first face against finite differences: 29 more images for each renderer, which takes
+    minutes with PyTorch3D's rasterizer on a CPU."""
     seed: int = 0
     device: str = "cpu"
 

@@ -1,4 +1,4 @@
-"""Draw what can be done with a photograph, as the README's picture: found, turned, smiling, in other light.
+"""Draw the README's picture: a photograph's reconstructed face, rotated, smiling and relit.
 
 python experiments/draw_faces.py photo.jpg --out docs/astronaut.png --force
 """
@@ -36,13 +36,13 @@ class Config:
     photo: Positional[Path]
     """A photograph of one face."""
     out: Path = Path("faces.png")
-    """Picture to write."""
+    """PNG file to write."""
     force: Flag = False
-    """Replace a file that is there already."""
+    """Replace an existing file."""
     size: int = 320
-    """Height of one of its parts, pixels."""
+    """Height of the picture in pixels."""
     refine: bool = True
-    """Fit the face to the photograph, with dlib's landmarks where that is installed."""
+    """Fit the face to the photograph, with landmarks from dlib if it is installed."""
 
     def __post_init__(self) -> None:
         check_ranges(self, size=(16, 4096))

@@ -1,4 +1,4 @@
-"""Measure a trained encoder: on a corpus's held-out photographs, and against scans.
+"""Evaluate a trained encoder on held-out photographs of a corpus and against scans.
 
     python experiments/evaluate.py runs/mine --data CORPUS --out evaluation
     python experiments/evaluate.py runs/mine --data CORPUS --refine --occluders --out evaluation
@@ -110,7 +110,7 @@ face is, so this says mostly how far people are from the size of the average fac
 @dataclass(frozen=True)
 class Config:
     checkpoint: Annotated[Positional[Path], tyro.conf.arg(metavar="RUN")] = SHIPPED
-    """Folder of a training run, or its checkpoint; by default the encoder that the package brings."""
+    """Folder of a training run, or its checkpoint; by default the encoder that ships with the package."""
     data: Path | None = None
     """A corpus of `mofa3d prepare`, or a folder of photographs; its held-out part is measured."""
     scans: Path | None = None
@@ -120,17 +120,17 @@ class Config:
     out: Path = Path("evaluation")
     """Folder for the report."""
     images: int = 0
-    """Measure only so many of the held-out photographs, evenly spread; 0 means all."""
+    """Number of held-out photographs to measure, evenly spread; 0 means all."""
     refine: Flag = False
-    """Measure fits that start from the encoder's codes too, with and without landmarks."""
+    """Also measure fits that start from the predicted codes, with and without landmarks."""
     refine_images: int = 100
-    """On so many photographs with landmarks, evenly spread."""
+    """Number of photographs with landmarks to fit for --refine, evenly spread."""
     refine_method: Literal["garrido", "thies"] = "thies"
-    """50 steps, or 15."""
+    """Method of --refine: 50 steps (garrido) or 15 (thies)."""
     occluders: Flag = False
-    """Measure photographs under synthetic occluders too."""
+    """Also measure photographs with synthetic occluders."""
     seed: int = 0
-    """Of the occluders."""
+    """Random seed of the occluders."""
 
 
 def training_record(run: Path) -> dict:
@@ -142,7 +142,9 @@ def training_record(run: Path) -> dict:
         record = json.loads(path.read_text(encoding="utf-8"))["config"]
         return {name: record[name] for name in ("data", "held_out", "seed")} | {"start": record.get("start")}
     except (KeyError, TypeError, ValueError) as error:  # of json
-        raise InputError(f"{path} is no record of a training ({error!r}); restore it, or move it away") from None
+        raise InputError(
+            f"{path} is not a valid record of a training ({error!r}); restore it, or move it away"
+        ) from None
 
 
 def choose_photographs(config: Config, corpus: Corpus) -> tuple[list[int], str]:

@@ -1,11 +1,11 @@
-"""Fit the face model to photographs by Gauss-Newton steps, without or with an encoder to start from.
+"""Fit the face model to photographs by Gauss-Newton steps, starting from the average face or from an encoder.
 
     python experiments/fit.py portrait.jpg --method thies --out fits
     python experiments/fit.py runs/corpus --source ytf --count 100 --out runs/garrido
 
-For a photograph, or each of a folder, writes code.json, camera.json, overlay.png, panels.png, mesh.glb and mesh.ply.
-For a corpus of `mofa3d prepare`, fits held-out photographs and writes errors and times: results.md, results.json and
-faces.png.
+For a photograph, or each photograph in a folder, writes code.json, camera.json, overlay.png, panels.png, mesh.glb and
+mesh.ply. For a corpus of `mofa3d prepare`, fits held-out photographs and writes errors and times: results.md,
+results.json and faces.png.
 
 Reference: Garrido et al. 2016, "Reconstruction of Personalized 3D Face Rigs from Monocular Video" (the coarse layer);
 Thies et al. 2016, "Face2Face".
@@ -61,23 +61,23 @@ class Config:
     data: Positional[Path]
     """A photograph, a folder of photographs, or a corpus of `mofa3d prepare`."""
     method: Literal["garrido", "thies"] = "garrido"
-    """50 steps, or 15."""
+    """50 steps (garrido) or 15 (thies)."""
     landmarks: bool = True
-    """Whether landmarks take part; of a photograph they are detected with dlib."""
+    """Use landmarks; in photographs they are detected with dlib."""
     checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
-    """A training whose encoder gives the start, and whose face model is fitted; else the average face is the start."""
+    """Training run whose encoder predicts the start and whose face model is fitted; by default the average face."""
     model: str = "makehuman"
-    """Face model, where there is no checkpoint."""
+    """Name of the face model, if there is no checkpoint."""
     model_path: str = ""
-    """File to read it from; empty for the model's own place."""
+    """File or folder to read the face model from; may be empty if it needs none."""
     out: Path = Path("fits")
-    """Where to write; one folder per photograph."""
+    """Folder to write to; each photograph gets its own folder in it."""
     count: int = 100
-    """Held-out photographs of a corpus to fit."""
+    """Number of held-out photographs of a corpus to fit."""
     source: str = ""
-    """Only those of one source of the corpus, as ytf."""
+    """Fit only photographs of this source of the corpus, for example ytf."""
     displaced: float = 0.0
-    """Start so many millimetres to the side, above or below, in a direction of chance: a test of a corpus's fits."""
+    """Shift the start by so many millimeters in a random direction, to test the robustness of fits to a corpus."""
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -3,7 +3,7 @@
     python experiments/train_mofa.py --data CORPUS --landmarks --minutes 12 --out runs/start
     python experiments/learn_reflectance.py --data CORPUS --checkpoint runs/start --out runs/reflectance
 
-The corpus is one of `mofa3d prepare`, with landmarks; held-out photographs take no part. Writes model.safetensors (for
+The corpus comes from `mofa3d prepare`, with landmarks; held-out photographs are not used. Writes model.safetensors (for
 `--model-path`), reflectance.safetensors (what the package ships), report.md and its pictures into --out.
 
 Reference: Tewari et al. 2018, "Self-supervised Multi-level Face Model Learning for Monocular Reconstruction at over
@@ -50,15 +50,15 @@ class Config:
     data: Path
     """A corpus of `mofa3d prepare` with landmarks."""
     checkpoint: Path
-    """Folder of a training on it, whose encoder starts the fits and whose face model is the first."""
+    """Folder of a training run on that corpus; its encoder starts the fits, with its face model."""
     out: Path = Path("runs/reflectance")
     photographs: int = 3000
-    """To learn from, of each group (UTKFace's labels, other sources) as many."""
+    """Number of photographs to learn from, equally many of each group (UTKFace's labels, other sources)."""
     modes: int = 80
     rounds: int = 2
-    """How often faces are fitted and the reflectance is estimated."""
+    """Number of rounds of fitting faces and estimating the reflectance."""
     landmark_limit: float = 5.0
-    """Fits whose landmarks are further off, px, are left out."""
+    """Leave out fits with a larger landmark error, in pixels."""
     batch_size: int = 24
     fit: FitConfig = field(default_factory=FitConfig)
     seed: int = 0

@@ -6,9 +6,9 @@
     python experiments/paper_tables.py --data CORPUS --scans SCANS --out results
     python experiments/paper_tables.py --data CORPUS --encoder-weights.vgg-face vgg_face.pth --budget.further 60
 
-AlexNet and VGG-Face start from random weights unless files of pretrained ones are given, so that a few minutes bring
-them nowhere near their end: the table of trainings says how many iterations each reached. A system that fails is named
-in the tables with its reason. Started again with the same options, the program goes on. Writes results.md,
+AlexNet and VGG-Face start from random weights unless pretrained ones are given, so a few minutes do not train them
+fully: the table of trainings shows how many iterations each reached. A system that fails is listed in the tables with
+the reason. If it is started again with the same options, the program continues where it stopped. Writes results.md,
 results.json, figures and the runs themselves into --out; checkpoints of AlexNet and VGG-Face take 5 GB.
 """
 
@@ -105,7 +105,7 @@ class Config(TrainingsConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         if (self.lfw is None) != (self.pairs is None):
-            raise InputError("verification takes both --lfw and --pairs; give the other one too, or none")
+            raise InputError("verification needs both --lfw and --pairs; give both, or neither")
 
 
 def estimates(

@@ -39,9 +39,9 @@ from mofa3d.training.progress import DivergenceError
 class Config(RunConfig):
     out: Path = Path("runs/autoencoder")
     image_size: int = 240
-    """Side of the network's images, a multiple of 16."""
+    """Width and height of the network's images; a multiple of 16."""
     region: Literal["face", "crop"] = "face"
-    """Where the loss counts."""
+    """Part of the image in which the loss is computed."""
 
 
 def main(config: Config) -> None:

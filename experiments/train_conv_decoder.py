@@ -1,9 +1,9 @@
-"""Train a convolutional decoder to do what the parametric one does, on synthetic faces: code to pixels (Fig. 14).
+"""Train a convolutional decoder from code to pixels on synthetic faces, in place of the parametric one (Fig. 14).
 
     python experiments/train_conv_decoder.py --out runs/conv_decoder
-    python experiments/train_conv_decoder.py --data SYNTHETIC --image-size 112   # of `mofa3d synthesize`
+    python experiments/train_conv_decoder.py --data SYNTHETIC --image-size 112   # from `mofa3d synthesize`
 
-Only the face counts, because the backgrounds of synthetic faces are random. Writes checkpoint.pt, config.json,
+The loss covers only the face, because the backgrounds of synthetic faces are random. Writes checkpoint.pt, config.json,
 metrics.jsonl, TensorBoard's files, report.md and its pictures into --out.
 """
 
@@ -40,7 +40,7 @@ from mofa3d.training.progress import DivergenceError
 class Config(RunConfig):
     out: Path = Path("runs/conv_decoder")
     image_size: int = 240
-    """Side of the network's images, a multiple of 16."""
+    """Width and height of the network's images; a multiple of 16."""
 
 
 def main(config: Config) -> None:

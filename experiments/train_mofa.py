@@ -1,4 +1,4 @@
-"""Train MoFA: a photograph goes in, a semantic code comes out, and the photograph itself is the only teacher.
+"""Train MoFA: an encoder that predicts a semantic code, supervised only by the photograph itself.
 
     python experiments/train_mofa.py --renderer=vertex                       # synthetic faces, ten minutes
     python experiments/train_mofa.py --data PHOTOS --minutes 30              # on a folder of photographs
@@ -99,43 +99,44 @@ LOSS = overrides_of(LossWeights, ("background_cost", "regularizer", "fitted_phot
 
 @dataclass(frozen=True)
 class Config(LOSS, TRAINING):
-    """Options left at None follow the preset."""
+    """Options that are None follow the preset."""
 
     renderer: str = "vertex"
-    """How images are formed: vertex (the paper), cpu, pytorch3d, nvdiffrast, or an entry point."""
+    """Renderer: vertex (as in the paper), cpu, pytorch3d, nvdiffrast, or an entry point."""
     data: str = "synthetic"
     """"synthetic", a folder of photographs (searched recursively), or a corpus of `mofa3d prepare`."""
     preset: Literal["quick", "paper"] = "quick"
     """"paper": AdaDelta, batches of 5, Eq. 8 as printed. "quick": Adam, batches of 24, a background cost."""
     out: Path = Path("runs/default")
-    """Folder for everything this training writes."""
+    """Folder for all files that this training writes."""
     landmarks: Flag = False
-    """Train with the landmark surrogate too (Eq. 9); the default on synthetic faces, whose points are known."""
+    """Also train with the landmark surrogate loss (Eq. 9); the default for synthetic faces."""
     no_landmarks: Flag = False
-    """Train without it on synthetic faces too."""
+    """Train without the landmark surrogate on synthetic faces, too."""
     encoder: str | None = None
-    """alexnet, vgg_face, mobilenet_v2 or resnet50."""
+    """Network: alexnet, vgg_face, mobilenet_v2 or resnet50."""
     encoder_weights: str = "auto"
     """File of pretrained weights, "auto" (ImageNet for mobilenet_v2) or "none"."""
     start: Path | None = None
-    """Begin with the weights of another training's encoder: its folder, or its checkpoint."""
+    """Start from the encoder of another training: its folder, or its checkpoint."""
     input_size: int | None = None
-    """Side in pixels at which the encoder looks; 0 means the crop's own."""
+    """Width and height of the encoder's input in pixels; 0 means that of the crop."""
     model: str = "makehuman"
     model_path: str = ""
-    """The file or folder that the model's source reads, or a .safetensors file that mofa3d wrote."""
+    """File or folder to read the face model from; may be a .safetensors file written by mofa3d."""
     scales: OutputScales = field(default_factory=OutputScales)
-    """How far one unit of the network's output moves each block of the code."""
+    """Scale of the network's output for each block of the code."""
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     even_sources: Flag = False
-    """Show photographs of smaller sources of a corpus more often, so that all sources are seen about equally often."""
+    """Show photographs from smaller sources of a corpus more often, so that all sources are seen about equally
+    often."""
     held_out: float | None = None
-    """Fraction of identities (or synthetic faces) that are kept for the report, instead of the corpus's own choice."""
+    """Fraction of identities (or synthetic faces) to hold out for the report; by default as the corpus defines it."""
     report_images: int = 0
-    """Held-out images, evenly spread, that the report measures; 0 means all."""
+    """Number of held-out images in the report, evenly spread; 0 means all."""
     resume: bool = False
-    """Go on from the checkpoint in --out."""
+    """Continue from the checkpoint in --out."""
     seed: int = 0
     device: str = "cpu"
 
@@ -147,7 +148,7 @@ def with_landmarks(config: Config) -> bool:
     without end (landmark error 17 -> 108 px in five minutes at 0.18).
     """
     if config.landmarks and config.no_landmarks:
-        raise InputError("--landmarks and --no-landmarks exclude each other; give one of them")
+        raise InputError("--landmarks and --no-landmarks cannot be combined; give only one of them")
     by_default = config.data == SYNTHETIC and config.preset == "quick"
     return config.landmarks or (by_default and not config.no_landmarks)
 

@@ -1,13 +1,13 @@
-"""Train the regression of Tran et al. 2017: shape and reflectance of a person, the same from every photograph.
+"""Train the regression of Tran et al. 2017: the same shape and reflectance from every photograph of a person.
 
     python experiments/train_mofa.py --data CORPUS --landmarks --minutes 30 --out runs/start
     python experiments/train_pooled.py --data CORPUS --checkpoint runs/start --out runs/pooled
 
 People with several photographs are fitted, photograph by photograph, from the checkpoint's encoder; shape and
-reflectance are pooled for each person and written to targets.safetensors. A network that starts as the checkpoint's
-learns to say them from one photograph; expression, pose and light it learns from that photograph's own fit. Writes a
-checkpoint that every program takes which takes one of train_mofa.py, config.json, metrics.jsonl, TensorBoard's files,
-report.md, pictures and meshes into --out.
+reflectance are pooled for each person and written to targets.safetensors. A network that starts from the checkpoint's
+encoder learns to predict them from one photograph; expression, pose and light are learned from that photograph's own
+fit. Writes a checkpoint that can be used wherever one of train_mofa.py can, config.json, metrics.jsonl, TensorBoard's
+files, report.md, pictures and meshes into --out.
 """
 
 from __future__ import annotations
@@ -72,32 +72,32 @@ class Config:
     data: Path
     """A corpus of `mofa3d prepare` with landmarks, and several photographs of many people."""
     checkpoint: Path
-    """Folder of a training on it, whose encoder starts the fits and the regression."""
+    """Folder of a training run on that corpus; its encoder starts the fits and the regression."""
     out: Path = Path("runs/pooled")
     fewest: int = 4
-    """Photographs that a person must have."""
+    """Fewest photographs that a person must have."""
     most: int = 12
-    """Photographs that are fitted of a person."""
+    """Most photographs to fit of one person."""
     people: int = 0
-    """How many people to learn from; 0 means all."""
+    """Number of people to learn from; 0 means all."""
     landmark_limit: float = 6.0
-    """Fits whose landmarks are further off, px, are left out."""
+    """Leave out fits with a larger landmark error, in pixels."""
     rest: float = 0.3
-    """Weight of expression, pose and light against shape and reflectance."""
+    """Weight of expression, pose and light relative to shape and reflectance."""
     iterations: int = 1_000_000
     minutes: float = 10.0
-    """End the training after this time or after the iterations, whichever comes first; 0 means no limit in time."""
+    """End the training after this time or after the iterations, whichever comes first; 0 means no time limit."""
     batch_size: int = 24
     learning_rate: float = 1e-4
     report_images: int = 0
-    """Held-out photographs, evenly spread, whose errors the report measures; 0 means all."""
+    """Number of held-out photographs in the report, evenly spread; 0 means all."""
     fit: FitConfig = field(default_factory=FitConfig)
     checkpoint_every: int = 500
-    """Steps after which a checkpoint is written; 0 means never."""
+    """Write a checkpoint every so many steps; 0 means never."""
     checkpoint_minutes: float = 5.0
-    """Minutes after which one is written, if that comes first; 0 means never."""
+    """Write a checkpoint every so many minutes, if that comes first; 0 means never."""
     resume: bool = False
-    """Go on from the targets and, if there is one, the checkpoint in --out."""
+    """Continue from the targets and, if there is one, the checkpoint in --out."""
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -1,10 +1,10 @@
 """Train the iterative regressor of Richardson et al. 2016/17 (coarse network): supervised, on synthetic faces only.
 
     python experiments/train_regressor.py --out runs/richardson
-    python experiments/train_regressor.py --photographs CORPUS --feedback depth   # report on photographs too
+    python experiments/train_regressor.py --photographs CORPUS --feedback depth   # also report on photographs
 
-It estimates pose, shape and expression. For the photometric error it gets the average reflectance and the light that
-fits each photograph best, and so does the average face that it is compared with. Writes checkpoint.pt, config.json,
+It predicts pose, shape and expression. For the photometric error, it is given the average reflectance and the light
+that fits each photograph best, and so is the average face that it is compared with. Writes checkpoint.pt, config.json,
 metrics.jsonl, TensorBoard's files, report.md, pictures and meshes into --out.
 """
 
@@ -59,20 +59,20 @@ class Config(RunConfig):
     out: Path = Path("runs/richardson")
     learning_rate: float = 3e-4
     geometry: float = 0.02
-    """Weight of the mean squared vertex distance, mm²."""
+    """Weight of the mean squared vertex distance (mm²)."""
     pose: float = 1.0
-    """Weight of the pose's squared error, in units of `scales`."""
+    """Weight of the squared error of the pose, in units of `scales`."""
     refinements: int = 3
-    """How often the network looks at its own answer; the first time, at the average face."""
+    """Number of times the network refines its own prediction, beginning with the average face."""
     feedback: Literal["normals", "depth"] = "normals"
-    """What is drawn of its answer."""
+    """What is rendered of the prediction and fed back to the network."""
     encoder: str = "mobilenet_v2"
     encoder_weights: str = "auto"
     """File of pretrained weights, "auto" (ImageNet for mobilenet_v2) or "none"."""
     input_size: int = 112
     scales: OutputScales = field(default_factory=OutputScales)
     photographs: str = ""
-    """A folder or corpus of photographs to report on as well; nothing is learned from them."""
+    """A folder or corpus of photographs to report on as well; they are not trained on."""
 
 
 def main(config: Config) -> None:

@@ -1,14 +1,14 @@
-"""Verify people by their codes on Labeled Faces in the Wild: ten folds, View 2.
+"""Face verification by shape and reflectance codes on Labeled Faces in the Wild: ten folds, View 2.
 
     python experiments/verify_lfw.py --lfw LFW --pairs pairs.txt --checkpoint runs/mine --out runs/verification
     python experiments/verify_lfw.py --lfw LFW --pairs own.txt --make-pairs 60 --checkpoint runs/mine
     python experiments/verify_lfw.py --lfw LFW --pairs pairs.txt --method fit     # codes of a fit, a second each
     python experiments/verify_lfw.py --corpus CORPUS --checkpoint runs/mine       # people of a corpus, not View 2
 
-The second makes the table of pairs first, from whatever part of LFW is there. The third is in the manner of Romdhani
-and Vetter: no encoder, but the shape and reflectance of a Gauss-Newton fit to each photograph and its landmarks. An
-encoder that was trained on photographs of the people in the pairs has an advantage that the protocol forbids; people of
-a corpus are those who were held out. Writes report.md, report.json and roc.png into --out.
+The second command first makes the table of pairs, from whatever part of LFW is there. The third follows Romdhani and
+Vetter: instead of an encoder, it uses the shape and reflectance of a Gauss-Newton fit to each photograph and its
+landmarks. An encoder trained on photographs of the people in the pairs has an advantage that the protocol forbids; of a
+corpus, only held-out people are used. Writes report.md, report.json and roc.png into --out.
 
 Reference: Romdhani & Vetter 2005, "Estimating 3D Shape and Texture Using Pixel Intensity, Edges, Specular Highlights,
 Texture Constraints and a Prior".
@@ -52,30 +52,30 @@ class Config:
     """Folder of a run of train_mofa.py or train_pooled.py, or its checkpoint."""
     out: Path = Path("runs/verification")
     method: Literal["encoder", "fit"] = "encoder"
-    """Where codes come from: the checkpoint's encoder, or fits in 50 steps from the average face, with landmarks."""
+    """Source of the codes: the checkpoint's encoder, or fits with landmarks in 50 steps from the average face."""
     corpus: Path | None = None
-    """A corpus of `mofa3d prepare`, in the place of LFW: its held-out people with several photographs."""
+    """A corpus of `mofa3d prepare` to use instead of LFW: its held-out people with several photographs."""
     make_pairs: int = 0
-    """Make a table of so many matched and so many mismatched pairs per fold from the photographs that are there; pairs
-    of a corpus are always made, 20 of each kind if there are as many."""
+    """Make a table of this many matched and mismatched pairs per fold from the available photographs. For a corpus,
+    pairs are always made: 20 of each kind, if possible."""
     folds: int = 10
-    """Of the table that is made."""
+    """Number of folds for --make-pairs."""
     photographs: int = 4
-    """Of each person of a corpus, at most."""
+    """Most photographs of each person of a corpus."""
     model: str = "makehuman"
-    """Face model of fits."""
+    """Name of the face model for --method fit."""
     model_path: str = ""
     batch_size: int = 32
     seed: int = 0
-    """Of the choice of pairs."""
+    """Random seed of the choice of pairs."""
     device: str = "cpu"
-    """Where the encoder computes."""
+    """Device that runs the encoder."""
 
     def __post_init__(self) -> None:
         if (self.corpus is None) == (self.lfw is None) or (self.lfw is None) != (self.pairs is None):
-            raise InputError("verification takes --lfw and --pairs, or else --corpus; give the two or the one")
+            raise InputError("verification needs either --lfw and --pairs, or --corpus; give one or the other")
         if (self.method == "fit") != (self.checkpoint is None):
-            raise InputError("codes come from a --checkpoint, or else from --method fit; give one of the two")
+            raise InputError("codes come either from a --checkpoint or from --method fit; give one of the two")
         some = dict.fromkeys(("folds", "photographs", "batch_size"), (1, 1_000_000))
         check_ranges(self, **some, make_pairs=(0, 1_000_000))
 
@@ -87,7 +87,7 @@ def find_pairs(config: Config) -> VerifiedFaces:
         return corpus_faces(Corpus(config.corpus), count, config.folds, config.photographs, config.seed)
     if config.make_pairs:
         if config.pairs.exists():
-            raise InputError(f"{config.pairs} is there already; leave out --make-pairs, or name another file")
+            raise InputError(f"{config.pairs} already exists; leave out --make-pairs, or name another file")
         text = make_pairs(config.lfw, config.make_pairs, config.folds, config.seed)
         write_text(config.pairs, text)
     return lfw_faces(config.lfw, read_pairs(config.pairs), config.pairs, landmarks=config.method == "fit")

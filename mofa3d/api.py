@@ -66,17 +66,17 @@ class Face:
 
     @property
     def vertices(self) -> Float[Tensor, "N 3"]:
-        """In the model's space: mm, +X to the subject's left, +Y up, +Z out of the face."""
+        """Vertices in model space: mm, +X to the subject's left, +Y up, +Z out of the face."""
         return self.reconstruction.scene.vertices[0]
 
     @property
     def landmarks(self) -> Float[Tensor, "68 2"]:
-        """The iBUG points in pixels of the upright photograph; the centre of the top-left pixel is (0.5, 0.5)."""
+        """The 68 iBUG points in pixels of the upright photograph; the center of the top-left pixel is (0.5, 0.5)."""
         return self.reconstruction.transform.to_photo(self.reconstruction.scene.landmarks[0])
 
     @plain_settings()
     def overlay(self) -> UInt8[np.ndarray, "H W 3"]:
-        """The face laid over the photograph."""
+        """The overlay: the reconstructed face drawn over the photograph."""
         return lay_over(self.photo, self.reconstruction, self.writer.render)
 
     @plain_settings()
@@ -89,17 +89,17 @@ class Face:
         morph_targets: int = 0,
         blendshapes: Sequence[str] = (),
     ) -> Path:
-        """Write the face; the suffix chooses what.
+        """Write the face to a file; the suffix selects what is written.
 
         Args:
-            path: ends in ``.glb`` (metres), ``.obj`` (millimetres, with ``NAME.mtl`` and ``NAME_texture.png`` beside
-                it) or ``.ply`` (millimetres) for the mesh, ``.json`` for the code, or ``.png`` for the overlay. Missing
-                folders are made; a file of that name is replaced.
-            texture, texture_size, morph_targets, blendshapes: of a mesh; see `OutputOptions`.
+            path: ends in ``.glb`` (meters), ``.obj`` (millimeters, with ``NAME.mtl`` and ``NAME_texture.png`` beside
+                it) or ``.ply`` (millimeters) for the mesh, ``.json`` for the code, or ``.png`` for the overlay. Missing
+                folders are created; an existing file is replaced.
+            texture, texture_size, morph_targets, blendshapes: options for meshes; see `OutputOptions`.
 
         Raises:
-            InputError: another suffix, options that do not go with the model, or a material or texture of another mesh
-                would be replaced.
+            InputError: the suffix is unknown, an option does not fit the face model, or a material or texture of
+                another mesh would be replaced.
 
         Returns:
             The path.
@@ -137,26 +137,25 @@ def reconstruct(
 ) -> Face | list[Face]:
     """Reconstruct the most prominent face of a photograph, or every face.
 
-    The first call opens the encoder, which later calls find open. Several threads may call it; processes that are
-    forked work on one thread each, those that are spawned on all.
+    The first call loads the encoder, which later calls reuse. It may be called from several threads. A forked process
+    runs on a single thread; a spawned one uses all.
 
     Args:
-        photo: a file, a Pillow image, or a uint8 array (H, W, 3) of RGB.
-        checkpoint: a training run's folder or checkpoint, or an encoder's .safetensors file; ``None`` means the encoder
-            that comes with the package.
-        refine: whether to fit each face to the photograph by Gauss-Newton steps, with dlib's landmarks where that is
-            installed.
-        fit_colors: whether to fit skin colors and light of what the encoder says to the photograph; `refine` does that
-            anyway.
-        every_face: whether to return a list of all faces, the most prominent first.
+        photo: a file, a Pillow image, or an RGB array (H, W, 3) of type uint8.
+        checkpoint: folder or checkpoint of a training run, or an encoder's .safetensors file; ``None`` means the
+            encoder that ships with the package.
+        refine: fit each face to the photograph by Gauss-Newton steps, with landmarks from dlib if it is installed.
+        fit_colors: fit reflectance and illumination of the prediction to the photograph; `refine` always does.
+        every_face: return a list of all faces, the most prominent first.
 
     Raises:
-        InputError: the photograph is of another kind, cannot be read or shows no face, or there is no such checkpoint.
+        InputError: the photograph has an unsupported type, cannot be read or shows no face, or the checkpoint does not
+            exist.
     """
     if checkpoint is not None and not isinstance(checkpoint, str | os.PathLike):
-        raise InputError(f"checkpoint is a path or None, got a {type(checkpoint).__name__}")
+        raise InputError(f"checkpoint must be a path or None, got a {type(checkpoint).__name__}")
     if not str(checkpoint if checkpoint is not None else SHIPPED).strip():
-        raise InputError("checkpoint is empty, and would mean the current folder; give a path, or None")
+        raise InputError("checkpoint is empty, which would mean the current folder; give a path, or None")
     pixels, name = _read(photo)
     run = checkpoint_file(SHIPPED if checkpoint is None else Path(checkpoint)).absolute()
     stamp = run.stat().st_mtime_ns if run.exists() else 0
@@ -314,14 +313,14 @@ def _read(photo: str | os.PathLike | Image.Image | np.ndarray) -> tuple[Photo, s
     if isinstance(photo, np.ndarray):
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
             raise InputError(
-                f"expected an array of uint8 (H, W, 3) in RGB, got {photo.dtype} {photo.shape}; convert it"
+                f"expected an RGB array of type uint8 and shape (H, W, 3), got {photo.dtype} {photo.shape}; convert it"
             )
         if photo.shape[0] * photo.shape[1] > MAX_PIXELS:
             raise InputError(f"the array {photo.shape} has more than {MAX_PIXELS} pixels; make it smaller")
         return np.ascontiguousarray(photo), "the array"
     if not isinstance(photo, str | os.PathLike) or not isinstance(os.fspath(photo), str):
         raise InputError(
-            f"a photograph is a path, a Pillow image, or an array of uint8 (H, W, 3); got a {type(photo).__name__}"
+            f"a photograph must be a path, a Pillow image, or a uint8 array (H, W, 3); got a {type(photo).__name__}"
         )
     return read_photo(Path(photo)), os.fspath(photo)
 

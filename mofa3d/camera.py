@@ -1,11 +1,11 @@
-"""The camera and the coordinate conventions of the whole project, written once, here.
+"""The camera, and the coordinate conventions of the whole project.
 
 Model space
-    Right-handed, millimetres. +X to the subject's left, +Y up, +Z out of the face. The origin lies in the head, placed
-    so that the projected mean face sits in the middle of the image.
+    Right-handed, millimetres. +X to the subject's left, +Y up, +Z out of the face. The origin is inside the head,
+    placed so that the projected mean face is in the middle of the image.
 Camera space
     ``p = R^-1 (v - t)`` with ``R = exp(rotation)`` (Tewari et al. 2017, Sec. 5): x right, y up, z towards the viewer.
-    The camera stands at (0, 0, rest_distance) and looks along -z: ``depth = rest_distance - p_z`` is positive in front.
+    The camera is at (0, 0, rest_distance) and looks along -z: ``depth = rest_distance - p_z`` is positive in front.
 Pixels
     x right, y down; the centre of the top-left pixel is (0.5, 0.5).
     ``u_x = W/2 + f p_x / depth``, ``u_y = H/2 - f p_y / depth``.
@@ -65,7 +65,7 @@ class Camera:
         return (vertices - translation[:, None]) @ axis_angle_to_matrix(rotation)
 
     def depth(self, positions: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B"]:
-        """Distance of camera-space points (mm) from the camera's plane, positive in front of it."""
+        """Distance of camera-space points (mm) from the plane of the camera, positive in front of it."""
         return self.rest_distance - positions[..., 2]
 
     def project(self, positions: Float[Tensor, "*B 3"]) -> Float[Tensor, "*B 2"]:

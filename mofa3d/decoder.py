@@ -34,10 +34,10 @@ class Decoder(nn.Module):
     """Turn semantic codes into scenes; differentiable with respect to every block of the code.
 
     Args:
-        model: the morphable model; it stays shared, not copied.
+        model: the morphable model; shared, not copied.
         camera: the camera that sees the face.
-        fused: use the fast path where there is one (on the CPU), which is differentiable once; without it, derivatives
-            of any order exist.
+        fused: use the fast path where available (on the CPU), which has first derivatives only; without it, derivatives
+            of any order are available.
     """
 
     @plain_settings()
@@ -52,7 +52,7 @@ class Decoder(nn.Module):
         """Geometry, pose, light and projection of a batch of codes.
 
         Raises:
-            ValueError: the code's sizes are not the model's.
+            ValueError: the sizes of the code are not those of the model.
         """
         if code.sizes != self.model.sizes:
             raise ValueError(f"the model {self.model.name!r} takes codes of {self.model.sizes}, got {code.sizes}")

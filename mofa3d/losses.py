@@ -1,6 +1,6 @@
 """The training losses: photometric, landmark and statistical regularisation (Tewari et al. 2017, Sec. 6).
 
-Every loss is returned per image, unreduced over the batch; weights are applied by whoever sums them.
+Every loss is returned per image, not reduced over the batch, and unweighted.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def sample(image: Float[Tensor, "B C H W"], positions: Float[Tensor, "B S 2"]) -
 
 
 def inside(positions: Float[Tensor, "B S 2"], image: Float[Tensor, "B C H W"]) -> Tensor:
-    """Which positions lie inside the image."""
+    """Which positions are inside the image."""
     size = positions.new_tensor([image.shape[-1], image.shape[-2]])
     return ((positions >= 0) & (positions <= size)).all(dim=-1)
 
@@ -49,13 +49,13 @@ def photometric(
     """The robust photometric loss: (1/N) Σ_{i∈𝒱} ‖I(u_i) − c_i‖₂ (Eq. 8).
 
     Args:
-        rendering: samples of the formed image; their weights carry the 1/N.
+        rendering: samples of the rendered image; their weights include the factor 1/N.
         image: RGB in 0 to 1.
-        background_cost: lowers each sample's error by this constant, so that covering the photograph pays while the
-            error stays below it (Schönborn et al. 2017, "Markov Chain Monte Carlo for Automated Face Image
-            Analysis"). Only sensible with weights that follow the projected area; 0 gives Eq. 8 as printed.
+        background_cost: constant subtracted from each sample's error, so that covering more of the photograph lowers
+            the loss where the error is below it (Schönborn et al. 2017, "Markov Chain Monte Carlo for Automated Face
+            Image Analysis"). Only useful with weights proportional to the projected area; 0 gives Eq. 8 as printed.
 
-    The gradient with respect to the positions is the image's gradient; visibility is not differentiable.
+    The gradient with respect to positions comes from the image gradient; visibility is not differentiable.
     """
     distance, weights = residuals(rendering, image)
     return (weights * (distance - background_cost)).sum(dim=1)
@@ -70,8 +70,8 @@ def landmark(
     """The surrogate loss Σ_j c_j ‖u_j − s_j‖² over the 46 points, in units of half the image width (Eq. 9).
 
     Args:
-        projected: the model's points, pixels.
-        detected: the photograph's points, pixels; rows with confidence 0 may hold anything finite.
+        projected: points of the model, in pixels.
+        detected: points of the photograph, in pixels; rows with confidence 0 may have any finite values.
         confidence: in 0 to 1.
         image_size: width in pixels.
     """
@@ -86,10 +86,11 @@ def lip_closure(
     confidence: Float[Tensor, "B 68"],
     image_size: int,
 ) -> Float[Tensor, "B"]:
-    """How wrong the mouth's opening is: Σ c ‖(u_upper − u_lower) − (s_upper − s_lower)‖² over the lips' inner points.
+    """Error of the mouth's opening: Σ c ‖(u_upper − u_lower) − (s_upper − s_lower)‖² over the inner points of the lips.
 
-    In units of half the image width, with the product of both confidences. Eq. 8 sees nothing behind the lips, and
-    Eq. 9 nothing of their inner points, so a closed mouth and an open one with thinner lips cost the same.
+    In units of half the image width, with c the product of both confidences. Eq. 8 does not cover the inside of the
+    mouth and Eq. 9 does not use the inner lip points, so to them a closed mouth and an open one with thinner lips are
+    equal.
 
     Reference: Feng et al. 2021, "Learning an Animatable Detailed 3D Face Model from In-the-Wild Images" (DECA), whose
     eye closure loss is of this form; it is not part of Tewari et al. 2017.
@@ -100,13 +101,13 @@ def lip_closure(
 
 
 def coloured_light(code: SemanticCode) -> Float[Tensor, "B"]:
-    """How far the light is from white: Σ (γ_bc − mean over c)².
+    """Prior in favor of white light: Σ (γ_bc − mean over c)², zero for uncolored light.
 
-    Light times reflectance is all that a photograph shows, so without this prior green skin under red light is as good
-    as skin under white light.
+    A photograph only shows the product of light and reflectance, so without this prior green skin under red light is as
+    good an explanation as skin under white light.
 
     Reference: Deng et al. 2019, "Accurate 3D Face Reconstruction with Weakly-Supervised Learning", whose published
-    training has this term; it is not part of Tewari et al. 2017.
+    training code has this term; it is not part of Tewari et al. 2017.
     """
     grey = code.illumination.mean(dim=2, keepdim=True)
     return (code.illumination - grey).square().sum(dim=(1, 2))

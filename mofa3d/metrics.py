@@ -1,7 +1,7 @@
-"""What is reported beside the losses: errors with units, each per image.
+"""Error measures for reports: errors with units, one per image.
 
-Eq. 8 goes down while a face shrinks onto the nose, so the photometric error never stands alone: the landmark error and
-the area ratio stand beside it.
+Eq. 8 decreases when a face shrinks onto the nose, so read the photometric error together with the landmark error and
+the area ratio.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ from mofa3d.scene import Rendering
 
 
 def photometric_error(rendering: Rendering, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B"]:
-    """Mean color distance ‖I(u_i) − c_i‖₂ over the samples that count, whatever their number (0 to √3).
-
-    NaN for an image in which none counts.
+    """Mean color distance ‖I(u_i) − c_i‖₂ over the samples with nonzero weight (0 to √3); NaN for an image
+    without any.
     """
     distance, weights = residuals(rendering, image)
     return (weights * distance).sum(dim=1) / weights.sum(dim=1)
@@ -29,7 +28,7 @@ def photometric_error(rendering: Rendering, image: Float[Tensor, "B 3 H W"]) -> 
 def landmark_error(
     projected: Float[Tensor, "B 68 2"], reference: Float[Tensor, "B 68 2"], confidence: Float[Tensor, "B 68"]
 ) -> Float[Tensor, "B"]:
-    """Mean distance in pixels over those of the 46 points that have a confidence; NaN where none has."""
+    """Mean distance in pixels over those of the 46 points with a confidence above 0; NaN if there are none."""
     points = list(LANDMARKS_46)
     distance = torch.linalg.vector_norm(projected[:, points] - reference[:, points], dim=-1)
     known = (confidence[:, points] > 0).to(distance)
@@ -39,9 +38,9 @@ def landmark_error(
 def area_ratio(
     projected: Float[Tensor, "B 68 2"], reference: Float[Tensor, "B 68 2"], confidence: Float[Tensor, "B 68"]
 ) -> Float[Tensor, "B"]:
-    """Area of the convex hull of the model's 46 projected points over that of the photograph's.
+    """Area of the convex hull of the model's 46 projected points, divided by that of the photograph's points.
 
-    Below 1 the face has shrunk. NaN where a point is missing.
+    Below 1, the face has shrunk. NaN if a point is missing.
     """
     points = list(LANDMARKS_46)
     known = (confidence[:, points] > 0).all(dim=1)
@@ -65,7 +64,7 @@ def geometric_error(
 ) -> Float[Tensor, "B"]:
     """Mean point-to-point distance in mm over a region of two faces of the same topology.
 
-    Both are turned by their own rotation, so a wrong pose counts; translation and isotropic scale are compensated.
+    Each is rotated by its own rotation, so errors of the pose count; translation and isotropic scale are compensated.
 
     Reference: Tewari et al. 2017, Sec. 7.
     """

@@ -1,4 +1,4 @@
-"""The morphable model: coefficients to geometry and reflectance, whatever the source of its numbers."""
+"""The morphable model: from coefficients to geometry and reflectance, for face models of any source."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class LandmarkBarycentric(NamedTuple):
 class MorphableModel(nn.Module):
     """A linear face model: mean and bases of geometry (mm) and reflectance (display RGB, 0 to 1).
 
-    The columns of the bases carry their standard deviation, so coefficients are about N(0, 1) (Tewari et al. 2017,
-    Sec. 4, Eqs. 2 and 3). Everything is a buffer; nothing is trained.
+    The columns of the bases are scaled by their standard deviations, so coefficients are about N(0, 1) (Tewari et al.
+    2017, Sec. 4, Eqs. 2 and 3). Everything is a buffer; nothing is trained.
 
     Args:
         mean_shape: (N, 3) mm, in the model space of `mofa3d.camera`.
@@ -68,10 +68,10 @@ class MorphableModel(nn.Module):
         landmark_barycentric: the 68 iBUG points.
         frontal: (N,) the region that the photometric loss uses.
         uv: (N, 2) texture coordinates in 0 to 1, origin at the bottom left, or ``None``.
-        name: where the numbers come from.
+        name: name of the source.
 
     Raises:
-        InputError: shapes that do not fit together, or indices out of range.
+        InputError: shapes do not match, or indices are out of range.
     """
 
     mean_shape: Float[Tensor, "N 3"]
@@ -236,7 +236,7 @@ def _combine(mean: Tensor | None, basis: Tensor, code: Tensor) -> Tensor:
 
 
 def check_content(tensors: Mapping[str, Tensor]) -> None:
-    """Refuse what is no face model: parts of other shapes and types, numbers that are none, indices out of range.
+    """Refuse anything but a face model: parts of wrong shape or type, NaN or infinity, indices out of range.
 
     Args:
         tensors: as `MorphableModel.state_dict` names them.
@@ -262,7 +262,7 @@ def check_content(tensors: Mapping[str, Tensor]) -> None:
         if kind is None and value.dtype != tensors["mean_shape"].dtype:
             raise InputError(f"{name} is {value.dtype}, and mean_shape is {tensors['mean_shape'].dtype}")
         if kind is None and not bool((value.abs() <= LARGEST).all()):  # which NaN is not either
-            raise InputError(f"{name} has numbers that are not finite, or beyond ±{LARGEST:g}")
+            raise InputError(f"{name} has values that are NaN, infinite or beyond ±{LARGEST:g}")
     if not len(tensors["faces"]):
         raise InputError("it has no triangle")
     for name, length in (("faces", count), ("landmark_faces", len(tensors["faces"]))):
@@ -272,7 +272,7 @@ def check_content(tensors: Mapping[str, Tensor]) -> None:
 
 
 def save_model(model: MorphableModel, path: str | Path) -> None:
-    """Write a model to a ``.safetensors`` file, atomically: a reader sees the old file or the whole new one."""
+    """Write a model to a ``.safetensors`` file, atomically: readers see the old file or the complete new one."""
     path = Path(path)
     write_tensors(path, model.state_dict(), {"mofa3d": json.dumps({"name": model.name})})
 

@@ -1,4 +1,4 @@
-"""What training lowers: the weighted losses of a batch (Eq. 7), and the errors that are watched beside them."""
+"""The training objective: the weighted losses of a batch (Eq. 7), and the errors that are logged with them."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ def evaluate_batch(
             the codes with other reflectance and illumination. `mofa3d.fitting.color_fit.ColorFit` is one; the loss with
             these colors is one more term.
 
-    How fitted colors follow the geometry is left out of the gradient: it would not matter if they were the best for
-    this very loss, and they are nearly so, but for priors and because fewer vertices were compared.
+    The gradient treats the fitted colors as constants. By the envelope theorem, this is exact where they minimize this
+    very loss; they nearly do, except for the priors and because they are fitted to fewer vertices.
 
     Raises:
         InputError: that term is on, but there is nothing to find the colors with.

@@ -1,4 +1,4 @@
-"""What the decoder hands to a renderer, and what a renderer hands to the loss."""
+"""`Scene`, what the decoder passes to a renderer, and `Rendering`, what a renderer passes to the loss."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Surroundings(NamedTuple):
 def front_facing(
     positions: Float[Tensor, "B N 3"], normals: Float[Tensor, "B N 3"], camera: Camera
 ) -> Bool[Tensor, "B N"]:
-    """Which vertices look at the camera: normal · (camera − vertex) > 0, in camera space (the set 𝒱 of Eq. 8)."""
+    """Which vertices face the camera: normal · (camera − vertex) > 0, in camera space (the set 𝒱 of Eq. 8)."""
     position, normal = positions.detach(), normals.detach()
     to_camera_z = camera.rest_distance - position[..., 2]
     return normal[..., 2] * to_camera_z - (normal[..., :2] * position[..., :2]).sum(-1) > 0
@@ -47,7 +47,7 @@ def front_facing(
 
 @dataclass(frozen=True)
 class Scene:
-    """A batch of lit faces before a camera: everything that every way of forming an image shares.
+    """A batch of lit faces in front of a camera: the input of every renderer.
 
     Attributes:
         camera: the conventions and intrinsics.
@@ -101,19 +101,19 @@ class Scene:
 
     @cached_property
     def cameras(self) -> PerspectiveCameras:
-        """PyTorch3D cameras that see `meshes` as this scene says."""
+        """PyTorch3D cameras that project `meshes` as this scene does."""
         return self.camera.pytorch3d(self.rotation, self.translation)
 
 
 @dataclass(frozen=True)
 class Rendering:
-    """Samples of a formed image, which one photometric loss compares with the photograph, whatever the backend.
+    """Samples of a rendered image, which the photometric loss compares with the photograph, whatever the renderer.
 
     Attributes:
         positions: (B, S, 2) pixels.
         colors: (B, S, 3) display RGB.
-        weights: (B, S), 0 = does not count; they carry the loss's normalisation (1/N in Eq. 8).
-        image: (B, 4, H, W) RGBA of raster backends, else ``None``.
+        weights: (B, S), 0 for samples to ignore; they include the normalization of the loss (1/N in Eq. 8).
+        image: (B, 4, H, W) RGBA from renderers that draw pixels, otherwise ``None``.
     """
 
     positions: Float[Tensor, "B S 2"]

@@ -1,4 +1,4 @@
-"""The semantic code: what the encoder says about a photograph."""
+"""The semantic code: what the encoder predicts from a photograph."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CodeSizes:
 
     @property
     def slices(self) -> dict[str, slice]:
-        """Where each block lies in the vector, in the paper's order α, δ, β, T, t, γ (Eq. 1)."""
+        """Slice of each block in the vector, in the paper's order α, δ, β, T, t, γ (Eq. 1)."""
         lengths = {
             "shape": self.shape,
             "expression": self.expression,
@@ -44,7 +44,7 @@ class CodeSizes:
 
 @dataclass(frozen=True)
 class OutputScales:
-    """What one unit of the network's output means, per block of the code.
+    """Scale of the network's output for each block of the code.
 
     Rotation and, above all, z-translation are small: with larger ones an unsupervised face drifts away or shrinks
     before its colors fit.
@@ -97,12 +97,12 @@ class SemanticCode:
         return self.shape.shape[0]
 
     def __getitem__(self, index: slice | Tensor) -> SemanticCode:
-        """Select a part of the batch (a slice or an index tensor, so the batch dimension stays)."""
+        """Select a part of the batch by a slice or an index tensor; the batch dimension is kept."""
         return SemanticCode(**{field.name: getattr(self, field.name)[index] for field in fields(self)})
 
     @classmethod
     def zeros(cls, batch: int = 1, sizes: CodeSizes | None = None, **options) -> SemanticCode:
-        """The average face, centred, frontal, in even light; `options` go to `torch.zeros`, float32 by default."""
+        """The average face, centered, frontal, in ambient light; `options` (default float32) go to `torch.zeros`."""
         sizes = sizes or CodeSizes()
         return cls.from_vector(torch.zeros(batch, sizes.total, **{"dtype": torch.float32, **options}), sizes)
 
@@ -111,7 +111,7 @@ class SemanticCode:
         """Split vectors (B, 257) into the blocks, in the order α, δ, β, T, t, γ; γ is band-major (basis × RGB).
 
         Raises:
-            ValueError: the vector is not as long as `sizes` (default 80, 64, 80) says.
+            ValueError: the length of the vector does not match `sizes` (default 80, 64, 80).
         """
         sizes = sizes or CodeSizes()
         if vector.ndim != 2 or vector.shape[1] != sizes.total:
@@ -128,5 +128,5 @@ class SemanticCode:
         return torch.cat([getattr(self, field.name).flatten(1) for field in fields(self)], dim=1)
 
     def replace(self, **blocks: Tensor) -> SemanticCode:
-        """A copy with some blocks exchanged."""
+        """A copy with some blocks replaced."""
         return replace(self, **blocks)

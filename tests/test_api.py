@@ -127,7 +127,7 @@ class TestFace:
     def test_files_beside_a_mesh_that_are_not_its_own_stay(self, face, tmp_path):
         for name in ("face.mtl", "face_texture.png"):
             (tmp_path / name).write_text("the user's")
-            with pytest.raises(ValueError, match=rf"{name} is there already and would be replaced by .*face.obj's own"):
+            with pytest.raises(ValueError, match=rf"{name} already exists and would be replaced by .*face.obj's own"):
                 face.save(tmp_path / "face.obj", texture_size=32)
             assert [path.name for path in tmp_path.iterdir()] == [name]
             assert (tmp_path / name).read_text() == "the user's"

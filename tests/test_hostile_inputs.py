@@ -33,7 +33,7 @@ class TestEnvironmentMaps:
     @pytest.mark.parametrize("content", [b"", b"#?RADIANCE\n", b"#?RADIANCE\n\n-Y 16 +X 32\n", b"II*\0" + bytes(100)])
     def test_what_is_no_radiance_picture(self, tmp_path, content):
         (tmp_path / "a.hdr").write_bytes(content)
-        with pytest.raises(ValueError, match=r"a\.hdr (is no Radiance picture|has \d+×\d+ pixels)"):
+        with pytest.raises(ValueError, match=r"a\.hdr (is not a readable Radiance picture|has \d+×\d+ pixels)"):
             read_environment(tmp_path / "a.hdr")
 
     def test_light_beyond_numbers(self, tmp_path):
@@ -54,7 +54,7 @@ class TestCodes:
         inner = content[name] if name != "illumination" else content[name][3]
         inner[1] = value
         path.write_text(json.dumps(content))
-        with pytest.raises(ValueError, match=rf"'{name}' in {path} (holds numbers that are not finite|is not)"):
+        with pytest.raises(ValueError, match=rf"'{name}' in {path} (has values that are not finite|is not)"):
             read_code(path)
 
     @pytest.mark.parametrize("content", [b"[" * 100_000, b"\xff", b"3", b"[]", b"{}"])
@@ -71,7 +71,7 @@ class TestCodes:
 
     def test_codes_that_are_none_are_not_written(self, tmp_path):
         code = make_code(1, dtype=torch.float32)
-        with pytest.raises(ValueError, match="the rotation of a code has numbers that are not finite"):
+        with pytest.raises(ValueError, match="the rotation of a code has values that are NaN or infinite"):
             write_code(tmp_path / "code.json", code.replace(rotation=code.rotation * math.nan))
         assert not list(tmp_path.iterdir())
 
@@ -79,12 +79,12 @@ class TestCodes:
 @pytest.mark.parametrize(
     ("crop", "message"),
     [
-        ({"scale": 1e-5}, r"wide at 40, 30, where no face of a photograph of 320×300 pixels lies"),
-        ({"scale": 1e9}, "where no face of a photograph"),
-        ({"left": 1e5}, "where no face of a photograph"),
-        ({"top": -1e5}, "where no face of a photograph"),
+        ({"scale": 1e-5}, r"wide at 40, 30, which cannot be a face in a photograph of 320×300 pixels"),
+        ({"scale": 1e9}, "which cannot be a face in a photograph"),
+        ({"left": 1e5}, "which cannot be a face in a photograph"),
+        ({"top": -1e5}, "which cannot be a face in a photograph"),
         ({"scale": math.nan}, "the crop in .*code.json lies nowhere"),
-        ({"scale": math.inf}, "where no face of a photograph|lies nowhere"),
+        ({"scale": math.inf}, "which cannot be a face in a photograph|lies nowhere"),
         ({"left": 10**400}, "does not say where in the photograph the face is"),
         ({"left": None}, "does not say where in the photograph the face is"),
     ],
@@ -119,5 +119,5 @@ def test_what_is_no_photograph(unchecked_types, photo, message):
 
 
 def test_what_is_no_checkpoint(unchecked_types, portrait):
-    with pytest.raises(ValueError, match="checkpoint is a path or None, got a int"):
+    with pytest.raises(ValueError, match="checkpoint must be a path or None, got a int"):
         mofa3d.reconstruct(portrait, checkpoint=3)

@@ -163,5 +163,5 @@ def test_edits_refuse_numbers_that_are_none(value, tiny_model):
         with pytest.raises(ValueError, match=f"{value:g}".replace("+", r"\+")):
             edit()
     if not math.isfinite(value):
-        with pytest.raises(ValueError, match="brighter by a finite factor"):
+        with pytest.raises(ValueError, match="the factor of brightness must be finite"):
             lighting.exposed(code.illumination, value)

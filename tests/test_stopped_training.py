@@ -56,7 +56,7 @@ class TestSignals:
     @pytest.mark.parametrize("number", SIGNALS)
     def test_each_saves_every_step_and_resumed_the_training_equals_an_unbroken_one(self, tmp_path, whole, number):
         out = tmp_path / "out"
-        with pytest.raises(Interruption, match=r"stopped after iteration 3, which .*checkpoint\.pt keeps") as ended:
+        with pytest.raises(Interruption, match=r"stopped after iteration 3, saved in .*checkpoint\.pt") as ended:
             train(Config(out), at(2, send(number)))
         assert ended.value.number == number
         assert saved(out) == 3
@@ -90,7 +90,8 @@ class TestSignals:
             time.sleep(0.02)
         process.terminate()
         _, said = process.communicate(timeout=30)
-        kept = f"stopped after iteration {saved(tmp_path)}, which {tmp_path / 'checkpoint.pt'} keeps; --resume goes on"
+        file = tmp_path / "checkpoint.pt"
+        kept = f"stopped after iteration {saved(tmp_path)}, saved in {file}; continue with --resume"
         assert said.splitlines()[-1] == kept
         assert process.returncode == 143
         assert len(lines(tmp_path)) == saved(tmp_path)
@@ -180,7 +181,7 @@ class FullLog(FullDisk):
 class TestFolders:
     def test_a_training_that_is_there_is_not_begun_again(self, tmp_path):
         train(Config(tmp_path / "out", iterations=1))
-        with pytest.raises(ValueError, match="already holds a training; pass --resume to go on with it, or choose ano"):
+        with pytest.raises(ValueError, match="already contains a training; pass --resume to continue it, or"):
             train(Config(tmp_path / "out"))
         assert saved(tmp_path / "out") == 1
 
@@ -207,9 +208,9 @@ class TestFolders:
         (tmp_path / "targets").touch()
         with claim_folder(tmp_path, True, names):
             pass
-        with pytest.raises(ValueError, match="already holds a training"), claim_folder(tmp_path, False, names):
+        with pytest.raises(ValueError, match="already contains a training"), claim_folder(tmp_path, False, names):
             pytest.fail("begun again")
-        with pytest.raises(ValueError, match="holds no training"), claim_folder(tmp_path / "new", True, names):
+        with pytest.raises(ValueError, match="contains no training"), claim_folder(tmp_path / "new", True, names):
             pytest.fail("gone on from nothing")
         assert not (tmp_path / "new").exists()
 

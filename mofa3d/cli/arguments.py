@@ -20,4 +20,4 @@ def refuse_empty(arguments: Sequence[str]) -> None:
         if (value if option else argument).strip():
             continue
         named = f"the value of {name}" if option else f"what follows {before}" if before else "the first argument"
-        raise InputError(f'{named} is empty, as "$OUT" is where OUT is not set; give a value, or leave it out')
+        raise InputError(f'{named} is empty, as "$OUT" is when OUT is not set; give a value, or leave it out')

@@ -35,58 +35,58 @@ Other = Annotated[Path | None, arg(metavar="OTHER")]
 
 @dataclass(frozen=True)
 class Edit:
-    """Change pose, expression, light or skin of a face, and put it back into its photograph.
+    """Change the pose, expression, light or skin of a face, and put it back into its photograph.
 
-    OTHER is a photograph, a folder of one reconstructed face, or its code.json. Directions are as one sees them in the
-    photograph.
+    OTHER is a photograph, the folder of one reconstructed face, or its code.json. Left, right and up are as you see
+    them in the photograph.
     """
 
     input: Annotated[Positional[Path | None], arg(metavar="PHOTO")] = None
-    """A photograph, or the folder of one face that mofa3d reconstructed."""
+    """A photograph, or the folder of one reconstructed face."""
     out: Annotated[Path | None, arg(metavar="FOLDER")] = None
-    """Where to write edited.png, code.json and mesh.glb."""
+    """Folder for edited.png, code.json and mesh.glb."""
     force: Flag = False
-    """Replace an edit that is there already."""
+    """Replace an existing edit."""
     units: Flag = False
-    """Only list the units of expression."""
+    """List the expression units and exit."""
     yaw: float = 0.0
-    """Degrees to turn the head to the right."""
+    """Rotate the head to the right, in degrees."""
     pitch: float = 0.0
-    """Degrees to turn the head up."""
+    """Rotate the head upwards, in degrees."""
     roll: float = 0.0
-    """Degrees to tilt the head clockwise."""
+    """Tilt the head clockwise, in degrees."""
     move: tuple[float, float, float] = (0.0, 0.0, 0.0)
-    """Millimetres to move the head to the right, up, and nearer."""
+    """Move the head to the right, up, and nearer, in millimeters."""
     neutral: Flag = False
-    """Take the face's own expression away; what --expression says comes on top."""
+    """Remove the face's own expression before --expression is added."""
     expression: tuple[str, ...] = ()
-    """Units to add: jawOpen=0.5 smile=1."""
+    """Expression units to add, for example jawOpen=0.5 smile=1 (see --units)."""
     expression_from: Other = None
-    """Face whose expression to take."""
+    """Face to copy the expression from."""
     expression_neutral: Other = None
-    """The person of --expression-from at rest: only the difference is taken."""
+    """The person of --expression-from at rest; only the difference between the two is added."""
     light_from: Other = None
-    """Face whose light to take."""
+    """Face to copy the light from."""
     light_direction: tuple[float, float, float] | None = None
     """Direction to a lamp: right, up, and towards the viewer."""
     ambient: float = 0.5
-    """Light from everywhere beside that lamp of strength 1."""
+    """Strength of the ambient light added to that lamp, whose strength is 1."""
     environment: Annotated[Path | None, arg(metavar="MAP")] = None
-    """Equirectangular picture (PNG, JPEG, .hdr) of the surroundings; its middle lies behind the face."""
+    """Environment map to light the face by: equirectangular (PNG, JPEG, .hdr), with its center behind the face."""
     environment_turn: float = 0.0
-    """Degrees to turn the surroundings to the right."""
+    """Rotate the environment map to the right, in degrees."""
     exposure: float = 1.0
-    """Brightness of the face in the light of a lamp or of surroundings, over what it was."""
+    """Brightness of the face under the lamp or the environment map, relative to the photograph."""
     reflectance_from: Other = None
-    """Face whose skin to take."""
+    """Face to copy the skin from."""
     reflectance_share: float = 1.0
-    """How much of it, 0 to 1."""
+    """Share of --reflectance-from to blend in, 0 to 1."""
     lighten: float = 0.0
-    """By how much to make the skin lighter, in display RGB; below 0, darker."""
+    """Make the skin lighter by this amount in display RGB; negative values make it darker."""
     keep_detail: bool = True
-    """Keep what the photograph shows of the face; else draw the face model's own smooth face."""
+    """Keep the detail of the photograph; otherwise render the smooth face of the face model."""
     checkpoint: Annotated[Path, arg(metavar="RUN")] = SHIPPED
-    """Training run whose encoder reads photographs."""
+    """Training run whose encoder is used; by default the encoder that ships with the package."""
 
     def __post_init__(self) -> None:
         check_numbers_of(self)
@@ -95,7 +95,7 @@ class Edit:
         if self.units:
             return self._listing()
         if self.input is None or self.out is None:
-            raise InputError("give a photograph and --out FOLDER, or --units to list the units of expression")
+            raise InputError("give a photograph and --out FOLDER, or --units to list the expression units")
         check_together(self, lambda name: f"--{name.replace('_', '-')}")
         self._check_out()
         return self._write(self._open())
@@ -105,9 +105,9 @@ class Edit:
 
         about = check_free(self.out).about
         if about and EDITED not in about:
-            raise InputError(f"{self.out} holds a reconstruction, which the edit would replace; choose another --out")
+            raise InputError(f"{self.out} contains a reconstruction, which an edit would replace; choose another --out")
         if about and not self.force:
-            raise InputError(f"{self.out} holds an edit already; choose another --out, or --force to replace it")
+            raise InputError(f"{self.out} already contains an edit; choose another --out, or --force to replace it")
 
     def _listing(self) -> str:
         from mofa3d.encoders.checkpoint import open_model

@@ -17,14 +17,14 @@ KINDS = (".onnx", ".safetensors")
 
 @dataclass(frozen=True)
 class ExportEncoder:
-    """Write a trained encoder as ONNX for other programs, or as a small half-precision file for this one."""
+    """Export a trained encoder: as ONNX for other programs, or as a small half-precision file for mofa3d."""
 
     run: Annotated[Positional[Path | None], arg(metavar="RUN")] = None
-    """Folder of a training run, or its checkpoint.pt; else the encoder that comes with the package."""
+    """Folder of a training run, or its checkpoint.pt; by default the encoder that ships with the package."""
     out: Annotated[Path, arg(metavar="FILE")] = Path("encoder.onnx")
-    """File to write: .onnx, or .safetensors."""
+    """File to write; its suffix, .onnx or .safetensors, selects the format."""
     force: Flag = False
-    """Replace a file that is there already."""
+    """Replace an existing file."""
 
     def __call__(self) -> str:
         from mofa3d.encoders.checkpoint import Description, checkpoint_file, open_run, read_checkpoint, write_encoder
@@ -33,7 +33,7 @@ class ExportEncoder:
 
         run, kind = self.run or SHIPPED, self.out.suffix.lower()
         if kind not in KINDS:
-            raise InputError(f"--out {self.out}: encoders are written as {' and '.join(KINDS)}; choose such a name")
+            raise InputError(f"--out {self.out}: encoders are written as {' or '.join(KINDS)}; give such a file name")
         refuse_existing(self.out, self.force)
         if kind == ".onnx":
             encoder, decode = open_run(run)

@@ -1,4 +1,4 @@
-"""The command line: ``mofa3d reconstruct``, ``edit``, ``view``, ``prepare`` and more (or ``python -m mofa3d``)."""
+"""Turn photographs and videos into 3D faces, edit them, view them, and prepare data for training."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from mofa3d.training.interruption import as_ctrl_c, status_of
 
 @dataclass(frozen=True)
 class Prepare:
-    """Find faces and landmarks in photographs, and write crops to train on."""
+    """Prepare a training corpus: find faces and landmarks in photographs, and write crops."""
 
     sources: Annotated[Positional[tuple[str, ...]], arg(metavar="SOURCE...")]
     """Folders, photographs, videos, .tar shards (WebDataset) and glob patterns."""
     out: Annotated[Path, arg(metavar="CORPUS")]
-    """Folder to write; one that is there already is brought up to date."""
+    """Folder to write; an existing corpus is brought up to date."""
     config: Annotated[PrepareConfig, arg(name="")] = field(default_factory=PrepareConfig)
     workers: int | None = None
-    """Processes; one per core by default."""
+    """Number of processes; by default one per core."""
 
     def __post_init__(self) -> None:
         check_ranges(self, workers=(1, 1024))
@@ -57,15 +57,17 @@ class Prepare:
 
 @dataclass(frozen=True)
 class Synthesize:
-    """Render random faces of the face model with their true codes and landmarks."""
+    """Render random faces of the face model, with their true codes and landmarks."""
 
     out: Annotated[Path, arg(metavar="CORPUS")]
-    """Folder to write; what is missing in one that is there already is added."""
+    """Folder to write; an existing one is completed."""
     config: Annotated[SyntheticConfig, arg(name="")] = field(default_factory=SyntheticConfig)
     model: str = "makehuman"
+    """Name of the face model."""
     model_path: str = ""
-    """The file or folder that the model's source reads, or a .safetensors file that mofa3d wrote."""
+    """File or folder to read the face model from; may be a .safetensors file written by mofa3d."""
     image_size: int = 240
+    """Width and height of the images, in pixels."""
 
     def __post_init__(self) -> None:
         check_ranges(self, image_size=(16, 4096))
@@ -125,6 +127,6 @@ def _run(arguments: list[str] | None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as ended:
-        print("stopped" if at_once else "stopped; the same command goes on from here", file=sys.stderr)
+        print("stopped" if at_once else "stopped; run the same command again to continue", file=sys.stderr)
         return status_of(ended)
     return 0

@@ -29,12 +29,12 @@ SourceFile = Annotated[Path | None, arg(metavar="FILE")]
 
 @dataclass(frozen=True)
 class Info:
-    """Say what a face model holds and whether its faces have the size and the variety of people's."""
+    """Describe a face model, and check whether the size and variety of its faces are human."""
 
     model: Source
     """Name of a face model, or a .safetensors file."""
     path: SourceFile = None
-    """The file or folder that a named source reads."""
+    """File or folder to read a named model from."""
 
     def __call__(self) -> str:
         from mofa3d.models.sanity import check
@@ -50,13 +50,13 @@ class Preview:
     model: Source
     """Name of a face model, or a .safetensors file."""
     out: Annotated[Path, arg(metavar="PNG")]
-    """Picture to write."""
+    """PNG file to write."""
     path: SourceFile = None
-    """The file or folder that a named source reads."""
+    """File or folder to read a named model from."""
     samples_only: Flag = False
-    """Draw random faces in random poses and light only: lit, as clay, and their reflectance."""
+    """Draw only random faces in random poses and light: lit, as clay, and their reflectance."""
     force: Flag = False
-    """Replace a file that is there already."""
+    """Replace an existing file."""
     config: Annotated[PreviewConfig, arg(name="")] = field(default_factory=PreviewConfig)
 
     def __call__(self) -> str:
@@ -78,16 +78,16 @@ class Preview:
 
 @dataclass(frozen=True)
 class Convert:
-    """Write a face model to a .safetensors file, which loads at once and executes nothing."""
+    """Convert a face model to a .safetensors file, which loads fast and executes no code."""
 
     model: Source
     """Name of a face model, or a .safetensors file."""
     out: Annotated[Path, arg(metavar="FILE")]
     """The .safetensors file to write."""
     path: SourceFile = None
-    """The file or folder that a named source reads."""
+    """File or folder to read a named model from."""
     force: Flag = False
-    """Replace a file that is there already."""
+    """Replace an existing file."""
 
     def __call__(self) -> str:
         return _write(self.out, self.force, lambda: open_model(self.model, self.path))
@@ -95,16 +95,16 @@ class Convert:
 
 @dataclass(frozen=True)
 class Landmarks:
-    """Find the 68 landmarks of a face model on pictures of its mean face, and write the model with them."""
+    """Detect the 68 landmarks of a face model on renderings of its mean face, and write the model with them."""
 
     model: Source
     """Name of a face model, or a .safetensors file."""
     out: Annotated[Path, arg(metavar="FILE")]
     """The .safetensors file to write."""
     path: SourceFile = None
-    """The file or folder that a named source reads."""
+    """File or folder to read a named model from."""
     force: Flag = False
-    """Replace a file that is there already."""
+    """Replace an existing file."""
 
     def __call__(self) -> str:
         from mofa3d.pictures.model_landmarks import with_fitted_landmarks
@@ -126,7 +126,7 @@ Action = (
 
 @dataclass(frozen=True)
 class ModelCommand:
-    """Look at a face model, draw it, convert it, or find its landmarks."""
+    """Describe a face model, draw it, convert it, or find its landmarks."""
 
     action: OmitSubcommandPrefixes[OmitArgPrefixes[Action]]
 
@@ -155,12 +155,12 @@ def open_model(name_or_path: str, path: Path | None = None) -> MorphableModel:
     if file.suffix != SUFFIX:
         if file.exists():
             raise InputError(
-                f"{file} is no {SUFFIX} file; give the name of the source that reads it (one of {names}) and the file "
+                f"{file} is not a {SUFFIX} file; give the name of its face model (one of {names}) and the file "
                 "as --path"
             )
         raise InputError(f"unknown face model {name_or_path!r}: give one of {names}, or a {SUFFIX} file")
     if path is not None:
-        raise InputError(f"--path {path} goes with the name of a source, not with the file {file}; leave one out")
+        raise InputError(f"--path {path} only applies to a named model, not to the file {file}; leave one out")
     _check_file(file)
     return read_model(file)
 
@@ -176,7 +176,7 @@ def _write(out: Path, force: bool, make: Callable[[], MorphableModel]) -> str:
     from mofa3d.morphable_model import save_model
 
     if out.suffix != SUFFIX:
-        raise InputError(f"--out {out}: a face model is written as {SUFFIX}; give a name that ends so")
+        raise InputError(f"--out {out}: face models are written as {SUFFIX}; give a file name that ends with it")
     refuse_existing(out, force)
     model = make()
     save_model(model, out)
@@ -191,7 +191,7 @@ def describe(model: MorphableModel, found: Sanity) -> str:
     lines = {
         "name": model.name or "(none)",
         "vertices": f"{len(model.mean_shape)}, {int(model.frontal.sum())} of them frontal",
-        "faces": str(len(model.faces)),
+        "triangles": str(len(model.faces)),
         "code sizes": f"shape {model.sizes.shape}, expression {model.sizes.expression}, "
         f"reflectance {model.sizes.reflectance}",
         "texture": "no coordinates" if model.uv is None else "coordinates for every vertex",

@@ -21,31 +21,31 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reconstruct:
-    """Reconstruct the faces of photographs and videos, into one folder for each.
+    """Reconstruct the faces in photographs and videos; each gets a folder of its own.
 
-    A photograph gives code, camera, overlay and textured meshes; a video gives a film beside its frames, the codes of
-    all frames with one identity, and a mesh that moves.
+    A photograph gives the semantic code, the camera, an overlay and textured meshes; a video gives an overlay video,
+    the codes of all frames with one identity, and an animated mesh.
     """
 
     inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT...")]
     """Photographs, folders, glob patterns, .tar archives of photographs, and videos."""
     out: Annotated[Path, arg(metavar="FOLDER")] = Path("reconstructions")
-    """Where to write; what is done there already is skipped."""
+    """Folder to write to; results that already exist there are skipped."""
     checkpoint: Annotated[Path | None, arg(metavar="RUN")] = None
-    """Folder of a training run, its checkpoint.pt, or an encoder's .safetensors file; else the encoder that comes with
-    the package."""
+    """Encoder to use: folder of a training run, its checkpoint.pt, or a .safetensors file; by default the encoder that
+    ships with the package."""
     every_face: Flag = False
-    """Reconstruct every face of a photograph, not only the most prominent one; of a video it is always that one."""
+    """Reconstruct every face of a photograph, not only the most prominent one. Videos only ever use that one."""
     refine: Flag = False
-    """Fit each face to its photograph by Gauss-Newton steps, with dlib's landmarks where that is installed, else
-    with the encoder's; videos are fitted to what the encoder says of all their frames."""
+    """Fit each face to its photograph by Gauss-Newton steps, using landmarks from dlib if it is installed, otherwise
+    from the encoder. Videos are fitted to the predictions for all of their frames."""
     as_predicted: Flag = False
     """Leave each code as the encoder says it; otherwise skin colors and light are fitted to the photograph, which
     takes some milliseconds; those of videos, to every frame."""
     output: Annotated[OutputOptions, arg(name="")] = field(default_factory=OutputOptions)
     runtime: Literal["auto", "torch", "onnx", "bfloat16"] = "auto"
-    """What computes the encoder: PyTorch; onnxruntime (extra `onnx`); PyTorch in bfloat16;
-    or the one that takes the least time for this encoder and so many images."""
+    """What runs the encoder: PyTorch ("torch"), onnxruntime ("onnx", needs the extra `onnx`), PyTorch in bfloat16, or
+    whichever is fastest for this encoder and number of images ("auto")."""
 
     def __call__(self) -> str:
         """Reconstruct; returns what to say about it.
@@ -56,7 +56,7 @@ class Reconstruct:
         from mofa3d.data.isolated_reader import IsolatedReader
 
         if self.refine and self.as_predicted:
-            raise InputError("--refine changes what --as-predicted leaves as it is; give one of them")
+            raise InputError("--refine changes the codes that --as-predicted keeps unchanged; give only one of the two")
         with closing(IsolatedReader()) as reader:
             return self._reconstruct(reader)
 
@@ -78,7 +78,7 @@ class Reconstruct:
         if done.failures:
             raise InputError(
                 f"{len(done.failures)} could not be reconstructed, {len(done.written) + done.skipped} could; "
-                f"{done.listed} says why"
+                f"the reasons are in {done.listed}"
             )
         lines = [printable(str(folder)) for folder in done.written]
         return "\n".join([*lines, f"{done.skipped} were there already"] if done.skipped else lines)

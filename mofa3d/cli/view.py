@@ -22,22 +22,22 @@ from mofa3d.numeric_options import check_ranges
 
 @dataclass(frozen=True)
 class ViewCommand:
-    """Serve a web page on this computer: a photograph becomes a face in 3D with sliders and downloads."""
+    """Serve a local web page that turns a photograph into a 3D face, with sliders and downloads."""
 
     checkpoint: Annotated[Path, arg(metavar="RUN")] = field(default=SHIPPED)
-    """Folder of a training run, its checkpoint, or an encoder's file; by default the encoder that comes with mofa3d."""
+    """Folder of a training run, its checkpoint, or an encoder file; by default the encoder that ships with mofa3d."""
     host: str = "127.0.0.1"
-    """Where to listen; 0.0.0.0 or :: lets other computers in, all of them, without a password."""
+    """Address to listen on; 0.0.0.0 or :: lets every computer on the network in, without a password."""
     allow_host: tuple[str, ...] = ()
-    """Further names under which browsers know the page, as that of a reverse proxy; others are refused."""
+    """Further host names under which browsers reach the page, such as a reverse proxy's; all others are refused."""
     port: int = 8080
-    """0 takes a free one."""
+    """Port to listen on; 0 picks a free one."""
     open: Flag = False
     """Open the page in the browser."""
     max_megabytes: float = 20.0
-    """Larger files are refused."""
+    """Largest accepted file."""
     max_megapixels: float = 50.0
-    """Larger pictures are refused."""
+    """Largest accepted picture."""
 
     def __post_init__(self) -> None:
         check_ranges(self, port=(0, 65_535))
@@ -54,7 +54,7 @@ class ViewCommand:
         from mofa3d.viewer.uploads import Limits
 
         if min(self.max_megabytes, self.max_megapixels) <= 0:
-            raise InputError("--max-megabytes and --max-megapixels are larger than 0, or no photograph could be taken")
+            raise InputError("--max-megabytes and --max-megapixels must be larger than 0")
         hosts = Hosts.of(self.host, self.allow_host)
         listening = listen(self.host, self.port)  # before the seconds that loading takes
         limits = Limits(self.max_megabytes, self.max_megapixels)

@@ -99,7 +99,7 @@ class InputFolders:
         """
         make_folder(out)
         if is_taken(out):
-            raise InputError(f"{out} holds a corpus or what another program wrote; choose another --out")
+            raise InputError(f"{out} contains a corpus or the results of another program; choose another --out")
         remove_unfinished(out)
         return cls(out, reserved)
 

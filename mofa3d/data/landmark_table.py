@@ -58,7 +58,8 @@ def _read_row(row: list[str], where: str) -> tuple[str, Points]:
         raise InputError(f"{where}: {error}; expected pixels") from None
     if not all(abs(value) <= FARTHEST for value in values):  # which NaN is not either
         raise InputError(
-            f"{where}: a coordinate is not finite, or no pixel of any photograph (beyond ±{FARTHEST:g}); leave the row "
+            f"{where}: a coordinate is not finite, or cannot be a pixel of a photograph (beyond ±{FARTHEST:g}); leave "
+            f"the row "
             "out where points are unknown"
         )
     return row[0].strip().replace("\\", "/"), np.array(values, dtype=np.float32).reshape(68, 2)

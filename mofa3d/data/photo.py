@@ -88,7 +88,7 @@ def check_is_file(path: Path, kind: str) -> None:
     if stat.S_ISDIR(mode):
         raise InputError(f"{path} is a folder; give a {kind}")
     if not stat.S_ISREG(mode):
-        raise InputError(f"{path} is a pipe, a socket or a device, and no file; give a {kind}")
+        raise InputError(f"{path} is a pipe, a socket or a device, not a file; give a {kind}")
 
 
 @contextmanager
@@ -204,5 +204,5 @@ def find_photos(root: Path) -> list[Path]:
     results = Results()
     photos = [path for path in seen if path not in results and not any(map(is_taken, _between(root, path)))]
     if not photos:
-        raise InputError(f"{root} holds no photographs ({', '.join(PHOTO_SUFFIXES)}); give a folder that does")
+        raise InputError(f"{root} contains no photographs ({', '.join(PHOTO_SUFFIXES)}); give a folder that does")
     return photos

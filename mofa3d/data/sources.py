@@ -89,12 +89,12 @@ def find_items(
     taken: set[str] = set()
     for source in sources:
         if not str(source).strip():
-            raise InputError("a source is empty, and would mean the current folder; give a path, or . for it")
+            raise InputError("a source is empty, which would mean the current folder; give a path, or . for it")
         before = len(items)
         items += _distinct(_items_of(str(source), partial(_parts, every=every, count=count)), taken)
         if len(items) == before:
             raise InputError(
-                f"{source} holds nothing that can be used; give photographs ({', '.join(PHOTO_SUFFIXES)}), videos "
+                f"{source} has nothing that can be used; give photographs ({', '.join(PHOTO_SUFFIXES)}), videos "
                 f"({', '.join(VIDEO_SUFFIXES)}), .tar archives, or folders of them; what mofa3d wrote is left out"
             )
     return items
@@ -124,7 +124,7 @@ def _items_of(source: str, parts: Callable[[Path, Path, str], Iterator[Item]]) -
 def _check_suffix(path: Path) -> None:
     if not _kind(path):
         raise InputError(
-            f"{path} is of no kind that can be read; give a photograph ({', '.join(PHOTO_SUFFIXES)}), a video "
+            f"{path} is not of a supported type; give a photograph ({', '.join(PHOTO_SUFFIXES)}), a video "
             f"({', '.join(VIDEO_SUFFIXES)}) or a .tar archive"
         )
 
@@ -178,7 +178,7 @@ def _parts(path: Path, root: Path, name: str, every: int | None, count: Callable
 def _frames(path: Path, root: Path, name: str, every: int, count: Callable[[Path], int]) -> Iterator[Item]:
     try:
         number = count(path)
-        problem = "" if number else f"{path} is no video that can be read; give an MP4 file with H.264"
+        problem = "" if number else f"{path} is not a readable video; give an MP4 file with H.264"
     except InputError as error:
         number, problem = 0, str(error)
     if problem:

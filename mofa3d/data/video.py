@@ -45,7 +45,7 @@ def read_info(path: Path) -> VideoInfo:
         rate, announced = video.get(cv2.CAP_PROP_FPS), video.get(cv2.CAP_PROP_FRAME_COUNT)
         frame = next(_decoded(path, video), None)
     if frame is None:
-        raise InputError(f"{path} holds no frame that can be decoded; give an MP4 file with H.264")
+        raise InputError(f"{path} has no frame that can be decoded; give an MP4 file with H.264")
     if not 0 < rate <= HIGHEST_RATE:
         rate = USUAL_RATE
     return VideoInfo(frame.shape[1], frame.shape[0], rate, max(0, int(announced)) if math.isfinite(announced) else 0)
@@ -84,12 +84,12 @@ def open_video(path: Path) -> cv2.VideoCapture:
     try:
         str(path).encode("utf-8")
     except UnicodeEncodeError:  # OpenCV crashes
-        raise InputError(f"the name of {path} is not UTF-8, which videos' names must be; rename it") from None
+        raise InputError(f"the name of {path} is not valid UTF-8, as names of videos must be; rename it") from None
     with blaming_video(path):
         video = cv2.VideoCapture(str(path))
         if video.isOpened():
             return video
-    raise InputError(f"{path} is no video that can be read; give an MP4 file with H.264")
+    raise InputError(f"{path} is not a readable video; give an MP4 file with H.264")
 
 
 @contextmanager

@@ -105,7 +105,7 @@ def blend_reflectance(code: SemanticCode, share: float, source: SemanticCode | N
         InputError: the share is outside 0 to 1, or codes of different models.
     """
     if not 0 <= share <= 1:
-        raise InputError(f"the share of the other reflectance is 0 to 1, got {share:g}")
+        raise InputError(f"the share of the other reflectance must be from 0 to 1, got {share:g}")
     if source is None:
         return code.replace(reflectance=(1 - share) * code.reflectance)
     _check_sizes(code, source, "reflectance")

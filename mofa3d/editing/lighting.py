@@ -54,7 +54,7 @@ def directional_light(
     towards = torch.tensor(direction, dtype=torch.float64)
     length = towards.norm()
     if not (length.isfinite() and length > 0):
-        raise InputError(f"the direction to the lamp is three finite numbers that are not all 0, got {direction}")
+        raise InputError(f"the direction to the lamp must be three finite numbers, not all 0; got {direction}")
     # A lamp of radiance π δ(ω − d), whose mean over the sphere is 1/4, makes surfaces that face it show 1.
     shares = harmonics.basis(towards / length) / torch.tensor(COSINE_FACTORS, dtype=torch.float64) / 4
     light = shares[:, None] * torch.tensor(color, dtype=torch.float64)
@@ -81,7 +81,7 @@ def environment_light(
     """
     within("the turn of an environment map", turn, *DEGREES)
     if not (np.isfinite(panorama).all() and panorama.min(initial=0.0) >= 0):
-        raise InputError("an environment map holds light, which is finite and not negative; this one does not")
+        raise InputError("an environment map must be finite and not negative; this one is not")
     height = min(MAP_HEIGHT, len(panorama))
     small = cv2.resize(panorama if linear else to_linear(panorama), (2 * height, height), interpolation=cv2.INTER_AREA)
     directions, angles = sphere(height, turn)
@@ -118,7 +118,7 @@ def exposed(illumination: Float[Tensor, "*B 9 3"], factor: Float[Tensor, "*#B"] 
     """
     factor = torch.as_tensor(factor, dtype=illumination.dtype, device=illumination.device)[..., None, None]
     if not bool(((factor >= 0) & factor.isfinite()).all()):
-        raise InputError(f"light is made brighter by a finite factor of at least 0, got {factor.flatten().tolist()}")
+        raise InputError(f"the factor of brightness must be finite and at least 0, got {factor.flatten().tolist()}")
     ambient = torch.zeros_like(illumination)
     ambient[..., 0, :] = harmonics.AMBIENT
     return factor * (illumination + ambient) - ambient
@@ -147,7 +147,7 @@ def read_environment(path: Path) -> tuple[Float[np.ndarray, "H W 3"], bool]:
         except cv2.error:
             image = None
         if image is None or image.ndim != 3 or image.dtype != np.float32:
-            raise InputError(f"{path} is no Radiance picture that can be read; give a .hdr, PNG or JPEG file")
+            raise InputError(f"{path} is not a readable Radiance picture; give a .hdr, PNG or JPEG file")
         image = np.ascontiguousarray(image[..., 2::-1])
     else:
         image = read_photo(path, max_pixels=MOST_PIXELS).astype(np.float32) / 255
@@ -165,7 +165,7 @@ def _check_radiance(path: Path) -> None:
         head = file.read(HEADER)
     size = re.search(rb"\n[+-][XY] +(\d+) +[+-][XY] +(\d+)\n", head)
     if not head.startswith(b"#?") or size is None:
-        raise InputError(f"{path} is no Radiance picture that can be read; give a .hdr, PNG or JPEG file")
+        raise InputError(f"{path} is not a readable Radiance picture; give a .hdr, PNG or JPEG file")
     if len(size[1]) + len(size[2]) > 12 or int(size[1]) * int(size[2]) > MOST_PIXELS:
         named = "×".join(part.decode()[:12] for part in (size[2], size[1]))
         raise InputError(

@@ -42,7 +42,7 @@ def check_together(options: object, spelled: Callable[[str], str] = str) -> None
     """
     given = [spelled(name) for name in LIGHTS if getattr(options, name) is not None]
     if len(given) > 1:
-        raise InputError(f"{' and '.join(given)} exclude each other; choose one light")
+        raise InputError(f"{' and '.join(given)} cannot be combined; choose one light")
     source, resting = "expression_from", "expression_neutral"
     if getattr(options, source) is None and getattr(options, resting) is not None:
         raise InputError(f"{spelled(resting)} goes with {spelled(source)}; give both")

@@ -42,7 +42,9 @@ def write_encoder(path: Path, content: dict) -> None:
     for name, value in content["encoder"].items():
         rounded = value.half() if value.is_floating_point() else value
         if not torch.isfinite(rounded).all():
-            raise InputError(f"{name} holds values that half precision cannot (beyond ±65504, or none); train again")
+            raise InputError(
+                f"{name} has weights that are NaN or overflow in half precision (beyond ±65504); train again"
+            )
         tensors[name] = rounded
     about = {"description": content["description"], "progress": content["progress"], "sha256": _digest(tensors)}
     write_tensors(path, tensors, {"mofa3d": json.dumps(about)})
@@ -250,6 +252,6 @@ def _try(encoder: Encoder, image_size: int) -> None:
     code = encoder(torch.full((1, 3, image_size, image_size), 0.5, dtype=torch.float32))
     if not bool((code.abs() <= MOST_CODE).all()):  # which NaN is not either
         raise InputError(
-            "its encoder says numbers about a grey picture that are not finite, or beyond any face; the file is "
+            "its encoder predicts values for a plain gray image that are not finite, or beyond any face; the file is "
             "damaged, or the training went wrong"
         )

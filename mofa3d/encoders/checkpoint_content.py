@@ -49,7 +49,7 @@ def load_archive(path: Path) -> object:
 
 
 def check_content(content: object) -> None:
-    """Refuse what is no checkpoint: parts that are missing or of other types, and numbers that are none.
+    """Refuse anything but a checkpoint: parts that are missing or of another type, and NaN or infinity.
 
     Args:
         content: as `mofa3d.training.checkpoint.save_checkpoint` writes it; what is there beside `PARTS` is not looked
@@ -88,7 +88,7 @@ def check_weights(weights: Mapping[str, object]) -> None:
         if value.untyped_storage().nbytes() < value.nbytes:
             raise InputError(f"{name} has {value.nbytes} bytes of which {value.untyped_storage().nbytes()} are there")
         if value.is_floating_point() and not bool((value.abs() <= LARGEST).all()):  # which NaN is not either
-            raise InputError(f"{name} has numbers that are not finite, or beyond ±{LARGEST:g}")
+            raise InputError(f"{name} has values that are NaN, infinite or beyond ±{LARGEST:g}")
 
 
 def check_optimizer(state: object, optimizer: torch.optim.Optimizer) -> None:

@@ -125,7 +125,7 @@ class _Writer:
             return self._pool_to(_shape(node)[2:], before[2:], inputs, out)
         if layer is None or kind not in _LAYERS:
             raise InputError(
-                f"the encoder's layer {node.target} cannot be written as ONNX; this export knows the networks "
+                f"the encoder's layer {node.target} cannot be exported to ONNX, which supports only the networks "
                 "that make_encoder builds"
             )
         return _LAYERS[kind](self, layer, inputs, out)

@@ -38,7 +38,9 @@ class OnnxEncoder:
             self.session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has an exception of its own for each way to fail
             reason = str(error).splitlines()[0]
-            raise InputError(f"{name} is no ONNX file that can be run ({reason}); export the encoder again") from error
+            raise InputError(
+                f"{name} is not an ONNX file that can be run ({reason}); export the encoder again"
+            ) from error
         inputs = [port.name for port in self.session.get_inputs()]
         outputs = [port.name for port in self.session.get_outputs()]
         if (inputs, outputs) != (["image"], ["code"]):

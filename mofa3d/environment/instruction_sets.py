@@ -36,7 +36,7 @@ def bfloat16_or_float32(asked: bool, device: str) -> bool:
     """Whether a training computes in bfloat16: where that was asked for and is no slower.
 
     Warns:
-        SlowerPathWarning: asked for on a processor that does not multiply it; float32 is used.
+        SlowerPathWarning: requested on a processor without native bfloat16; float32 is used.
     """
     if asked and torch.device(device).type == "cpu" and not multiplies_bfloat16():
         warn_of_bfloat16("the encoder is trained in float32")
@@ -50,7 +50,7 @@ def warn_of_bfloat16(instead: str) -> None:
     Warns:
         SlowerPathWarning: always.
     """
-    reason = "this processor does not multiply bfloat16 (with AVX-512 BF16 or AMX) and would take many times as long"
+    reason = "this processor has no native bfloat16 (AVX-512 BF16 or AMX), and emulating it would be many times slower"
     warnings.warn(f"{reason}; {instead}", SlowerPathWarning, stacklevel=3)
 
 

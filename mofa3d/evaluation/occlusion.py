@@ -1,4 +1,4 @@
-"""Held-out faces with something laid over them."""
+"""Held-out faces with a synthetic occluder over them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mofa3d.data.batches.augment import occlude
 
 
 class OccludedFaces(Dataset):
-    """Faces whose ``input`` is the ``image`` with an ellipse of one color laid over it; the rest is as it was."""
+    """Faces whose ``input`` is the ``image`` with an ellipse of one color over it; everything else is unchanged."""
 
     def __init__(self, dataset: Dataset, seed: int = 0) -> None:
         self.dataset, self.seed = dataset, seed

@@ -1,4 +1,4 @@
-"""Write reconstructed faces: meshes (GLB, PLY, OBJ), textures, codes, cameras and films."""
+"""Write reconstructed faces: meshes (GLB, PLY, OBJ), textures, codes, cameras and videos."""
 
 from importlib import import_module
 

@@ -29,7 +29,9 @@ def write_code(path: Path, code: SemanticCode, extra: dict | None = None) -> Non
     """
     for block in fields(code):
         if not bool(getattr(code, block.name).isfinite().all()):
-            raise InputError(f"the {block.name} of a code has numbers that are not finite, so {path} is not written")
+            raise InputError(
+                f"the {block.name} of a code has values that are NaN or infinite, so {path} is not written"
+            )
     blocks = {block.name: getattr(code, block.name)[0].tolist() for block in fields(code)}
     path.parent.mkdir(parents=True, exist_ok=True)
     write_text(path, json.dumps({**(extra or {}), **blocks}, indent=1) + "\n")
@@ -48,7 +50,7 @@ def read_code(path: Path, sizes: CodeSizes | None = None) -> tuple[SemanticCode,
         content = read_json(path, MOST_BYTES)
     except InputError as error:
         missing = f"there is no semantic code at {path}" if not path.exists() else f"{path} is no JSON ({error})"
-        raise InputError(f"{missing}; give a code.json that mofa3d wrote") from None
+        raise InputError(f"{missing}; give a code.json written by mofa3d") from None
     if not isinstance(content, dict):
         raise InputError(f"{path} holds no semantic code but a {type(content).__name__}; give a code.json of mofa3d")
     expected: dict[str, tuple[int | None, ...]] = {"rotation": (3,), "translation": (3,), "illumination": (9, 3)}
@@ -60,11 +62,11 @@ def read_code(path: Path, sizes: CodeSizes | None = None) -> tuple[SemanticCode,
 
 def _block(path: Path, content: dict, name: str, expected: tuple[int | None, ...]) -> torch.Tensor:
     if name not in content:
-        raise InputError(f"{path} has no {name!r}; give a code.json that mofa3d wrote")
+        raise InputError(f"{path} has no {name!r}; give a code.json written by mofa3d")
     try:
         values = torch.tensor(content[name], dtype=torch.float32)
     except (TypeError, ValueError, RuntimeError, OverflowError):  # of torch.tensor
-        raise InputError(f"{name!r} in {path} is not an array of numbers; give a code.json that mofa3d wrote") from None
+        raise InputError(f"{name!r} in {path} is not an array of numbers; give a code.json written by mofa3d") from None
     if values.ndim != len(expected) or any(n not in (None, m) for n, m in zip(expected, values.shape, strict=True)):
         wanted = " × ".join("any" if n is None else str(n) for n in expected)
         raise InputError(
@@ -74,7 +76,7 @@ def _block(path: Path, content: dict, name: str, expected: tuple[int | None, ...
     most = LARGEST[name]
     if not bool((values.abs() <= most).all()):  # which NaN is not either
         raise InputError(
-            f"{name!r} in {path} holds numbers that are not finite, or beyond any face (±{most:g}); reconstruct the "
+            f"{name!r} in {path} has values that are not finite, or far beyond any face (±{most:g}); reconstruct the "
             "photograph again"
         )
     return values[None]

@@ -70,7 +70,8 @@ def write_glb(
     names = () if targets is None else targets.names
     if movement is not None and movement.weights.shape[1] != len(names):
         raise InputError(
-            f"the movement has {movement.weights.shape[1]} weights for {len(names)} morph targets; make as many of both"
+            f"the animation has {movement.weights.shape[1]} weights for {len(names)} morph targets; make as many of "
+            f"both"
         )
     file = _File()
     face = _Geometry.of(vertices, faces, appearance)

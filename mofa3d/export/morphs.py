@@ -97,7 +97,7 @@ def movement(codes: SemanticCode, count: int, rate: float) -> Movement:
     """
     if len(codes) == 0 or not rate > 0:
         raise InputError(
-            f"a movement takes one code or more and a positive rate, got {len(codes)} at {rate} per second"
+            f"an animation needs at least one code and a positive rate, got {len(codes)} at {rate} per second"
         )
     # Camera space is R⁻¹ (v − t) (Tewari et al. 2017, Sec. 5).
     turned = quaternion_invert(axis_angle_to_quaternion(codes.rotation))

@@ -47,7 +47,7 @@ def check_side_files(path: Path) -> None:
     ours = {material: _has_line(path, f"mtllib {material.name}"), picture: is_texture(picture)}
     for side, is_ours in ours.items():
         if os.path.lexists(side) and not is_ours:
-            raise InputError(f"{side} is there already and would be replaced by {path}'s own; choose another name")
+            raise InputError(f"{side} already exists and would be replaced by {path}'s own; choose another name")
 
 
 def is_texture(picture: Path) -> bool:

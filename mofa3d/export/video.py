@@ -1,4 +1,4 @@
-"""Write pictures as a film: H.264 with the extra `video`, else MPEG-4 Part 2, which browsers do not play.
+"""Write pictures as a video: H.264 with the extra `video`, else MPEG-4 Part 2, which browsers do not play.
 
 OpenCV's wheels bring no encoder of H.264; imageio-ffmpeg brings a whole ffmpeg, which runs beside this program.
 """
@@ -22,7 +22,7 @@ H264 = ("-preset", "veryfast", "-crf", "20", "-movflags", "+faststart")
 
 
 def codec() -> str:
-    """How films are encoded: ``h264`` where imageio-ffmpeg is installed (extra `video`), else ``mpeg4``."""
+    """How videos are encoded: ``h264`` where imageio-ffmpeg is installed (extra `video`), else ``mpeg4``."""
     return "h264" if importlib.util.find_spec("imageio_ffmpeg") else "mpeg4"
 
 

@@ -56,9 +56,9 @@ def take_folder(out: Path, program: str, known: bool = False) -> None:
     if before == program:
         return
     if before:
-        raise InputError(f"{out} holds what {before} wrote; choose another --out for {program}")
+        raise InputError(f"{out} contains results of {before}; choose another --out for {program}")
     if not known and not is_empty(out):
-        raise InputError(f"{out} holds files that {program} did not write; choose another --out, or an empty folder")
+        raise InputError(f"{out} contains files that {program} did not write; choose another --out, or an empty folder")
     mark.write_text(program + "\n", encoding="utf-8")
 
 
@@ -71,4 +71,4 @@ def refuse_existing(out: Path, force: bool) -> None:
     if out.is_dir():
         raise InputError(f"--out {out} is a folder; give the name of a file")
     if os.path.lexists(out) and not force:
-        raise InputError(f"{out} is there already; give another --out, or --force to replace it")
+        raise InputError(f"{out} already exists; give another --out, or --force to replace it")

@@ -62,7 +62,7 @@ def check_file(path: Path, most: int | None = None) -> int:
         InputError: it is missing, a folder, a device or a pipe, or larger than `most` bytes.
     """
     if not path.is_file():
-        raise InputError("it is no file" if path.exists() else "there is no such file")
+        raise InputError("it is not a file" if path.exists() else "there is no such file")
     size = path.stat().st_size
     if most is not None and size > most:
         raise InputError(f"it has {size} bytes, more than the {most} that are allowed")
@@ -101,9 +101,9 @@ def read_arrays(path: Path, wanted: tuple[str, ...] | None = None) -> dict[str, 
     except InputError:
         raise
     except NPZ_ERRORS as error:
-        raise InputError(f"it is no whole .npz file: {error}") from error
+        raise InputError(f"it is not a complete .npz file: {error}") from error
     except Exception as error:  # zlib and the parser of headers have more kinds of their own
-        raise InputError(f"it is no whole .npz file: {error!r}") from error
+        raise InputError(f"it is not a complete .npz file: {error!r}") from error
 
 
 def _read_array(archive: ZipFile, info: ZipInfo) -> np.ndarray:
@@ -114,14 +114,14 @@ def _read_array(archive: ZipFile, info: ZipInfo) -> np.ndarray:
         read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, fortran, kind = read_header(file)
         if kind.hasobject or any(length < 0 for length in shape):
-            raise InputError(f"{info.filename} holds no plain numbers")
+            raise InputError(f"{info.filename} contains something other than plain numbers")
         expected = kind.itemsize * int(np.prod(shape, dtype=object))
         if expected > info.file_size:
-            raise InputError(f"{info.filename} announces {expected} bytes and has {info.file_size}")
+            raise InputError(f"{info.filename} declares {expected} bytes and has {info.file_size}")
         content, filled = np.empty(expected, dtype=np.uint8), 0
         while part := file.read(CHUNK):  # to the end, where the checksum is compared
             if filled + len(part) > expected:
-                raise InputError(f"{info.filename} has more than the {expected} bytes that it announces")
+                raise InputError(f"{info.filename} has more than the {expected} bytes that it declares")
             content[filled : filled + len(part)] = np.frombuffer(part, dtype=np.uint8)
             filled += len(part)
         if filled < expected:
@@ -146,4 +146,4 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except InputError:
         raise
     except Exception as error:  # safetensors has a kind of its own, and PyTorch others
-        raise InputError(f"it is no whole .safetensors file: {error}") from error
+        raise InputError(f"it is not a complete .safetensors file: {error}") from error

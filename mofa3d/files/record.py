@@ -61,11 +61,11 @@ def check_free(folder: Path) -> Record:
     if not os.path.lexists(folder):
         return nothing
     if not folder.is_dir():
-        raise InputError(f"{folder} is there already and is no folder; move it away, or choose another --out")
+        raise InputError(f"{folder} already exists and is not a folder; move it away, or choose another --out")
     if (record := read_record(folder)) is not None:
         return record
     if not is_empty(folder):
-        raise InputError(f"{folder} holds files that are no results of mofa3d; choose another --out")
+        raise InputError(f"{folder} contains files that were not written by mofa3d; choose another --out")
     return nothing
 
 
@@ -117,13 +117,15 @@ def place(results: Path, folder: Path, about: dict) -> None:
             results.rename(folder)
         except OSError:
             if os.path.lexists(folder):
-                raise FileExistsError(f"{folder} was made by somebody else meanwhile") from None
+                raise FileExistsError(f"{folder} was created by another process in the meantime") from None
             raise
         return
     before = check_free(folder).files
     for name in files:
         if _passes_link(folder, name) or (name not in before and os.path.lexists(folder / name)):
-            raise InputError(f"{folder / name} is there already and is not ours; move it away, or choose another --out")
+            raise InputError(
+                f"{folder / name} already exists and was not written by mofa3d; move it away, or choose another --out"
+            )
     both = sorted(before.union(files))
     write_text(folder / RECORD, json.dumps({**about, "unfinished": True, "files": both}, indent=1) + "\n")
     for name in sorted(before.difference(files)):

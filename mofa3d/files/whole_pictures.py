@@ -25,7 +25,7 @@ def write_picture(path: Path, picture: UInt8[np.ndarray, "H W C"]) -> None:
     """
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind is None:
-        raise InputError(f"{path}: there is no format of pictures of this name; choose one that ends with .png")
+        raise InputError(f"{path}: unknown picture format; choose a name that ends with .png")
     with whole_file(path) as file:
         Image.fromarray(picture).save(file, kind)
 

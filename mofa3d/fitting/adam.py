@@ -20,10 +20,10 @@ class FitConfig:
     """How to fit.
 
     Attributes:
-        steps: of Adam.
-        learning_rate: in units of `scales`; it falls to `LEAST_RATE` of itself.
-        loss: weights of the energy's terms.
-        scales: how far the blocks of the code move.
+        steps: number of Adam steps.
+        learning_rate: initial rate in units of `scales`; it decays to the fraction `LEAST_RATE`.
+        loss: weights of the terms of the energy.
+        scales: step size of each block of the code.
     """
 
     steps: int = 25

@@ -4,10 +4,11 @@ With the geometry known, a vertex's color is linear in the reflectance's coeffic
 an encoder says of them is the vaguest part of its code: 80 modes of skin color do not fit through a few thousand
 features. So they are solved for, in turns, with what minimises ::
 
-    E(β, γ) = w_photo · mean ‖I(u_i) − c_i‖₂ + w_β ‖β‖² + w_white · colored light + w_γ ‖γ − γ₀‖²
+    E(β, γ) = w_photo · mean ‖I(u_i) − c_i‖₂ + w_β ‖β‖² + w_white · losses.coloured_light + w_γ ‖γ − γ₀‖²
 
-over the visible vertices, γ₀ being what the encoder said. The norm is not squared (ℓ2,1), so that what covers a part of
-the face does not color the rest: see the iteratively reweighted least squares of `mofa3d.fitting.energy`.
+over the visible vertices, where γ₀ is the prediction of the encoder. The norm is not squared (ℓ2,1), so that an
+occluder does not change the color of the rest of the face: see the iteratively reweighted least squares of
+`mofa3d.fitting.energy`.
 """
 
 from __future__ import annotations

@@ -54,8 +54,8 @@ def delight(
         scene: the fitted faces.
         images: RGB in 0 to 1.
         visible: vertices that nothing hides.
-        grey: take the light to be white, of the mean of its three channels: a color cast then stays in the samples,
-            instead of whatever the fit took for colored light.
+        grey: replace the light by the mean of its three channels: a color cast of the light then stays in the samples,
+            instead of being removed as far as the fit explained it by the light.
 
     Reference: Tewari et al. 2018, "Self-supervised Multi-level Face Model Learning for Monocular Reconstruction at over
     250 Hz", learns a reflectance model from such samples implicitly.

@@ -73,7 +73,9 @@ class GaussNewtonConfig:
 
     def __post_init__(self) -> None:
         if self.loss.background_cost:
-            raise InputError(f"Gauss-Newton fits know no background cost, got {self.loss.background_cost}; set it to 0")
+            raise InputError(
+                f"Gauss-Newton fits do not support a background cost, got {self.loss.background_cost}; set it to 0"
+            )
 
 
 def garrido(**changes) -> GaussNewtonConfig:
@@ -220,7 +222,9 @@ def minimize(
     """
     best = energy.evaluate(vector)
     if not math.isfinite(best.total):
-        raise InputError(f"the energy is {best.total} at the start; the photograph or the code holds no numbers there")
+        raise InputError(
+            f"the energy is {best.total} at the start; the photograph or the code contains NaN or infinity"
+        )
     equations, taken = None, []
     for _ in range(steps):
         if equations is None:

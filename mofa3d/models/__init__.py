@@ -1,4 +1,4 @@
-"""Face models by name; each source lives in its own module, imported when it is asked for."""
+"""Face models by name; each source has its own module, which is imported on demand."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def load_model(name: str, *, path: str | Path | None = None, **options) -> Morph
     """Load a morphable model by name.
 
     Args:
-        name: ``"makehuman"``, the free default, which is built once from CC0 data and cached; or the source of a file
-            that you have: ``"bfm2009"``, ``"bfm2017"``, ``"bfm2019"``, ``"deep3d"``, ``"flame"``, ``"ict"``, ``"eos"``.
-        path: the source's file or folder. A ``.safetensors`` file, as `mofa3d.morphable_model.save_model` writes it, is
-            read instead, whatever the name.
-        options: go to the source's ``load``.
+        name: ``"makehuman"``, the free default, which is built once from CC0 data and cached; or the format of a file
+            that you own: ``"bfm2009"``, ``"bfm2017"``, ``"bfm2019"``, ``"deep3d"``, ``"flame"``, ``"ict"``, ``"eos"``.
+        path: file or folder of the model. A ``.safetensors`` file written by `mofa3d.morphable_model.save_model` is
+            read whatever the name.
+        options: passed to the ``load`` function of the source, such as ``shape_count=80``.
 
     Raises:
-        InputError: unknown name, or the source's files are missing or damaged.
+        InputError: the name is unknown, or files of the model are missing or damaged.
     """
     if path is not None and (name == _DEFAULT or Path(path).suffix == ".safetensors"):
         return read_model(path)

@@ -19,7 +19,7 @@ from mofa3d.morphable_model import LANDMARK_COUNT, LandmarkBarycentric, Morphabl
 
 @dataclass(frozen=True)
 class FaceData:
-    """A face model as its file says, but for the units.
+    """A face model as stored in its file, except for the units.
 
     Attributes:
         name: the source.

@@ -87,7 +87,7 @@ def load(
         new[keep] = np.arange(len(keep))
         chosen = new[chosen]
         if (chosen < 0).any():
-            raise InputError(f"landmark {int(chosen.argmin())} lies on a vertex that the expressions do not cover")
+            raise InputError(f"landmark {int(chosen.argmin())} is a vertex that the expressions do not cover")
     data = FaceData(
         name="bfm2009",
         vertices=vertices[keep],

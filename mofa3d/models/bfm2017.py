@@ -123,7 +123,7 @@ def _dataset(archive: h5py.File, path: str, links: int = 8) -> h5py.Dataset | No
     if not isinstance(place, h5py.Dataset):
         return None
     if place.is_virtual or place.external:
-        raise InputError(f"{path!r} takes its numbers from elsewhere")
+        raise InputError(f"{path!r} refers to data outside the file")
     return place
 
 
@@ -167,4 +167,4 @@ def _check_nose(file: Path, source: SourceFile, content: Mapping, vertices: np.n
         return  # older files hold them in another form, and nothing depends on them
     distance = np.linalg.norm(vertices - tip, axis=1).min()
     if not distance < 10:
-        raise source.damaged(file, f"its landmark {TIP_OF_NOSE!r} lies {distance:.0f} mm away from its mesh")
+        raise source.damaged(file, f"its landmark {TIP_OF_NOSE!r} is {distance:.0f} mm away from its mesh")

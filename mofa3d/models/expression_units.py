@@ -62,7 +62,7 @@ def parse_strengths(arguments: tuple[str, ...], units: Units) -> dict[str, float
         try:
             strengths[name] = float(number) if given else 1.0
         except ValueError:  # of float()
-            raise InputError(f"expression {argument!r}: {number!r} is no number; write {name}=0.5") from None
+            raise InputError(f"expression {argument!r}: {number!r} is not a number; write {name}=0.5") from None
     combine(units, strengths)
     return strengths
 

@@ -63,7 +63,7 @@ def load(
     new[keep] = np.arange(len(keep))
     if (new[landmarks] < 0).any():
         number = int(new[landmarks].argmin())
-        raise INDICES.damaged(folder / INDICES.name, f"landmark {number} lies on no skin")
+        raise INDICES.damaged(folder / INDICES.name, f"landmark {number} is not on the skin")
 
     def modes(files: list[Path], count: int | None, option: str) -> np.ndarray:
         first_columns(np.empty((0, len(files))), count, option)

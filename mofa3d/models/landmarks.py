@@ -59,7 +59,7 @@ def fit_landmarks(
             found.append(np.asarray(points, dtype=np.float64))
     if not found:
         raise InputError(
-            f"no face is found in pictures of the mean face of {model.name!r}; look at it with "
+            f"no face was detected in renderings of the mean face of {model.name!r}; look at it with "
             "`mofa3d model preview`, and see whether its reflectance and frame are those of a face"
         )
     return (put_back or back_project)(model, np.median(found, axis=0), camera)

@@ -46,13 +46,14 @@ def transfer_landmarks(
 
 def _no_face(problem: str) -> InputError:
     return InputError(
-        f"the mean face is not as its format says: {problem}; expected a face in millimetres after conversion, +X to "
+        f"the mean face does not follow the conventions of its format: {problem}; expected a face in millimetres "
+        f"after conversion, +X to "
         "the subject's left, +Y up, +Z out of the face"
     )
 
 
 def transfer_frontal(found: SurfacePoints, reference: MorphableModel) -> Bool[np.ndarray, "N"]:
-    """Which vertices lie on the default model's frontal region and look the same way as it."""
+    """Which vertices are on the default model's frontal region and look the same way as it."""
     share = found.interpolate(reference.frontal.numpy().astype(float), reference.faces.numpy())
     return (share >= 0.5) & (found.distances < FRONTAL_REACH) & (found.agreement > 0)
 

@@ -26,7 +26,8 @@ def offset_to_model_space(landmarks: Float[np.ndarray, "68 3"]) -> Float[np.ndar
     problem = _problem(landmarks)
     if problem:
         raise InputError(
-            f"the mean face is not as its format says: {problem}; expected millimetres after conversion, +X to the "
+            f"the mean face does not follow the conventions of its format: {problem}; expected millimetres after "
+            f"conversion, +X to the "
             "subject's left, +Y up, +Z out of the face, and landmarks in the order of iBUG"
         )
     return np.array(FEATURES_CENTRE) - landmarks[27:68].mean(axis=0)
@@ -37,9 +38,9 @@ def _problem(landmarks: np.ndarray) -> str | None:
     if not FACE_WIDTHS[0] < width < FACE_WIDTHS[1]:
         return f"it is {width:.3g} wide between the points 0 and 16"
     if landmarks[36, 0] >= landmarks[45, 0]:
-        return "its right eye lies on its left"
+        return "its right eye is on its left"
     if landmarks[8, 1] >= landmarks[[19, 24], 1].min():
-        return "its chin lies above its brows"
+        return "its chin is above its brows"
     if landmarks[30, 2] <= landmarks[[0, 16], 2].mean():
-        return "its nose lies behind its ears"
+        return "its nose is behind its ears"
     return None

@@ -18,7 +18,7 @@ COLUMNS = ("photograph", "overlay", "geometry", "reflectance", "illumination")
 
 
 def overlay(scene: Scene, render: Renderer, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
-    """The face laid over its photograph."""
+    """The overlay: the reconstructed face drawn over its photograph."""
     return _over(render(scene).image, image)
 
 

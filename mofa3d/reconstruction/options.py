@@ -1,4 +1,4 @@
-"""What is written about a reconstructed face."""
+"""Which files are written for a reconstructed face."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Look = Literal["none", "model", "photograph"]
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """What is written about a face besides its code, its camera and two pictures.
+    """Which files are written for a face besides its code, its camera and two pictures.
 
     Attributes:
         formats: of the mesh; none is a choice too.
         texture: the colors of mesh.glb and mesh.obj: the reflectance that the photograph shows; the model's; or, in
             mesh.glb, the model's at the vertices without a texture.
         texture_size: texels along each side of the texture.
-        morph_targets: how many columns of the expression basis mesh.glb has as morph targets.
-        blendshapes: units of expression that mesh.glb has as morph targets by their names, as ``jawOpen``; ``all``
-            means all that the face model has.
-        turntable: write pictures and a film of the turning face.
+        morph_targets: number of expression modes to add to mesh.glb as morph targets.
+        blendshapes: expression units to add to mesh.glb as morph targets, such as ``jawOpen``; ``all`` for all units
+            of the face model.
+        turntable: write pictures and a video of the face on a turntable.
     """
 
     formats: tuple[Format, ...] = ("glb", "obj", "ply")

@@ -99,8 +99,8 @@ def _check_place(photo: Photo, transform: CropTransform, side: float) -> None:
     if not 1 <= side <= SPREAD * longest or not all(-side <= c <= length for c, length in
                                                     zip(corners, photo.shape[1::-1], strict=True)):  # fmt: skip
         raise InputError(
-            f"the crop of its code is {side:.4g} pixels wide at {corners[0]:.4g}, {corners[1]:.4g}, where no face of a "
-            f"photograph of {photo.shape[1]}×{photo.shape[0]} pixels lies"
+            f"the crop of its code is {side:.4g} pixels wide at {corners[0]:.4g}, {corners[1]:.4g}, which cannot "
+            f"be a face in a photograph of {photo.shape[1]}×{photo.shape[0]} pixels"
         )
 
 

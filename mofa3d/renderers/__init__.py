@@ -1,7 +1,7 @@
-"""Pluggable image formation: every renderer turns a `Scene` into a `Rendering` that one photometric loss compares.
+"""Pluggable renderers: each turns a `Scene` into a `Rendering`, for one photometric loss.
 
-`make_renderer` chooses one by name. Another package adds its own under the entry-point group ``mofa3d.renderers``: a
-callable that takes options and returns a ``Callable[[Scene], Rendering]``.
+`make_renderer` chooses one by name. Other packages can add their own under the entry-point group ``mofa3d.renderers``:
+a callable that takes options and returns a ``Callable[[Scene], Rendering]``.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ BUILT_IN = ("vertex", "cpu", "pytorch3d", "nvdiffrast")
 
 
 def make_renderer(name: str, **options) -> Renderer:
-    """Make a renderer; nothing that it does not need is imported.
+    """Make a renderer by name; only what it needs is imported.
 
     Args:
         name: one of
-            "vertex": a color sample per vertex, as in the paper; no options;
-            "cpu": our rasterizer; `antialias` (True), `background` (black);
-            "pytorch3d": its `MeshRasterizer`; `soft` (False), `faces_per_pixel` (8), `sigma`, `gamma` (1e-4) of soft
-                blending, `background`;
+            "vertex": one color sample per vertex, as in the paper; no options;
+            "cpu": the rasterizer of mofa3d; `antialias` (True), `background` (black);
+            "pytorch3d": the `MeshRasterizer` of PyTorch3D; `soft` (False), `faces_per_pixel` (8), `sigma`, `gamma`
+                (1e-4) of soft blending, `background`;
             "nvdiffrast": on an NVIDIA GPU; `antialias` (True), `background`;
             or the name of an entry point in the group "mofa3d.renderers".
-        options: passed on.
+        options: passed to the renderer.
 
     Raises:
-        InputError: no renderer has that name, or what it needs is missing.
+        InputError: no renderer has this name, or a package or GPU that it needs is missing.
     """
     if name == "vertex":
         from mofa3d.renderers.vertex import VertexRenderer

@@ -40,14 +40,16 @@ def claim_folder(out: Path, resume: bool, resumable: Sequence[str] = (CHECKPOINT
             process trains.
     """
     if resume and not _begun(out, resumable):
-        raise InputError(f"{out} holds no training; leave out --resume, or choose another --out")
+        raise InputError(f"{out} contains no training; leave out --resume, or choose another --out")
     take_folder(out, "a training", known=_begun(out, (*resumable, LOG_NAME)))
     with alone(out, wait=False):
         if _begun(out, resumable) and not resume:
-            raise InputError(f"{out} already holds a training; pass --resume to go on with it, or choose another --out")
+            raise InputError(
+                f"{out} already contains a training; pass --resume to continue it, or choose another --out"
+            )
         if (out / LOG_NAME).exists() and not resume:
             raise InputError(
-                f"{out} holds the {LOG_NAME} of a training without a checkpoint; delete it, or choose another --out"
+                f"{out} contains the {LOG_NAME} of a training without a checkpoint; delete it, or choose another --out"
             )
         remove_leftovers(out)
         yield
@@ -140,7 +142,7 @@ def restore(path: Path, encoder: nn.Module, optimizer: torch.optim.Optimizer, de
     try:
         check_optimizer(content.get("optimizer"), optimizer)
     except InputError as error:
-        raise InputError(f"{path} does not go on with {type(optimizer).__name__}: {error}; {remedy}") from None
+        raise InputError(f"{path} cannot be continued with {type(optimizer).__name__}: {error}; {remedy}") from None
     load_weights(encoder, content, path)
     optimizer.load_state_dict(content["optimizer"])
     if "random" in content:

@@ -101,6 +101,6 @@ def optimize(
         keeper.save(progress)
         if wish.number:
             raise Interruption(
-                wish.number, f"stopped after iteration {progress.iteration}, which {path} keeps; --resume goes on"
+                wish.number, f"stopped after iteration {progress.iteration}, saved in {path}; continue with --resume"
             )
     return progress

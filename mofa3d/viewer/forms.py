@@ -25,5 +25,5 @@ async def sent_file(request: Request) -> tuple[bytes, str]:
         pass
     except OSError as error:
         logging.getLogger(__name__).warning("an upload found no room in the folder for temporary files: %s", error)
-        raise HTTPException(507, "The server has no room for it; try it again later.") from None
+        raise HTTPException(507, "The server has no disk space left for it; try again later.") from None
     raise HTTPException(400, MALFORMED)

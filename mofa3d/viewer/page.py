@@ -127,7 +127,7 @@ class Page:
                 ).tooltip("Front view")
             with ui.element("div").classes("stage"):
                 self.mesh = MeshView("/triangles")
-            ui.label("Drag to turn, scroll to come nearer.").classes("hint")
+            ui.label("Drag to rotate, scroll to zoom.").classes("hint")
 
     def _controls(self) -> None:
         with ui.element("div").classes("panel side"):

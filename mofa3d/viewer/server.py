@@ -62,7 +62,7 @@ def make_app(tools: Tools, hosts: Hosts = OWN) -> FastAPI:
     @app.get("/sessions/{token}/vertices")
     def get_vertices(token: str, look: str = "lit") -> Response:
         if look not in LOOKS:
-            raise HTTPException(404, f"There is no look {look!r}.")
+            raise HTTPException(404, f"There is no view {look!r}.")
         return _answer(lambda: session(token).vertices(look), "application/octet-stream")
 
     @app.get("/sessions/{token}/files/{name}")
@@ -105,7 +105,7 @@ def _answer(make: Callable[[], bytes], media_type: str) -> Response:
         raise HTTPException(404, str(error)) from None
     except OSError as error:  # its message would name a folder of the server
         logging.getLogger(__name__).warning("a download could not be written: %s", error)
-        raise HTTPException(507, "The server has no room to write it; try it again later.") from None
+        raise HTTPException(507, "The server has no disk space left to write it; try again later.") from None
 
 
 def listen(host: str, port: int) -> socket.socket:

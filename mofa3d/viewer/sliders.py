@@ -82,7 +82,7 @@ LIGHT = Group(
     "Light",
     (
         Slider("kept", "Light of the photograph", 0, 1.5, 0.05, 1.0, "×"),
-        Slider("ambient", "Even light added", 0, 1, 0.05, 0.0),
+        Slider("ambient", "Ambient light", 0, 1, 0.05, 0.0),
         Slider("lamp", "Lamp: strength", 0, 1.5, 0.05, 0.0),
         Slider("azimuth", "Lamp: left / right", -90, 90, 5, 40.0, "°"),
         Slider("elevation", "Lamp: below / above", -90, 90, 5, 30.0, "°"),

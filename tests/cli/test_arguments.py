@@ -22,7 +22,7 @@ from mofa3d.data.sources import find_items
     ],
 )
 def test_empty_arguments_are_named(arguments, named):
-    with pytest.raises(ValueError, match=rf'^{named} is empty, as "\$OUT" is where OUT is not set; give a value'):
+    with pytest.raises(ValueError, match=rf'^{named} is empty, as "\$OUT" is when OUT is not set; give a value'):
         refuse_empty(arguments)
 
 
@@ -65,7 +65,7 @@ def test_programs_refuse_empty_arguments():
 
 def test_library_refuses_empty_paths(tmp_path, monkeypatch, portrait):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match="a source is empty, and would mean the current folder"):
+    with pytest.raises(ValueError, match="a source is empty, which would mean the current folder"):
         find_items([""])
-    with pytest.raises(ValueError, match="checkpoint is empty, and would mean the current folder"):
+    with pytest.raises(ValueError, match="checkpoint is empty, which would mean the current folder"):
         mofa3d.reconstruct(portrait, checkpoint="")

@@ -146,7 +146,7 @@ class TestNothingIsOverwritten:
         out = tmp_path / "edited"
         assert edit("--out", out, "--yaw", "5")[0] == 0
         first = self.contents(out)
-        said = f"{out} holds an edit already; choose another --out, or --force to replace it"
+        said = f"{out} already contains an edit; choose another --out, or --force to replace it"
         assert edit("--out", out, "--yaw", "9") == (2, said)
         assert self.contents(out) == first
         assert edit("--out", out, "--yaw", "9", "--force")[0] == 0
@@ -160,7 +160,7 @@ class TestNothingIsOverwritten:
             status, said = edit("--out", tmp_path / "mine", *options)
             assert (status, said) == (
                 2,
-                f"{tmp_path / 'mine'} holds files that are no results of mofa3d; choose another --out",
+                f"{tmp_path / 'mine'} contains files that were not written by mofa3d; choose another --out",
             )
         assert self.contents(tmp_path / "mine") == {"mesh.glb": b"the user's"}
         command = ["reconstruct", str(portrait), "--out", str(tmp_path / "faces"), "--formats"]
@@ -168,7 +168,7 @@ class TestNothingIsOverwritten:
         before = self.contents(tmp_path / "faces" / "grace_hopper")
         status, said = edit("--out", tmp_path / "faces" / "grace_hopper", "--force")
         assert status == 2
-        assert "holds a reconstruction, which the edit would replace; choose another --out" in said
+        assert "contains a reconstruction, which an edit would replace; choose another --out" in said
         assert self.contents(tmp_path / "faces" / "grace_hopper") == before
 
     def test_links_are_not_followed(self, edit, tmp_path):
@@ -256,7 +256,7 @@ class TestDocumentation:
 
 class TestMistakes:
     def test_what_is_missing(self, refused, portrait):
-        assert refused(portrait) == "give a photograph and --out FOLDER, or --units to list the units of expression"
+        assert refused(portrait) == "give a photograph and --out FOLDER, or --units to list the expression units"
 
     def test_unit(self, refused, portrait, tmp_path, default_model):
         said = refused(portrait, "--out", tmp_path / "out", "--expression", "jawOpne=1")
@@ -266,7 +266,7 @@ class TestMistakes:
     def test_lights_exclude_each_other(self, refused, portrait, tmp_path, default_model):
         options = ("--light-direction", "1", "0", "0", "--environment", "map.png")
         said = refused(portrait, "--out", tmp_path / "out", *options)
-        assert said == "--light-direction and --environment exclude each other; choose one light"
+        assert said == "--light-direction and --environment cannot be combined; choose one light"
 
     def test_files(self, refused, portrait, tmp_path, default_model):
         out = ("--out", tmp_path / "out")
@@ -281,5 +281,5 @@ class TestMistakes:
         said = refused(portrait, *out, "--checkpoint", tmp_path / "nowhere")
         assert said.startswith(f"there is no checkpoint at {tmp_path / 'nowhere'}; give the folder of a training run")
         said = refused(portrait, "--out", tmp_path / "dark.png")
-        assert said.startswith(f"{tmp_path / 'dark.png'} is there already and is no folder; move it away")
-        assert refused(portrait, *out, "--expression-neutral", portrait).startswith("--expression-neutral goes with")
+        assert said.startswith(f"{tmp_path / 'dark.png'} already exists and is not a folder; move it away")
+        assert refused(portrait, *out, "--expression-neutral", portrait).startswith("--expression-neutral requires")

@@ -54,7 +54,7 @@ def test_mistakes(trained, tmp_path):
     with pytest.raises(ValueError, match=r"e\.pt: encoders are written as \.onnx and \.safetensors"):
         ExportEncoder(trained, tmp_path / "e.pt")()
     (tmp_path / "e.onnx").write_text("mine")
-    with pytest.raises(ValueError, match=r"e\.onnx is there already; give another --out, or --force"):
+    with pytest.raises(ValueError, match=r"e\.onnx already exists; give another --out, or --force"):
         ExportEncoder(trained, tmp_path / "e.onnx")()
     with pytest.raises(ValueError, match="there is no checkpoint at"):
         ExportEncoder(tmp_path / "nowhere", tmp_path / "e.safetensors")()

@@ -77,7 +77,7 @@ def test_interruption_says_how_to_go_on(monkeypatch, capsys, photos, tmp_path):
 
     monkeypatch.setattr(main.Prepare, "__call__", interrupt)
     assert main.main(["prepare", str(photos), "--out", str(tmp_path / "corpus")]) == 130
-    assert capsys.readouterr().err == "stopped; the same command goes on from here\n"
+    assert capsys.readouterr().err == "stopped; run the same command again to continue\n"
 
 
 def test_module_runs():

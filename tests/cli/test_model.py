@@ -72,7 +72,7 @@ class TestInfo:
         assert describe(tiny_model, found).splitlines() == [
             "name              tiny",
             "vertices          144, 64 of them frontal",
-            "faces             242",
+            "triangles         242",
             "code sizes        shape 5, expression 4, reflectance 6",
             "texture           coordinates for every vertex",
             "units             millimetres; display RGB, 0 to 1",
@@ -160,7 +160,7 @@ class TestConvert:
         out = tmp_path / "other.safetensors"
         save_model(make_tiny_model(sizes=(1, 1, 1)), out)
         before = out.read_bytes()
-        message = f"{out} is there already; give another --out, or --force to replace it"
+        message = f"{out} already exists; give another --out, or --force to replace it"
         assert refused("convert", tiny, "--out", out) == message
         assert out.read_bytes() == before
         assert run("convert", tiny, "--out", out, "--force")[0] == 0
@@ -168,13 +168,13 @@ class TestConvert:
 
     def test_onto_itself(self, run, refused, tiny):
         before = tiny.read_bytes()
-        assert "is there already" in refused("convert", tiny, "--out", tiny)
+        assert "already exists" in refused("convert", tiny, "--out", tiny)
         assert run("convert", tiny, "--out", tiny, "--force")[0] == 0
         assert tiny.read_bytes() == before
 
     def test_only_writes_safetensors(self, refused, tiny, tmp_path):
         assert refused("convert", tiny, "--out", tmp_path / "tiny.pkl").startswith(
-            f"--out {tmp_path / 'tiny.pkl'}: a face model is written as .safetensors"
+            f"--out {tmp_path / 'tiny.pkl'}: face models are written as .safetensors"
         )
 
 
@@ -190,7 +190,7 @@ class TestWhichModel:
     def test_file_of_another_kind(self, refused, tmp_path):
         (tmp_path / "01_MorphableModel.mat").write_bytes(b"MATLAB")
         said = refused("info", tmp_path / "01_MorphableModel.mat")
-        assert "01_MorphableModel.mat is no .safetensors file; give the name of the source that reads it" in said
+        assert "01_MorphableModel.mat is not a .safetensors file; give the name of its face model" in said
         assert said.endswith("and the file as --path")
 
     @pytest.mark.parametrize("content", [b"", b"no model", bytes(1000)])
@@ -199,7 +199,7 @@ class TestWhichModel:
         assert "bad.safetensors is not a mofa3d model file" in refused("info", tmp_path / "bad.safetensors")
 
     def test_file_and_path(self, refused, tiny):
-        assert refused("info", tiny, "--path", tiny).startswith(f"--path {tiny} goes with the name of a source")
+        assert refused("info", tiny, "--path", tiny).startswith(f"--path {tiny} only applies to a named model")
 
     def test_nothing_is_written_for_a_model_that_cannot_be_read(self, refused, tmp_path):
         refused("convert", tmp_path / "nowhere.safetensors", "--out", tmp_path / "out.safetensors")

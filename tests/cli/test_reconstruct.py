@@ -116,7 +116,10 @@ def test_prediction_stays_if_asked_for(trained, portrait, tmp_path, monkeypatch,
     assert fitted["shape"] == said["shape"]
     assert np.abs(np.subtract(fitted["reflectance"], said["reflectance"])).max() > 0.01
     assert run(trained, portrait, "--out", tmp_path / "both", "--as-predicted", "--refine") == 2
-    assert "--refine changes what --as-predicted leaves as it is; give one of them" in capsys.readouterr().err
+    assert (
+        "--refine changes the codes that --as-predicted keeps unchanged; give only one of the two"
+        in capsys.readouterr().err
+    )
 
 
 def test_the_others_are_still_done(trained, portrait, tmp_path, capsys):
@@ -131,7 +134,10 @@ def test_the_others_are_still_done(trained, portrait, tmp_path, capsys):
     assert errors[0] == f"error: {missing}"
     assert errors[1] == f"error: {inputs[0]}: no face was found; give a photograph with a clear, roughly frontal face"
     assert errors[2].startswith(f"error: {inputs[2]}")
-    assert errors[3] == f"error: 3 could not be reconstructed, 1 could; {tmp_path / 'out' / 'failures.csv'} says why"
+    assert (
+        errors[3]
+        == f"error: 3 could not be reconstructed, 1 could; the reasons are in {tmp_path / 'out' / 'failures.csv'}"
+    )
 
 
 def test_morph_targets_have_names(trained, portrait, tmp_path):

@@ -134,7 +134,7 @@ def test_pipes_sockets_and_devices_are_refused(tmp_path):
         link.symlink_to(path)
         for read in (read_photo, read_info, count_frames, lambda path: next(read_frames(path))):
             for name in (path, link):
-                with pytest.raises(ValueError, match=f"{name} is a pipe, a socket or a device, and no file"):
+                with pytest.raises(ValueError, match=f"{name} is a pipe, a socket or a device, not a file"):
                     read(name)
 
 
@@ -155,7 +155,7 @@ def test_videos_whose_names_are_no_utf_8_are_told(tmp_path):
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.mp4"))
     path.write_bytes(b"frames")
     for read in (read_info, count_frames):
-        with pytest.raises(ValueError, match="is not UTF-8, which videos' names must be; rename it"):
+        with pytest.raises(ValueError, match="is not valid UTF-8, as names of videos must be; rename it"):
             read(path)
     [item] = find_items([tmp_path], every=1)
     with pytest.raises(ValueError, match="rename it"):

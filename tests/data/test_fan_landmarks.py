@@ -109,5 +109,5 @@ def test_missing_package(monkeypatch):
 
 
 def test_settings_ask_for_the_file():
-    with pytest.raises(ValueError, match="need a file of its weights as --fan-weights, got ''"):
+    with pytest.raises(ValueError, match="needs a weights file as --fan-weights, got ''"):
         PrepareConfig(landmarks="face_alignment")

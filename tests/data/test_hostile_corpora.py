@@ -49,14 +49,16 @@ def change_index(folder: Path, **changes: np.ndarray | None) -> None:
 )
 def test_damaged_summaries(folder, changes, message):
     rewrite(folder / "corpus.json", **changes)
-    with pytest.raises(ValueError, match=f"{folder} holds no whole corpus .*{message}.*run `mofa3d prepare` again"):
+    with pytest.raises(
+        ValueError, match=f"{folder} does not contain a complete corpus .*{message}.*run `mofa3d prepare` again"
+    ):
         Corpus(folder)
 
 
 @pytest.mark.parametrize("content", [b"[]", b"3", b"[" * 100_000, b"\xff\xfe", b""])
 def test_summaries_that_are_none(folder, content):
     (folder / "corpus.json").write_bytes(content)
-    with pytest.raises(ValueError, match=r"holds no whole corpus \(.*corpus\.json: "):
+    with pytest.raises(ValueError, match=r"does not contain a complete corpus \(.*corpus\.json: "):
         Corpus(folder)
 
 
@@ -64,7 +66,7 @@ def test_summaries_that_are_none(folder, content):
 def test_damaged_keys(folder, line):
     lines = (folder / "keys.jsonl").read_text().splitlines()
     (folder / "keys.jsonl").write_text("\n".join([*lines[:2], line, *lines[3:]]))
-    with pytest.raises(ValueError, match=r"keys\.jsonl: line 3 is no pair of photograph and person"):
+    with pytest.raises(ValueError, match=r"keys\.jsonl: line 3 is not a pair of photograph and person"):
         Corpus(folder)
 
 
@@ -76,18 +78,24 @@ def test_damaged_keys(folder, line):
         ({"place": np.full((6, 3), 9)}, r"000009\.tar: there is no such file"),
         ({"place": np.array([[0, 2**62, 5]] * 6)}, r"000000\.tar: it has .* bytes, and crops would lie beyond"),
         ({"place": np.array([[0, -1, 5]] * 6)}, "crops would lie beyond its ends"),
-        ({"landmarks": np.full((6, 68, 2), np.nan, np.float32)}, "'landmarks' has numbers that are no pixels"),
-        ({"landmarks": np.full((6, 68, 2), 1e30, np.float32)}, "'landmarks' has numbers that are no pixels"),
+        (
+            {"landmarks": np.full((6, 68, 2), np.nan, np.float32)},
+            "'landmarks' has values that cannot be pixel coordinates",
+        ),
+        (
+            {"landmarks": np.full((6, 68, 2), 1e30, np.float32)},
+            "'landmarks' has values that cannot be pixel coordinates",
+        ),
         ({"landmarks": np.zeros((5, 68, 2), np.float32)}, r"'landmarks' is float32 of the shape \(5, 68, 2\)"),
-        ({"confidence": np.full((6, 68), 2, np.float32)}, "'confidence' has numbers outside 0 to 1"),
+        ({"confidence": np.full((6, 68), 2, np.float32)}, "'confidence' has values outside 0 to 1"),
         ({"held_out": np.zeros(6)}, "'held_out' is float64"),
-        ({"codes": np.full((6, 3), np.inf, np.float32)}, "'codes' has numbers that are not finite"),
+        ({"codes": np.full((6, 3), np.inf, np.float32)}, "'codes' has values that are NaN or infinite"),
         ({"codes": np.zeros(6, np.float32)[:3]}, "'codes' is float32"),
     ],
 )
 def test_damaged_indices(folder, changes, message):
     change_index(folder, **changes)
-    with pytest.raises(ValueError, match=f"holds no whole corpus .*{message}"):
+    with pytest.raises(ValueError, match=f"does not contain a complete corpus .*{message}"):
         Corpus(folder)
 
 
@@ -98,7 +106,7 @@ def test_damaged_tables_of_failures(folder, content):
     (folder / "failures.csv").unlink()
     if content is not None:
         (folder / "failures.csv").write_bytes(content)
-    with pytest.raises(ValueError, match=r"failures\.csv is no table of files and reasons"):
+    with pytest.raises(ValueError, match=r"failures\.csv is not a table of files and reasons"):
         _ = corpus.failures
 
 
@@ -112,7 +120,9 @@ RECORDS = [b"[]", b"{}", b"[" * 100_000, b'{"fingerprint": "f", "photos": 3}', b
 def test_damaged_records_are_named_and_their_blocks_done_again(folder, content):
     record = folder / "shards" / "000001.json"
     record.write_bytes(content)
-    with pytest.raises(ValueError, match=r"000001\.json is no record of photographs .*delete it and prepare again"):
+    with pytest.raises(
+        ValueError, match=r"000001\.json is not a valid record of photographs .*delete it and prepare again"
+    ):
         list(read_records(folder))
     assert finished_blocks(folder, lambda fingerprint, photos: True).keys() == {0}
     assert not record.exists()
@@ -192,5 +202,7 @@ def test_landmarks_that_are_no_pixels(tmp_path, value):
     path = tmp_path / "landmarks_68.csv"
     write_landmarks(path, {"a.jpg": np.ones((68, 2))})
     path.write_text(path.read_text().replace("1.00", value, 1))
-    with pytest.raises(ValueError, match=rf"{path}, row 2: a coordinate is not finite, or no pixel of any photograph"):
+    with pytest.raises(
+        ValueError, match=rf"{path}, row 2: a coordinate is not finite, or cannot be a pixel of a photograph"
+    ):
         read_landmarks(path)

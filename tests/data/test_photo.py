@@ -176,7 +176,7 @@ class TestFindPhotos:
 
     def test_folder_without_photographs(self, tmp_path):
         (tmp_path / "notes.txt").touch()
-        with pytest.raises(ValueError, match="holds no photographs"):
+        with pytest.raises(ValueError, match="contains no photographs"):
             find_photos(tmp_path)
 
 

@@ -115,7 +115,7 @@ class TestFilesAndPatterns:
         [
             (lambda root: root / "nowhere", "there is no file or folder .*nowhere"),
             (lambda root: f"{root}/*.jpg", "nothing matches it as a pattern"),
-            (lambda root: root, "holds nothing that can be used"),
+            (lambda root: root, "has nothing that can be used"),
         ],
     )
     def test_sources_with_nothing_in_them(self, tmp_path, make, message):
@@ -124,7 +124,7 @@ class TestFilesAndPatterns:
 
     def test_file_of_an_unknown_kind(self, tmp_path):
         (tmp_path / "a.doc").write_text("text")
-        with pytest.raises(ValueError, match=r"a\.doc is of no kind that can be read; give a photograph"):
+        with pytest.raises(ValueError, match=r"a\.doc is not of a supported type; give a photograph"):
             find_items([tmp_path / "a.doc"])
 
     def test_no_source_and_no_frames(self, tmp_path):
@@ -161,7 +161,7 @@ class TestVideos:
     def test_damaged_video(self, tmp_path):
         (tmp_path / "bad.mp4").write_bytes(b"no video")
         [item] = find_items([tmp_path / "bad.mp4"])
-        with pytest.raises(ValueError, match=r"bad\.mp4 is no video that can be read"):
+        with pytest.raises(ValueError, match=r"bad\.mp4 is not a readable video"):
             Reader().read(item)
 
 

@@ -57,7 +57,7 @@ def test_what_is_no_video(tmp_path):
     text.write_text("no video")
     cases = {
         empty: "is empty; replace it",
-        text: "is no video that can be read; give an MP4 file with H.264",
+        text: "is not a readable video; give an MP4 file with H.264",
         tmp_path: "is a folder; give a video",
         tmp_path / "none.mp4": "there is no video at .*none.mp4; check the path",
     }

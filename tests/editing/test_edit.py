@@ -114,7 +114,7 @@ def test_the_command_writes_the_same(face, trained, portrait, tmp_path, capsys):
         ({"expression": {"grin": 1.0}}, "there is no expression unit 'grin'"),
         (
             {"light_direction": (1, 0, 0), "environment": "map.png"},
-            "light_direction and environment exclude each other",
+            "light_direction and environment cannot be combined",
         ),
         ({"expression_neutral": mofa3d.SemanticCode.zeros()}, "expression_neutral goes with expression_from"),
         ({"expression_from": mofa3d.SemanticCode.zeros()}, "take codes of one face model"),

@@ -122,7 +122,7 @@ class TestLamp:
         assert (shown(light, RIGHT) < 0.3).all()
 
     def test_has_a_direction(self):
-        with pytest.raises(ValueError, match="not all 0, got"):
+        with pytest.raises(ValueError, match="not all 0; got"):
             directional_light((0.0, 0.0, 0.0))
 
 
@@ -166,5 +166,5 @@ class TestFiles:
         with pytest.raises(ValueError, match=r"there is no environment map at .*none.hdr"):
             read_environment(tmp_path / "none.hdr")
         (tmp_path / "broken.hdr").write_bytes(b"#?RADIANCE\nnonsense")
-        with pytest.raises(ValueError, match=r"broken.hdr is no Radiance picture that can be read"):
+        with pytest.raises(ValueError, match=r"broken.hdr is not a readable Radiance picture"):
             read_environment(tmp_path / "broken.hdr")

@@ -13,7 +13,7 @@ from mofa3d.environment.instruction_sets import multiplies_bfloat16
 
 pytestmark = pytest.mark.processor
 
-needs_bfloat16 = pytest.mark.skipif(not multiplies_bfloat16(), reason="this processor does not multiply bfloat16")
+needs_bfloat16 = pytest.mark.skipif(not multiplies_bfloat16(), reason="this processor has no native bfloat16")
 
 
 @pytest.mark.parametrize("count", [1, 3])

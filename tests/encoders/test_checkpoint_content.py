@@ -59,8 +59,8 @@ SMALL = {
         ("encoder", None, "it lacks one of encoder, description, progress"),
         ("encoder", [1, 2], "its encoder is a list"),
         ("encoder/bias", "text", "bias is a str, expected a tensor of real numbers"),
-        ("encoder/bias", torch.full((3,), math.nan), "bias has numbers that are not finite"),
-        ("encoder/bias", torch.full((3,), 1e30), r"bias has numbers that are not finite, or beyond ±1e\+10"),
+        ("encoder/bias", torch.full((3,), math.nan), "bias has values that are NaN, infinite"),
+        ("encoder/bias", torch.full((3,), 1e30), r"bias has values that are NaN, infinite or beyond ±1e\+10"),
         ("encoder/bias", torch.zeros(3, dtype=torch.complex64), "bias is a Tensor, expected"),
         ("encoder/bias", torch.zeros(3).to_sparse(), "bias is a Tensor, expected"),
         ("encoder/bias", torch.zeros(1).expand(10**12), "bias has 4000000000000 bytes of which 4 are there"),
@@ -102,9 +102,9 @@ def test_damaged_descriptions_are_named(unchecked_types, place, value, message):
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        ("encoder/head.bias", torch.full((47,), math.nan), "head.bias has numbers that are not finite"),
+        ("encoder/head.bias", torch.full((47,), math.nan), "head.bias has values that are NaN, infinite"),
         ("encoder/head.bias", torch.zeros(3), "do not fit its own description"),
-        ("encoder/scales", torch.full((48,), 1e9), "says numbers about a grey picture"),
+        ("encoder/scales", torch.full((48,), 1e9), "predicts values for a plain gray image"),
         ("description/encoder", "clay", "unknown encoder 'clay'"),
         ("description/model_path", "/nowhere.safetensors", "there is no such file"),
     ],
@@ -128,7 +128,7 @@ def test_opening_names_the_damaged_file(content, tmp_path, place, value, message
         ("state", {0: 5}, "its optimiser has a int for parameter 0"),
         ("state", {7: {}}, "its optimiser has a dict for parameter 7"),
         ("state", {0: {"acc_delta": torch.zeros(5)}}, r"parameter 0 has the shape \(5,\), expected \(3, 2\)"),
-        ("state", {0: {"acc_delta": torch.full((3, 2), math.inf)}}, "parameter 0 has numbers that are not finite"),
+        ("state", {0: {"acc_delta": torch.full((3, 2), math.inf)}}, "parameter 0 has values that are NaN, infinite"),
     ],
 )
 def test_damaged_states_of_optimisers_are_named(place, value, message):
@@ -184,7 +184,7 @@ class TestEncoderFiles:
         raw = path.read_bytes()
         for place in range(len(raw) - 104, len(raw)):  # 40 numbers in half precision and 3 of 8 bytes
             path.write_bytes(raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :])
-            with pytest.raises(ValueError, match="its weights are not those that were written"):
+            with pytest.raises(ValueError, match="its weights differ from those that were written"):
                 read_encoder(path)
 
     def test_files_of_older_versions_are_read(self, content, tmp_path):

@@ -64,7 +64,7 @@ class Flat(nn.Module):
 
 def test_unknown_layer_is_named():
     backbone = nn.Sequential(nn.AdaptiveAvgPool2d(1), Flat(), nn.Softplus())
-    with pytest.raises(ValueError, match=r"layer 1\.2 cannot be written as ONNX; this export knows the networks that"):
+    with pytest.raises(ValueError, match=r"layer 1\.2 cannot be exported to ONNX, which supports only the networks"):
         to_onnx(liven(Encoder(backbone, 3)), 8)
 
 
@@ -87,7 +87,9 @@ class TestRefusals:
     def test_file_that_is_no_onnx(self, tmp_path):
         (tmp_path / "noise.onnx").write_bytes(b"noise" * 50)
         for path in (tmp_path / "noise.onnx", tmp_path / "nowhere.onnx"):
-            with pytest.raises(ValueError, match=rf"{path.name} is no ONNX file that can be run \(.*export the enc"):
+            with pytest.raises(
+                ValueError, match=rf"{path.name} is not an ONNX file that can be run \(.*export the enc"
+            ):
                 OnnxEncoder(path)
 
     def test_network_of_something_else(self):

@@ -98,7 +98,7 @@ class TestAutoencoder:
             open_run(trained)
 
     def test_resumed_training_goes_on(self, trained, workplace):
-        with pytest.raises(ValueError, match="already holds a training; pass --resume"):
+        with pytest.raises(ValueError, match="already contains a training; pass --resume"):
             train_autoencoder.main(autoencoder_settings(workplace))
         with pytest.raises(ValueError, match="was trained with image_size 16, not 32; resume with"):
             train_autoencoder.main(autoencoder_settings(workplace, image_size=32, resume=True))
@@ -137,7 +137,7 @@ class TestConvDecoder:
 
     def test_photographs_and_faces_of_another_model_are_refused(self, workplace, people, tmp_path):
         settings = {"out": tmp_path / "out", "held_out": None}
-        with pytest.raises(ValueError, match=r"people does not say the true codes of its faces; train on --data"):
+        with pytest.raises(ValueError, match=r"people does not contain the true codes of its faces; train on --data"):
             train_conv_decoder.main(self.settings(workplace, data=str(people), **settings))
         save_model(make_tiny_model(14), tmp_path / "other.safetensors")
         corpus = next((workplace / "cache").glob("synthetic-*"))
@@ -259,7 +259,7 @@ def test_no_program_trains_in_the_folder_of_another_training(workplace, people, 
     with alone(tmp_path), pytest.raises(ValueError, match="another process is writing into"):
         program.main(config)
     (tmp_path / "checkpoint.pt").write_text("precious")
-    with pytest.raises(ValueError, match="already holds a training; pass --resume to go on with it, or choose another"):
+    with pytest.raises(ValueError, match="already contains a training; pass --resume to continue it, or"):
         program.main(config)
     assert {path.name for path in tmp_path.iterdir()} == {".lock", ".mofa3d", "checkpoint.pt"}
     assert (tmp_path / "checkpoint.pt").read_text() == "precious"
@@ -286,7 +286,7 @@ class TestVerification:
             assert content["results"][name]["accuracy"] == 0.5
             assert content["results"][name]["area"] == 0.5
         assert len(pairs.read_text(encoding="utf-8").splitlines()) == 5
-        with pytest.raises(ValueError, match=r"pairs\.txt is there already; leave out --make-pairs"):
+        with pytest.raises(ValueError, match=r"pairs\.txt already exists; leave out --make-pairs"):
             verify_lfw.main(settings)
 
     def test_a_photograph_without_a_face_gets_the_usual_place(self, lfw):
@@ -343,9 +343,9 @@ class TestVerification:
             verify_lfw.main(settings)  # only two of them are held out
 
     def test_options_that_do_not_go_together(self, tmp_path):
-        with pytest.raises(ValueError, match="takes --lfw and --pairs, or else --corpus; give the two or the one"):
+        with pytest.raises(ValueError, match="needs either --lfw and --pairs, or --corpus; give one or the other"):
             verify_lfw.Config(lfw=tmp_path, checkpoint=tmp_path)
-        with pytest.raises(ValueError, match="from a --checkpoint, or else from --method fit; give one of the two"):
+        with pytest.raises(ValueError, match="from a --checkpoint or from --method fit; give one of the two"):
             verify_lfw.Config(corpus=tmp_path)
 
     def test_missing_photographs(self, lfw, run, tmp_path):

@@ -185,7 +185,7 @@ class TestProgram:
         rows = benchmark.measure(benchmark.Config(only=("optimizers", "fits"), out=tmp_path, quick=True, minutes=0))
         said = capsys.readouterr().out
         assert rows == []
-        assert "0 minutes are over: what is left of optimizers is left out; --only optimizers measures it" in said
+        assert "0 minutes are over: the rest of optimizers is left out; --only optimizers measures it" in said
         assert "left of fits" in said
         assert said.endswith("- nothing was measured\n")
 

@@ -39,7 +39,7 @@ def test_linker_finds_the_newest_runtime(tmp_path):
     home, folder = tmp_path / "cu13", tmp_path / "links"
     folder.mkdir()
     (home / "lib").mkdir(parents=True)
-    with pytest.raises(ValueError, match=r"holds no libcudart.so"):
+    with pytest.raises(ValueError, match=r"contains no libcudart.so"):
         build.link_runtime(home, folder)
     for version in ("12", "13"):
         (home / "lib" / f"libcudart.so.{version}").write_text(version)

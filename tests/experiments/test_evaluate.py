@@ -176,7 +176,7 @@ class TestHeldOut:
             self.choose(workplace, {**record, "held_out": None}, images=-1)
 
     def test_damaged_record(self, workplace):
-        with pytest.raises(ValueError, match=r"config\.json is no record of a training \(KeyError"):
+        with pytest.raises(ValueError, match=r"config\.json is not a valid record of a training \(KeyError"):
             self.choose(workplace, {"seed": 0})
 
 

@@ -233,7 +233,7 @@ def test_presets_and_options():
     assert (config.size.mofa, config.size.surrogate, config.size.photographs) == (1.0, 3.0, 30)
     trained = (QUICK.mofa, QUICK.surrogate, 4 * QUICK.further, 2 * QUICK.synthetic, QUICK.tran)
     assert sum(trained) + QUICK.autoencoder + QUICK.conv_decoder <= 18.5  # of 45 minutes: see QUICK
-    with pytest.raises(ValueError, match="verification takes both --lfw and --pairs"):
+    with pytest.raises(ValueError, match="verification needs both --lfw and --pairs"):
         paper_tables.Config(Path("photos"), lfw=Path("lfw"))
 
 

@@ -271,7 +271,7 @@ def test_losses_that_are_on(options, landmark, background_cost, regularizer):
 
 class TestTrainingMistakes:
     def test_landmarks_and_none(self, failing):
-        failing("--landmarks and --no-landmarks exclude each other", landmarks=True, no_landmarks=True)
+        failing("--landmarks and --no-landmarks cannot be combined", landmarks=True, no_landmarks=True)
 
     def test_missing_folder(self, failing, tmp_path):
         failing(r"there is no folder .*nowhere; give a folder of photographs", data=str(tmp_path / "nowhere"))
@@ -308,11 +308,11 @@ class TestTrainingMistakes:
         failing("unknown face model 'clay'", model="clay", model_path="")
 
     def test_nothing_to_resume(self, failing):
-        failing(r"out holds no training; leave out --resume, or choose another --out", resume=True)
+        failing(r"out contains no training; leave out --resume, or choose another --out", resume=True)
 
     def test_training_that_is_there_already(self, workplace, trained):
         before = (trained / "checkpoint.pt").read_bytes()
-        with pytest.raises(ValueError, match="run already holds a training; pass --resume to go on with it, or"):
+        with pytest.raises(ValueError, match="run already contains a training; pass --resume to continue it, or"):
             train_mofa.main(config(workplace))
         with alone(trained), pytest.raises(ValueError, match="another process is writing into"):
             train_mofa.main(config(workplace, resume=True))
@@ -358,6 +358,6 @@ class TestReconstruction:
         assert code == 2
         assert errors == [
             f"error: {tmp_path / 'text.jpg'} is not an image that can be read; give a JPEG, PNG, WebP or BMP file",
-            f"error: 1 could not be reconstructed, 0 could; {tmp_path / 'out' / 'failures.csv'} says why",
+            f"error: 1 could not be reconstructed, 0 could; the reasons are in {tmp_path / 'out' / 'failures.csv'}",
         ]
         assert "Traceback" not in everything

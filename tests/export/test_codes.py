@@ -61,7 +61,7 @@ class TestReading:
         ([0.0, None, 0.0], "is not an array of numbers"),
         ([0.0, [1.0], 0.0], "is not an array of numbers"),
         ([0.0, 1.0], "has 2 numbers, expected 3"),
-        ([0.0, 1e400, 0.0], "holds numbers that are not finite"),
+        ([0.0, 1e400, 0.0], "has values that are not finite"),
     ])  # fmt: skip
     def test_wrong_block(self, path, value, complaint):
         self.change(path, rotation=value)
@@ -69,7 +69,7 @@ class TestReading:
             read_code(path)
 
     @pytest.mark.parametrize(("content", "complaint"), [
-        ("{", "is no JSON"), ("[1]", "holds no semantic code but a list"), ("{}", "has no 'shape'"),
+        ("{", "is no JSON"), ("[1]", "contains a list, expected a semantic code"), ("{}", "has no 'shape'"),
         ("[" * 100_000, "is no JSON"),
     ])  # fmt: skip
     def test_wrong_file(self, path, content, complaint):

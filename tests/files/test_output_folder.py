@@ -29,11 +29,11 @@ class TestFolders:
 
     def test_those_of_other_programs_and_of_users_are_refused(self, tmp_path):
         take_folder(tmp_path / "one", "evaluate.py")
-        with pytest.raises(ValueError, match=r"one holds what evaluate.py wrote; choose another --out for fit.py"):
+        with pytest.raises(ValueError, match=r"one contains results of evaluate.py; choose another --out for fit.py"):
             take_folder(tmp_path / "one", "fit.py")
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "report.md").write_text("the user's")
-        with pytest.raises(ValueError, match=r"mine holds files that fit.py did not write; choose another --out"):
+        with pytest.raises(ValueError, match=r"mine contains files that fit.py did not write; choose another --out"):
             take_folder(tmp_path / "mine", "fit.py")
         assert [path.name for path in (tmp_path / "mine").iterdir()] == ["report.md"]
         take_folder(tmp_path / "mine", "fit.py", known=True)  # from before there were marks
@@ -42,7 +42,7 @@ class TestFolders:
         (tmp_path / "mine").mkdir()
         (tmp_path / "mine" / "config.json").write_text("the user's")
         with (
-            pytest.raises(ValueError, match="holds files that a training did not write"),
+            pytest.raises(ValueError, match="contains files that a training did not write"),
             claim_folder(tmp_path / "mine", resume=False),
         ):
             pass
@@ -72,8 +72,8 @@ class TestCorpora:
     def test_own_shards_stay(self, shards, tmp_path, capsys, tiny_model):
         command = ["prepare", str(tmp_path / "me.png"), "--out", str(shards), "--landmarks", "none", "--workers", "1"]
         assert main.main(command) == 2
-        assert f"{shards} holds files that prepare did not write; choose another --out" in capsys.readouterr().err
-        with pytest.raises(ValueError, match="holds files that synthesize did not write"):
+        assert f"{shards} contains files that prepare did not write; choose another --out" in capsys.readouterr().err
+        with pytest.raises(ValueError, match="contains files that synthesize did not write"):
             synthesize(SyntheticConfig(count=1), Decoder(tiny_model, Camera(16)), make_renderer("cpu"), shards)
         assert {path.name: path.read_text() for path in (shards / "shards").iterdir()} == {
             "000000.tar": "the user's", "000000.json": "{}",
@@ -101,7 +101,7 @@ class TestFiles:
     def test_stay_unless_forced(self, tmp_path):
         refuse_existing(tmp_path / "new.png", force=False)
         (tmp_path / "mine.png").symlink_to(tmp_path / "nowhere")
-        with pytest.raises(ValueError, match=r"mine.png is there already; give another --out, or --force to replace"):
+        with pytest.raises(ValueError, match=r"mine.png already exists; give another --out, or --force to replace"):
             refuse_existing(tmp_path / "mine.png", force=False)
         refuse_existing(tmp_path / "mine.png", force=True)
         with pytest.raises(ValueError, match="is a folder; give the name of a file"):
@@ -110,5 +110,5 @@ class TestFiles:
     def test_preview(self, tmp_path, capsys):
         (tmp_path / "mine.png").write_text("the user's")
         assert main.main(["model", "preview", "makehuman", "--out", str(tmp_path / "mine.png")]) == 2
-        assert "mine.png is there already; give another --out, or --force" in capsys.readouterr().err
+        assert "mine.png already exists; give another --out, or --force" in capsys.readouterr().err
         assert (tmp_path / "mine.png").read_text() == "the user's"

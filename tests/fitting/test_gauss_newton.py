@@ -203,7 +203,7 @@ class TestMistakes:
             GaussNewton(decode, thies())(average(decode), dark)
 
     def test_background_cost(self):
-        with pytest.raises(ValueError, match=r"no background cost, got 0\.1; set it to 0"):
+        with pytest.raises(ValueError, match=r"a background cost, got 0\.1; set it to 0"):
             thies(loss=LossWeights(background_cost=0.1))
 
     def test_levels(self):

@@ -107,14 +107,14 @@ class TestPlacement:
         ("change", "message"),
         [
             (lambda p: p / 10, "it is 13.3 wide between the points 0 and 16"),
-            (lambda p: p * [-1, 1, 1], "its right eye lies on its left"),
-            (lambda p: p * [1, -1, 1], "its chin lies above its brows"),
-            (lambda p: p * [1, 1, -1], "its nose lies behind its ears"),
+            (lambda p: p * [-1, 1, 1], "its right eye is on its left"),
+            (lambda p: p * [1, -1, 1], "its chin is above its brows"),
+            (lambda p: p * [1, 1, -1], "its nose is behind its ears"),
             (lambda p: np.full_like(p, np.nan), "it is nan wide"),
         ],
     )
     def test_wrong_units_and_axes_are_named(self, change, message):
         face = make_face()
         points = face.vertices[face.landmarks] - face.vertices[face.landmarks].mean(axis=0)
-        with pytest.raises(ValueError, match=f"the mean face is not as its format says: {message}"):
+        with pytest.raises(ValueError, match=f"the mean face does not follow the conventions of its format: {message}"):
             offset_to_model_space(change(points))

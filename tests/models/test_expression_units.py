@@ -69,7 +69,7 @@ class TestStrengths:
         assert strengths == {"expression_1": 0.5, "expression_2": 1.0}
 
     @pytest.mark.parametrize(("argument", "complaint"), [
-        ("expression_1=much", "'much' is no number; write expression_1=0.5"),
+        ("expression_1=much", "'much' is not a number; write expression_1=0.5"),
         ("expression_1=", "'' is no number"),
         ("expression_1=2.5", "the strength of expression_1 is 2.5; give one from 0"),
         ("expression_1=nan", "the strength of expression_1 is nan"),

@@ -189,7 +189,10 @@ class TestTexture:
             ({"MU": np.ones(12)}, "it has no 'PC'"),
             ({"other": np.ones(12)}, "FLAME_texture.npz of FLAME's texture space: it has no 'mean'"),
             ({"MU": np.ones(12), "PC": np.ones((9, 2))}, "expected 12 × any numbers as 'PC', got 9 × 2"),
-            ({"MU": np.array([{}] * 12), "PC": np.ones((12, 2))}, r"npz file \(MU.npy holds no plain numbers"),
+            (
+                {"MU": np.array([{}] * 12), "PC": np.ones((12, 2))},
+                r"npz file \(MU.npy contains something other than plain numbers",
+            ),
             (None, "cannot be read as an npz file"),
         ],
     )

@@ -76,7 +76,7 @@ def test_fitting_draws_detects_and_projects_back():
     assert float(error.abs().max()) < 0.02
     assert again.name == model.name
     torch.testing.assert_close(again.reflectance_basis, model.reflectance_basis)
-    with pytest.raises(ValueError, match="no face is found in pictures of the mean face of 'reference'"):
+    with pytest.raises(ValueError, match="no face was detected in renderings of the mean face of 'reference'"):
         fit_landmarks(model, draw, lambda picture: None)
 
 

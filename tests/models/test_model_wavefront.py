@@ -70,16 +70,16 @@ def test_coordinates_keep_the_digits_of_the_file(tmp_path):
     ("content", "message"),
     [
         (b"", "it has no vertex"),
-        (b"v 0 0 0\n", "it has no face"),
+        (b"v 0 0 0\n", "it has no triangles"),
         (b"v 0 0\nf 1 1 1\n", "a line of 'v' does not hold 3 numbers"),
         (b"v 0 0 x\nf 1 1 1\n", "a line of 'v' does not hold 3 numbers"),
         (b"v 0 0 nan\nf 1 1 1\n", "a number of 'v' is not finite"),
         (b"v 0 0 0\nf 1 2 1\n", "faces have indices from 1 to 2, expected 1 to 1"),
         (b"v 0 0 0\nf 1 0 1\n", "faces have indices from 0 to 1, expected 1 to 1"),
         (b"v 0 0 0\nvt 0 0\nf 1/1 1/2 1/1\n", "faces have indices from 1 to 2, expected 1 to 1"),
-        (b"v 0 0 0\nf 1 a 1\n", "a face holds something that is no index"),
-        (b"v 0 0 0\nf 1 99999999999999999999 1\n", "a face holds something that is no index"),
-        (b"\xff\xfe\x00binary", "it is no text"),
+        (b"v 0 0 0\nf 1 a 1\n", "a face contains something that is not an index"),
+        (b"v 0 0 0\nf 1 99999999999999999999 1\n", "a face contains something that is not an index"),
+        (b"\xff\xfe\x00binary", "it is not text"),
     ],
 )
 def test_damage_is_named(tmp_path, content, message):

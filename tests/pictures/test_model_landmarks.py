@@ -123,5 +123,5 @@ class TestModels:
         out = tmp_path / "out.safetensors"
         assert main.main(["model", "landmarks", str(tmp_path / "tiny.safetensors"), "--out", str(out)]) == 2
         [line] = capsys.readouterr().err.splitlines()
-        assert line.startswith("error: no face is found in pictures of the mean face of 'tiny'; look at it with")
+        assert line.startswith("error: no face was detected in renderings of the mean face of 'tiny'; look at it with")
         assert not out.exists()

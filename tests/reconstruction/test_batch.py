@@ -188,7 +188,7 @@ class TestBatch:
         done = work.run([photos], out)
         assert [folder.name for folder in done.written] == ["a-2", "film-2", "A-3"]
         assert [Path(failure.photo).name for failure in done.failures] == ["b.png", "none.png", "text.jpg"]
-        remedy = "is there already and is not ours; move it away, or choose another --out"
+        remedy = "already exists and was not written by mofa3d; move it away, or choose another --out"
         assert done.failures[0].reason == f"{out / 'b' / 'face_1' / 'code.json'} {remedy}"
         assert done.listed == out / "failures-2.csv"
         assert files(elsewhere) == {"precious"}
@@ -288,7 +288,9 @@ class TestNothingIsOverwritten:
         (folder / RECORD).write_text(json.dumps({**record, "files": []}))
         (folder / "code.json").write_text("mine")
         [failure] = work.run(["ann/1.png"], people / "faces", refine=True).failures
-        assert failure.reason.startswith(f"{folder / 'code.json'} is there already and is not ours; move it away")
+        assert failure.reason.startswith(
+            f"{folder / 'code.json'} already exists and was not written by mofa3d; move it away"
+        )
         assert files(folder) == {"code.json", RECORD}
         assert (folder / "code.json").read_text() == "mine"
 
@@ -325,7 +327,9 @@ class TestNothingIsOverwritten:
             out = people / name.strip(".")
             out.mkdir()
             (out / name).write_text("prepare")
-            with pytest.raises(ValueError, match="holds a corpus or what another program wrote; choose another --out"):
+            with pytest.raises(
+                ValueError, match="contains a corpus or the results of another program; choose another --out"
+            ):
                 work.run(["ann"], out)
 
 

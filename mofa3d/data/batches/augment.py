@@ -24,14 +24,14 @@ OCCLUDER_SIZE = (0.1, 0.3)  # radius over the image's width, least and most
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """How much training photographs are changed; the default only mirrors them.
+    """Random changes to training photographs; by default they are only mirrored.
 
     Attributes:
-        mirror: share that is mirrored.
-        shift: most pixels to either side, and up or down.
-        scale: most that a face is enlarged or reduced, 0.1 for ten per cent.
-        rotation: most degrees in the image plane.
-        color: most that brightness, contrast and each channel are changed, 0.1 for ten per cent.
+        mirror: share of photographs that is mirrored.
+        shift: largest shift to either side and up or down, in pixels.
+        scale: largest change of size; 0.1 is 10 percent.
+        rotation: largest rotation in the image plane, in degrees.
+        color: largest change of brightness, contrast and each channel; 0.1 is 10 percent.
         occluders: share of which the encoder sees a version with a blob of one color laid over it; the losses compare
             with the photograph as it was.
     """

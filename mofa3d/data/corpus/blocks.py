@@ -100,4 +100,6 @@ def _read_record(path: Path) -> tuple[str, list[dict]]:
                 raise InputError(f"a photograph is {str(photo)[:80]}")
         return fingerprint, list(photos)
     except (ValueError, TypeError, KeyError) as error:  # of a damaged file
-        raise InputError(f"{path} is no record of photographs ({error!r}); delete it and prepare again") from None
+        raise InputError(
+            f"{path} is not a valid record of photographs ({error!r}); delete it and prepare again"
+        ) from None

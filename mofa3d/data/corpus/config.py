@@ -20,15 +20,16 @@ class PrepareConfig:
     """How to prepare a corpus.
 
     Attributes:
-        detector: the paper's Haar cascade, or dlib's histogram of gradients.
-        landmarks: "csv" from ``landmarks_68.csv`` tables, "dlib", "auto" from tables where they are and else from dlib
-            if it is installed, "face_alignment" (FAN, with the points of tables where they are), or "none".
-        fan_weights: file of FAN's weights, for "face_alignment".
-        faces: the most prominent face of a photograph, or all.
-        every: take every so many frames of a video.
-        limits: what a face must have to be kept.
-        held_out: fraction of the identities that is for validation.
-        seed: of that split.
+        detector: face detector: the Haar cascade of the paper, or dlib's HOG detector.
+        landmarks: source of the landmarks: "csv" (``landmarks_68.csv`` tables), "dlib", "auto" (tables where they
+            exist, otherwise dlib if it is installed), "face_alignment" (tables where they exist, otherwise FAN), or
+            "none".
+        fan_weights: weights file of FAN, for "face_alignment".
+        faces: which faces of a photograph to use: the most prominent one, or all.
+        every: use every n-th frame of a video.
+        limits: conditions that a face must meet to be kept.
+        held_out: fraction of the identities to hold out for validation.
+        seed: random seed of that split.
         block: photographs per shard.
     """
 
@@ -45,7 +46,7 @@ class PrepareConfig:
     def __post_init__(self) -> None:
         if self.landmarks == "face_alignment" and not Path(self.fan_weights).is_file():
             raise InputError(
-                f"landmarks of face_alignment need a file of its weights as --fan-weights, got {self.fan_weights!r}"
+                f"--landmarks face_alignment needs a weights file as --fan-weights, got {self.fan_weights!r}"
             )
         check_ranges(self, every=(1, MOST), held_out=(0, 1), block=(1, 100_000))
 

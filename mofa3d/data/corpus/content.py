@@ -72,7 +72,7 @@ def read_keys(path: Path) -> tuple[list[str], list[str]]:
                     if not (isinstance(photo, str) and isinstance(identity, str)):
                         raise TypeError(f"got {line[:60]!r}")
                 except (ValueError, TypeError, RecursionError) as error:  # of json
-                    raise InputError(f"line {number} is no pair of photograph and person ({error})") from None
+                    raise InputError(f"line {number} is not a pair of photograph and person ({error})") from None
                 photos.append(photo)
                 identities.append(identity)
         if not photos:
@@ -105,11 +105,11 @@ def read_index(path: Path, count: int) -> Index:
                     f"shape {expected}"
                 )
         if not (np.abs(arrays["landmarks"]) <= FARTHEST).all():
-            raise InputError("'landmarks' has numbers that are no pixels")
+            raise InputError("'landmarks' has values that cannot be pixel coordinates")
         if not ((arrays["confidence"] >= 0) & (arrays["confidence"] <= 1)).all():
-            raise InputError("'confidence' has numbers outside 0 to 1")
+            raise InputError("'confidence' has values outside 0 to 1")
         if "codes" in arrays and not np.isfinite(arrays["codes"]).all():
-            raise InputError("'codes' has numbers that are not finite")
+            raise InputError("'codes' has values that are NaN or infinite")
         return Index(**{name: arrays.get(name) for name in (*shapes, "codes")})
 
 

@@ -78,7 +78,7 @@ class Corpus(Dataset):
 
     @plain_settings()
     def __init__(self, folder: Path) -> None:
-        """Raises InputError for a folder that holds no whole corpus."""
+        """Raises InputError for a folder that does not contain a complete corpus."""
         self.folder = folder
         try:
             self.summary = read_summary(folder / SUMMARY)
@@ -88,7 +88,9 @@ class Corpus(Dataset):
             index = read_index(folder / INDEX, len(self.photos))
             check_places(folder / SHARDS, index.place)
         except (OSError, InputError) as error:
-            raise InputError(f"{folder} holds no whole corpus ({error}); run `mofa3d prepare` again") from None
+            raise InputError(
+                f"{folder} does not contain a complete corpus ({error}); run `mofa3d prepare` again"
+            ) from None
         self.sources = sources_of(self.photos)
         self.landmarks = torch.from_numpy(index.landmarks)
         self.confidence = torch.from_numpy(index.confidence)
@@ -146,7 +148,7 @@ class Corpus(Dataset):
                 return [Failure(*row) for row in list(csv.reader(file))[1:]]
         except (OSError, TypeError, csv.Error) as error:
             raise InputError(
-                f"{path} is no table of files and reasons ({error}); run `mofa3d prepare` again, which writes it"
+                f"{path} is not a table of files and reasons ({error}); run `mofa3d prepare` again, which writes it"
             ) from None
 
 
@@ -226,7 +228,9 @@ def _position(key: str, order: dict[str, int], folder: Path, shard: int) -> int:
     name = key if key in order else key.rsplit("/", 1)[0]
     if name not in order:
         path = folder / SHARDS / f"{shard:06d}.tar"
-        raise InputError(f"{path} holds a face of {key!r}, which is no photograph here; delete it and prepare again")
+        raise InputError(
+            f"{path} holds a face of {key!r}, which is not among these photographs; delete it and prepare again"
+        )
     return order[name]
 
 

@@ -102,8 +102,8 @@ def require_codes(corpus: Corpus, model: MorphableModel, name: str) -> None:
     """
     if corpus.codes is None:
         raise InputError(
-            f"{name} does not say the true codes of its faces; train on --data synthetic, or on a corpus of `mofa3d "
-            "synthesize`"
+            f"{name} does not contain the true codes of its faces; train on --data synthetic, or on a corpus of "
+            "`mofa3d synthesize`"
         )
     if corpus.summary.get("model") != model.fingerprint():
         raise InputError(

@@ -24,15 +24,16 @@ BANDS = 4  # of 16 bits: hashes that differ in at most 3 bits agree in one of th
 
 @dataclass(frozen=True)
 class Limits:
-    """What a face must have to be kept; what is not known is not held against it.
+    """Conditions that a face must meet to be kept; a measure that is unknown does not reject a face.
 
     Attributes:
-        min_size: side of the face's box, pixels of the photograph.
-        min_sharpness: see `sharpness`.
-        min_color: see `colorfulness`.
-        max_turn: degrees of yaw to either side.
-        min_agreement: overlap of the Haar box with dlib's, where dlib finds a face (intersection over union).
-        duplicate_bits: most bits in which the hashes of duplicates differ, at most 3; -1 keeps duplicates.
+        min_size: smallest side of the face's box, in pixels of the photograph.
+        min_sharpness: smallest sharpness, as measured by `mofa3d.data.corpus.prune.sharpness`.
+        min_color: smallest colorfulness, as measured by `mofa3d.data.corpus.prune.colorfulness`.
+        max_turn: largest yaw to either side, in degrees.
+        min_agreement: smallest overlap (intersection over union) of the Haar box with dlib's, if dlib finds a face.
+        duplicate_bits: images whose hashes differ in at most this many bits are duplicates, at most 3; -1 keeps
+            duplicates.
     """
 
     min_size: float = 40.0
@@ -44,7 +45,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         if not -1 <= self.duplicate_bits < BANDS:
-            raise InputError(f"duplicate_bits must lie in -1 to {BANDS - 1}, got {self.duplicate_bits}")
+            raise InputError(f"duplicate_bits must be from -1 to {BANDS - 1}, got {self.duplicate_bits}")
         check_numbers(self)
 
 

@@ -40,7 +40,7 @@ def held_out(identities: Sequence[str], fraction: float, seed: int) -> list[bool
         InputError: a fraction outside 0 to 1.
     """
     if not 0 <= fraction <= 1:
-        raise InputError(f"the held-out fraction must lie in 0 to 1, got {fraction}")
+        raise InputError(f"the held-out fraction must be from 0 to 1, got {fraction}")
     return [_uniform(f"{seed}:{identity}") < fraction for identity in identities]
 
 

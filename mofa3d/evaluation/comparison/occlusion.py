@@ -1,4 +1,4 @@
-"""What systems say about photographs in which something hides a part (Fig. 12)."""
+"""Predictions of systems for photographs that are partly occluded (Fig. 12)."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def _sizes(content: dict, path: Path) -> tuple[int, int]:
     """Of images and codes."""
     sizes = [content["description"].get(name) for name in ("image_size", "code_size")]
     if not all(isinstance(size, int) and 1 <= size <= 4096 for size in sizes):
-        raise InputError(f"{path} says that images and codes have the sizes {sizes}; expected 1 to 4096")
+        raise InputError(f"{path} gives the sizes of images and codes as {sizes}; expected 1 to 4096")
     return sizes[0], sizes[1]
 
 

@@ -28,25 +28,25 @@ SHORT, SHORT_HOLD = 10.0, ("--freeze-geometry", "250")  # minutes below which th
 
 @dataclass(frozen=True)
 class Budget:
-    """Minutes of each training, and how much is compared; what is left at None follows the preset."""
+    """Minutes of each training, and the size of the comparison; None follows the preset."""
 
     mofa: float | None = None
     surrogate: float | None = None
     further: float | None = None
-    """Of each further encoder, without and with the surrogate."""
+    """Minutes for each further encoder, without and with the surrogate."""
     synthetic: float | None = None
-    """Of MoFA and of Richardson's network, each, on the same synthetic images."""
+    """Minutes for MoFA and for Richardson's network, each, on the same synthetic images."""
     tran: float | None = None
     autoencoder: float | None = None
     conv_decoder: float | None = None
     people: int | None = None
-    """Whose photographs are fitted before Tran's network is trained."""
+    """Number of people whose photographs are fitted before Tran's network is trained."""
     photographs: int | None = None
-    """Held-out photographs, and as many synthetic faces, on which all systems are compared."""
+    """Number of held-out photographs, and of synthetic faces, on which all systems are compared."""
     report_images: int | None = None
-    """Held-out images that the report of each training measures; 0 means all."""
+    """Number of held-out images in the report of each training; 0 means all."""
     verified: int | None = None
-    """Photographs of each held-out person that are verified, where no --lfw is given."""
+    """Number of photographs of each held-out person to verify, if --lfw is not given."""
 
 
 # Of the 45 minutes, preparing 24,000 photographs takes 14, and trainings 18.5; starting programs, their reports, fits
@@ -67,7 +67,7 @@ class EncoderWeights:
 
 @dataclass(frozen=True)
 class Reuse:
-    """Runs that were trained before, as folders or checkpoints, in the place of new ones."""
+    """Existing runs (folders or checkpoints) to use instead of training new ones."""
 
     mofa: Path | None = None
     surrogate: Path | None = None
@@ -84,7 +84,7 @@ class Reuse:
 
 @dataclass(frozen=True)
 class TrainingsConfig:
-    """Options that say what is trained."""
+    """Options that define what is trained."""
 
     data: Path
     """A corpus of `mofa3d prepare`, or a folder of photographs."""
@@ -93,16 +93,16 @@ class TrainingsConfig:
     budget: Budget = field(default_factory=Budget)
     reuse: Reuse = field(default_factory=Reuse)
     synthetic_count: int = 3000
-    """Synthetic faces to train on and to be tested on; the paper has 100,000."""
+    """Number of synthetic faces to train and to test on; the paper has 100,000."""
     iterations: int = 1_000_000
-    """End of every training, if the minutes have not ended it."""
+    """Largest number of iterations of every training."""
     encoders: tuple[str, ...] = ("mobilenet_v2", "alexnet", "vgg_face")
-    """The first is everybody's; with the others, MoFA is trained too, without and with the surrogate."""
+    """Encoders: all systems use the first; MoFA is also trained with the others, without and with the surrogate."""
     encoder_weights: EncoderWeights = field(default_factory=EncoderWeights)
     input_size: int = 112
-    """Side in pixels at which encoders look."""
+    """Width and height of the encoders' input, in pixels."""
     image_size: int = 112
-    """Side of the images of the networks of pixels, a multiple of 16."""
+    """Width and height of the images of the convolutional autoencoder and decoder; a multiple of 16."""
     model: str = "makehuman"
     model_path: str = ""
 

@@ -120,7 +120,7 @@ def programs_of(folder: Path) -> RunProgram:
             lines = [line.strip() for line in said.splitlines() if line.strip()]
             errors = [number for number, line in enumerate(lines) if line.startswith("error: ")]
             reason = " ".join(lines[errors[-1] if errors else -1 :]).removeprefix("error: ")
-            raise InputError(f"{command[0]} ended with status {status}: {reason or 'it said nothing'} (see {log})")
+            raise InputError(f"{command[0]} ended with status {status}: {reason or 'it printed nothing'} (see {log})")
 
     return run
 

@@ -26,30 +26,30 @@ class RunConfig:
     data: str = SYNTHETIC
     """"synthetic", a folder of photographs (searched recursively), or a prepared corpus."""
     out: Path = Path("runs/baseline")
-    """Folder for everything this training writes."""
+    """Folder for all files that this training writes."""
     iterations: int = 1_000_000
     minutes: float = 10.0
-    """End after this time or after the iterations, whichever comes first; 0 means no limit in time."""
+    """End after this time or after the iterations, whichever comes first; 0 means no time limit."""
     batch_size: int = 16
     learning_rate: float = 1e-3
-    """Of Adam."""
+    """Learning rate of Adam."""
     decay: bool = True
-    """Let the rate fall along a half cosine to a twentieth."""
+    """Decay the learning rate along a half cosine to a twentieth."""
     log_every: int = 10
     checkpoint_every: int = 500
-    """Steps after which a checkpoint is written; 0 means never."""
+    """Write a checkpoint every so many steps; 0 means never."""
     checkpoint_minutes: float = 5.0
-    """Minutes after which one is written, if that comes first; 0 means never."""
+    """Write a checkpoint every so many minutes, if that comes first; 0 means never."""
     held_out: float | None = None
-    """Fraction of identities (or synthetic faces) that are kept for the report, instead of the corpus's own choice."""
+    """Fraction of identities (or synthetic faces) to hold out for the report; by default as the corpus defines it."""
     report_images: int = 0
-    """Held-out images, evenly spread, that the report measures; 0 means all."""
+    """Number of held-out images in the report, evenly spread; 0 means all."""
     model: str = "makehuman"
     model_path: str = ""
     """File of a face model written by mofa3d, instead of a built-in one."""
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     resume: bool = False
-    """Go on from the checkpoint in --out."""
+    """Continue from the checkpoint in --out."""
     seed: int = 0
     device: str = "cpu"
 

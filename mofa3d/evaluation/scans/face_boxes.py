@@ -29,7 +29,7 @@ def read_box(path: Path) -> FaceBox:
         raise InputError(f"{path} has shape {values.shape} and type {values.dtype}; expected left, top, right, bottom")
     left, top, right, bottom = values.astype(float).tolist()
     if right <= left or bottom <= top:
-        raise InputError(f"{path} says {left, top, right, bottom}; expected left < right and top < bottom")
+        raise InputError(f"{path} has the box {left, top, right, bottom}; expected left < right and top < bottom")
     return FaceBox((left + right) / 2, (top + bottom) / 2, (right - left + bottom - top) / 2, 0)
 
 

@@ -93,7 +93,7 @@ def find_scans(root: Path) -> ScanFolder:
     found = _now(root) if _part(root, PICTURES).is_dir() else _simple(root)
     if not found.photos:
         reasons = "".join(f"; {failure.photo}: {failure.reason}" for failure in found.failures[:3])
-        raise InputError(f"{root} holds no scan with a photograph{reasons}; {HELP}")
+        raise InputError(f"{root} contains no scan with a photograph{reasons}; {HELP}")
     return found
 
 

@@ -40,9 +40,9 @@ def read_scan_landmarks(path: Path) -> SevenPoints:
     try:
         points = readers[path.suffix.lower()](path.read_text(encoding="utf-8"))
     except KeyError as error:
-        raise InputError(f"{path} holds no landmarks of a scan ({error} is unknown); {FORMS}") from None
+        raise InputError(f"{path} contains no landmarks of a scan ({error} is unknown); {FORMS}") from None
     except (OSError, TypeError, ValueError, ElementTree.ParseError) as error:  # of float() and the parsers
-        raise InputError(f"{path} holds no landmarks of a scan ({error}); {FORMS}") from None
+        raise InputError(f"{path} contains no landmarks of a scan ({error}); {FORMS}") from None
     known = int(np.isfinite(points).all(axis=1).sum())
     if known < LEAST:
         raise InputError(f"{path} gives {known} of the seven landmarks, at least {LEAST} are needed; {FORMS}")
@@ -52,7 +52,7 @@ def read_scan_landmarks(path: Path) -> SevenPoints:
 def _read_json(text: str) -> SevenPoints:
     content = json.loads(text)
     if not isinstance(content, dict):
-        raise InputError("it is no object")
+        raise InputError("it is not a JSON object")
     points = np.full((len(NAMES), 3), np.nan)
     rows = {name: row for row, name in enumerate(NAMES)}
     for name, point in content.items():

@@ -134,7 +134,7 @@ def pair_people(photos: Mapping[str, Sequence[str]], count: int, folds: int, see
         raise InputError(
             f"verification needs 4 people, of whom 2 have several photographs, and 1 pair of each kind per fold; got "
             f"{len(photos)} people, {several} with several photographs, and {count} pairs. Photographs named "
-            "Name_Surname_0001.jpg say who is on them"
+            "Name_Surname_0001.jpg tell who is shown"
         )
     chance = random.Random(seed)
     dealt = _deal(photos, folds, chance)

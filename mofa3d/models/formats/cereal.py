@@ -55,7 +55,7 @@ class Archive:
         try:
             return raw.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise ArchiveError(f"a text before byte {self._position} is no UTF-8") from error
+            raise ArchiveError(f"a text before byte {self._position} is not UTF-8") from error
 
     def rows(self, kind: str, width: int) -> np.ndarray:
         """A vector of arrays of `width` numbers, with its length: (K, width)."""

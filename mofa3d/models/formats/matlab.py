@@ -29,7 +29,7 @@ def read_mat(file: Path, source: SourceFile, keys: tuple[str, ...]) -> dict[str,
         kinds = {name: kind for name, _, kind in scipy.io.whosmat(file)}
         odd = [name for name in keys if kinds.get(name, "double") not in NUMBERS]
         if odd:
-            raise InputError(f"{odd[0]!r} holds no numbers but a {kinds[odd[0]]}")
+            raise InputError(f"{odd[0]!r} is a {kinds[odd[0]]}, expected an array of numbers")
         content = scipy.io.loadmat(file, variable_names=keys)
     except Exception as error:  # SciPy raises whatever the damaged bytes lead to
         raise source.damaged(file, f"it cannot be read as a MATLAB file ({error})") from error

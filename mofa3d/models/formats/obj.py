@@ -69,7 +69,7 @@ def read_wavefront(path: Path) -> Wavefront:
                 corners.append([corner[0] for corner in fan])
                 texture_corners.append([corner[1] if len(corner) > 1 else "" for corner in fan])
     if not corners:
-        raise _damaged(path, "it has no face")
+        raise _damaged(path, "it has no triangles")
     faces = _indices(path, corners, len(vertices))
     without = any("" in triangle for triangle in texture_corners)
     texture_faces = np.zeros((0, 3), np.int64) if without else _indices(path, texture_corners, len(texture))
@@ -80,7 +80,7 @@ def _lines(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8-sig")  # a byte order mark would hide the first line
     except UnicodeDecodeError as error:
-        raise _damaged(path, "it is no text") from error
+        raise _damaged(path, "it is not text") from error
     return [line.strip() for line in text.replace("\t", " ").splitlines()]
 
 
@@ -103,7 +103,7 @@ def _indices(path: Path, corners: list[list[str]], count: int) -> np.ndarray:
     try:
         indices = np.array(corners, dtype=np.int64) - 1
     except (ValueError, OverflowError) as error:  # of int()
-        raise _damaged(path, "a face holds something that is no index") from error
+        raise _damaged(path, "a face contains something that is not an index") from error
     if not 0 <= indices.min() <= indices.max() < count:
         low, high = indices.min() + 1, indices.max() + 1
         raise _damaged(path, f"faces have indices from {low} to {high}, expected 1 to {count}")

@@ -42,10 +42,10 @@ def check_pickle(content: bytes, is_known: Callable[[str], bool] | None = None) 
             if is_known is not None and code.name in ("GLOBAL", "INST", "STACK_GLOBAL"):
                 name = str(argument).replace(" ", ".")
                 if code.name != "GLOBAL" or not is_known(name):
-                    raise InputError(f"it names {name}, which nothing needs that was trained here; it may be an attack")
+                    raise InputError(f"it refers to {name}, which no checkpoint of mofa3d needs; it may be an attack")
             _step(stack, code)
     except (IndexError, KeyError) as error:
-        raise InputError(f"it is no whole pickle ({error!r})") from error
+        raise InputError(f"it is not a complete pickle ({error!r})") from error
 
 
 def _step(stack: list[int | None], code: pickletools.OpcodeInfo) -> None:

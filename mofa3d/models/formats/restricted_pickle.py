@@ -131,7 +131,8 @@ class _Unpickler(pickle.Unpickler):
             return _KNOWN[module, name]
         except KeyError:
             raise pickle.UnpicklingError(
-                f"it asks for {module}.{name}, which no array needs; it may be an attack, and nothing of it was run"
+                f"it refers to {module}.{name}, which no array needs; it may be an attack, and nothing of it was "
+                f"executed"
             ) from None
 
 

@@ -71,7 +71,7 @@ class SourceFile:
             raise self.damaged(file, f"it has no {key!r}")
         array = np.asarray(content[key])
         if array.dtype.kind not in "fiu":
-            raise self.damaged(file, f"{key!r} holds no numbers but {array.dtype}")
+            raise self.damaged(file, f"{key!r} is of type {array.dtype}, expected numbers")
         fits = len(array.shape) == len(shape) and all(
             length == wanted or (wanted is None and length > 0)
             for length, wanted in zip(array.shape, shape, strict=True)

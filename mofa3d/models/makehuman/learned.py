@@ -38,7 +38,7 @@ def with_learned_reflectance(model: MorphableModel, path: Path = PATH) -> Morpha
         mean, basis = tensors["mean_reflectance"], tensors["reflectance_basis"]
         mesh = json.loads(metadata["mofa3d"])["mesh"]
     except (ValueError, KeyError, TypeError) as error:  # of json
-        raise InputError(f"{path} holds no reflectance ({error}); install mofa3d again") from error
+        raise InputError(f"{path} contains no valid reflectance ({error}); install mofa3d again") from error
     known = len(mean)
     if known > len(model.mean_shape) or mesh != mesh_hash(model, known):
         raise InputError(

@@ -87,4 +87,6 @@ def read_units_file(path: Path) -> ExpressionUnits:
         parts = {key: tensors[key] for key in ("codes", "explained", "landmarks")}
         return ExpressionUnits(names=tuple(names), **parts)
     except (ValueError, KeyError, TypeError) as error:  # of json
-        raise InputError(f"{path} holds no expression units ({error}); delete it and they are made again") from error
+        raise InputError(
+            f"{path} contains no valid expression units ({error}); delete it and they are made again"
+        ) from error

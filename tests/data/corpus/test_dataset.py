@@ -113,21 +113,21 @@ class TestFaces:
 
 class TestBroken:
     def test_no_corpus(self, tmp_path):
-        with pytest.raises(ValueError, match=r"holds no whole corpus .*run `mofa3d prepare` again"):
+        with pytest.raises(ValueError, match=r"does not contain a complete corpus .*run `mofa3d prepare` again"):
             Corpus(tmp_path)
 
     @pytest.mark.parametrize("name", ["corpus.json", "index.npz", "keys.jsonl"])
     def test_damaged_files(self, tmp_path, name):
         make_corpus(tmp_path)
         (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:50])
-        with pytest.raises(ValueError, match="holds no whole corpus"):
+        with pytest.raises(ValueError, match="does not contain a complete corpus"):
             Corpus(tmp_path)
 
     def test_pickles_are_refused(self, tmp_path):
         make_corpus(tmp_path)
         with open(tmp_path / "index.npz", "wb") as file:
             np.savez(file, landmarks=np.array([print], dtype=object))
-        with pytest.raises(ValueError, match="holds no whole corpus"):
+        with pytest.raises(ValueError, match="does not contain a complete corpus"):
             Corpus(tmp_path)
 
     def test_another_format(self, tmp_path):

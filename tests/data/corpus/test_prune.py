@@ -60,7 +60,7 @@ class TestRules:
 
     @pytest.mark.parametrize("bits", [-2, 4])
     def test_duplicate_bits_out_of_range(self, bits):
-        with pytest.raises(ValueError, match=f"duplicate_bits must lie in -1 to 3, got {bits}"):
+        with pytest.raises(ValueError, match=f"duplicate_bits must be from -1 to 3, got {bits}"):
             Limits(duplicate_bits=bits)
 
 

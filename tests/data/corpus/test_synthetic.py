@@ -250,7 +250,7 @@ class TestBackgrounds:
     @pytest.mark.parametrize("name", ["empty", "nowhere"])
     def test_folder_without_photographs(self, decode, tmp_path, name):
         (tmp_path / "empty").mkdir()
-        message = "there is no folder" if name == "nowhere" else "holds no photographs"
+        message = "there is no folder" if name == "nowhere" else "contains no photographs"
         with pytest.raises(ValueError, match=message):
             make(replace(CONFIG, backgrounds=str(tmp_path / name)), decode, tmp_path / "cache")
         assert not (tmp_path / "cache").exists()

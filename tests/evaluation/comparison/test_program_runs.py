@@ -76,5 +76,5 @@ def test_programs_run_as_processes_and_say_why_they_failed(tmp_path):
     assert log.read_text(encoding="utf-8") == "error: old"
     with pytest.raises(ValueError, match=r"bad ended with status 1: no photograph in the folder \(see .*log\)"):
         run(["bad", "now"], log)
-    with pytest.raises(ValueError, match="bad ended with status 3: it said nothing"):
+    with pytest.raises(ValueError, match="bad ended with status 3: it printed nothing"):
         run(["bad"], log)

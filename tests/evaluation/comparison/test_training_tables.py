@@ -36,7 +36,7 @@ def test_iterations_and_minutes(run):
         assert row.values == {"iterations": 120, "batch": 8, "minutes": 1.5}
         assert row.images == 960
     assert rows[2].reason == "the loss is not finite"
-    assert rows[3].reason.startswith("its training left no report that says so")
+    assert rows[3].reason.startswith("its training left no report of it")
 
 
 @pytest.mark.parametrize("content", [{"facts": {"training": "120 iterations of 8 in 1.5 min"}}, {"training": "long"}])
@@ -44,7 +44,7 @@ def test_a_report_without_numbers_is_not_guessed_from_its_sentences(run, content
     (run / "report.json").write_text(json.dumps(content), encoding="utf-8")
     [row] = training_rows({"MoFA": Outcome(run, "command")})
     assert row.values == {}
-    assert row.reason.startswith("its training left no report that says so")
+    assert row.reason.startswith("its training left no report of it")
 
 
 def test_before_and_after(run):

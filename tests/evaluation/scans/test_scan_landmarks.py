@@ -33,7 +33,7 @@ def test_json_may_leave_points_out(tmp_path):
     ("name", "text", "reason"),
     [
         ("a.json", "{", "Expecting property name"),
-        ("a.json", "[1, 2]", "it is no object"),
+        ("a.json", "[1, 2]", "it is not a JSON object"),
         ("a.json", '{"nose": [1, 2, 3]}', "'nose' is unknown"),
         ("a.json", '{"nose_base": [1, 2]}', r"a point is \[1, 2\]"),
         ("a.json", '{"nose_base": 5}', "not iterable"),

@@ -38,14 +38,14 @@ class TestSimpleLayout:
         assert found.people["bea"].landmarks is None
         assert found.people["bea"].mesh.name == "scan.obj"
         assert [failure.photo for failure in found.failures] == ["cem", "dan"]
-        assert "holds no photographs" in found.failures[0].reason
+        assert "contains no photographs" in found.failures[0].reason
         assert found.failures[1].reason == "it holds no scan.obj|.ply|.stl"
 
     def test_nothing_there(self, tmp_path):
         with pytest.raises(ValueError, match=r"there is no folder .*nowhere; expected a folder for each person"):
             find_scans(tmp_path / "nowhere")
         (tmp_path / "dan").mkdir()
-        with pytest.raises(ValueError, match=r"holds no scan with a photograph; dan: it holds no scan"):
+        with pytest.raises(ValueError, match=r"contains no scan with a photograph; dan: it holds no scan"):
             find_scans(tmp_path)
 
 

@@ -101,7 +101,7 @@ def test_attacks_are_refused_and_nothing_is_run(tmp_path, attack, protocol):
     content = {"v_template": np.zeros((3, 3)), "shapedirs": attacks(marker)[attack]}
     file.write_bytes(pickle.dumps(content, protocol=protocol))
     for read in (read_arrays, lambda path: load_model("flame", path=path)):
-        with pytest.raises(ValueError, match=r"asks for .*, which no array needs; it may be an attack, and noth"):
+        with pytest.raises(ValueError, match=r"refers to .*, which no array needs; it may be an attack, and noth"):
             read(file)
     assert not marker.exists()
     assert list(tmp_path.iterdir()) == [file]

@@ -59,5 +59,5 @@ def test_damaged_or_missing_file_is_named(file, content):
         file.unlink()
     else:
         file.write_bytes(content)
-    with pytest.raises(ValueError, match=r"reflectance.safetensors holds no reflectance"):
+    with pytest.raises(ValueError, match=r"reflectance.safetensors contains no valid reflectance"):
         with_learned_reflectance(make_tiny_model(), file)

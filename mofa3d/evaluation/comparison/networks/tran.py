@@ -68,7 +68,7 @@ class PooledTargets:
             facts = json.loads(metadata["pooled"])
             return cls(**tensors, **facts)
         except (ValueError, KeyError, TypeError) as error:  # of json, and of a file that says something else
-            raise InputError(f"{path} holds no pooled targets ({error}); delete it and fit again") from error
+            raise InputError(f"{path} contains no valid pooled targets ({error}); delete it and fit again") from error
 
 
 def pool(

@@ -69,7 +69,7 @@ def test_file_round_trip(tmp_path):
 def test_damaged_and_missing_files(tmp_path):
     (tmp_path / "targets.safetensors").write_text("no tensors")
     for name in ("targets.safetensors", "nowhere"):
-        with pytest.raises(ValueError, match=rf"{name} holds no pooled targets .*; delete it and fit again"):
+        with pytest.raises(ValueError, match=rf"{name} contains no valid pooled targets .*; delete it and fit again"):
             PooledTargets.read(tmp_path / name)
 
 
