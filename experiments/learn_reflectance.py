@@ -4,7 +4,7 @@
     python experiments/learn_reflectance.py --data CORPUS --checkpoint runs/start --out runs/reflectance
 
 The corpus comes from `mofa3d prepare`, with landmarks; held-out photographs are not used. Writes model.safetensors (for
-`--model-path`), reflectance.safetensors (what the package ships), report.md and its pictures into --out.
+`--model-path`), reflectance.safetensors (what the package ships), report.md, report.json and pictures into --out.
 
 Reference: Tewari et al. 2018, "Self-supervised Multi-level Face Model Learning for Monocular Reconstruction at over
 250 Hz", and 2019, "FML", which learn such models from photographs inside the network.

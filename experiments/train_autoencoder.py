@@ -9,17 +9,14 @@ Writes checkpoint.pt, config.json, metrics.jsonl, TensorBoard's files, report.md
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from mofa3d import Camera, Decoder, SemanticCode
 from mofa3d.cli import program
 from mofa3d.data.batches.augment import AugmentConfig
-from mofa3d.data.batches.stream import batches
 from mofa3d.encoders.checkpoint import how_to_go_on
 from mofa3d.environment.cache_folder import cache_directory
 from mofa3d.environment.machine import check_device, commit
@@ -27,11 +24,11 @@ from mofa3d.evaluation.comparison.networks.conv_autoencoder import ConvAutoencod
 from mofa3d.evaluation.comparison.pixels.errors import color_distance
 from mofa3d.evaluation.comparison.pixels.evaluate import PixelView
 from mofa3d.evaluation.comparison.pixels.report import report_network
-from mofa3d.evaluation.comparison.run_config import RunConfig, make_adam, write_record
+from mofa3d.evaluation.comparison.run_config import RunConfig, train_network, write_record
 from mofa3d.objective import Batch
 from mofa3d.renderers import make_renderer
 from mofa3d.training.checkpoint import claim_folder
-from mofa3d.training.loop import Step, optimize
+from mofa3d.training.loop import Step
 from mofa3d.training.progress import DivergenceError
 
 
@@ -52,10 +49,7 @@ def main(config: Config) -> None:
     with claim_folder(config.out, config.resume):
         model = config.load_model()
         faces = config.open_faces(model, make_renderer("cpu", antialias=False), cache_directory())
-        camera = Camera()
-        average = Decoder(model, camera)(SemanticCode.zeros(sizes=model.sizes)).landmarks[0]
-        view = PixelView(about.image_size, average, camera.image_size)
-        version = commit()
+        view, version = PixelView.of(model, about.image_size), commit()
         write_record(config.out, config, about.to_dict(), version)
 
         def step(batch: Batch, _iteration: int) -> Step:
@@ -65,10 +59,7 @@ def main(config: Config) -> None:
             loss = color_distance(network(photo), photo, counted)
             return Step({"photometric": loss}, loss.mean())
 
-        options = {"changes": AugmentConfig(), "shards": faces.dataset.shards_of(faces.train), "device": config.device}
-        stream = partial(batches, faces.dataset, faces.train, config.batch_size, config.seed, **options)
-        optimizer = make_adam(network, config)
-        progress = optimize(network, optimizer, step, stream, config, config.out, about.to_dict(), config.resume)
+        progress = train_network(network, step, faces, config, about.to_dict(), AugmentConfig())
 
         network = network.cpu().eval()
         facts = {

@@ -20,7 +20,6 @@ import torch
 from mofa3d import Camera, Decoder, SemanticCode
 from mofa3d.cli import program
 from mofa3d.data.batches.augment import AugmentConfig
-from mofa3d.data.batches.stream import batches
 from mofa3d.data.corpus.open import open_corpus, require_codes
 from mofa3d.data.corpus.split import spread, train_and_test
 from mofa3d.encoders.checkpoint import how_to_go_on
@@ -34,7 +33,7 @@ from mofa3d.evaluation.comparison.networks.richardson import (
     geometry_gram,
     regression_losses,
 )
-from mofa3d.evaluation.comparison.run_config import RunConfig, make_adam, write_record
+from mofa3d.evaluation.comparison.run_config import RunConfig, train_network, write_record
 from mofa3d.evaluation.errors import average_face, evaluate
 from mofa3d.evaluation.training_report import (
     BeforeAndAfter,
@@ -47,7 +46,7 @@ from mofa3d.objective import Batch
 from mofa3d.renderers import make_renderer
 from mofa3d.semantic_code import OutputScales
 from mofa3d.training.checkpoint import claim_folder
-from mofa3d.training.loop import Step, optimize
+from mofa3d.training.loop import Step
 from mofa3d.training.progress import DivergenceError
 
 CURVES = {"geometry": "geometry, all iterations (mm²)", "pose": "pose, all iterations", "last": "geometry, last (mm²)"}
@@ -105,12 +104,7 @@ def main(config: Config) -> None:
             return Step(terms, total, lambda: {"last": losses[-1]["geometry"]})
 
         # A mirrored face has another code than its original.
-        options = {"changes": AugmentConfig(mirror=0.0), "shards": faces.dataset.shards_of(faces.train)}
-        stream = partial(
-            batches, faces.dataset, faces.train, config.batch_size, config.seed, device=config.device, **options
-        )
-        optimizer = make_adam(network, config)
-        progress = optimize(network, optimizer, step, stream, config, config.out, about.to_dict(), config.resume)
+        progress = train_network(network, step, faces, config, about.to_dict(), AugmentConfig(mirror=0.0))
 
         frontal, whole = Decoder(face, Camera()), Decoder(model, Camera())
         start, encode = (with_light(e, frontal) for e in (average_face(frontal), network.cpu().eval()))

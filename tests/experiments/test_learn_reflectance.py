@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 from programs import load
@@ -75,6 +77,12 @@ def test_mean_and_modes_come_back(workplace):
     text = (out / "report.md").read_text(encoding="utf-8")
     assert "| synthetic |" in text
     assert "Correlation of the logarithm of the light with L*" in text
+    content = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert content["skin"]["all"]["photographs"] == content["skin"]["synthetic"]["photographs"]
+    assert f"| {content['skin']['all']['ITA']['mean']:.1f} ± " in text
+    shares = [values["very light"] for values in content["typology"].values()]
+    assert f"| very light | {shares[0]:.1%} | {shares[1]:.1%} |" in text
+    assert content["share of the variance"].keys() >= {"1", "3"}
     assert {path.name for path in out.iterdir()} >= {"model.png", "typology.png"}
 
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from mofa3d.data.batches.augment import AugmentConfig
+from mofa3d.data.batches.stream import batches
 from mofa3d.data.corpus.open import SYNTHETIC, Faces, open_faces
 from mofa3d.data.corpus.synthetic import SyntheticConfig
 from mofa3d.files.whole import write_text
@@ -16,7 +20,8 @@ from mofa3d.models import load_model
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.numeric_options import MOST
 from mofa3d.scene import Renderer
-from mofa3d.training.progress import check_schedule
+from mofa3d.training.loop import Step, optimize
+from mofa3d.training.progress import Progress, check_schedule
 
 
 @dataclass(frozen=True)
@@ -71,5 +76,25 @@ def write_record(out: Path, config: RunConfig, description: dict, version: str) 
     write_text(out / "config.json", json.dumps(record, indent=1, default=str) + "\n")
 
 
-def make_adam(network: nn.Module, config: RunConfig) -> torch.optim.Optimizer:
-    return torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
+def train_network(
+    network: nn.Module,
+    step: Callable[[dict[str, Tensor], int], Step],
+    faces: Faces,
+    config: RunConfig,
+    description: dict,
+    changes: AugmentConfig,
+) -> Progress:
+    """Train with Adam as the options say, in the folder that they name; see `mofa3d.training.loop.optimize`.
+
+    Args:
+        network: what is trained.
+        step: the losses of a batch.
+        faces: the data.
+        config: the options.
+        description: of the network, for its checkpoints.
+        changes: how images are changed at random.
+    """
+    optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
+    options = {"changes": changes, "shards": faces.dataset.shards_of(faces.train), "device": config.device}
+    stream = partial(batches, faces.dataset, faces.train, config.batch_size, config.seed, **options)
+    return optimize(network, optimizer, step, stream, config, config.out, description, config.resume)

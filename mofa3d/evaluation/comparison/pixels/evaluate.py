@@ -12,11 +12,15 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.data import Dataset, default_collate
 
+from mofa3d.camera import Camera
 from mofa3d.data.corpus.split import spread
+from mofa3d.decoder import Decoder
 from mofa3d.evaluation.comparison.pixels.errors import color_distance, detail, face_region, sharpness
 from mofa3d.files.whole_pictures import write_picture
+from mofa3d.morphable_model import MorphableModel
 from mofa3d.objective import Batch
 from mofa3d.pictures.views import to_bytes
+from mofa3d.semantic_code import SemanticCode
 
 Predict = Callable[[Batch], Tensor]
 BATCH = 16
@@ -36,6 +40,13 @@ class PixelView:
     image_size: int
     average: Float[Tensor, "68 2"]
     crop_size: int
+
+    @classmethod
+    def of(cls, model: MorphableModel, image_size: int) -> PixelView:
+        """Crops of the default camera, with the average face of this model."""
+        camera = Camera()
+        average = Decoder(model, camera)(SemanticCode.zeros(sizes=model.sizes)).landmarks[0]
+        return cls(image_size, average, camera.image_size)
 
     def __call__(self, batch: Batch) -> Batch:
         """The batch with ``image`` (B, 3, S, S) at the network's size, ``region`` (B, S, S) of the face, and ``crop``.
