@@ -115,8 +115,6 @@ def draw_changes(
     numbers = iter(torch.rand(count * NUMBERS, generator=generator, dtype=torch.float32).tolist())
     random = torch.tensor([_draw_item(config, numbers) for _ in range(count)], device=device, dtype=torch.float32)
     signed = 2 * random - 1
-    least, most = (size[0] * share for share in OCCLUDER_SIZE)
-    radius = least + (most - least) * random[:, 13]
     return Changes(
         mirrored=random[:, 0] < config.mirror,
         shift=config.shift * signed[:, 1:3],
@@ -125,11 +123,27 @@ def draw_changes(
         gain=1 + config.color * signed[:, 5, None] + config.color / 2 * signed[:, 6:9],
         contrast=1 + config.color * signed[:, 9],
         occluded=random[:, 10] < config.occluders,
-        center=random[:, 11:13] * random.new_tensor(size),
-        radii=torch.stack([radius, radius * (0.4 + 0.6 * random[:, 14])], dim=1),
-        turn=math.pi * random[:, 15],
-        color=random[:, 16:19],
+        **_ellipses(random[:, 11:19], size),
     )
+
+
+def _ellipses(random: Float[Tensor, "B 8"], size: tuple[int, int]) -> dict[str, Tensor]:
+    least, most = (size[0] * share for share in OCCLUDER_SIZE)
+    radius = least + (most - least) * random[:, 2]
+    return {
+        "center": random[:, :2] * random.new_tensor(size),
+        "radii": torch.stack([radius, radius * (0.4 + 0.6 * random[:, 3])], dim=1),
+        "turn": math.pi * random[:, 4],
+        "color": random[:, 5:],
+    }
+
+
+def occlude(image: Float[Tensor, "3 H W"], generator: torch.Generator) -> Float[Tensor, "3 H W"]:
+    """Lay an ellipse of one color over an image."""
+    height, width = image.shape[-2:]
+    random = torch.rand(1, 8, generator=generator, dtype=torch.float32).to(image)
+    occluded = torch.ones(1, dtype=torch.bool, device=image.device)
+    return _occlude(image[None], occluded, **_ellipses(random, (width, height)))[0]
 
 
 def _draw_item(config: AugmentConfig, numbers: Iterator[float]) -> list[float]:
@@ -154,7 +168,8 @@ def apply_changes(batch: dict[str, Tensor], changes: Changes, config: AugmentCon
     if "code" in batch and (config.moves or changes.mirrored.any()):
         del changed["code"]
     if config.occluders:
-        changed["input"] = _occlude(image, changes)
+        ellipses = (changes.center, changes.radii, changes.turn, changes.color)
+        changed["input"] = _occlude(image, changes.occluded, *ellipses)
     return changed
 
 
@@ -184,15 +199,22 @@ def _move(
     return nn.functional.grid_sample(image, grid, padding_mode="border", align_corners=False), points
 
 
-def _occlude(image: Float[Tensor, "B 3 H W"], changes: Changes) -> Float[Tensor, "B 3 H W"]:
+def _occlude(
+    image: Float[Tensor, "B 3 H W"],
+    occluded: Bool[Tensor, "B"],
+    center: Float[Tensor, "B 2"],
+    radii: Float[Tensor, "B 2"],
+    turn: Float[Tensor, "B"],
+    color: Float[Tensor, "B 3"],
+) -> Float[Tensor, "B 3 H W"]:
     height, width = image.shape[-2:]
     rows, columns = (torch.arange(n, dtype=image.dtype, device=image.device) + 0.5 for n in (height, width))
     pixels = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).view(1, -1, 2)
     # Its transpose has the axes as rows.
-    axes = _rotation(changes.turn).mT
-    offset = (pixels - changes.center[:, None]) @ axes.mT / changes.radii[:, None]
-    within = (offset.square().sum(dim=-1) < 1) & changes.occluded[:, None]
-    return torch.where(within.view(-1, 1, height, width), changes.color[..., None, None], image)
+    axes = _rotation(turn).mT
+    offset = (pixels - center[:, None]) @ axes.mT / radii[:, None]
+    within = (offset.square().sum(dim=-1) < 1) & occluded[:, None]
+    return torch.where(within.view(-1, 1, height, width), color[..., None, None], image)
 
 
 def _rotation(angle: Float[Tensor, "B"]) -> Float[Tensor, "B 2 2"]:
