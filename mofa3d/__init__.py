@@ -1,6 +1,7 @@
 """mofa3d: model-based face autoencoding (Tewari et al. 2017) with pluggable image formation."""
 
 from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
 __all__ = [
@@ -38,7 +39,7 @@ PLACES = {
 }
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name in PLACES:
         return getattr(import_module(f"mofa3d.{PLACES[name]}"), name)
     if name in __all__:

@@ -1,6 +1,7 @@
 """Write reconstructed faces: meshes (GLB, PLY, OBJ), textures, codes, cameras and videos."""
 
 from importlib import import_module
+from typing import Any
 
 # Where each is, and imported when it is asked for: what writes a GLB file does without what writes films.
 PLACES = {
@@ -33,7 +34,7 @@ PLACES = {
 __all__ = list(PLACES)
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name in PLACES:
         return getattr(import_module(f"mofa3d.export.{PLACES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
