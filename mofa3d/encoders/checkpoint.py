@@ -69,7 +69,7 @@ def read_encoder(path: Path) -> dict:
         tensors, metadata = read_tensors(path)
         about = json.loads(metadata["mofa3d"])
         if "sha256" in about and about["sha256"] != _digest(tensors):  # older files have none
-            raise InputError("its weights are not those that were written")
+            raise InputError("its weights differ from those that were written")
         weights = {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()}
         content = {"encoder": weights, "description": about["description"], "progress": about["progress"]}
         check_content(content)

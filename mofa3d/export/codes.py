@@ -52,7 +52,7 @@ def read_code(path: Path, sizes: CodeSizes | None = None) -> tuple[SemanticCode,
         missing = f"there is no semantic code at {path}" if not path.exists() else f"{path} is no JSON ({error})"
         raise InputError(f"{missing}; give a code.json written by mofa3d") from None
     if not isinstance(content, dict):
-        raise InputError(f"{path} holds no semantic code but a {type(content).__name__}; give a code.json of mofa3d")
+        raise InputError(f"{path} contains a {type(content).__name__}, expected a semantic code; give a code.json")
     expected: dict[str, tuple[int | None, ...]] = {"rotation": (3,), "translation": (3,), "illumination": (9, 3)}
     for name in ("shape", "expression", "reflectance"):
         expected[name] = (getattr(sizes, name) if sizes else None,)

@@ -152,7 +152,7 @@ def restore(path: Path, encoder: nn.Module, optimizer: torch.optim.Optimizer, de
             raise InputError(f"{path}: {error}; {remedy}") from None
     else:
         _LOG.warning(
-            "%s is of an older version and keeps no random states: dropout goes on with other numbers than if the "
+            "%s was written by an older version without random states: dropout will use other numbers than if the "
             "training had not been stopped",
             path,
         )

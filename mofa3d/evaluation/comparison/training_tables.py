@@ -34,7 +34,7 @@ def _row(system: str, outcome: Outcome, read: Callable[[dict], tuple[dict[str, f
         path = (run if run.is_dir() else run.parent) / REPORT
         values, images = read(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, KeyError) as error:  # of json; a reused run's report may be old
-        return SystemMeans(system, reason=outcome.reason or f"its training left no report that says so ({error})")
+        return SystemMeans(system, reason=outcome.reason or f"its training left no report of it ({error})")
     return SystemMeans(system, values, images)
 
 
