@@ -227,7 +227,7 @@ class TestCheckpoints:
         del content["random"]
         torch.save(content, tmp_path / "checkpoint.pt")
         train(Config(tmp_path, resume=True, iterations=3))
-        assert any("checkpoint.pt is of an older version and keeps no random" in said for said in caplog.messages)
+        assert any("checkpoint.pt was written by an older version without random" in said for said in caplog.messages)
         assert saved(tmp_path) == 3
 
     @pytest.mark.parametrize("states", [{}, {"torch": torch.zeros(3), "numpy": ("MT19937", 1), "python": 0}])
