@@ -7,19 +7,26 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+
+import tyro
+from tyro.conf import Positional
 
 import mofa3d
 
 
-def face_modules(photo: Path) -> list[str]:
-    """What `mofa3d.reconstruct(photo).save("face.glb")` loads in this process, packages too."""
+@dataclass(frozen=True)
+class Config:
+    photo: Positional[Path]
+    """A photograph with a face."""
+
+
+def main(config: Config) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        mofa3d.reconstruct(photo).save(Path(folder) / "face.glb")
-    return sorted(name for name in sys.modules if name.partition(".")[0] == "mofa3d")
+        mofa3d.reconstruct(config.photo).save(Path(folder) / "face.glb")
+    print("\n".join(sorted(name for name in sys.modules if name.partition(".")[0] == "mofa3d")))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:  # no program of options: that would load modules of its own
-        sys.exit(f"usage: {sys.argv[0]} PHOTO")
-    print("\n".join(face_modules(Path(sys.argv[1]))))
+    main(tyro.cli(Config, description=__doc__))  # `mofa3d.cli` would be among the modules
