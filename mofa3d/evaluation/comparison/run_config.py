@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -95,6 +96,11 @@ def train_network(
         changes: how images are changed at random.
     """
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
-    options = {"changes": changes, "shards": faces.dataset.shards_of(faces.train), "device": config.device}
+    options: dict[str, Any] = {
+        "changes": changes,
+        "shards": faces.dataset.shards_of(faces.train),
+        "device": config.device,
+    }
     stream = partial(batches, faces.dataset, faces.train, config.batch_size, config.seed, **options)
-    return optimize(network, optimizer, step, stream, config, config.out, description, config.resume)
+    # The fields of the protocol `Schedule` count as writable, and those of a frozen dataclass do not.
+    return optimize(network, optimizer, step, stream, config, config.out, description, config.resume)  # type: ignore[arg-type]
