@@ -1,7 +1,10 @@
 """mofa3d: model-based face autoencoding (Tewari et al. 2017) with pluggable image formation."""
 
+import sys
 from importlib import import_module
 from typing import Any
+
+from mofa3d.moved import MOVED, OtherNames
 
 __version__ = "0.1.0"
 __all__ = [
@@ -24,7 +27,7 @@ __all__ = [
 # Where each is, and imported when it is asked for: processes that only read photographs do without PyTorch.
 PLACES = {
     "Camera": "camera",
-    "CodeSizes": "code_sizes",
+    "CodeSizes": "semantic_code",
     "Decoder": "decoder",
     "EditedFace": "api",
     "Face": "api",
@@ -37,6 +40,8 @@ PLACES = {
     "load_model": "models",
     "reconstruct": "api",
 }
+
+sys.meta_path.append(OtherNames(MOVED))  # asked last: only for modules that are not there
 
 
 def __getattr__(name: str) -> Any:

@@ -14,7 +14,7 @@ from mofa3d.data.detect import FaceBox
 from mofa3d.data.photo import Photo, read_photo, to_tensor
 from mofa3d.decoder import Decoder
 from mofa3d.errors import InputError
-from mofa3d.export import read_code
+from mofa3d.export.codes import read_code
 from mofa3d.pictures.views import COLUMNS
 from mofa3d.reconstruction.photo_places import find_photo, read_named
 from mofa3d.reconstruction.reconstructor import Reconstruction
