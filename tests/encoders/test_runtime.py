@@ -76,7 +76,7 @@ class TestChoice:
     def test_rounding_where_nothing_multiplies_such_numbers_is_float32(self, monkeypatch):
         monkeypatch.setattr(encoder_runtime, "_has_bfloat16", lambda: False)
         encoder, image = lively("mobilenet_v2", 32), images(48)
-        with pytest.warns(SlowerPathWarning, match=r"does not multiply bfloat16 .*; instead of bfloat16, .* float32"):
+        with pytest.warns(SlowerPathWarning, match=r"no native bfloat16 .*; instead of bfloat16, .* float32"):
             encode = choose_runtime(encoder, 48, "bfloat16")
         assert torch.equal(encode(image), encoder(image))
 

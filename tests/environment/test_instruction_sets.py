@@ -83,7 +83,7 @@ def test_pytorch_without_onednn_has_no_bfloat16(processor, monkeypatch):
 
 def test_bfloat16_falls_back_to_float32_with_one_warning(monkeypatch):
     monkeypatch.setattr(instruction_sets, "multiplies_bfloat16", lambda: False)
-    with pytest.warns(SlowerPathWarning, match="does not multiply bfloat16 .*; the encoder is trained in float32"):
+    with pytest.warns(SlowerPathWarning, match="no native bfloat16 .*; the encoder is trained in float32"):
         assert not bfloat16_or_float32(True, "cpu")
     with warnings.catch_warnings():
         warnings.simplefilter("error")

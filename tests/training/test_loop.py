@@ -177,7 +177,7 @@ class TestTrain:
 
     def test_bfloat16_where_nothing_multiplies_it_is_float32(self, decode, tmp_path, monkeypatch):
         monkeypatch.setattr(instruction_sets, "multiplies_bfloat16", lambda: False)
-        with pytest.warns(SlowerPathWarning, match="does not multiply bfloat16 .*; the encoder is trained in float32"):
+        with pytest.warns(SlowerPathWarning, match="no native bfloat16 .*; the encoder is trained in float32"):
             encoder, _ = run(decode, tmp_path / "a", iterations=2, bfloat16=True)
         other, _ = run(decode, tmp_path / "b", iterations=2)
         assert torch.equal(encoder.backbone[2].weight, other.backbone[2].weight)
