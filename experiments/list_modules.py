@@ -5,15 +5,21 @@ python experiments/list_modules.py portrait.jpg
 
 from __future__ import annotations
 
+import subprocess
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
 from tyro.conf import Positional
 
-import mofa3d
+from mofa3d.cli import program
+
+FLOW = """
+import sys, tempfile, mofa3d
+with tempfile.TemporaryDirectory() as folder:
+    mofa3d.reconstruct(sys.argv[1]).save(folder + "/face.glb")
+print("\\n".join(sorted(name for name in sys.modules if name.partition(".")[0] == "mofa3d")))
+"""
 
 
 @dataclass(frozen=True)
@@ -22,11 +28,10 @@ class Config:
     """A photograph with a face."""
 
 
-def main(config: Config) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        mofa3d.reconstruct(config.photo).save(Path(folder) / "face.glb")
-    print("\n".join(sorted(name for name in sys.modules if name.partition(".")[0] == "mofa3d")))
+def main(config: Config) -> int:
+    # In a process of its own: this one has loaded `mofa3d.cli`.
+    return subprocess.run([sys.executable, "-c", FLOW, str(config.photo)], check=False).returncode
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Config, description=__doc__))  # `mofa3d.cli` would be among the modules
+    program.run(main, Config, __doc__)

@@ -4,8 +4,6 @@ import sys
 from importlib import import_module
 from typing import Any
 
-from mofa3d.moved import MOVED, OtherNames
-
 __version__ = "0.1.0"
 __all__ = [
     "Camera",
@@ -29,19 +27,32 @@ PLACES = {
     "Camera": "camera",
     "CodeSizes": "semantic_code",
     "Decoder": "decoder",
-    "EditedFace": "api",
+    "EditedFace": "edited_face",
     "Face": "api",
     "InputError": "errors",
     "MorphableModel": "morphable_model",
     "Rendering": "scene",
     "Scene": "scene",
     "SemanticCode": "semantic_code",
-    "edit": "api",
+    "edit": "edited_face",
     "load_model": "models",
     "reconstruct": "api",
 }
 
-sys.meta_path.append(OtherNames(MOVED))  # asked last: only for modules that are not there
+
+class _Earlier:
+    """Finds the modules of `mofa3d.moved`; it is asked last, for modules that are not there."""
+
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if not name.startswith("mofa3d."):
+            return None
+        from mofa3d.moved import MOVED, OtherNames
+
+        return OtherNames(MOVED).find_spec(name)
+
+
+sys.meta_path.append(_Earlier)
 
 
 def __getattr__(name: str) -> Any:

@@ -72,7 +72,7 @@ class TestReconstruct:
             mofa3d.reconstruct(portrait, checkpoint=tmp_path / "nowhere")
         with pytest.raises(ValueError, match="the array: no face was found"):
             mofa3d.reconstruct(np.zeros((90, 90, 3), np.uint8), checkpoint=trained)
-        with pytest.raises(ValueError, match=r"uint8 \(H, W, 3\) in RGB, got float64 \(90, 90, 3\)"):
+        with pytest.raises(ValueError, match=r"type uint8 and shape \(H, W, 3\), got float64 \(90, 90, 3\)"):
             mofa3d.reconstruct(np.zeros((90, 90, 3)), checkpoint=trained)
 
 

@@ -187,7 +187,7 @@ class TestFolders:
 
     def test_nor_one_of_which_only_the_log_is_left(self, tmp_path):
         (tmp_path / "metrics.jsonl").write_text("{}\n")
-        with pytest.raises(ValueError, match=r"holds the metrics\.jsonl of a training without a checkpoint; delete it"):
+        with pytest.raises(ValueError, match=r"contains the metrics\.jsonl of a training without a checkpoint"):
             train(Config(tmp_path))
         assert (tmp_path / "metrics.jsonl").read_text() == "{}\n"
 

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from mofa3d.errors import InputError
+from mofa3d.files.whole import ENDING
 
 MARK = ".mofa3d"  # says that all of a folder was written by one of our programs
 WITHOUT_MARK = "corpus.json"  # is in corpora that were made before there were marks
@@ -28,7 +29,7 @@ def make_folder(folder: Path) -> None:
 def is_empty(folder: Path) -> bool:
     """Whether a folder holds nothing that anybody would miss."""
     names = (path.name for path in folder.iterdir())
-    return all(name in NOTHING or (name.startswith(".") and name.endswith(UNFINISHED)) for name in names)
+    return all(name in NOTHING or (name.startswith(".") and name.endswith((UNFINISHED, ENDING))) for name in names)
 
 
 def is_taken(folder: Path) -> bool:

@@ -282,4 +282,6 @@ class TestMistakes:
         assert said.startswith(f"there is no checkpoint at {tmp_path / 'nowhere'}; give the folder of a training run")
         said = refused(portrait, "--out", tmp_path / "dark.png")
         assert said.startswith(f"{tmp_path / 'dark.png'} already exists and is not a folder; move it away")
-        assert refused(portrait, *out, "--expression-neutral", portrait).startswith("--expression-neutral requires")
+        assert refused(portrait, *out, "--expression-neutral", portrait).startswith(
+            "--expression-neutral goes with --expression-from"
+        )

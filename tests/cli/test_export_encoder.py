@@ -51,7 +51,7 @@ def test_the_encoder_of_the_package_is_the_default(tmp_path):
 
 
 def test_mistakes(trained, tmp_path):
-    with pytest.raises(ValueError, match=r"e\.pt: encoders are written as \.onnx and \.safetensors"):
+    with pytest.raises(ValueError, match=r"e\.pt: encoders are written as \.onnx or \.safetensors"):
         ExportEncoder(trained, tmp_path / "e.pt")()
     (tmp_path / "e.onnx").write_text("mine")
     with pytest.raises(ValueError, match=r"e\.onnx already exists; give another --out, or --force"):

@@ -165,7 +165,7 @@ class TestArchives:
     @pytest.mark.parametrize(
         ("pickle", "message"),
         [
-            (b"\x80\x02c__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85R.", "it names __builtin__.bytearray"),
+            (b"\x80\x02c__builtin__\nbytearray\nJ\xff\xff\xff\x7f\x85R.", "it refers to __builtin__.bytearray"),
             (b"\x80\x02}" + b")" + b"\x85" * 1000 + b"K\x01s.", "it holds more than 200 tuples in one another"),
             (b"\x80\x02}r\xff\xff\xff\x7f.", "it keeps something at place 2147483647"),
         ],

@@ -186,7 +186,7 @@ class TestProgram:
         said = capsys.readouterr().out
         assert rows == []
         assert "0 minutes are over: the rest of optimizers is left out; --only optimizers measures it" in said
-        assert "left of fits" in said
+        assert "the rest of fits is left out" in said
         assert said.endswith("- nothing was measured\n")
 
     def test_subject_for_gpus(self, tmp_path, capsys):

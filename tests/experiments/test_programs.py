@@ -278,7 +278,7 @@ class TestTrainingMistakes:
 
     def test_empty_folder(self, failing, tmp_path):
         (tmp_path / "empty").mkdir()
-        failing("empty holds nothing that can be used", data=str(tmp_path / "empty"))
+        failing("empty has nothing that can be used", data=str(tmp_path / "empty"))
 
     def test_folder_without_faces(self, failing, tmp_path):
         (tmp_path / "photos").mkdir()

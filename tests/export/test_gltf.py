@@ -149,7 +149,7 @@ class TestMovement:
 
     def test_numbers_of_weights_must_agree(self, tiny_model, write):
         moved = movement(make_code(2, dtype=torch.float32), 2, 25.0)
-        with pytest.raises(ValueError, match="the movement has 2 weights for 3 morph targets"):
+        with pytest.raises(ValueError, match="the animation has 2 weights for 3 morph targets"):
             write(targets=expression_targets(tiny_model, 3), movement=moved)
         with pytest.raises(ValueError, match="2 weights for 0 morph targets"):
             write(movement=moved)

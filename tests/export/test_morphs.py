@@ -63,7 +63,7 @@ def test_translation_is_that_of_the_origin():
 
 
 def test_nothing_that_moves(tiny_code):
-    with pytest.raises(ValueError, match="one code or more and a positive rate, got 0 at 25"):
+    with pytest.raises(ValueError, match="at least one code and a positive rate, got 0 at 25"):
         movement(tiny_code[:0], 2, 25.0)
     with pytest.raises(ValueError, match="got 3 at 0"):
         movement(tiny_code, 2, 0.0)

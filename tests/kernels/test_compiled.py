@@ -108,7 +108,8 @@ def test_package_that_cannot_be_written_is_imported_and_used(nowhere, tmp_path):
     without = shutil.ignore_patterns("__pycache__", "*.nb?", "*.safetensors")
     for name in ("mofa3d", "renderers"):
         shutil.copytree(ROOT / name, tmp_path / "site" / name, ignore=without)
-        (tmp_path / "site" / name / "__pycache__").touch()
+        for room in {module.parent for module in (tmp_path / "site" / name).rglob("*.py")}:
+            (room / "__pycache__").touch()
     program = (
         "import numpy as np, mofa3d.fitting.jacobian_numba, mofa3d.training.adadelta_numba\n"
         "import mofa3d.kernels.vertex_loss.cpu_numba\n"

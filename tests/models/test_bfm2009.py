@@ -112,7 +112,7 @@ def test_landmarks_are_checked(tmp_path):
         ("shapePC", None, "it has no 'shapePC'"),
         ("texEV", np.ones((7, 1)), "expected 6 × 1 numbers as 'texEV', got 7 × 1"),
         ("shapeMU", np.ones((1000, 1)), "'shapeMU' has 1000 numbers, not three for each vertex"),
-        ("texMU", "grey", "'texMU' holds no numbers"),
+        ("texMU", "grey", "'texMU' is a char, expected an array of numbers"),
         ("tl", np.array([[0, 1, 2]]), "'tl' has indices from 0 to 2, expected 1 to 576"),
         ("tl", np.array([[1, 2, 577]]), "'tl' has indices from 1 to 577, expected 1 to 576"),
         ("shapeEV", np.full((5, 1), np.nan), "'shapeEV' has values that are not finite"),

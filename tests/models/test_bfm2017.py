@@ -74,10 +74,10 @@ def test_fewer_modes(tmp_path):
         ({"shape/model/pcaBasis": None}, "it has no 'shape/model/pcaBasis'"),
         ({"color/model/mean": np.zeros(9)}, "expected 9 × any numbers as 'color/model/pcaBasis', got 1728 × 6"),
         ({"expression/model/pcaVariance": np.ones(9)}, "expected 4 numbers as 'expression/model/pcaVariance', got 9"),
-        ({"shape/model/mean": "text"}, "'shape/model/mean' holds no numbers"),
+        ({"shape/model/mean": "text"}, "'shape/model/mean' is of type .*, expected numbers"),
         ({"shape/model/pcaVariance": -np.ones(5)}, "'shape/model/pcaVariance' has negative values"),
         ({"shape/representer/cells": np.full((3, 1), 576)}, "has indices from 576 to 576, expected 0 to 575"),
-        ({"shape/model/mean": 1e-3 * content_of()["shape/model/mean"]}, "'center.nose.tip' lies .* mm away"),
+        ({"shape/model/mean": 1e-3 * content_of()["shape/model/mean"]}, "'center.nose.tip' is .* mm away"),
     ],
 )
 def test_wrong_content_is_refused(tmp_path, changed, message):

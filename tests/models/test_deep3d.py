@@ -70,7 +70,7 @@ def test_fewer_modes(tmp_path):
         ({"keypoints": np.ones((1, 5))}, "expected 1 × 68 numbers as 'keypoints', got 1 × 5"),
         ({"keypoints": np.full((1, 68), 577)}, "'keypoints' has indices from 577 to 577, expected 1 to 576"),
         ({"tri": np.array([[0, 1, 2]])}, "'tri' has indices from 0 to 2, expected 1 to 576"),
-        ({"meantex": "skin"}, "'meantex' holds no numbers"),
+        ({"meantex": "skin"}, "'meantex' is a char, expected an array of numbers"),
         ({"meanshape": -content_of(make_face())["meanshape"]}, "its right eye is on its left"),
     ],
 )

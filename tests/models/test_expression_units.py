@@ -70,7 +70,7 @@ class TestStrengths:
 
     @pytest.mark.parametrize(("argument", "complaint"), [
         ("expression_1=much", "'much' is not a number; write expression_1=0.5"),
-        ("expression_1=", "'' is no number"),
+        ("expression_1=", "'' is not a number"),
         ("expression_1=2.5", "the strength of expression_1 is 2.5; give one from 0"),
         ("expression_1=nan", "the strength of expression_1 is nan"),
         ("exression_1=1", r"no expression unit 'exression_1'; did you mean expression_1, expression_"),

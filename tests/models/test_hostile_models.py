@@ -189,7 +189,7 @@ class TestArrays:
         np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**12,)})
         with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
             archive.writestr("a.npy", header.getvalue() + bytes(80))
-        self.refuse(tmp_path / "a.npz", "a.npy announces 8000000000000 bytes and has 208")
+        self.refuse(tmp_path / "a.npz", "a.npy declares 8000000000000 bytes and has 208")
 
     def test_objects(self, tmp_path):
         np.savez(tmp_path / "a.npz", a=np.array([{}], dtype=object))

@@ -162,7 +162,7 @@ class TestWrittenFiles:
             ("vertex_indices.json", json.dumps({"expressions": [], "idx_to_landmark_verts": [99999] * 68}),
              "has indices from 99999 to 99999, expected 0 to 26718"),
             ("vertex_indices.json", json.dumps({"expressions": [], "idx_to_landmark_verts": [20000] * 68}),
-             "landmark 0 lies on no skin"),
+             "landmark 0 is not on the skin"),
             ("identity001.obj", "v 0 0 0\n", "it has 1 vertices, expected the neutral mesh's 26719"),
             ("identity001.obj", "hello", "identity001.obj is no usable OBJ mesh: it has no vertex"),
             ("jawOpen.obj", "v 1 2\n", "a line of 'v' does not hold 3 numbers"),

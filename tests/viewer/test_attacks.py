@@ -538,7 +538,7 @@ class TestSecrets:
         monkeypatch.setattr("starlette.formparsers.SpooledTemporaryFile", full)
         downloaded, uploaded = served.get(f"{page_of(path).address}/files/face.glb"), served.send(face, path=path)
         assert (downloaded.status_code, uploaded.status_code) == (507, 507)
-        assert "room" in downloaded.text
+        assert "disk space" in downloaded.text
         assert "secret" not in downloaded.text + uploaded.text
         assert len(served.written) == 2
         assert all("/secret/folder" in line and "Traceback" not in line for line in served.written)
