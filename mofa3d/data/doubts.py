@@ -1,0 +1,59 @@
+"""Is what was found really a face that can be reconstructed? Reasons to refuse it, or to warn."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from mofa3d.data.found_face import FoundFace
+from mofa3d.data.photo import Photo
+
+# Of 1,392 main faces of lfw and utkface, one in a thousand has a doubtful misfit or score, and six a doubtful presence,
+# three of which are refused.
+REFUSED_MISFIT, DOUBTFUL_MISFIT = 0.16, 0.11  # how far the five points are from an average face's, in its sides
+DOUBTFUL_SCORE = 0.72
+SMALLEST, SMALL = 16.0, 40.0  # pixels of the face's square
+REFUSED_OUTSIDE, DOUBTFUL_OUTSIDE = 0.6, 0.35  # share of the square beyond the photograph
+REFUSED_PRESENCE, DOUBTFUL_PRESENCE = 0.02, 0.5  # of the landmark network
+
+
+class Doubt(NamedTuple):
+    """What is wrong with a face.
+
+    Attributes:
+        reason: in words that complete "this face ...".
+        refused: whether it is no face at all for our purposes; else a warning is enough.
+    """
+
+    reason: str
+    refused: bool
+
+
+def doubt(photo: Photo, face: FoundFace, presence: float | None = None) -> Doubt | None:
+    """The worst doubt about a face, if there is any.
+
+    Args:
+        photo: that it was found in.
+        face: as found.
+        presence: what the landmark network said about it, where it was asked.
+    """
+    height, width = photo.shape[:2]
+    outside = 1 - _inside(face.x, face.size, width) * _inside(face.y, face.size, height)
+    misfit = face.misfit
+    doubts = [
+        (f"is {face.size:.0f} pixels large", -face.size, -SMALLEST, -SMALL),
+        (f"has its eyes, nose and mouth in odd places ({misfit:.2f})", misfit, REFUSED_MISFIT, DOUBTFUL_MISFIT),
+        (f"lies by {100 * outside:.0f} % outside the photograph", outside, REFUSED_OUTSIDE, DOUBTFUL_OUTSIDE),
+        (f"is hardly recognisable as one (score {face.score:.2f})", -face.score, 0.0, -DOUBTFUL_SCORE),
+    ]
+    if presence is not None:
+        reason = f"is hardly recognisable to the landmark network ({presence:.2f})"
+        doubts.append((reason, -presence, -REFUSED_PRESENCE, -DOUBTFUL_PRESENCE))
+    found = [Doubt(reason, value > refused) for reason, value, refused, doubtful in doubts if value > doubtful]
+    return min(found, key=lambda one: not one.refused, default=None)
+
+
+def _inside(middle: float, size: float, length: float) -> float:
+    """The share of an interval that lies in the photograph."""
+    return float(np.clip((min(middle + size / 2, length) - max(middle - size / 2, 0.0)) / size, 0.0, 1.0))

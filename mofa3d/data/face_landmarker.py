@@ -1,0 +1,103 @@
+"""478 points of a face and its 52 expression scores, with the networks of MediaPipe's face landmarker.
+
+The points are those of MediaPipe's face mesh: 0 to 467 on the skin and lips, 468 to 472 the iris on the left of the
+upright face (the subject's right) and 473 to 477 the other (Kartynnik et al. 2019; Grishchenko et al. 2020).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from jaxtyping import Float
+
+from mofa3d.data import networks
+from mofa3d.data.found_face import FoundFace
+from mofa3d.data.photo import Photo
+from mofa3d.data.similarity import Similarity, resample
+
+SIZE = 256  # pixels that the network sees
+WIDE = 1.5  # side of the square that it sees, over the box around the face, as in MediaPipe
+PRESENT = 0.5  # below it, there is probably no face, or one that is turned away
+OUTER_EYES = (33, 263)
+
+# The points that the expression network takes, and what its scores are called: both from MediaPipe.
+EXPRESSION_POINTS = (
+    *(0, 1, 4, 5, 6, 7, 8, 10, 13, 14, 17, 21, 33, 37, 39, 40, 46, 52, 53, 54, 55, 58, 61, 63, 65, 66, 67, 70, 78, 80),
+    *(81, 82, 84, 87, 88, 91, 93, 95, 103, 105, 107, 109, 127, 132, 133, 136, 144, 145, 146, 148, 149, 150, 152, 153),
+    *(154, 155, 157, 158, 159, 160, 161, 162, 163, 168, 172, 173, 176, 178, 181, 185, 191, 195, 197, 234, 246, 249),
+    *(251, 263, 267, 269, 270, 276, 282, 283, 284, 285, 288, 291, 293, 295, 296, 297, 300, 308, 310, 311, 312, 314),
+    *(317, 318, 321, 323, 324, 332, 334, 336, 338, 356, 361, 362, 365, 373, 374, 375, 377, 378, 379, 380, 381, 382),
+    *(384, 385, 386, 387, 388, 389, 390, 397, 398, 400, 402, 405, 409, 415, 454, 466, *range(468, 478)),
+)
+EXPRESSION_NAMES = (
+    *("neutral", "browDownLeft", "browDownRight", "browInnerUp", "browOuterUpLeft", "browOuterUpRight", "cheekPuff"),
+    *("cheekSquintLeft", "cheekSquintRight", "eyeBlinkLeft", "eyeBlinkRight", "eyeLookDownLeft", "eyeLookDownRight"),
+    *("eyeLookInLeft", "eyeLookInRight", "eyeLookOutLeft", "eyeLookOutRight", "eyeLookUpLeft", "eyeLookUpRight"),
+    *("eyeSquintLeft", "eyeSquintRight", "eyeWideLeft", "eyeWideRight", "jawForward", "jawLeft", "jawOpen", "jawRight"),
+    *("mouthClose", "mouthDimpleLeft", "mouthDimpleRight", "mouthFrownLeft", "mouthFrownRight", "mouthFunnel"),
+    *("mouthLeft", "mouthLowerDownLeft", "mouthLowerDownRight", "mouthPressLeft", "mouthPressRight", "mouthPucker"),
+    *("mouthRight", "mouthRollLower", "mouthRollUpper", "mouthShrugLower", "mouthShrugUpper", "mouthSmileLeft"),
+    *("mouthSmileRight", "mouthStretchLeft", "mouthStretchRight", "mouthUpperUpLeft", "mouthUpperUpRight"),
+    *("noseSneerLeft", "noseSneerRight"),
+)
+
+
+class DenseLandmarks(NamedTuple):
+    """What the networks say about one face.
+
+    Attributes:
+        points: x, y in pixels of the photograph; z in pixels too, of the turned face: 0 is near the middle of the head,
+            negative is nearer to the viewer.
+        presence: how sure the network is that it saw a face, in 0 to 1.
+        expression: ARKit's scores in 0 to 1, in the order of `EXPRESSION_NAMES`; left is the subject's left.
+    """
+
+    points: Float[np.ndarray, "478 3"]
+    presence: float
+    expression: Float[np.ndarray, "52"]
+
+
+def detect_dense_landmarks(photo: Photo, face: FoundFace) -> DenseLandmarks:
+    """The points of a face that was found, whatever its roll.
+
+    Where the network doubts that it saw one, it looks again around the points it gave, and the surer answer counts.
+    """
+    first = read_region(photo, Similarity.around((face.x, face.y), WIDE * face.size, face.roll, SIZE))
+    if first.presence >= PRESENT:
+        return first
+    return max(first, read_region(photo, region_around(first.points)), key=lambda found: found.presence)
+
+
+def read_region(photo: Photo, region: Similarity) -> DenseLandmarks:
+    """The points of the face that is upright in the middle of a region of `SIZE` pixels."""
+    network = networks.tflite(networks.FACE_LANDMARKS)
+    network.setInput(cv2.dnn.blobFromImage(resample(photo, region, SIZE), 1 / 255))
+    points, presence = network.forward(["Identity", "Identity_1"])
+    upright = points.reshape(478, 3).astype(np.float64)
+    expression = expression_of(upright[:, :2])
+    flat = region.to_photo(upright[:, :2])
+    logit = min(max(float(presence.item()), -50.0), 50.0)
+    return DenseLandmarks(
+        np.column_stack([flat, upright[:, 2] / region.scale]).astype(np.float32), 1 / (1 + np.exp(-logit)), expression
+    )
+
+
+def expression_of(upright: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, "52"]:
+    """Expression scores of points of an upright face, at any scale."""
+    network = networks.tflite(networks.FACE_BLENDSHAPES)
+    network.setInput(upright[None, list(EXPRESSION_POINTS)].astype(np.float32))
+    return network.forward().ravel().copy()
+
+
+def region_around(points: Float[np.ndarray, "478 dims"]) -> Similarity:
+    """Where to look for these points in the next frame of a video, as MediaPipe does."""
+    flat = np.asarray(points[:, :2], dtype=np.float64)
+    right, down = flat[OUTER_EYES[1]] - flat[OUTER_EYES[0]]
+    roll = float(np.degrees(np.arctan2(down, right)))
+    turned = Similarity(0.0, 0.0, 1.0, roll)
+    upright = turned.to_crop(flat)
+    low, high = np.min(upright, axis=0), np.max(upright, axis=0)
+    x, y = turned.to_photo((low + high) / 2)
+    return Similarity.around((float(x), float(y)), WIDE * float((high - low).max()), roll, SIZE)

@@ -1,0 +1,49 @@
+"""A face's square follows from its five points, and each face is reported once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mofa3d.data.found_face import UPRIGHT_FIVE, FoundFace, distinct
+from mofa3d.data.similarity import Similarity
+
+
+def face(x: float, y: float, size: float, score: float = 0.9) -> FoundFace:
+    return FoundFace(x, y, size, 0.0, score, ())
+
+
+class TestOfPoints:
+    @pytest.mark.parametrize("roll", [0.0, 33.0, -120.0, 170.0])
+    def test_an_average_face(self, roll):
+        square = Similarity.around((200.0, 150.0), 80.0, roll, 1)
+        found = FoundFace.of_points(square.to_photo(np.array(UPRIGHT_FIVE) + 0.5), 0.7)
+        assert (found.x, found.y, found.size, found.roll) == pytest.approx((200, 150, 80, roll))
+        assert found.misfit == pytest.approx(0, abs=1e-12)
+        assert found.score == 0.7
+
+    def test_misfit_is_measured_in_sides(self):
+        five = np.array(UPRIGHT_FIVE)
+        moved = five + np.array([[0, 0], [0, 0], [0.1, 0], [0, 0], [0, 0]])
+        small, large = (FoundFace.of_points(scale * moved, 1.0).misfit for scale in (10.0, 700.0))
+        assert small == pytest.approx(large)
+        assert 0.02 < small < 0.1 / 5**0.5
+
+
+class TestDistinct:
+    def test_the_surest_of_those_that_overlap(self):
+        a, b, far = face(50, 50, 20, 0.8), face(53, 50, 20, 0.9), face(90, 50, 20, 0.7)
+        assert distinct([a, b, far]) == [b, far]
+        assert distinct([far, b, a]) == [b, far]
+
+    def test_a_find_inside_another_is_the_same_face(self):
+        chin, whole = face(50, 62, 10, 0.8), face(50, 50, 40, 0.9)
+        assert chin.overlap(whole) == pytest.approx(1 / 16)
+        assert distinct([chin, whole]) == [whole]
+
+    def test_neighbours_are_two(self):
+        both = [face(50, 50, 20, 0.9), face(66, 50, 20, 0.8)]
+        assert distinct(both) == both
+
+    def test_none(self):
+        assert distinct([]) == []
