@@ -100,17 +100,17 @@ class BatchReconstruction:
         written, skipped = [], 0
         for failure in failures:
             _report(failure)
-        todo = []
+        left = []
         for item in items:
             with _listed(item, failures):
                 folder = folders.find(_stem(item), _source(item))
                 if folder is not None and self._done(item, folder):
                     skipped += 1
                 else:
-                    todo.append((item, folder))
-        if todo:
+                    left.append((item, folder))
+        if left:
             tools = tools or self.open()
-            for item, folder in tqdm(todo, "reconstructing", unit="file", dynamic_ncols=True, disable=len(todo) < 2):
+            for item, folder in tqdm(left, "reconstructing", unit="file", dynamic_ncols=True, disable=len(left) < 2):
                 with _listed(item, failures):
                     written.append(self._one(item, folders, folder, tools))
         self.reader.close()
