@@ -16,7 +16,7 @@ import numpy as np
 import tyro
 from tqdm import tqdm
 
-from mofa3d import Camera, Decoder, SemanticCode, load_model, program
+from mofa3d import Camera, Decoder, SemanticCode, load_model
 from mofa3d.data.crop import IMAGE_SIZE
 from mofa3d.data.face_landmarker import PRESENT, detect_dense_landmarks
 from mofa3d.data.find_faces import find_faces
