@@ -1,8 +1,8 @@
 """How near a face model can come to a scan: its shape columns fitted straight to it, no photograph involved.
 
-E = mean (point-to-plane distance)² + prior · Σα², over the scan's face region and a free similarity, by Gauss-Newton steps
-with new closest points in each. The prior weighs how likely the face is under the model, so what is left says whether
-the columns span people, and the codes whether their standard deviations are those of people.
+E = mean (point-to-plane distance)² + prior · Σα², over the scan's face region and a free similarity, by Gauss-Newton
+steps with new closest points in each. The prior weighs how likely the face is under the model, so what is left says
+whether the columns span people, and the codes whether their standard deviations are those of people.
 """
 
 from __future__ import annotations
