@@ -6,7 +6,7 @@ import io
 import os
 import stat
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -18,14 +18,11 @@ from jaxtyping import Float, UInt8
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from mofa3d.errors import InputError
-from mofa3d.files.folders import is_taken
-from mofa3d.files.record import Results
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 MAX_PIXELS = 100_000_000  # more than any camera's; a small file that unpacks to more is refused before it is unpacked
 RUN_PROGRAMS = ("EPS", "WMF")  # formats that Pillow leaves to Ghostscript and to Windows
 UPRIGHT = {
@@ -186,23 +183,26 @@ def fit(photo: Photo, side: int) -> UInt8[np.ndarray, "height width 3"]:
     return cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
 
 
-def _between(root: Path, path: Path) -> Iterator[Path]:
-    """The folders below one that lead to a file."""
-    return (root / folder for folder in path.relative_to(root).parents if folder.name)
+def find_photos(root: Path, known: Collection[str] = ()) -> list[Path]:
+    """Every photograph below a folder, sorted.
 
+    What a file is, its content says. Hidden files and folders, what mofa3d wrote, and files that are no photographs are
+    left out; the log tells how many and of which kinds.
 
-def find_photos(root: Path) -> list[Path]:
-    """Every photograph below a folder, sorted; hidden files and folders, and what mofa3d wrote, are left out.
+    Args:
+        root: the folder.
+        known: names of files that have another use, and are not counted.
 
     Raises:
         InputError: no such folder, or no photograph in it.
     """
+    from mofa3d.data.file_kind import PHOTO_SUFFIXES  # here: who reads one photograph does without
+    from mofa3d.data.folder import look_into
+
     if not root.is_dir():
         raise InputError(f"there is no folder {root}; give a folder of photographs")
-    inside = (path for path in root.rglob("*") if path.suffix.lower() in PHOTO_SUFFIXES and not path.is_dir())
-    seen = sorted(path for path in inside if not any(part.startswith(".") for part in path.relative_to(root).parts))
-    results = Results()
-    photos = [path for path in seen if path not in results and not any(map(is_taken, _between(root, path)))]
-    if not photos:
+    found = look_into(root, ("photo",), known)
+    found.left_out.tell(root)
+    if not found.files:
         raise InputError(f"{root} contains no photographs ({', '.join(PHOTO_SUFFIXES)}); give a folder that does")
-    return photos
+    return sorted(path for path, _ in found.files)

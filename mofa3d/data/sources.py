@@ -17,14 +17,24 @@ from pathlib import Path, PurePosixPath
 
 import cv2
 
-from mofa3d.data.photo import PHOTO_SUFFIXES, Photo, blaming, check_is_file, read_photo
+from mofa3d.data.file_kind import (
+    ARCHIVE_SUFFIXES,
+    HEAD,
+    PHOTO_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Kind,
+    kind_of,
+    kind_of_head,
+)
+from mofa3d.data.folder import HIDDEN, OURS, LeftOut, look_into
+from mofa3d.data.landmark_table import LANDMARKS_FILE
+from mofa3d.data.photo import Photo, blaming, check_is_file, read_photo
 from mofa3d.data.video import VideoInfo, as_photo, blaming_video, count_frames, open_video, read_frames, read_info
 from mofa3d.errors import InputError
-from mofa3d.files.folders import is_taken
 from mofa3d.files.record import Results
 
-VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
-ARCHIVE_SUFFIXES = (".tar",)
+__all__ = ["ARCHIVE_SUFFIXES", "VIDEO_SUFFIXES", "Item", "Reader", "find_items"]
+WANTED: tuple[Kind, ...] = ("photo", "video", "archive")
 MAX_BYTES = 200_000_000  # of a photograph in an archive
 
 
@@ -39,6 +49,7 @@ class Item:
         frame: number of a video's frame.
         offset, size: bytes of an archive's member.
         problem: why it cannot be read, known already; or "".
+        kind: of the file at `path`.
     """
 
     key: str
@@ -48,11 +59,12 @@ class Item:
     offset: int | None = None
     size: int = 0
     problem: str = ""
+    kind: Kind = "photo"
 
     @property
     def is_video(self) -> bool:
         """Whether it is a whole video."""
-        return self.frame is None and _kind(self.path) == "video"
+        return self.frame is None and self.kind == "video"
 
     @property
     def stamp(self) -> str:
@@ -67,11 +79,11 @@ class Item:
 def find_items(
     sources: Sequence[str | Path], every: int | None = 30, count: Callable[[Path], int] = count_frames
 ) -> list[Item]:
-    """All photographs of the sources, in their order, sorted within each; hidden files are left out.
+    """All photographs of the sources, in their order, sorted within each.
 
-    Files without a known suffix, and what mofa3d wrote (see `Results`), are left out of folders and of what patterns
-    match. Files that are given themselves are taken; without a known suffix they are a mistake. Links are followed,
-    once.
+    What a file is, its content says (see `mofa3d.data.file_kind`). Other files, hidden ones, and what mofa3d wrote (see
+    `Results`), are left out of folders and of what patterns match; the log tells how many and of which kinds. Files
+    that are given themselves are taken; those of no known kind are a mistake. Links are followed, once.
 
     Args:
         sources: folders, files, or glob patterns.
@@ -90,23 +102,27 @@ def find_items(
     for source in sources:
         if not str(source).strip():
             raise InputError("a source is empty, which would mean the current folder; give a path, or . for it")
-        before = len(items)
-        items += _distinct(_items_of(str(source), partial(_parts, every=every, count=count)), taken)
+        before, left_out = len(items), LeftOut()
+        items += _distinct(_items_of(str(source), partial(_parts, left_out, every=every, count=count), left_out), taken)
+        left_out.tell(source)
         if len(items) == before:
             raise InputError(
-                f"{source} has nothing that can be used; give photographs ({', '.join(PHOTO_SUFFIXES)}), videos "
-                f"({', '.join(VIDEO_SUFFIXES)}), .tar archives, or folders of them; what mofa3d wrote is left out"
+                f"{source} has nothing that can be used{f' ({left_out})' if str(left_out) else ''}; give photographs "
+                f"({', '.join(PHOTO_SUFFIXES)}), videos ({', '.join(VIDEO_SUFFIXES)}), .tar archives, or folders of "
+                "them; what mofa3d wrote is left out"
             )
     return items
 
 
-def _items_of(source: str, parts: Callable[[Path, Path, str], Iterator[Item]]) -> Iterator[Item]:
+Parts = Callable[[Path, Kind, Path, str], Iterator[Item]]
+
+
+def _items_of(source: str, parts: Parts, left_out: LeftOut) -> Iterator[Item]:
     path = Path(os.path.expanduser(source))  # noqa: PTH111  (Path.expanduser fails on names like ~1.jpg)
     if path.is_dir():
-        yield from _walk(path, parts)
+        yield from _below(path, parts, left_out)
     elif path.is_file() or path.is_symlink():
-        _check_suffix(path)
-        yield from parts(path, path.parent, path.name)
+        yield from parts(path, _known_kind(path), path.parent, path.name)
     else:
         matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207  (Path.glob takes no absolute pattern)
         if not matches:
@@ -116,63 +132,51 @@ def _items_of(source: str, parts: Callable[[Path, Path, str], Iterator[Item]]) -
         results = Results()
         for match in map(Path, matches):
             if match.is_dir():
-                yield from _walk(match, parts)
-            elif _kind(match) and match not in results:
-                yield from parts(match, match.parent, match.name)
+                yield from _below(match, parts, left_out)
+            elif match in results:
+                left_out.add(match, OURS)
+            elif (kind := kind_of(match)) in WANTED:
+                yield from parts(match, kind, match.parent, match.name)
+            else:
+                left_out.add_file(match, kind)
 
 
-def _check_suffix(path: Path) -> None:
-    if not _kind(path):
+def _known_kind(path: Path) -> Kind:
+    """Of a file that was given itself."""
+    kind = kind_of(path)
+    if kind == "raw":
+        raise InputError(f"{path} is a raw photograph, which must be developed first; give it as JPEG, PNG or TIFF")
+    if not kind:
         raise InputError(
             f"{path} is not of a supported type; give a photograph ({', '.join(PHOTO_SUFFIXES)}), a video "
             f"({', '.join(VIDEO_SUFFIXES)}) or a .tar archive"
         )
+    return kind
 
 
-def _kind(path: Path | PurePosixPath) -> str:
-    suffix = path.suffix.lower()
-    kinds = {"photo": PHOTO_SUFFIXES, "video": VIDEO_SUFFIXES, "archive": ARCHIVE_SUFFIXES}
-    return next((kind for kind, suffixes in kinds.items() if suffix in suffixes), "")
-
-
-def _walk(root: Path, parts: Callable[[Path, Path, str], Iterator[Item]]) -> Iterator[Item]:
-    """Items below a folder, sorted by path; a folder is visited once, whatever links lead to it."""
+def _below(root: Path, parts: Parts, left_out: LeftOut) -> Iterator[Item]:
+    """Items below a folder, sorted by path."""
     label = root.resolve().name or "root"
-    seen: set[tuple[int, int]] = set()
-    found: list[tuple[str, Path]] = []
-    closed: list[OSError] = []
-    results = Results()
-    for folder, folders, files in os.walk(root, followlinks=True, onerror=closed.append):
-        status = Path(folder).stat()
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        if Path(folder) != root and is_taken(Path(folder)):
-            folders.clear()
-            continue
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in files:
-            path = Path(folder) / name
-            if not name.startswith(".") and _kind(path) and path not in results:
-                found.append((path.relative_to(root).as_posix(), path))
-    for relative, path in sorted(found):
-        yield from parts(path, root, f"{label}/{relative}")
-    for error in closed:
+    found = look_into(root, WANTED, known=(LANDMARKS_FILE,))
+    left_out.update(found.left_out)
+    for relative, path, kind in sorted((path.relative_to(root).as_posix(), path, kind) for path, kind in found.files):
+        yield from parts(path, kind, root, f"{label}/{relative}")
+    for error in found.closed:
         closed_folder = Path(error.filename)
         name = f"{label}/{closed_folder.relative_to(root).as_posix()}"
         yield Item(name, closed_folder, root, problem=f"the folder {closed_folder} cannot be read ({error.strerror})")
 
 
-def _parts(path: Path, root: Path, name: str, every: int | None, count: Callable[[Path], int]) -> Iterator[Item]:
+def _parts(
+    left_out: LeftOut, path: Path, kind: Kind, root: Path, name: str, every: int | None, count: Callable[[Path], int]
+) -> Iterator[Item]:
     """The photographs that a file is or holds."""
-    kind = _kind(path)
     if kind == "video" and every is not None:
         yield from _frames(path, root, name, every, count)
     elif kind == "archive":
-        yield from _members(path, root, name)
+        yield from _members(path, root, name, left_out)
     else:
-        yield Item(name, path, root)
+        yield Item(name, path, root, kind=kind)
 
 
 def _frames(path: Path, root: Path, name: str, every: int, count: Callable[[Path], int]) -> Iterator[Item]:
@@ -187,7 +191,7 @@ def _frames(path: Path, root: Path, name: str, every: int, count: Callable[[Path
         yield Item(f"{name}#{frame:06d}", path, root, frame=frame)
 
 
-def _members(path: Path, root: Path, name: str) -> Iterator[Item]:
+def _members(path: Path, root: Path, name: str, left_out: LeftOut) -> Iterator[Item]:
     try:
         check_is_file(path, "archive")
     except InputError as error:
@@ -197,13 +201,24 @@ def _members(path: Path, root: Path, name: str) -> Iterator[Item]:
         with tarfile.open(path, "r:") as archive:  # a compressed one could unpack to any size
             for member in archive:
                 inside = PurePosixPath(member.name)
-                if member.isfile() and _kind(inside) == "photo" and not inside.name.startswith("."):
+                if not member.isfile():
+                    continue
+                if inside.name.startswith("."):
+                    left_out.add(inside, HIDDEN)
+                elif (kind := kind_of_head(_head(archive, member), inside)) == "photo":
                     yield Item(f"{name}#{member.name}", path, root, offset=member.offset_data, size=member.size)
+                else:
+                    left_out.add_file(inside, kind)
     except Exception as error:  # damaged bytes lead tarfile to errors of any kind
         problem = f"{path} is damaged as an archive ({error}); what comes before is used"
         if _is_compressed(path):
             problem = f"{path} is a compressed archive; unpack it to a plain .tar, or to a folder"
         yield Item(name, path, root, problem=problem)
+
+
+def _head(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    archive.fileobj.seek(member.offset_data)
+    return archive.fileobj.read(min(HEAD, member.size))
 
 
 def _is_compressed(path: Path) -> bool:

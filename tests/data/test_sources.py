@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from mofa3d.data import sources
+from mofa3d.data.folder import LeftOut
 from mofa3d.data.sources import Item, Reader, find_items
 
 
@@ -141,6 +142,90 @@ class TestFilesAndPatterns:
         assert item.stamp != before
         path.unlink()
         assert item.stamp == ""
+
+
+class TestContentAndNotTheSuffix:
+    def test_photographs_are_found_whatever_they_are_called(self, tmp_path):
+        names = {
+            "a.jfif": "JPEG",
+            "b.avif": "AVIF",
+            "c.jpg_large": "JPEG",
+            "d": "PNG",
+            "e.mp4": "WEBP",
+            "f.jp2": "JPEG2000",
+        }
+        for name, kind in names.items():
+            Image.new("RGB", (32, 24), (90, 90, 90)).save(tmp_path / name, kind)
+        (tmp_path / "g.ppm").write_bytes(b"P6\n2 1\n255\n" + bytes([90] * 6))
+        items = find_items([tmp_path])
+        assert [item.path.name for item in items] == [*names, "g.ppm"]
+        assert {item.kind for item in items} == {"photo"}
+        assert all(abs(int(Reader().read(item).mean()) - 90) < 2 for item in items)
+        assert keys(find_items([tmp_path / "a.jfif", tmp_path / "d"])) == ["a.jfif", "d"]  # given themselves
+        assert len(find_items([f"{tmp_path}/*"])) == 7
+        members = {name: (tmp_path / name).read_bytes() for name in names}
+        assert len(find_items([make_archive(tmp_path.parent / "shard.tar", members)])) == 6
+
+    def test_videos_and_archives_too(self, tmp_path):
+        make_video(tmp_path / "talk.avi", 4).rename(tmp_path / "talk.bin")
+        make_archive(tmp_path / "shard.tar", {"1.png": png(1)}).rename(tmp_path / "shard.jpg")
+        assert keys(find_items([tmp_path], every=2)) == [
+            f"{tmp_path.name}/shard.jpg#1.png", f"{tmp_path.name}/talk.bin#000000", f"{tmp_path.name}/talk.bin#000002"
+        ]  # fmt: skip
+        assert [item.is_video for item in find_items([tmp_path], every=None)] == [False, True]
+
+    def test_raw_photographs_are_told(self, tmp_path):
+        (tmp_path / "a.nef").write_bytes(b"MM\0*" + bytes(100))
+        with pytest.raises(ValueError, match=r"a\.nef is a raw photograph, which must be developed first"):
+            find_items([tmp_path / "a.nef"])
+
+
+class TestWhatIsLeftOut:
+    FILES = ("a.txt", "b.TXT", "c.psd", "d", ".hidden.jpg", ".git/config", "Thumbs.db", ".DS_Store", "landmarks_68.csv")
+
+    def fill(self, root: Path) -> Path:
+        save(root / "1.png")
+        for name in self.FILES:
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            (root / name).write_bytes(b"text")
+        (root / "e.cr2").write_bytes(b"II*\0\x10\0\0\0CR" + bytes(90))
+        return root
+
+    def test_of_folders_is_counted_by_kind(self, tmp_path, caplog):
+        root = self.fill(tmp_path / "faces")
+        (root / "reconstruction.json").write_text('{"files": ["mine.png"]}')
+        save(root / "mine.png")
+        (root / "corpus").mkdir()
+        (root / "corpus" / ".mofa3d").write_text("prepare")
+        caplog.set_level("INFO")
+        assert keys(find_items([root])) == ["faces/1.png"]
+        [message] = caplog.messages
+        assert message == (
+            f"{root}: left out 3 written by mofa3d, 2 .txt, 2 hidden, 1 .psd, 1 raw (.cr2; develop first), "
+            "1 without a suffix"
+        )
+
+    def test_of_patterns_and_archives_too(self, tmp_path, caplog):
+        root = self.fill(tmp_path / "faces")
+        archive = make_archive(tmp_path / "a.tar", {"1.png": png(1), "1.json": b"{}", "2.json": b"{}", ".x": b""})
+        caplog.set_level("INFO")
+        find_items([f"{root}/1*", archive])
+        assert caplog.messages == [f"{archive}: left out 2 .json, 1 hidden"]
+        with pytest.raises(ValueError, match=r"has nothing that can be used \(1 \.txt\)"):
+            find_items([f"{root}/*.txt"])
+
+    def test_only_the_most_frequent_kinds_are_named(self):
+        left_out = LeftOut()
+        for number in range(10):
+            for _ in range(10 - number):
+                left_out.add(Path(f"a.{number}"))
+        assert str(left_out).startswith("10 .0, 9 .1, ")
+        assert str(left_out).endswith("3 .7, 3 of other kinds")
+
+    def test_nothing_is_said_where_nothing_is_left_out(self, tmp_path, caplog):
+        caplog.set_level("INFO")
+        find_items([save(tmp_path / "faces" / "1.png").parent])
+        assert caplog.messages == []
 
 
 class TestVideos:

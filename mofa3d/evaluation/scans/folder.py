@@ -22,7 +22,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mofa3d.data.failures import Failure
-from mofa3d.data.photo import PHOTO_SUFFIXES, find_photos
+from mofa3d.data.file_kind import kind_of
+from mofa3d.data.folder import LeftOut
+from mofa3d.data.photo import find_photos
 from mofa3d.errors import InputError
 
 SCAN_SUFFIXES = (".obj", ".ply", ".stl")
@@ -105,7 +107,9 @@ def _simple(root: Path) -> ScanFolder:
             found.failures.append(Failure(folder.name, f"it holds no scan{'|'.join(SCAN_SUFFIXES)}"))
             continue
         try:
-            photos = [path for path in find_photos(folder) if path.stem != mesh.stem]  # that one is the scan's texture
+            known = {path.name for path in folder.iterdir() if path.stem in (mesh.stem, "landmarks")}
+            # A picture of the scan's name is its texture.
+            photos = [path for path in find_photos(folder, known) if path.stem != mesh.stem]
         except InputError as error:
             found.failures.append(Failure(folder.name, str(error)))
             continue
@@ -153,7 +157,13 @@ def _listed(root: Path, pictures: Path) -> list[tuple[str, str, str]]:
         if wrong := next((part for part in parts if len(part) != 3 or ".." in part), None):
             raise InputError(f"{file} has the line {'/'.join(wrong)!r}; expected SUBJECT/CHALLENGE/IMAGE.jpg")
         return parts
-    photos = sorted(path for path in pictures.glob("*/*/*") if path.suffix.lower() in PHOTO_SUFFIXES)
+    photos, left_out = [], LeftOut()
+    for path in sorted(path for path in pictures.glob("*/*/*") if path.is_file()):
+        if (kind := kind_of(path)) == "photo":
+            photos.append(path)
+        else:
+            left_out.add_file(path, kind)
+    left_out.tell(pictures)
     return [path.relative_to(pictures).parts for path in photos]
 
 
