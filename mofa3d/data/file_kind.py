@@ -15,7 +15,11 @@ PHOTO_SUFFIXES = (
     ".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".heic", ".heif", ".tif", ".tiff", ".bmp", ".gif", ".jp2",
     ".ppm", ".pgm",
 )  # fmt: skip
-VIDEO_SUFFIXES = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v")
+# Not .ts, which programs have too: transport streams are known by their content.
+VIDEO_SUFFIXES = (
+    ".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".3gp", ".3g2", ".mts", ".m2ts", ".mpg", ".mpeg", ".vob", ".wmv",
+    ".flv", ".ogv",
+)  # fmt: skip
 ARCHIVE_SUFFIXES = (".tar",)
 RAW_SUFFIXES = (
     ".3fr", ".arw", ".cr2", ".cr3", ".dng", ".erf", ".iiq", ".kdc", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef",

@@ -9,7 +9,7 @@ from typing import Any
 
 from mofa3d.data.photo import Photo
 from mofa3d.data.sources import Item, Reader
-from mofa3d.data.video import VideoInfo
+from mofa3d.data.video import TimedFrame, VideoInfo
 from mofa3d.environment.isolation import DiedError, Worker
 from mofa3d.errors import InputError
 
@@ -41,14 +41,14 @@ class IsolatedReader(Reader):
         return self._ask("read", item, item.path)
 
     def count_frames(self, path: Path) -> int:
-        """See `mofa3d.data.video.count_frames`."""
+        """See `mofa3d.data.frame_picker.count_frames`."""
         return self._ask("count_frames", path, path)
 
     def info(self, path: Path) -> VideoInfo:
         """See `mofa3d.data.video.read_info`."""
         return self._ask("info", path, path)
 
-    def frames(self, path: Path) -> Iterator[Photo]:
+    def frames(self, path: Path) -> Iterator[TimedFrame]:
         """See `mofa3d.data.video.read_frames`; nothing else can be read before their end."""
         worker = self.start()
         ended = False

@@ -15,8 +15,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-import cv2
-
 from mofa3d.data.file_kind import (
     ARCHIVE_SUFFIXES,
     HEAD,
@@ -27,9 +25,10 @@ from mofa3d.data.file_kind import (
     kind_of_head,
 )
 from mofa3d.data.folder import HIDDEN, OURS, LeftOut, look_into
+from mofa3d.data.frame_picker import FramePicker, count_frames
 from mofa3d.data.landmark_table import LANDMARKS_FILE
 from mofa3d.data.photo import Photo, blaming, check_is_file, read_photo
-from mofa3d.data.video import VideoInfo, as_photo, blaming_video, count_frames, open_video, read_frames, read_info
+from mofa3d.data.video import TimedFrame, VideoInfo, read_frames, read_info
 from mofa3d.errors import InputError
 from mofa3d.files.record import Results
 
@@ -181,8 +180,7 @@ def _parts(
 
 def _frames(path: Path, root: Path, name: str, every: int, count: Callable[[Path], int]) -> Iterator[Item]:
     try:
-        number = count(path)
-        problem = "" if number else f"{path} is not a readable video; give an MP4 file with H.264"
+        number, problem = count(path), ""
     except InputError as error:
         number, problem = 0, str(error)
     if problem:
@@ -240,9 +238,7 @@ class Reader:
     """Reads items, and whole videos; quick for neighbouring frames of a video, which stays open in between."""
 
     def __init__(self) -> None:
-        self._path: Path | None = None
-        self._video: cv2.VideoCapture | None = None
-        self._next = 0
+        self._picker: FramePicker | None = None
 
     def read(self, item: Item) -> Photo:
         """Raises InputError with the reason when it cannot be used, whatever a decoder raised."""
@@ -255,34 +251,27 @@ class Reader:
         return read_photo(item.path)
 
     def count_frames(self, path: Path) -> int:
-        """See `mofa3d.data.video.count_frames`."""
+        """See `mofa3d.data.frame_picker.count_frames`."""
         return count_frames(path)
 
     def info(self, path: Path) -> VideoInfo:
         """See `mofa3d.data.video.read_info`."""
         return read_info(path)
 
-    def frames(self, path: Path) -> Iterator[Photo]:
+    def frames(self, path: Path) -> Iterator[TimedFrame]:
         """See `mofa3d.data.video.read_frames`."""
         return read_frames(path)
 
     def _frame(self, path: Path, frame: int) -> Photo:
-        if self._path != path or frame < self._next:
+        if self._picker is None or self._picker.path != path:
             self.close()
-            self._path, self._video, self._next = path, open_video(path), 0
-        with blaming_video(path):
-            while self._next < frame and self._video.grab():
-                self._next += 1
-            done, pixels = self._video.read() if self._next == frame else (False, None)
-        if not done:
-            raise InputError(f"frame {frame} of {path} cannot be decoded; the video is shorter or damaged")
-        self._next += 1
-        return as_photo(pixels, path)
+            self._picker = FramePicker(path)
+        return self._picker(frame)
 
     def close(self) -> None:
-        if self._video is not None:
-            self._video.release()
-        self._path = self._video = None
+        if self._picker is not None:
+            self._picker.close()
+            self._picker = None
 
 
 def _read_member(item: Item) -> Photo:

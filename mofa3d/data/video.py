@@ -1,4 +1,8 @@
-"""Read videos frame by frame, upright as their metadata say, in RGB; only one frame is held at a time."""
+"""Read videos frame by frame, as players show them, in RGB; only one frame is held at a time.
+
+PyAV reads them: FFmpeg inside a wheel, which says exactly when a frame is shown, how it lies, and how its colors are
+meant. It is imported when a video is read.
+"""
 
 from __future__ import annotations
 
@@ -6,17 +10,24 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
-from jaxtyping import UInt8
-
-from mofa3d.data.photo import MAX_PIXELS, Photo, check_is_file
+from mofa3d.data.photo import Photo, check_is_file
+from mofa3d.data.shown_frame import Shown
 from mofa3d.errors import InputError
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
 
 USUAL_RATE = 25.0  # frames per second, of files that do not say theirs
 HIGHEST_RATE = 1000.0
+# Of FFmpeg's formats, those that hold videos by themselves; playlists and scripts would open other files.
+FORMATS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg"
+ADVICE = "give an MP4 file with H.264"
 
 
 @dataclass(frozen=True)
@@ -24,115 +35,163 @@ class VideoInfo:
     """What a video says about itself.
 
     Attributes:
-        width, height: of the upright frames, pixels.
+        width, height: of the frames as they are shown, pixels.
         rate: frames per second; of videos whose rate varies, the average.
         announced: number of frames by the file's header, 0 where it says nothing; files may hold fewer or more.
+        duration: seconds by the file's header, 0 where it says nothing.
     """
 
     width: int
     height: int
     rate: float
     announced: int
+    duration: float = 0.0
+
+
+@dataclass(frozen=True)
+class TimedFrame:
+    """A frame of a video.
+
+    Attributes:
+        photo: what it shows.
+        time: seconds from the first frame; more than that of the frame before.
+        lost: pieces of the file before it that could not be decoded.
+    """
+
+    photo: Photo
+    time: float
+    lost: int = 0
 
 
 def read_info(path: Path) -> VideoInfo:
     """Open a video and decode its first frame.
 
     Raises:
-        InputError: see `open_video`; or no frame can be decoded, or frames have more than 100 megapixels.
+        InputError: see `opened`; or no frame can be decoded, or frames have more than 100 megapixels.
     """
-    with _opened(path) as video:
-        rate, announced = video.get(cv2.CAP_PROP_FPS), video.get(cv2.CAP_PROP_FRAME_COUNT)
-        frame = next(_decoded(path, video), None)
-    if frame is None:
-        raise InputError(f"{path} has no frame that can be decoded; give an MP4 file with H.264")
-    if not 0 < rate <= HIGHEST_RATE:
-        rate = USUAL_RATE
-    return VideoInfo(frame.shape[1], frame.shape[0], rate, max(0, int(announced)) if math.isfinite(announced) else 0)
+    with opened(path) as (container, stream):
+        first = next(_frames(path, container, stream), None)
+        if first is None:
+            raise InputError(f"{path} has no frame that can be decoded; {ADVICE}")
+        height, width, _ = first.photo.shape
+        left_out = sum(entry.is_discard for entry in stream.index_entries)  # by the edit list of an MP4 file
+        return VideoInfo(width, height, _rate(stream), max(0, stream.frames - left_out), _duration(container, stream))
 
 
-def read_frames(path: Path) -> Iterator[Photo]:
-    """The frames of a video, in order, up to its end or to where it is damaged.
+def read_frames(path: Path) -> Iterator[TimedFrame]:
+    """The frames of a video, in order, without those that cannot be decoded, all of the first one's size.
 
     Raises:
         InputError: as `read_info`.
     """
-    with _opened(path) as video:
-        yield from _decoded(path, video)
+    with opened(path) as (container, stream):
+        yield from _frames(path, container, stream)
 
 
-def count_frames(path: Path) -> int:
-    """How many frames a video says it has, 0 where it says nothing.
-
-    Raises:
-        InputError: see `open_video`.
-    """
-    with _opened(path) as video:
-        count = video.get(cv2.CAP_PROP_FRAME_COUNT)
-    return max(0, int(count)) if math.isfinite(count) else 0
-
-
-def open_video(path: Path) -> cv2.VideoCapture:
-    """A video for OpenCV to read; frames come upright.
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """A video that is open, with the one of its streams that counts.
 
     Raises:
-        InputError: the file is missing, no file but a pipe or a device, empty, or no video that OpenCV reads.
+        InputError: the file is missing, no file but a pipe or a device, empty, not readable, or has no pictures; see
+            also `blaming_video`.
     """
     check_is_file(path, "video")
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty; replace it or leave it out")
-    try:
-        str(path).encode("utf-8")
-    except UnicodeEncodeError:  # OpenCV crashes
-        raise InputError(f"the name of {path} is not valid UTF-8, as names of videos must be; rename it") from None
-    with blaming_video(path):
-        video = cv2.VideoCapture(str(path))
-        if video.isOpened():
-            return video
-    raise InputError(f"{path} is not a readable video; give an MP4 file with H.264")
+    # As an open file its name means nothing to FFmpeg, be it with a colon or not in UTF-8.
+    with blaming_video(path), open(path, "rb") as file, _container(path, file) as container:
+        yield container, _stream(path, container)
 
 
 @contextmanager
 def blaming_video(path: Path) -> Iterator[None]:
-    """Let whatever OpenCV raises about a video be that video's fault.
+    """Let whatever FFmpeg raises about a video be that video's fault.
 
     Raises:
         InputError: instead, with the name.
     """
+    import av
+
     try:
         yield
-    except (cv2.error, MemoryError, SystemError) as error:
+    except (av.FFmpegError, MemoryError) as error:
         raise InputError(f"{path} is damaged ({error}); replace it or leave it out") from None
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error}); check its permissions") from None
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
-    video = open_video(path)
+def _container(path: Path, file: object) -> InputContainer:
+    import av
+
     try:
-        yield video
-    finally:
-        video.release()
+        return av.open(file, "r", options={"format_whitelist": FORMATS}, metadata_errors="replace")
+    except av.FFmpegError:
+        raise InputError(f"{path} is not a readable video; {ADVICE}") from None
 
 
-def _decoded(path: Path, video: cv2.VideoCapture) -> Iterator[Photo]:
-    while True:
-        with blaming_video(path):
-            done, pixels = video.read()
-        if not done:
-            return
-        yield as_photo(pixels, path)
+def _stream(path: Path, container: InputContainer) -> VideoStream:
+    from av.stream import Disposition
+
+    streams = [each for each in container.streams.video if not each.disposition & Disposition.attached_pic]
+    if not streams:
+        raise InputError(f"{path} has no pictures, only {_kinds(container)}; {ADVICE}")
+    best = container.streams.best("video")
+    stream = best if best in streams else streams[0]
+    if stream.codec_context is None:
+        raise InputError(f"{path} is in a format for which there is no decoder; {ADVICE}")
+    # In one thread, what a damaged file gives does not depend on chance, and small videos are read as quickly.
+    stream.codec_context.thread_count = 1
+    return stream
 
 
-def as_photo(pixels: UInt8[np.ndarray, "H W 3"], path: Path) -> Photo:
-    """A frame as OpenCV decodes it, in RGB.
+def _kinds(container: InputContainer) -> str:
+    return " and ".join(sorted({stream.type for stream in container.streams})) or "a header"
 
-    Args:
-        pixels: BGR.
-        path: of the video, for the message.
 
-    Raises:
-        InputError: it has more than 100 megapixels.
+def _rate(stream: VideoStream) -> float:
+    rate = float(stream.average_rate or stream.guessed_rate or 0)
+    return rate if 0 < rate <= HIGHEST_RATE else USUAL_RATE
+
+
+def _duration(container: InputContainer, stream: VideoStream) -> float:
+    if stream.duration and stream.time_base:
+        return max(0.0, float(stream.duration * stream.time_base))
+    return max(0.0, (container.duration or 0) / 1e6)
+
+
+def _frames(path: Path, container: InputContainer, stream: VideoStream) -> Iterator[TimedFrame]:
+    show = Shown(path, stream.sample_aspect_ratio, one_size=True)
+    step = 1 / _rate(stream)
+    start: Fraction | None = None
+    time = -step
+    for frame, lost in decoded(stream, container.demux(stream)):
+        stated = None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
+        start = stated if start is None else start
+        since = -math.inf if stated is None or start is None else float(stated - start)
+        time = since if since > time else time + step
+        yield TimedFrame(show(frame), time, lost)
+
+
+def decoded(stream: VideoStream, packets: Iterator[av.Packet]) -> Iterator[tuple[av.VideoFrame, int]]:
+    """The frames of a stream's packets, to their end or to where they cannot be read.
+
+    With each comes the number of packets before it that could not be decoded.
     """
-    if pixels.shape[0] * pixels.shape[1] > MAX_PIXELS:
-        raise InputError(f"{path} has frames of more than {MAX_PIXELS} pixels; make it smaller")
-    return np.ascontiguousarray(pixels[..., ::-1])
+    import av
+
+    lost = 0
+    packet: av.Packet | None
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError:
+            packet, lost = None, lost + 1
+        try:
+            frames = stream.decode(packet)  # what the decoder still holds, for None
+        except av.FFmpegError:
+            frames, lost = [], lost + 1
+        for frame in frames:
+            yield frame, lost
+        if packet is None:
+            return

@@ -191,8 +191,7 @@ class _File:
 
     def animate(self, movement: Movement) -> None:
         """Move the face's node and its morph targets, linearly between frames."""
-        times = torch.arange(len(movement.rotations), dtype=torch.float32) / movement.rate
-        start = self.vectors(times, bounds=True, target=None)
+        start = self.vectors(movement.times, bounds=True, target=None)
         parts = {
             gltf.ROTATION: movement.rotations,
             gltf.TRANSLATION: movement.translations * METRES,

@@ -37,13 +37,13 @@ class Movement:
     """Expression and head pose over time.
 
     Attributes:
-        rate: frames per second.
+        times: (T,) seconds from the start, increasing.
         weights: (T, K) of the morph targets.
         rotations: (T, 4) unit quaternions (x, y, z, w) from model to camera space; neighbours have the same sign.
         translations: (T, 3) mm: where the model's origin lies in camera space.
     """
 
-    rate: float
+    times: Float[Tensor, "T"]
     weights: Float[Tensor, "T K"]
     rotations: Float[Tensor, "T 4"]
     translations: Float[Tensor, "T 3"]
@@ -84,20 +84,21 @@ def resting(code: SemanticCode, count: int) -> SemanticCode:
     return code.replace(expression=expression)
 
 
-def movement(codes: SemanticCode, count: int, rate: float) -> Movement:
+def movement(codes: SemanticCode, count: int, times: Float[Tensor, "T"]) -> Movement:
     """The movement that a sequence of codes shows, one frame each; it starts from a face at rest (`resting`).
 
     Args:
         codes: their shape and reflectance do not count: it is one face that moves.
         count: of the morph targets.
-        rate: frames per second.
+        times: (T,) when each is shown, seconds from the start.
 
     Raises:
-        InputError: there is no code, or the rate is not positive.
+        InputError: there is no code, or the times are not one for each and increasing.
     """
-    if len(codes) == 0 or not rate > 0:
+    if len(codes) == 0 or len(times) != len(codes) or not (times.diff() > 0).all():
         raise InputError(
-            f"an animation needs at least one code and a positive rate, got {len(codes)} at {rate} per second"
+            f"an animation needs at least one code, and times that increase, got {len(codes)} codes and {len(times)} "
+            "times"
         )
     # Camera space is R⁻¹ (v − t) (Tewari et al. 2017, Sec. 5).
     turned = quaternion_invert(axis_angle_to_quaternion(codes.rotation))
@@ -105,4 +106,4 @@ def movement(codes: SemanticCode, count: int, rate: float) -> Movement:
     # A quaternion and its negative are one rotation, but a viewer that interpolates between them spins the head.
     flips = torch.where((turned[1:] * turned[:-1]).sum(dim=1) < 0, -1.0, 1.0).cumprod(dim=0)
     rotations = torch.cat([turned[:1], turned[1:] * flips[:, None]])[:, [1, 2, 3, 0]]
-    return Movement(rate, codes.expression[:, :count], rotations, translations)
+    return Movement(times, codes.expression[:, :count], rotations, translations)

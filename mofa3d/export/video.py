@@ -1,29 +1,59 @@
-"""Write pictures as a video: H.264 with the extra `video`, else MPEG-4 Part 2, which browsers do not play.
+"""Write pictures as a video: H.264, which every browser plays.
 
-OpenCV's wheels bring no encoder of H.264; imageio-ffmpeg brings a whole ffmpeg, which runs beside this program.
+PyAV's wheels hold x264; where one was built without it, MPEG-4 Part 2 is written, which browsers do not play.
 """
 
 from __future__ import annotations
 
-import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, cast
 
-import cv2
 import numpy as np
 from jaxtyping import UInt8
 
 from mofa3d.errors import InputError
 
+if TYPE_CHECKING:
+    from av.container import OutputContainer
+    from av.video.stream import VideoStream
+
 Frame = UInt8[np.ndarray, "H W 3"]
-# Veryfast takes a third of the default's time for files that are a little larger.
-H264 = ("-preset", "veryfast", "-crf", "20", "-movflags", "+faststart")
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """How a codec is asked for.
+
+    Attributes:
+        name: in FFmpeg.
+        ticks: per second, in which times are counted: usual rates fit in, and the codec takes no more.
+        options: that weigh size against time.
+    """
+
+    name: str
+    ticks: int
+    options: dict[str, str]
+
+
+ENCODERS = {
+    # Veryfast takes a third of the default's time for files that are a little larger.
+    "h264": Encoder("libx264", 120_000, {"preset": "veryfast", "crf": "20"}),
+    "mpeg4": Encoder("mpeg4", 60_000, {"q": "3"}),
+}
+BT709, LIMITED = 1, 1  # of ITU-T H.273 and of FFmpeg
 
 
 def codec() -> str:
-    """How videos are encoded: ``h264`` where imageio-ffmpeg is installed (extra `video`), else ``mpeg4``."""
-    return "h264" if importlib.util.find_spec("imageio_ffmpeg") else "mpeg4"
+    """How videos are encoded: ``h264``, or ``mpeg4`` where PyAV was built without x264."""
+    from av import codecs_available
+
+    return "h264" if ENCODERS["h264"].name in codecs_available else "mpeg4"
 
 
 def write_video(path: Path, frames: UInt8[np.ndarray, "T H W 3"], rate: float) -> None:
@@ -43,14 +73,20 @@ def write_video(path: Path, frames: UInt8[np.ndarray, "T H W 3"], rate: float) -
             write(frame)
 
 
+class WriteFrame(Protocol):
+    """Adds a frame that is shown at some time, in seconds from the start; by default, at the film's rate."""
+
+    def __call__(self, frame: Frame, time: float | None = None) -> None: ...
+
+
 @contextmanager
-def film_writer(path: Path, width: int, height: int, rate: float) -> Iterator[Callable[[Frame], None]]:
+def film_writer(path: Path, width: int, height: int, rate: float) -> Iterator[WriteFrame]:
     """A function that adds a frame to a new MP4, which is whole when the context ends.
 
     Args:
         path: ends in ``.mp4``; missing folders are made.
         width, height: of the frames, even numbers of pixels.
-        rate: frames per second.
+        rate: frames per second, on average.
 
     Raises:
         InputError: another suffix, an odd size, a rate that is not positive, or the file cannot be written.
@@ -62,53 +98,52 @@ def film_writer(path: Path, width: int, height: int, rate: float) -> Iterator[Ca
             f"cannot write {path}: expected frames of even height and width at a positive rate, got {width}×{height} "
             f"pixels at {rate} per second"
         )
+    import av
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    open_film = _ffmpeg if codec() == "h264" else _opencv
-    with open_film(path, width, height, rate) as write:
-        yield write
-    if not path.is_file() or path.stat().st_size == 0:
-        raise InputError(_refusal(path))
+    try:
+        # FFmpeg would take a name like "a:b.mp4" for a protocol. The index comes first, for players on the web.
+        with av.open(str(path.absolute()), "w", format="mp4", options={"movflags": "+faststart"}) as film:
+            stream = _stream(film, width, height, rate)
+            yield partial(_write, film, stream, count(), rate)
+            film.mux(stream.encode(None))
+    except av.FFmpegError:
+        raise InputError(
+            f"cannot write {path}; check that its folder can be written to, and that there is space"
+        ) from None
 
 
-def _refusal(path: Path) -> str:
-    return f"cannot write {path}; check that its folder can be written to, and that there is space"
-
-
-@contextmanager
-def _ffmpeg(path: Path, width: int, height: int, rate: float) -> Iterator[Callable[[Frame], None]]:
-    import imageio_ffmpeg
-
-    film = imageio_ffmpeg.write_frames(
-        # ffmpeg would take a name like "a:b.mp4" for a protocol, and one that begins with "-" for an option.
-        str(path.absolute()),
-        (width, height),
-        fps=rate,
-        codec="libx264",
-        quality=None,
-        macro_block_size=2,
-        ffmpeg_log_level="quiet",
-        output_params=list(H264),
+def _stream(film: OutputContainer, width: int, height: int, rate: float) -> VideoStream:
+    encoder = ENCODERS[codec()]
+    stream = cast(
+        "VideoStream", film.add_stream(encoder.name, Fraction(rate).limit_denominator(1001), options=encoder.options)
     )
-    film.send(None)
-
-    def write(frame: Frame) -> None:
-        try:
-            film.send(np.ascontiguousarray(frame))
-        except OSError:
-            raise InputError(_refusal(path)) from None
-
-    try:
-        yield write
-    finally:
-        film.close()
+    stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+    context = stream.codec_context
+    context.time_base = Fraction(1, encoder.ticks)
+    context.colorspace, context.color_primaries, context.color_trc = BT709, BT709, BT709
+    context.color_range = LIMITED
+    return stream
 
 
-@contextmanager
-def _opencv(path: Path, width: int, height: int, rate: float) -> Iterator[Callable[[Frame], None]]:
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, (width, height))
-    try:
-        if not writer.isOpened():
-            raise InputError(_refusal(path))
-        yield lambda frame: writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
-    finally:
-        writer.release()
+def _write(
+    film: OutputContainer,
+    stream: VideoStream,
+    numbers: Iterator[int],
+    rate: float,
+    frame: Frame,
+    time: float | None = None,
+) -> None:
+    from av import VideoFrame
+    from av.video.reformatter import Interpolation
+
+    number = next(numbers)
+    ticks = 1 / stream.codec_context.time_base
+    # Chroma is the mean of its pixels, and colors have no cast of rounding.
+    how = Interpolation.AREA | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
+    picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(
+        format="yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED, interpolation=how
+    )
+    picture.pts = round((number / rate if time is None else time) * ticks)
+    picture.time_base = stream.codec_context.time_base
+    film.mux(stream.encode(picture))

@@ -13,9 +13,10 @@ import pytest
 from PIL import Image, JpegImagePlugin
 
 from mofa3d.data import photo
+from mofa3d.data.frame_picker import count_frames
 from mofa3d.data.photo import read_photo, to_photo
 from mofa3d.data.sources import Item, Reader, find_items
-from mofa3d.data.video import count_frames, read_frames, read_info
+from mofa3d.data.video import read_frames, read_info
 from mofa3d.viewer.uploads import Limits, read_upload
 
 PICTURE = np.add.outer(np.arange(16) * 9, np.arange(24) * 4)[..., None].repeat(3, axis=2).astype(np.uint8)
@@ -148,18 +149,6 @@ def test_pipes_with_any_suffix_are_items_that_cannot_be_read(tmp_path):
         for item in items:
             with pytest.raises(ValueError, match="is a pipe, a socket or a device"):
                 Reader().read(item)
-
-
-@pytest.mark.skipif(os.name == "nt", reason="names are Unicode there")
-def test_videos_whose_names_are_no_utf_8_are_told(tmp_path):
-    path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff.mp4"))
-    path.write_bytes(b"frames")
-    for read in (read_info, count_frames):
-        with pytest.raises(ValueError, match="is not valid UTF-8, as names of videos must be; rename it"):
-            read(path)
-    [item] = find_items([tmp_path], every=1)
-    with pytest.raises(ValueError, match="rename it"):
-        Reader().read(item)
 
 
 def test_an_archive_that_goes_away_is_told(tmp_path):

@@ -128,7 +128,7 @@ class TestMovement:
         codes = make_code(5, dtype=torch.float32)
         codes = codes.replace(shape=codes.shape[:1].expand(5, -1))
         vertices = tiny_model.geometry(codes.shape[:1], resting(codes[:1], 4).expression)[0]
-        options = {"targets": expression_targets(tiny_model, 4), "movement": movement(codes, 4, 25.0)}
+        options = {"targets": expression_targets(tiny_model, 4), "movement": movement(codes, 4, torch.arange(5) / 25)}
         write_glb(tmp_path / "face.glb", vertices, tiny_model.faces, tiny_model.mean_reflectance, **options)
         file = Glb(tmp_path / "face.glb")
         [animation] = file.tree["animations"]
@@ -148,7 +148,7 @@ class TestMovement:
             np.testing.assert_allclose(1000 * seen, expected[frame], atol=2e-3)
 
     def test_numbers_of_weights_must_agree(self, tiny_model, write):
-        moved = movement(make_code(2, dtype=torch.float32), 2, 25.0)
+        moved = movement(make_code(2, dtype=torch.float32), 2, torch.arange(2) / 25)
         with pytest.raises(ValueError, match="the animation has 2 weights for 3 morph targets"):
             write(targets=expression_targets(tiny_model, 3), movement=moved)
         with pytest.raises(ValueError, match="2 weights for 0 morph targets"):
@@ -159,7 +159,7 @@ class TestMovement:
 @pytest.mark.parametrize("count", [0, 3])
 @pytest.mark.parametrize("textured", [False, True], ids=["colors", "textured"])
 def test_khronos_validator(tiny_model, texture, write, textured, count, moving):
-    moved = movement(make_code(3, dtype=torch.float32), count, 25.0) if moving else None
+    moved = movement(make_code(3, dtype=torch.float32), count, torch.arange(3) / 25) if moving else None
     write(texture if textured else None, targets=expression_targets(tiny_model, count), movement=moved)
     report = validate(write.path)
     assert report["issues"]["messages"] == []

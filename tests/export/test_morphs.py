@@ -37,7 +37,7 @@ def test_resting_and_weights_make_the_code_again(tiny_code):
     assert (rest.expression[:, :3] == 0).all()
     assert torch.equal(rest.expression[:, 3:], tiny_code.expression[:, 3:])
     assert torch.equal(rest.shape, tiny_code.shape)
-    assert torch.equal(movement(tiny_code, 3, 10.0).weights, tiny_code.expression[:, :3])
+    assert torch.equal(movement(tiny_code, 3, torch.arange(3.0)).weights, tiny_code.expression[:, :3])
 
 
 def test_head_that_turns_all_the_way_round_never_jumps():
@@ -46,7 +46,7 @@ def test_head_that_turns_all_the_way_round_never_jumps():
     wrapped = (angle + np.pi) % (2 * np.pi) - np.pi
     zero = torch.zeros_like(angle)
     codes = codes.replace(rotation=torch.stack([zero, wrapped, zero], dim=1), translation=torch.zeros(73, 3).double())
-    rotations = movement(codes, 0, 30.0).rotations
+    rotations = movement(codes, 0, torch.arange(73) / 30).rotations
     # R⁻¹ turns about −y; half the angle between neighbours stays small.
     expected = torch.stack([zero, -(angle / 2).sin(), zero, (angle / 2).cos()], dim=1)
     torch.testing.assert_close(rotations, expected * rotations[0, 3].sign(), atol=1e-6, rtol=0)
@@ -59,11 +59,11 @@ def test_translation_is_that_of_the_origin():
     )
     # −R⁻¹ t, with R a quarter turn from x to y.
     expected = torch.tensor([[-20.0, 10.0, -30.0]], dtype=torch.float64)
-    torch.testing.assert_close(movement(codes, 0, 1.0).translations, expected)
+    torch.testing.assert_close(movement(codes, 0, torch.zeros(1)).translations, expected)
 
 
 def test_nothing_that_moves(tiny_code):
-    with pytest.raises(ValueError, match="at least one code and a positive rate, got 0 at 25"):
-        movement(tiny_code[:0], 2, 25.0)
-    with pytest.raises(ValueError, match="got 3 at 0"):
-        movement(tiny_code, 2, 0.0)
+    with pytest.raises(ValueError, match="at least one code, and times that increase, got 0 codes and 0 times"):
+        movement(tiny_code[:0], 2, torch.zeros(0))
+    with pytest.raises(ValueError, match="got 3 codes and 3 times"):
+        movement(tiny_code, 2, torch.zeros(3))

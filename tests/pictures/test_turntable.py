@@ -68,8 +68,6 @@ def test_sheet_has_both_ends_and_the_front():
 
 @pytest.fixture(params=["h264", "mpeg4"])
 def codec(request, monkeypatch) -> str:
-    if request.param == "h264":
-        pytest.importorskip("imageio_ffmpeg")
     monkeypatch.setattr(video, "codec", lambda: request.param)
     return request.param
 

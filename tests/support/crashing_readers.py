@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mofa3d.data.photo import Photo
 from mofa3d.data.sources import Item, Reader
-from mofa3d.data.video import VideoInfo, read_frames
+from mofa3d.data.video import TimedFrame, VideoInfo, read_frames
 
 
 class CrashingReader(Reader):
@@ -28,7 +28,7 @@ class CrashingReader(Reader):
         crash(path)
         return super().info(path)
 
-    def frames(self, path: Path) -> Iterator[Photo]:
+    def frames(self, path: Path) -> Iterator[TimedFrame]:
         for number, frame in enumerate(read_frames(path)):
             if number == 3 and "later" in path.name:
                 os.abort()

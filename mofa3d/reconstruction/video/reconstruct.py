@@ -7,20 +7,21 @@ each); the second time the smoothed face is laid over the frames.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tempfile
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from tqdm import tqdm
 
-from mofa3d.data.photo import Photo
 from mofa3d.data.sources import Reader
-from mofa3d.data.video import VideoInfo
+from mofa3d.data.video import TimedFrame, VideoInfo
 from mofa3d.errors import InputError
 from mofa3d.export.gltf import write_glb
 from mofa3d.export.morphs import expression_targets, movement
@@ -35,13 +36,18 @@ from mofa3d.reconstruction.video.tracking import FaceTracker, Sighting, Tracking
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
 
+_LOG = logging.getLogger(__name__)
 FILM, CODES, MESH, SUMMARY = "overlay.mp4", "codes.npz", "mesh.glb", "summary.json"
+SAME_RATE = 0.01  # relative difference
+CUT_OFF = 1.0  # seconds by which pictures may end before their file, whose sound may be longer
 DEFINITIONS = {
     "frames": "numbers of frames count from 0",
     "bridged": "frames in which the face was not found, and whose codes are interpolated",
     "without_face": "frames in which the face was not found and that have no code, as [first, last]",
     "jitter": "mean absolute second difference over time of the 68 projected landmarks, in pixels of the video; "
     "per_frame: by every frame alone; smoothed: of the result, over the same frames; ratio: smoothed / per_frame",
+    "rate": "frames per second of the video, on average; the time of each frame is in codes.npz",
+    "damage": "what is missing of the video, as far as its header and its decoder tell",
     "frames_per_second": "of the whole computation, reading and writing included",
 }
 
@@ -78,9 +84,10 @@ class VideoSummary:
     Attributes:
         video: the file.
         width, height: of its frames, pixels.
-        rate: frames per second.
+        rate: frames per second, on average.
         frames: that were read.
         announced: by the file's header; more than were read if it is damaged.
+        damage: what is missing of it, in words; or "".
         found: frames in which the face was found.
         bridged: numbers of the frames that were interpolated.
         without_face: first and last number of stretches that were left out.
@@ -97,6 +104,7 @@ class VideoSummary:
     rate: float
     frames: int
     announced: int
+    damage: str
     found: int
     bridged: tuple[int, ...]
     without_face: tuple[tuple[int, int], ...]
@@ -117,7 +125,7 @@ def reconstruct_video(
 ) -> VideoSummary:
     """Reconstruct the most prominent face of a video; nothing is in the folder before everything is done.
 
-    It writes ``overlay.mp4`` (photograph, overlay, geometry; the video's rate), ``codes.npz`` (see `write_codes`),
+    It writes ``overlay.mp4`` (photograph, overlay, geometry; at the video's times), ``codes.npz`` (see `write_codes`),
     ``mesh.glb`` (the identity with the video's expressions and head movement as an animation) and, last,
     ``summary.json``. All tracks of a video are taken for one person.
 
@@ -136,23 +144,29 @@ def reconstruct_video(
     expression_targets(reconstructor.decode.model, options.morph_targets)  # a wrong number is said at once
     start = time.perf_counter()
     info = reader.info(path)
-    count, sightings = _track(reader.frames(path), info, reconstructor, options)
+    seen = _track(reader.frames(path), info, reconstructor, options)
+    count, sightings = len(seen.times), seen.sightings
     if not sightings:
         raise InputError(
             f"no face was found in the {count} frames of {path}; give a video with a clear, roughly frontal face"
         )
+    damage = _damage(info, seen)
+    if damage:
+        _LOG.warning("%s is damaged: %s", path, damage)
+    info = replace(info, rate=_rate(info, seen.times))
     face = face_of(sightings, reconstructor.decode, info.rate, options.smoothing)
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent) as folder:
         unfinished = Path(folder)
         size = (info.width, info.height, options.max_side)
         film = FaceFilm(face, reconstructor.decode, render, *size, options.geometry)
-        pictures = film.draw(reader.frames(path))
+        pictures = film.draw(frame.photo for frame in reader.frames(path))
+        shown = tqdm(pictures, "drawing", total=count, unit="frame", disable=not options.progress)
         with film_writer(unfinished / FILM, *film.size, info.rate) as write:
-            for picture in tqdm(pictures, "drawing", total=count, unit="frame", disable=not options.progress):
-                write(picture)
-        write_codes(unfinished / CODES, face, info)
-        _write_mesh(unfinished / MESH, face, info, reconstructor, options.morph_targets)
+            for picture, at in zip(shown, seen.times.tolist(), strict=True):
+                write(picture, at)
+        write_codes(unfinished / CODES, face, info, seen.times)
+        _write_mesh(unfinished / MESH, face, info, seen.times, reconstructor, options.morph_targets)
         jitter = compare_jitter(sightings, face)
         seconds = time.perf_counter() - start
         summary = VideoSummary(
@@ -162,6 +176,7 @@ def reconstruct_video(
             rate=info.rate,
             frames=count,
             announced=info.announced,
+            damage=damage,
             found=len(sightings),
             bridged=tuple(face.frames[~face.seen].tolist()),
             without_face=_stretches(count, face.frames),
@@ -178,15 +193,52 @@ def reconstruct_video(
     return summary
 
 
-def _track(
-    photos: Iterable[Photo], info: VideoInfo, reconstructor: Reconstructor, options: VideoOptions
-) -> tuple[int, list[Sighting]]:
-    """The number of frames, and those that show the face."""
+@dataclass(frozen=True)
+class Seen:
+    """What was read of a video.
+
+    Attributes:
+        times: (T,) of all frames, seconds from the first.
+        lost: pieces of the file that could not be decoded.
+        sightings: of the face.
+    """
+
+    times: Float[np.ndarray, "T"]
+    lost: int
+    sightings: list[Sighting]
+
+
+def _track(frames: Iterable[TimedFrame], info: VideoInfo, reconstructor: Reconstructor, options: VideoOptions) -> Seen:
     tracker = FaceTracker(reconstructor, options.tracking)
     total = info.announced or None
-    frames = tqdm(photos, "tracking", total=total, unit="frame", disable=not options.progress)
-    sightings = [tracker(number, photo) for number, photo in enumerate(frames)]
-    return len(sightings), [sighting for sighting in sightings if sighting is not None]
+    times, lost, sightings = [], 0, []
+    for number, frame in enumerate(tqdm(frames, "tracking", total=total, unit="frame", disable=not options.progress)):
+        times.append(frame.time)
+        lost = frame.lost
+        sighting = tracker(number, frame.photo)
+        if sighting is not None:
+            sightings.append(sighting)
+    return Seen(np.array(times), lost, sightings)
+
+
+def _rate(info: VideoInfo, times: Float[np.ndarray, "T"]) -> float:
+    """The average rate: as the header says, unless the frames' times differ, as those of varying rate may."""
+    if len(times) < 2:
+        return info.rate
+    measured = (len(times) - 1) / float(times[-1])
+    return info.rate if abs(measured / info.rate - 1) < SAME_RATE else measured
+
+
+def _damage(info: VideoInfo, seen: Seen) -> str:
+    """What is missing of a video, in words."""
+    parts = []
+    if seen.lost:
+        parts.append(f"{seen.lost} pieces of the file cannot be decoded")
+    if len(seen.times) < info.announced:
+        parts.append(f"{len(seen.times)} of {info.announced} frames are left")
+    elif not info.announced and info.duration - seen.times[-1] > CUT_OFF:
+        parts.append(f"the last frame is at {seen.times[-1]:.2f} of {info.duration:.2f} s")
+    return ", ".join(parts)
 
 
 def _stretches(count: int, frames: np.ndarray) -> tuple[tuple[int, int], ...]:
@@ -196,20 +248,22 @@ def _stretches(count: int, frames: np.ndarray) -> tuple[tuple[int, int], ...]:
     return tuple((int(part[0]), int(part[-1])) for part in parts if len(part))
 
 
-def write_codes(path: Path, face: VideoFace, info: VideoInfo) -> None:
+def write_codes(path: Path, face: VideoFace, info: VideoInfo, times: Float[np.ndarray, "T"]) -> None:
     """Write the K frames that show the face as one compressed ``.npz``; nothing in it needs pickle.
 
-    ``frame`` (K,) numbers from 0; ``bridged`` (K,) whether the frame was interpolated; ``shape`` (S,) and
-    ``reflectance`` (R,) of all frames; ``expression`` (K, E); ``rotation`` (K, 3) axis-angle, radians; ``translation``
-    (K, 3) mm; ``illumination`` (K, 9, 3); ``crop`` (K, 3) left, top (pixels of the frame) and scale (crop pixels per
-    pixel of the frame) of the crop that the code belongs to; ``landmarks`` (K, 68, 2) iBUG points, pixels of the frame;
-    ``rate`` frames per second; ``size`` width and height of the frames.
+    ``frame`` (K,) numbers from 0; ``time`` (K,) seconds from the video's first frame; ``bridged`` (K,) whether the
+    frame was interpolated; ``shape`` (S,) and ``reflectance`` (R,) of all frames; ``expression`` (K, E); ``rotation``
+    (K, 3) axis-angle, radians; ``translation`` (K, 3) mm; ``illumination`` (K, 9, 3); ``crop`` (K, 3) left, top (pixels
+    of the frame) and scale (crop pixels per pixel of the frame) of the crop that the code belongs to; ``landmarks``
+    (K, 68, 2) iBUG points, pixels of the frame; ``rate`` frames per second, on average; ``size`` width and height of
+    the frames.
     """
     codes = face.codes
     crops = [(transform.left, transform.top, transform.scale) for transform in face.transforms]
     np.savez_compressed(
         path,
         frame=face.frames,
+        time=times[face.frames],
         bridged=~face.seen,
         shape=codes.shape[0].numpy(),
         reflectance=codes.reflectance[0].numpy(),
@@ -224,7 +278,14 @@ def write_codes(path: Path, face: VideoFace, info: VideoInfo) -> None:
     )
 
 
-def _write_mesh(path: Path, face: VideoFace, info: VideoInfo, reconstructor: Reconstructor, count: int) -> None:
+def _write_mesh(
+    path: Path,
+    face: VideoFace,
+    info: VideoInfo,
+    times: Float[np.ndarray, "T"],
+    reconstructor: Reconstructor,
+    count: int,
+) -> None:
     """The identity at rest, moved as in the video; where there is no face, it keeps still."""
     model: MorphableModel = reconstructor.decode.model.cpu()
     moving = in_one_camera(face, reconstructor.decode.camera, info.width, info.height)
@@ -238,7 +299,7 @@ def _write_mesh(path: Path, face: VideoFace, info: VideoInfo, reconstructor: Rec
         model.faces,
         model.reflectance(rest.reflectance)[0],
         expression_targets(model, count),
-        movement(moving[torch.from_numpy(rows)], count, info.rate),
+        movement(moving[torch.from_numpy(rows)], count, torch.from_numpy(times[every] - times[every[0]])),
     )
 
 
