@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,14 +81,13 @@ class Shown:
     """
 
     def __init__(self, path: Path, aspect: Fraction | None, one_size: bool) -> None:
-        from av.video.reformatter import Interpolation, VideoReformatter
+        from av.video.reformatter import VideoReformatter
 
         self._path, self._one_size = path, one_size
         self._aspect = aspect if aspect and Fraction(1, LONGEST) <= aspect <= LONGEST else Fraction(1)
         self._size: tuple[int, int] | None = None
         self._reformat = VideoReformatter().reformat
-        # Without the last two, all colors of usual videos come out about one level too dark.
-        self._how = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
+        self._how = exactly("BILINEAR")
 
     def __call__(self, frame: VideoFrame) -> Photo:
         """A frame as a photograph.
@@ -110,6 +111,18 @@ class Shown:
         if width * height > MAX_PIXELS:
             raise InputError(f"{self._path} has frames of more than {MAX_PIXELS} pixels; make it smaller")
         return width, height
+
+
+def exactly(interpolation: str) -> int:
+    """How swscale is asked to interpolate, and not to save time at the colors' cost: usual videos would become darker.
+
+    Args:
+        interpolation: its name in PyAV, whose version 17, the last for Python 3.10, cannot ask for more.
+    """
+    from av.video.reformatter import Interpolation
+
+    names = (interpolation, "FULL_CHR_H_INT", "ACCURATE_RND")
+    return reduce(or_, [Interpolation[name] for name in names if name in Interpolation.__members__])
 
 
 def _matrix(frame: VideoFrame) -> int | None:

@@ -99,8 +99,7 @@ def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
     check_is_file(path, "video")
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty; replace it or leave it out")
-    # As an open file its name means nothing to FFmpeg, be it with a colon or not in UTF-8.
-    with blaming_video(path), open(path, "rb") as file, _container(path, file) as container:
+    with blaming_video(path), _container(path) as container:
         yield container, _stream(path, container)
 
 
@@ -115,17 +114,21 @@ def blaming_video(path: Path) -> Iterator[None]:
 
     try:
         yield
+    except PermissionError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); check its permissions") from None
     except (av.FFmpegError, MemoryError) as error:
         raise InputError(f"{path} is damaged ({error}); replace it or leave it out") from None
-    except OSError as error:
-        raise InputError(f"{path} cannot be read ({error}); check its permissions") from None
 
 
-def _container(path: Path, file: object) -> InputContainer:
+def _container(path: Path) -> InputContainer:
     import av
 
+    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
-        return av.open(file, "r", options={"format_whitelist": FORMATS}, metadata_errors="replace")
+        # FFmpeg would take a name like "a:b.mp4" for a protocol.
+        return av.open(str(path.absolute()), "r", options=options, metadata_errors="replace")
+    except PermissionError:
+        raise
     except av.FFmpegError:
         raise InputError(f"{path} is not a readable video; {ADVICE}") from None
 

