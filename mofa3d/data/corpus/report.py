@@ -45,7 +45,7 @@ def write_report(corpus: Corpus) -> Path:
         "</html>",
     ]
     path = corpus.folder / REPORT
-    write_text(path, "\n".join(page) + "\n")
+    write_text(path, "\n".join(page) + "\n", errors="backslashreplace")  # names of files need not be UTF-8
     return path
 
 

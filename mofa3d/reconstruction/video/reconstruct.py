@@ -26,7 +26,7 @@ from mofa3d.errors import InputError
 from mofa3d.export.gltf import write_glb
 from mofa3d.export.morphs import expression_targets, movement
 from mofa3d.export.video import codec, film_writer
-from mofa3d.files.whole import without_nan
+from mofa3d.files.whole import without_nan, write_text
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.reconstruction.reconstructor import Reconstructor
 from mofa3d.reconstruction.video.film import FaceFilm
@@ -306,5 +306,4 @@ def _write_mesh(
 def _write_summary(path: Path, summary: VideoSummary) -> None:
     content = asdict(summary)
     content["jitter"]["ratio"] = summary.jitter.ratio
-    text = json.dumps({**without_nan(content), "definitions": DEFINITIONS}, indent=1, ensure_ascii=False)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_text(path, json.dumps({**without_nan(content), "definitions": DEFINITIONS}, indent=1) + "\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -27,13 +28,14 @@ QUIET = (
 def folder(tmp_path_factory, portrait):
     """A corpus of one kept face, a grey one and a photograph without any, in a folder with an awkward name."""
     root = tmp_path_factory.mktemp("corpus")
-    (root / "photos").mkdir()
-    shutil.copyfile(portrait, root / "photos" / "1.jpg")
+    photos = root / ("photos\udcff" if sys.platform == "linux" else "photos")  # a name that is not UTF-8
+    photos.mkdir()
+    shutil.copyfile(portrait, photos / "1.jpg")
     grey = cv2.cvtColor(cv2.cvtColor(read_photo(portrait), cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    Image.fromarray(grey).save(root / "photos" / "2.png")
+    Image.fromarray(grey).save(photos / "2.png")
     noise = np.random.default_rng(0).integers(0, 256, (120, 120, 3), dtype=np.uint8)
-    Image.fromarray(noise).save(root / "photos" / "3.png")
-    return prepare([root / "photos"], root / "a <b> & ü", PrepareConfig(landmarks="none"), workers=1).folder
+    Image.fromarray(noise).save(photos / "3.png")
+    return prepare([photos], root / "a <b> & ü", PrepareConfig(landmarks="none"), workers=1).folder
 
 
 def test_counts_and_pictures_are_on_the_page(folder):

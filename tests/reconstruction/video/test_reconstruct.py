@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import sys
 from pathlib import Path
 
 import cv2
@@ -12,6 +14,7 @@ import pygltflib
 import pytest
 import torch
 from any_videos import write_any
+from glb_file import Glb
 from spot_videos import SIDE, detect_spots, frame_of, spot_reconstructor, write_spots
 
 from mofa3d.camera import Camera
@@ -175,8 +178,38 @@ def test_what_cannot_be_done_leaves_nothing_behind(tiny_model, render, tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted([*before, good])
 
 
+def test_frames_keep_their_times(tiny_model, render, tmp_path):
+    times = [0, 4, 6, 28, 30, 31, 35, 80]  # in 1 / 100 s
+    frames = [frame_of(place) for place in moving(8)]
+    path = write_any(tmp_path / "varying.mkv", frames, "ffv1", rate=1, pixels="bgr0", times=times)
+    summary = reconstruct_video(path, spot_reconstructor(tiny_model), render, tmp_path / "out", OPTIONS)
+    seconds = [time / 100 for time in times]
+    assert (summary.frames, summary.damage, summary.rate) == (8, "", pytest.approx(7 / 0.8))
+    assert [frame.time for frame in read_frames(tmp_path / "out" / "overlay.mp4")] == pytest.approx(seconds, abs=1e-4)
+    assert np.load(tmp_path / "out" / "codes.npz")["time"].tolist() == pytest.approx(seconds)
+    file = Glb(tmp_path / "out" / "mesh.glb")
+    [animation] = file.tree["animations"]
+    for sampler in animation["samplers"]:
+        np.testing.assert_allclose(file.array(sampler["input"]).ravel(), seconds, atol=1e-6)
+
+
+def test_what_is_missing_of_a_video_is_told(tiny_model, render, tmp_path, caplog):
+    cut = write_any(tmp_path / "cut.avi", map(frame_of, moving(20)), "mjpeg", pixels="yuvj420p")
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    live = write_any(tmp_path / "cut.mkv", map(frame_of, moving(30)), "ffv1", pixels="bgr0")
+    live.write_bytes(live.read_bytes()[: live.stat().st_size // 2])
+    for path, damage in ((cut, r"\d+ of 20 frames are left"), (live, r"the last frame is at 1\.\d+ of 3\.00 s")):
+        out = tmp_path / path.suffix
+        summary = reconstruct_video(path, spot_reconstructor(tiny_model), render, out, OPTIONS)
+        assert 6 < summary.frames < 20
+        assert re.search(damage, summary.damage)
+        assert f"{path} is damaged: {summary.damage}" in caplog.text
+        assert json.loads((out / "summary.json").read_text())["damage"] == summary.damage
+
+
 def test_one_frame_has_no_jitter(tiny_model, render, tmp_path):
-    path = write_spots(tmp_path / "film.mp4", moving(1))
+    name = "bad\udcff.mp4" if sys.platform == "linux" else "film.mp4"  # a name that is not UTF-8
+    path = write_spots(tmp_path / name, moving(1))
     summary = reconstruct_video(path, spot_reconstructor(tiny_model), render, tmp_path / "out", OPTIONS)
     assert math.isnan(summary.jitter.ratio)
     written = json.loads((tmp_path / "out" / "summary.json").read_text(encoding="utf-8"))
