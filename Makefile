@@ -23,7 +23,7 @@ $(STAMP): setup.cfg pyproject.toml requirements-data.txt
 	@$(if $(PYTHON),,echo "no Python 3.10, 3.11 or 3.12 found; install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1)
 	@$(PYTHON) -c '$(SUPPORTED)' || { echo "$(PYTHON) is not Python 3.10, 3.11 or 3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -e '.[landmarks,fan,bfm,onnx,view,test]'
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[landmarks,fan,bfm,heic,onnx,view,test]'
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -r requirements-data.txt
 	touch $@
 

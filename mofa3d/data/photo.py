@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import stat
 import warnings
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,8 +24,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-MAX_PIXELS = 100_000_000  # more than any camera's; a small file that unpacks to more is refused before it is unpacked
+# More than medium formats have (151 million), and less than Pillow opens; a small file that unpacks to more is refused
+# before it is unpacked.
+MAX_PIXELS = 160_000_000
 RUN_PROGRAMS = ("EPS", "WMF")  # formats that Pillow leaves to Ghostscript and to Windows
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+HEAD = 512  # bytes; see `mofa3d.data.file_kind`
+EXIF_ITEM = re.compile(rb"(infe.{8})Exif", re.DOTALL)  # in the table of contents of an AVIF file
+COLOR_NOTES = {"icc_profile", "nclx_profile", "gamma", "chromaticity"}  # that mean something other than sRGB
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
@@ -40,15 +47,16 @@ def read_photo(
     max_pixels: int = MAX_PIXELS,
     formats: Sequence[str] | None = None,
 ) -> Photo:
-    """Read a photograph as RGB, turned upright as its EXIF orientation says.
+    """Read a photograph as sRGB, turned upright as its EXIF orientation says.
 
-    Transparent parts come out white, 16-bit greys are reduced to 8 bits, and of an animation the first frame is read.
+    Transparent parts come out white, and of an animation the first frame is read. See `mofa3d.data.color_profile` for
+    colors and `mofa3d.data.pixel_depth` for more than 8 bits.
 
     Args:
         path: the file, or its content.
         name: what to call the content in messages.
         max_pixels: at most `MAX_PIXELS`.
-        formats: those that may be read, by Pillow's names; by default all that it reads by itself.
+        formats: those that may be read, by Pillow's names and "HEIF"; by default all that it reads by itself.
 
     Raises:
         InputError: the file is missing, no file but a pipe or a device, no image, damaged, or has too many pixels.
@@ -57,13 +65,62 @@ def read_photo(
     path = name or source
     if isinstance(source, Path):
         check_is_file(source, "photograph")
-    with blaming(path), Image.open(source, formats=formats or _formats()) as image:
-        width, height = image.size
-        too_large = width * height > max_pixels
-        photo = None if too_large else _upright(image)
-    if photo is None:
-        raise InputError(f"{path} has {width}×{height} pixels, more than {max_pixels}; make it smaller")
-    return photo
+    with blaming(path), opened(source, path, max_pixels, formats) as image:
+        return _upright(image)
+
+
+@contextmanager
+def opened(
+    source: Path | io.BytesIO, name: object, max_pixels: int = MAX_PIXELS, formats: Sequence[str] | None = None
+) -> Iterator[Image.Image]:
+    """An image that is not decoded yet, if its format allows that.
+
+    Args:
+        source, max_pixels, formats: see `read_photo`.
+        name: what to call it in messages.
+
+    Raises:
+        InputError: it has too many pixels, or needs a package that is not installed.
+        Exception: it is damaged, or no image; see `blaming`.
+    """
+
+    def check(size: tuple[int, int]) -> None:
+        if size[0] * size[1] > max_pixels:
+            raise InputError(f"{name} has {size[0]}×{size[1]} pixels, more than {max_pixels}; make it smaller")
+
+    with open(source, "rb") if isinstance(source, Path) else nullcontext(source) as file:
+        head = file.read(HEAD)
+        file.seek(0)
+        if head[4:8] == b"ftyp" and (formats is None or "HEIF" in formats):
+            from mofa3d.data.file_kind import is_heif  # here, as all that few photographs need
+            from mofa3d.data.heic import open_heic
+
+            if is_heif(head):
+                yield open_heic(file, name, check)
+                return
+        try:
+            image = Image.open(file, formats=[name for name in formats or _formats() if name != "HEIF"])
+        except Exception:
+            image = _second_try(file, head, formats, check)
+            if image is None:
+                raise
+        check(image.size)
+        yield image
+
+
+def _second_try(
+    file: io.BufferedIOBase, head: bytes, formats: Sequence[str] | None, check: Callable[[tuple[int, int]], None]
+) -> Image.Image | None:
+    """An image that Pillow does not take as it is; ``None`` if nothing can be done."""
+    if head[:4] in TIFF and (formats is None or "TIFF" in formats):
+        from mofa3d.data.pixel_depth import open_tiff
+
+        return open_tiff(file, check)
+    if head[4:8] == b"ftyp" and (formats is None or "AVIF" in formats):
+        file.seek(0)
+        content, number = EXIF_ITEM.subn(rb"\1skip", file.read())  # of which nothing is needed
+        return Image.open(io.BytesIO(content), formats=("AVIF",)) if number else None
+    return None
 
 
 def check_is_file(path: Path, kind: str) -> None:
@@ -105,6 +162,8 @@ def blaming(name: object) -> Iterator[None]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns about half its own size limit and about odd EXIF blocks
             yield
+    except InputError:
+        raise
     except UnidentifiedImageError:
         raise InputError(f"{name} is not an image that can be read; give a JPEG, PNG, WebP or BMP file") from None
     except Image.DecompressionBombError:
@@ -140,32 +199,49 @@ def _formats() -> tuple[str, ...]:
 
 
 def _upright(image: Image.Image) -> Photo:
-    image.load()  # TIFF and AVIF turn themselves upright then, and PNG may have its EXIF block at the end
-    rgb = _to_rgb(image)
-    turn = UPRIGHT.get(_orientation(image))
+    deep = None
+    if ";16" in str(getattr(image, "tile", "")):  # before it is loaded, for Pillow cuts colors off at 8 bits
+        from mofa3d.data.pixel_depth import deep_colors
+
+        deep = deep_colors(image)
+    if deep is None:
+        if image.format == "TIFF":
+            image.load_end = lambda: None  # type: ignore[method-assign]  # it turns the image and rewrites its tags
+        image.load()  # PNG may have its EXIF block at the end
+    rgb = _to_rgb(image if deep is None else deep, image.info)
+    turn = None if deep is not None and image.format == "TIFF" else UPRIGHT.get(_orientation(image))
     return np.asarray(rgb if turn is None else rgb.transpose(turn))
 
 
 def _orientation(image: Image.Image) -> Any:
     """The only thing that is read of a photograph's EXIF block, and only if it can be."""
     try:
-        return image.getexif().get(ExifTags.Base.Orientation)
+        notes = image.tag_v2 if image.format == "TIFF" else image.getexif()  # type: ignore[attr-defined]
+        return notes.get(ExifTags.Base.Orientation)
     except Exception:  # as in `blaming`; a photograph is more than its notes
         return None
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def _to_rgb(image: Image.Image, info: dict) -> Image.Image:
     if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-        # Pillow clips wide greys at 255 instead of scaling them.
-        grey = np.asarray(image, dtype=np.float32)
-        grey = grey / 257 if image.mode.startswith("I;16") or grey.max(initial=0) > 255 else grey
-        return Image.fromarray(np.nan_to_num(grey).clip(0, 255).round().astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-        image = image.convert("RGBA")
-        white = Image.new("RGB", image.size, "white")
-        white.paste(image, mask=image.getchannel("A"))  # a third of the memory of compositing
-        return white
-    return image.convert("RGB")
+        from mofa3d.data.pixel_depth import deep_grey
+
+        image = deep_grey(image)
+    if image.mode in ("RGBA", "RGBa", "LA", "La", "PA") or "transparency" in image.info:
+        image = _on_white(image)
+    if image.mode == "LAB" or not COLOR_NOTES.isdisjoint(info):
+        from mofa3d.data.color_profile import to_srgb
+
+        return to_srgb(image if image.mode in ("L", "RGB", "CMYK", "LAB") else image.convert("RGB"), info)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    grey = image.mode in ("LA", "La", "L")
+    image = image.convert("RGBA")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=image.getchannel("A"))  # a third of the memory of compositing
+    return white.convert("L") if grey else white
 
 
 def to_tensor(photo: Photo) -> Float[Tensor, "3 H W"]:

@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from os import cpu_count
 from pathlib import Path
 
-from PIL import Image
 from torch.utils.data import Dataset
 
 from mofa3d.data.failures import Failure
+from mofa3d.data.photo import blaming, opened, read_photo
 from mofa3d.errors import InputError
 
 _LOG = logging.getLogger(__name__)
@@ -21,21 +21,26 @@ NAMED = 5  # images in a warning
 
 
 def problem_of(path: Path) -> str:
-    """What is wrong with a photograph, as far as its size, its header and its last bytes tell; "" if nothing is."""
+    """What is wrong with a photograph, as far as its header and its last bytes tell; "" if nothing is.
+
+    A JPEG whose end is somewhere else is decoded: phones write a video behind it.
+    """
     if not path.is_file():  # nor a pipe, which would be waited for
         return "there is no such file"
     try:
-        size = path.stat().st_size
         with open(path, "rb") as file:
             is_jpeg = file.read(2) == b"\xff\xd8"
-            file.seek(max(0, size - TAIL))
+            file.seek(max(0, path.stat().st_size - TAIL))
             tail = file.read()
-        with Image.open(path) as image:
-            width, height = image.size
-    except Exception as error:  # Pillow raises what the damaged bytes lead to
-        return f"it cannot be read ({error})"
-    if is_jpeg and JPEG_END not in tail:
-        return f"its {size} bytes of {width}×{height} pixels are cut off"
+        if is_jpeg and JPEG_END not in tail:
+            read_photo(path)
+        else:
+            with blaming(path), opened(path, path):
+                pass
+    except InputError as error:
+        return str(error)
+    except OSError as error:
+        return f"{path} cannot be read ({error.strerror})"
     return ""
 
 

@@ -101,7 +101,7 @@ class Page:
             ui.label("Drop a photograph here").classes("big")
             self._chooser("or choose one")
             ui.label(
-                "JPEG, PNG, WebP, BMP, GIF or TIFF with a clear, roughly frontal face, "
+                "JPEG, HEIC, PNG, WebP, AVIF, BMP, GIF or TIFF with a clear, roughly frontal face, "
                 f"at most {limits.megabytes:g} MB and {limits.megapixels:g} million pixels."
             ).classes("small")
         return welcome

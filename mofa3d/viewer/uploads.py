@@ -10,7 +10,7 @@ from mofa3d.data.photo import Photo, read_photo
 from mofa3d.errors import InputError
 
 # Other formats that Pillow knows are read with parsers that few people test, and EPS with a program of its own.
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "HEIF", "BMP", "GIF", "TIFF")
 LONGEST_NAME = 60
 
 

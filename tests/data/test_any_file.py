@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, JpegImagePlugin
+from tiff_tables import with_tags
 
 from mofa3d.data import photo
 from mofa3d.data.frame_picker import count_frames
@@ -68,12 +69,44 @@ class TestOrientation:
         monkeypatch.setattr(Image.Exif, "get_ifd", None)
         assert read_photo(io.BytesIO(jpeg(exif_of(TURNED))), "a.jpg").shape == (24, 16, 3)
 
-    @pytest.mark.parametrize("kind", ["TIFF", "PNG", "WEBP"])
-    def test_every_format_is_turned_once(self, kind):
+    @pytest.mark.parametrize("orientation", range(1, 9))
+    @pytest.mark.parametrize("kind", ["TIFF", "PNG", "WEBP", "JPEG", "MPO", "AVIF"])
+    def test_every_format_is_turned_once(self, kind, orientation):
         data, exif = io.BytesIO(), Image.Exif()
-        exif[ORIENTATION] = 6
-        Image.fromarray(PICTURE).save(data, kind, exif=exif, **({"lossless": True} if kind == "WEBP" else {}))
-        assert np.array_equal(read_photo(io.BytesIO(data.getvalue()), "a"), np.rot90(PICTURE, -1))
+        exif[ORIENTATION] = orientation
+        options = {"WEBP": {"lossless": True}, "TIFF": {}, "PNG": {}, "MPO": {"append_images": []}}
+        Image.fromarray(PICTURE).save(data, kind, exif=exif, **options.get(kind, {"quality": 95}))
+        expected = {
+            1: PICTURE, 2: PICTURE[:, ::-1], 3: PICTURE[::-1, ::-1], 4: PICTURE[::-1], 5: PICTURE.swapaxes(0, 1),
+            6: np.rot90(PICTURE, -1), 7: PICTURE[::-1, ::-1].swapaxes(0, 1), 8: np.rot90(PICTURE),
+        }[orientation]  # fmt: skip
+        found = read_photo(io.BytesIO(data.getvalue()), "a").astype(int)
+        assert found.shape == expected.shape
+        assert np.abs(found - expected).max() <= (0 if kind in ("TIFF", "PNG", "WEBP") else 12)
+
+    @pytest.mark.parametrize("compression", ["raw", "tiff_lzw"])
+    def test_odd_tags_of_tiff_files(self, compression):
+        """Their EXIF tags are those of the image, beside which Pillow would rewrite them."""
+        data = io.BytesIO()
+        Image.fromarray(PICTURE).save(data, "TIFF", compression=compression)
+        for odd in (
+            (0x9201, 5, 1, 2**31), (0x9201, 12, 1, 9), (0x8825, 4, 1, 2**31), (0x8825, 13, 1, 3), (0x9201, 99, 1, 1),
+            (700, 3, 1, 7), (0x8769, 4, 1, 60), (0x927C, 7, 2**31, 8), (0x9A9A, 11, 1, 0x7FC00000),
+        ):  # fmt: skip
+            content = with_tags(data.getvalue(), (ORIENTATION, 3, 1, 6), odd)
+            assert np.array_equal(read_photo(io.BytesIO(content), "a"), np.rot90(PICTURE, -1)), odd
+
+    def test_odd_tags_of_avif_files(self):
+        """Pillow writes the turn of the format into the EXIF block, and libavif refuses blocks without a head."""
+        data, exif = io.BytesIO(), Image.Exif()
+        exif[ORIENTATION], exif[0x010F] = 6, "maker"
+        Image.fromarray(PICTURE).save(data, "AVIF", quality=95, exif=exif)
+        content = data.getvalue()
+        start = content.index(b"maker") - 30
+        for position in range(start, start + 30):
+            for value in (0, 255):
+                odd = content[:position] + bytes([value]) + content[position + 1 :]
+                assert read_photo(io.BytesIO(odd), "a").shape == (24, 16, 3)
 
 
 RAISED = [

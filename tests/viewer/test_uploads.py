@@ -15,7 +15,7 @@ def picture() -> Image.Image:
     return Image.fromarray(np.random.default_rng(0).integers(0, 256, (30, 40, 3), dtype=np.uint8))
 
 
-@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "TIFF", "WEBP", "JPEG"])
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "TIFF", "WEBP", "JPEG", "AVIF"])
 def test_photographs_are_read(picture, kind):
     photo = read_upload(encoded(picture, kind), "a.photo", Limits())
     assert photo.shape == (30, 40, 3)
