@@ -109,7 +109,7 @@ class FramePicker:
         """A frame by its number from 0.
 
         Raises:
-            InputError: it cannot be decoded, is not there, or has more than 100 megapixels.
+            InputError: it cannot be decoded, is not there, or has more than `MAX_PIXELS` pixels.
         """
         with blaming_video(self.path):
             frame = self._find(number) if number < self._index.count else None

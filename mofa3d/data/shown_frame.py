@@ -93,7 +93,7 @@ class Shown:
         """A frame as a photograph.
 
         Raises:
-            InputError: it would have more than 100 megapixels.
+            InputError: it would have more than `MAX_PIXELS` pixels.
             av.FFmpegError: its pixel format cannot be converted.
         """
         if self._size is None or not self._one_size:

@@ -67,7 +67,7 @@ def read_info(path: Path) -> VideoInfo:
     """Open a video and decode its first frame.
 
     Raises:
-        InputError: see `opened`; or no frame can be decoded, or frames have more than 100 megapixels.
+        InputError: see `opened`; or no frame can be decoded, or frames have more than `MAX_PIXELS` pixels.
     """
     with opened(path) as (container, stream):
         first = next(_frames(path, container, stream), None)
