@@ -8,6 +8,7 @@ import pytest
 from odd_files import bad_files, bomb, good_files
 from PIL import Image
 
+from mofa3d.data import photo as photo_module
 from mofa3d.data.corpus.config import PrepareConfig
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.corpus.prepare import prepare
@@ -86,14 +87,13 @@ def test_file_that_may_not_be_read(tmp_path, face, monkeypatch):
     (tmp_path / "files").mkdir()
     for name in ("a.jpg", "secret.jpg"):
         face.save(tmp_path / "files" / name, quality=95)
-    opened = Image.open
 
-    def closed(path, **options):  # root may read everything, so permissions alone would not do
-        if getattr(path, "name", "") == "secret.jpg":
+    def closed(path, *options):  # root may read everything, so permissions alone would not do
+        if path.name == "secret.jpg":
             raise PermissionError(13, "Permission denied", str(path))
-        return opened(path, **options)
+        return open(path, *options)
 
-    monkeypatch.setattr(Image, "open", closed)
+    monkeypatch.setattr(photo_module, "open", closed, raising=False)
     corpus = prepare([tmp_path / "files"], tmp_path / "corpus", KEEP, workers=0)
     assert corpus.photos == ["files/a.jpg"]
     assert "Permission denied" in corpus.failures[0].reason
