@@ -59,7 +59,7 @@ def test_a_frame_is_the_same_whatever_was_asked_before(folder, name):
 
 
 def test_what_lies_between_is_not_decoded(folder, monkeypatch):
-    """One group of eight frames at most, where the file can be searched."""
+    """A group of eight frames at most, where the file can be searched, and of it no frame that no other needs."""
     path = write_any(folder / "groups.mp4", textures(), "libx264", **X264)
     taken = []
 
@@ -76,7 +76,7 @@ def test_what_lies_between_is_not_decoded(folder, monkeypatch):
         picker(number)
     assert len(taken) == 2 + 2
     picker(6)
-    assert len(taken) == 4 + 5
+    assert len(taken) < 4 + 5
 
 
 def test_files_that_cannot_be_searched_are_read_from_their_beginning(folder, monkeypatch):
