@@ -97,6 +97,10 @@ def is_heif(head: bytes) -> bool:
     return not brands.isdisjoint(_HEIF) and brands.isdisjoint(_AVIF)
 
 
+def is_avif(head: bytes) -> bool:
+    return not _brands(head).isdisjoint(_AVIF)
+
+
 def is_tiff(head: bytes) -> bool:
     return head.startswith(_TIFF)
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import io
 import os
-import re
 import stat
 import warnings
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,9 +27,7 @@ if TYPE_CHECKING:
 # before it is unpacked.
 MAX_PIXELS = 160_000_000
 RUN_PROGRAMS = ("EPS", "WMF")  # formats that Pillow leaves to Ghostscript and to Windows
-TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 HEAD = 512  # bytes; see `mofa3d.data.file_kind`
-EXIF_ITEM = re.compile(rb"(infe.{8})Exif", re.DOTALL)  # in the table of contents of an AVIF file
 COLOR_NOTES = {"icc_profile", "nclx_profile", "gamma", "chromaticity"}  # that mean something other than sRGB
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -84,10 +81,7 @@ def opened(
         Exception: it is damaged, or no image; see `blaming`.
     """
 
-    def check(size: tuple[int, int]) -> None:
-        if size[0] * size[1] > max_pixels:
-            raise InputError(f"{name} has {size[0]}×{size[1]} pixels, more than {max_pixels}; make it smaller")
-
+    check = partial(_check_size, name, max_pixels)
     with open(source, "rb") if isinstance(source, Path) else nullcontext(source) as file:
         head = file.read(HEAD)
         file.seek(0)
@@ -101,26 +95,18 @@ def opened(
         try:
             image = Image.open(file, formats=[name for name in formats or _formats() if name != "HEIF"])
         except Exception:
-            image = _second_try(file, head, formats, check)
+            from mofa3d.data.second_try import open_differently
+
+            image = open_differently(file, formats, check)
             if image is None:
                 raise
         check(image.size)
         yield image
 
 
-def _second_try(
-    file: io.BufferedIOBase, head: bytes, formats: Sequence[str] | None, check: Callable[[tuple[int, int]], None]
-) -> Image.Image | None:
-    """An image that Pillow does not take as it is; ``None`` if nothing can be done."""
-    if head[:4] in TIFF and (formats is None or "TIFF" in formats):
-        from mofa3d.data.pixel_depth import open_tiff
-
-        return open_tiff(file, check)
-    if head[4:8] == b"ftyp" and (formats is None or "AVIF" in formats):
-        file.seek(0)
-        content, number = EXIF_ITEM.subn(rb"\1skip", file.read())  # of which nothing is needed
-        return Image.open(io.BytesIO(content), formats=("AVIF",)) if number else None
-    return None
+def _check_size(name: object, most: int, size: tuple[int, int]) -> None:
+    if size[0] * size[1] > most:
+        raise InputError(f"{name} has {size[0]}×{size[1]} pixels, more than {most}; make it smaller")
 
 
 def check_is_file(path: Path, kind: str) -> None:
@@ -185,8 +171,9 @@ def to_photo(image: Image.Image, name: str) -> Photo:
         name: what to call it in messages.
 
     Raises:
-        InputError: it cannot be decoded.
+        InputError: it has too many pixels, or cannot be decoded.
     """
+    _check_size(name, MAX_PIXELS, image.size)
     with blaming(name):
         return _upright(image)
 

@@ -73,24 +73,23 @@ def decoded(content: bytes) -> Image.Image | None:
     return Image.fromarray(rgb if values.shape[2] == 3 else np.dstack([rgb, to_8_bits(values[..., 3])]))
 
 
-def open_tiff(file: io.BufferedIOBase, check: Callable[[tuple[int, int]], None]) -> Image.Image | None:
+def open_tiff(content: bytes, check: Callable[[tuple[int, int]], None]) -> Image.Image | None:
     """A TIFF file that Pillow does not know, as one of colors in floats; ``None`` if OpenCV does not either.
 
     Args:
-        file: open for reading.
+        content: of the file.
         check: refuses widths and heights, before anything is unpacked.
     """
-    file.seek(0)
+    file = io.BytesIO(content)
     try:
         tags = ImageFileDirectory_v2(file.read(8))
         file.seek(tags.next)
-        tags.load(file)  # type: ignore[arg-type]
+        tags.load(file)
         size = int(tags[WIDTH]), int(tags[HEIGHT])
     except Exception:  # damaged
         return None
     check(size)
-    file.seek(0)
-    image = decoded(file.read())
+    image = decoded(content)
     if image is not None:
         image.info["icc_profile"] = tags.get(PROFILE)
     return image

@@ -221,3 +221,23 @@ class TestPng:
     def test_nonsense_is_srgb(self, values):
         assert np.array_equal(self.with_chunks((b"cHRM", struct.pack(">8I", *values))), COLORS)
         assert np.array_equal(self.with_chunks((b"gAMA", struct.pack(">I", 0))), COLORS)
+
+    def test_damaged_notes_are_left_out(self):
+        """Pillow refuses a file for a checksum, or for the size, of what its pixels do not need."""
+        data = io.BytesIO()
+        Image.fromarray(COLORS).save(data, "PNG")
+        content = data.getvalue()
+        for name, body, checksum in (
+            (b"iCCP", b"name\0\0" + zlib.compress(b"profile"), 0),
+            (b"iCCP", b"name\0\7what", None),
+            (b"iCCP", b"name\0\0" + zlib.compress(bytes(2_000_000)), None),
+            (b"zTXt", b"name\0\0" + zlib.compress(bytes(2_000_000)), None),
+            (b"pHYs", b"1", None),
+            (b"gAMA", b"", None),
+            (b"sRGB", b"", None),
+            (b"eXIf", b"MM", 0),
+        ):
+            checksum = zlib.crc32(name + body) if checksum is None else checksum
+            chunk = struct.pack(">I", len(body)) + name + body + struct.pack(">I", checksum)
+            odd = content[:33] + chunk + content[33:]
+            assert np.array_equal(read_photo(io.BytesIO(odd), "a"), COLORS)
