@@ -20,7 +20,17 @@ def run(program: str) -> str:
 
 def test_library_loads_no_backend_and_no_optional_package():
     unwanted = {"renderers", "numba", "pytorch3d._C", "nvdiffrast", "dlib", "face_alignment", "h5py", "anny"}
-    unwanted |= {"onnx", "onnxruntime", "nicegui", "torchvision", "trimesh", "triton", "tensorboard", "mofa3d.api"}
+    unwanted |= {
+        "onnx",
+        "onnxruntime",
+        "nicegui",
+        "torchvision",
+        "trimesh",
+        "triton",
+        "tensorboard",
+        "mofa3d.api",
+        "av",
+    }
     program = (
         "import sys, warnings\n"
         "warnings.simplefilter('ignore')  # other packages' own\n"

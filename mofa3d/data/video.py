@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 USUAL_RATE = 25.0  # frames per second, of files that do not say theirs
 HIGHEST_RATE = 1000.0
+LONGEST_GAP = 600.0  # seconds between two frames; more is a damaged time
 # Of FFmpeg's formats, those that hold videos by themselves; playlists and scripts would open other files.
 FORMATS = "mov,matroska,avi,mpegts,mpeg,mpegvideo,asf,flv,ogg"
 ADVICE = "give an MP4 file with H.264"
@@ -54,7 +55,8 @@ class TimedFrame:
 
     Attributes:
         photo: what it shows.
-        time: seconds from the first frame; more than that of the frame before.
+        time: seconds from the first frame; more than that of the frame before. Where the file says none that can be,
+            it is the usual step later.
         lost: pieces of the file before it that could not be decoded.
     """
 
@@ -154,7 +156,7 @@ def _kinds(container: InputContainer) -> str:
 
 def _rate(stream: VideoStream) -> float:
     rate = float(stream.average_rate or stream.guessed_rate or 0)
-    return rate if 0 < rate <= HIGHEST_RATE else USUAL_RATE
+    return rate if 1 / LONGEST_GAP <= rate <= HIGHEST_RATE else USUAL_RATE
 
 
 def _duration(container: InputContainer, stream: VideoStream) -> float:
@@ -172,7 +174,7 @@ def _frames(path: Path, container: InputContainer, stream: VideoStream) -> Itera
         stated = None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
         start = stated if start is None else start
         since = -math.inf if stated is None or start is None else float(stated - start)
-        time = since if since > time else time + step
+        time = since if time < since <= time + LONGEST_GAP else time + step
         yield TimedFrame(show(frame), time, lost)
 
 

@@ -47,6 +47,7 @@ ENCODERS = {
     "h264": Encoder("libx264", 120_000, {"preset": "veryfast", "crf": "20"}),
     "mpeg4": Encoder("mpeg4", 60_000, {"q": "3"}),
 }
+SLOWEST = Fraction(1, 1001)  # frames per second that are stated; their times are what counts
 BT709, LIMITED = 1, 1  # of ITU-T H.273 and of FFmpeg
 
 
@@ -115,10 +116,8 @@ def film_writer(path: Path, width: int, height: int, rate: float) -> Iterator[Wr
 
 
 def _stream(film: OutputContainer, width: int, height: int, rate: float) -> VideoStream:
-    encoder = ENCODERS[codec()]
-    stream = cast(
-        "VideoStream", film.add_stream(encoder.name, Fraction(rate).limit_denominator(1001), options=encoder.options)
-    )
+    encoder, nearest = ENCODERS[codec()], Fraction(rate).limit_denominator(1001)
+    stream = cast("VideoStream", film.add_stream(encoder.name, max(SLOWEST, nearest), options=encoder.options))
     stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
     context = stream.codec_context
     context.time_base = Fraction(1, encoder.ticks)

@@ -162,6 +162,11 @@ def test_rate_that_varies(tmp_path):
         assert number_in(FramePicker(path)(4)) == pytest.approx(4, abs=0.3)
 
 
+def test_times_that_cannot_be_are_a_step_later(tmp_path):
+    path = write_any(tmp_path / "a.mkv", map(wedge, range(5)), "ffv1", times=[0, 100, 900_000, 900_100, 5_000_000])
+    assert [frame.time for frame in read_frames(path)] == pytest.approx([0, 0.1, 0.2, 0.3, 0.4])
+
+
 def test_no_video(tmp_path):
     empty, text = tmp_path / "empty.mp4", tmp_path / "text.mp4"
     empty.touch()
