@@ -100,6 +100,18 @@ class TestBatch:
         assert errors[0] == f"error: {photos / 'none.png'}: no face was found"
         assert errors[1].startswith(f"error: {photos / 'text.jpg'} is not an image that can be read")
 
+    def test_files_are_used_listed_or_counted_whatever_they_are_called(self, work, photos, tmp_path, capsys):
+        Image.new("RGB", (4, 4), (1, 0, 0)).save(photos / "b.bin", "PNG")
+        (photos / "c.avif").write_bytes(b"\0\0\0\x1cftypavif\0\0\0\0avifmif1" + bytes(99))
+        for name in ("notes.txt", "more.TXT", "d.psd", ".hidden.png"):
+            (photos / name).write_bytes(b"text")
+        done = work.run([photos], tmp_path / "out")
+        assert "b.bin" in work.written
+        assert {Path(failure.photo).name for failure in done.failures} == {"none.png", "text.jpg", "c.avif"}
+        [reason] = [failure.reason for failure in done.failures if failure.photo.endswith("c.avif")]
+        assert reason.startswith(str(photos / "c.avif"))
+        assert f"{photos}: left out 2 .txt, 1 .psd, 1 hidden\n" in capsys.readouterr().err
+
     def test_nothing_is_opened_where_all_is_done(self, work, photos, tmp_path):
         def unwanted() -> BatchTools:
             raise InputError("opened")

@@ -45,6 +45,8 @@ def good_files(face: Image.Image) -> dict[str, bytes]:
     """Unusual files in which the face must be found."""
     grey = np.asarray(face.convert("L"))
     _, deep = cv2.imencode(".png", np.asarray(face)[..., ::-1].astype(np.uint16) * 257)
+    _, floats = cv2.imencode(".tiff", np.asarray(face)[..., ::-1].astype(np.float32) / 255)
+    _, twelve = cv2.imencode(".png", np.asarray(face)[..., ::-1].astype(np.uint16) * 16)
     other = face.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     files = {f"exif {n} {i}.jpg": turned(face, n) for n in range(1, 9) for i in range(5)}
     for i in range(5):
@@ -60,7 +62,14 @@ def good_files(face: Image.Image) -> dict[str, bytes]:
             f"ordner ü {i}/ein  gesicht {i} 顔 '\"$.jpg": encoded(face, "JPEG", quality=95),
             f"progressive {i}.JPG": encoded(face, "JPEG", quality=95, progressive=True),
         }
-    return files
+    return files | {
+        "deep floats.tif": floats.tobytes(),
+        "deep grey floats.tif": encoded(Image.fromarray(grey / np.float32(255)), "TIFF"),
+        "deep color of 12 bits.png": twelve.tobytes(),
+        "jfif.jfif": encoded(face, "JPEG", quality=95),
+        "avif.avif": encoded(face, "AVIF", quality=95),
+        "without a suffix": encoded(face, "WEBP", quality=95),
+    }
 
 
 def bad_files(face: Image.Image) -> dict[str, bytes]:
