@@ -8,6 +8,7 @@ there is neither a profile nor ``sRGB``, in the order of its specification.
 from __future__ import annotations
 
 import io
+import re
 from functools import cache, lru_cache
 
 import numpy as np
@@ -20,6 +21,7 @@ CLASSES = ("mntr", "scnr", "prtr", "spac")  # of profiles that belong to picture
 SAME = 2  # of 256 levels: profiles that move no color by more are sRGB
 BRIGHT, MIDDLE = 128, (8, 248)  # a profile is broken whose white is darker, or whose middle grey beyond these
 USUAL_GAMMA = 1 / 2.2  # PNG writes sRGB so, for programs that do not know better
+TABLE = 1 << 16  # bytes of a file in which its table of contents ends
 NAMED = {9: BT2020, 12: DISPLAY_P3}  # numbers of primaries in ISO 23091-2
 
 Transform = ImageCms.ImageCmsTransform
@@ -45,7 +47,7 @@ def to_srgb(image: Image.Image, info: dict) -> Image.Image:
 def _profile(info: dict) -> bytes | None:
     if info.get("icc_profile"):
         return info["icc_profile"]
-    if isinstance(named := info.get("nclx_profile"), dict):  # of HEIC
+    if isinstance(named := info.get("nclx_profile"), dict):  # of HEIC and AVIF
         return _made(NAMED.get(named.get("color_primaries", 1)), None)
     if "srgb" in info or not info.keys() & {"gamma", "chromaticity"}:
         return None
@@ -55,6 +57,13 @@ def _profile(info: dict) -> bytes | None:
     if abs(gamma - USUAL_GAMMA) < 0.005:
         return _made(primaries, None)
     return _made(primaries, 1 / gamma) if 0.1 <= gamma <= 10 else None
+
+
+def stated_colors(file: io.BufferedIOBase) -> dict:
+    """What an AVIF file says of its colors besides a profile, as `to_srgb` takes it, for Pillow does not tell."""
+    file.seek(0)
+    found = re.search(rb"colrnclx(..)", file.read(TABLE), re.DOTALL)
+    return {"nclx_profile": {"color_primaries": int.from_bytes(found[1], "big")}} if found else {}
 
 
 @lru_cache(maxsize=8)

@@ -101,6 +101,10 @@ def opened(
             if image is None:
                 raise
         check(image.size)
+        if image.format == "AVIF":
+            from mofa3d.data.color_profile import stated_colors
+
+            image.info |= stated_colors(file)
         yield image
 
 

@@ -85,6 +85,20 @@ class TestRgb:
         skin = np.full((16, 16, 3), [200, 150, 130], np.uint8)
         assert near(read(skin, kind, icc_profile=icc, quality=95)[8, 8], [217, 151, 130], 3)
 
+    def test_primaries_that_avif_states(self):
+        data = io.BytesIO()
+        Image.new("RGB", (16, 16), (200, 150, 130)).save(data, "AVIF", quality=95, subsampling="4:4:4")
+        content = data.getvalue()
+        assert content.count(b"colrnclx\0\1") == 1
+        plain, p3 = (
+            read_photo(io.BytesIO(content.replace(b"colrnclx\0\1", b"colrnclx\0" + bytes([number]))), "a")[8, 8].astype(
+                int
+            )
+            for number in (1, 12)
+        )
+        assert near(plain, [200, 150, 130], 2)
+        assert near(p3, [209, 147, 126], 3)
+
     def test_transparency_and_palettes(self):
         icc = rgb_profile(ADOBE_RGB, gamma_curve(ADOBE_GAMMA))
         expected = in_srgb((COLORS / 255) ** ADOBE_GAMMA, ADOBE_RGB)
