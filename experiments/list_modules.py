@@ -1,4 +1,4 @@
-"""Print the modules of mofa3d that are loaded from a photograph to face.glb, one a line.
+"""Print the modules of mofa3d that are loaded from a photograph to face.glb, and by a training up to its last step.
 
 python experiments/list_modules.py portrait.jpg
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +15,28 @@ from tyro.conf import Positional
 
 from mofa3d.cli import program
 
-FLOW = """
-import sys, tempfile, mofa3d
-with tempfile.TemporaryDirectory() as folder:
-    mofa3d.reconstruct(sys.argv[1]).save(folder + "/face.glb")
-print("\\n".join(sorted(name for name in sys.modules if name.partition(".")[0] == "mofa3d")))
+LIST = 'print("\\n".join(sorted(name for name in sys.modules if name.partition(".")[0] == "mofa3d")))'
+FACE = f"""
+import sys, mofa3d
+mofa3d.reconstruct(sys.argv[1]).save(sys.argv[2] + "/face.glb")
+{LIST}
+"""
+CORPUS = """
+import sys
+from mofa3d.cli.main import main
+main(["synthesize", "--count", "4", "--out", sys.argv[1] + "/corpus"])
+"""
+TRAINING = f"""
+import sys
+sys.path.insert(0, sys.argv[2])
+from pathlib import Path
+import train_mofa
+def report(*results):
+    {LIST}
+train_mofa.report = report
+folder = Path(sys.argv[1])
+config = {{"data": str(folder / "corpus"), "out": folder / "run", "iterations": 2, "batch_size": 2, "held_out": 0.5}}
+train_mofa.main(train_mofa.Config(**config))
 """
 
 
@@ -28,9 +46,19 @@ class Config:
     """A photograph with a face."""
 
 
-def main(config: Config) -> int:
-    # In a process of its own: this one has loaded `mofa3d.cli`.
-    return subprocess.run([sys.executable, "-c", FLOW, str(config.photo)], check=False).returncode
+def modules(flow: str, *arguments: str) -> str:
+    """What a flow prints, in a process of its own: this one has loaded `mofa3d.cli`."""
+    command = [sys.executable, "-c", flow, *arguments]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def main(config: Config) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        print("From a photograph to face.glb:\n")
+        print(modules(FACE, str(config.photo), folder))
+        modules(CORPUS, folder)
+        print("A training with the vertex renderer, on a prepared corpus:\n")
+        print(modules(TRAINING, folder, str(Path(__file__).parent)), end="")
 
 
 if __name__ == "__main__":

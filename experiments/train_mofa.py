@@ -24,33 +24,23 @@ from mofa3d.cli import program
 from mofa3d.cli.overrides import apply_overrides, overrides_of
 from mofa3d.cli.program import Flag
 from mofa3d.data.batches.augment import AugmentConfig
-from mofa3d.data.batches.on_gpu import ResidentFaces, fits_in_memory
 from mofa3d.data.batches.stream import batches
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.corpus.open import SYNTHETIC, Faces, open_faces
 from mofa3d.data.corpus.split import repeat_evenly, spread
-from mofa3d.data.corpus.synthetic import SyntheticConfig
+from mofa3d.data.corpus.synthetic_config import SyntheticConfig
 from mofa3d.data.failures import FAILURES, list_failures
 from mofa3d.encoders.checkpoint import Description, how_to_go_on, start_from
 from mofa3d.encoders.network import Encoder
 from mofa3d.environment.cache_folder import cache_directory
-from mofa3d.environment.instruction_sets import bfloat16_or_float32
 from mofa3d.environment.machine import check_device, commit
-from mofa3d.environment.memory import keep_freed_memory
+from mofa3d.environment.memory import fits_in_memory, keep_freed_memory
 from mofa3d.errors import InputError
-from mofa3d.evaluation.errors import average_face, evaluate
-from mofa3d.evaluation.groups import photo_groups
-from mofa3d.evaluation.training_report import (
-    BeforeAndAfter,
-    draw_curves,
-    draw_faces,
-    training_report,
-    write_meshes,
-)
 from mofa3d.files.whole import write_text
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.objective import LossWeights
 from mofa3d.renderers import make_renderer
+from mofa3d.scene import Rendering, Scene
 from mofa3d.semantic_code import OutputScales
 from mofa3d.training.checkpoint import claim_folder
 from mofa3d.training.mofa import TrainingConfig, make_formation, train
@@ -179,8 +169,8 @@ def description(config: Config) -> Description:
 
 def open_data(config: Config, model: MorphableModel) -> Faces:
     """Synthetic faces, a prepared corpus, or the photographs of a folder, whose failures are listed."""
-    raster, chosen = make_renderer("cpu", antialias=False), (config.held_out, config.seed, config.report_images)
-    faces = open_faces(config.data, config.synthetic, model, raster, cache_directory(), *chosen)
+    chosen = (config.held_out, config.seed, config.report_images)
+    faces = open_faces(config.data, config.synthetic, model, draw, cache_directory(), *chosen)
     if with_landmarks(config) and not faces.dataset.confidence[faces.train].any():
         raise InputError(
             f"--landmarks, but no landmark is known for any photograph of {config.data}; put a landmarks_68.csv beside "
@@ -191,11 +181,18 @@ def open_data(config: Config, model: MorphableModel) -> Faces:
     return faces
 
 
+def draw(scene: Scene) -> Rendering:
+    """A synthetic face; the rasterizer is loaded for the first one that is not in the cache."""
+    return make_renderer("cpu", antialias=False)(scene)
+
+
 def photo_stream(
     dataset: Corpus, shown: list[int], batch_size: int, image_size: int, config: Config
 ) -> Callable[[int], Iterator[dict[str, torch.Tensor]]]:
     """Endless batches from an iteration on: out of a GPU's memory if they fit there, else read while it trains."""
-    if fits_in_memory(len(set(shown)), image_size, config.device):
+    if fits_in_memory(len(set(shown)) * 3 * image_size**2, config.device):
+        from mofa3d.data.batches.on_gpu import ResidentFaces
+
         faces = ResidentFaces(dataset, shown, config.device)
         return partial(faces.batches, shown, batch_size, config.seed, changes=config.augment)
     options = {"changes": config.augment, "shards": dataset.shards_of(shown), "device": config.device}
@@ -206,7 +203,10 @@ def main(config: Config) -> None:
     settings = training_config(config)
     render = make_renderer(config.renderer)
     check_device(config.device)
-    settings = replace(settings, bfloat16=bfloat16_or_float32(settings.bfloat16, config.device))
+    if settings.bfloat16:
+        from mofa3d.environment.instruction_sets import bfloat16_or_float32
+
+        settings = replace(settings, bfloat16=bfloat16_or_float32(True, config.device))
     keep_freed_memory()
     torch.manual_seed(config.seed)
     about = description(config)
@@ -255,6 +255,16 @@ def report(
     whole: Decoder,
 ) -> None:
     """Measure on what was held out, draw, write meshes, and print the table."""
+    from mofa3d.evaluation.errors import average_face, evaluate  # here: a training needs none of it
+    from mofa3d.evaluation.groups import photo_groups
+    from mofa3d.evaluation.training_report import (
+        BeforeAndAfter,
+        draw_curves,
+        draw_faces,
+        training_report,
+        write_meshes,
+    )
+
     out, dataset, model = config.out, faces.dataset, whole.model
     groups = faces.groups if config.data == SYNTHETIC else photo_groups(dataset, faces.test, model)
     frontal = Decoder(model.restrict(model.frontal), whole.camera).to(config.device)

@@ -27,7 +27,6 @@ from mofa3d.encoders.weights import SHIPPED, checkpoint_file
 from mofa3d.environment.torch_settings import plain_settings
 from mofa3d.errors import InputError
 from mofa3d.export.face_textures import FaceTextures
-from mofa3d.files.record import unfinished
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.reconstruction import reconstructor as inference
 from mofa3d.reconstruction.options import Format, Look, OutputOptions
@@ -112,17 +111,21 @@ class Face:
         writer = replace(self.writer, options=options)
         _check_side_files(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished(path.parent, path.stem) as folder:
-            if suffix == ".json":
-                writer.write_code(folder / path.name, self.name, self.reconstruction, path.parent)
-            elif suffix == ".png":
-                from mofa3d.files.whole_pictures import write_picture
+        if suffix == ".json":
+            writer.write_code(path, self.name, self.reconstruction)
+        elif suffix == ".png":
+            from mofa3d.files.whole_pictures import write_picture
 
-                write_picture(folder / path.name, self.overlay())
-            else:
+            write_picture(path, self.overlay())
+        elif suffix == ".obj":  # its material and its texture come with it, or none of them
+            from mofa3d.files.record import unfinished
+
+            with unfinished(path.parent, path.stem) as folder:
                 writer.write_meshes([folder / path.name], self.photo, self.reconstruction)
-            for written in folder.iterdir():
-                os.replace(written, path.with_name(written.name))
+                for written in folder.iterdir():
+                    os.replace(written, path.with_name(written.name))
+        else:
+            writer.write_meshes([path], self.photo, self.reconstruction)
         return path
 
 

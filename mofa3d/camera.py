@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import torch
 from jaxtyping import Float
 from pytorch3d.transforms import axis_angle_to_matrix
-from torch import Tensor
+from torch import Tensor, nn
 
 from mofa3d.errors import InputError
 
@@ -100,3 +100,17 @@ class Camera:
             in_ndc=False,
             device=rotation.device,
         )
+
+
+def sample(image: Float[Tensor, "B C H W"], positions: Float[Tensor, "B S 2"]) -> Float[Tensor, "B C S"]:
+    """Sample images bilinearly at pixel positions (top-left pixel centre at 0.5); border pixels extend outwards."""
+    height, width = image.shape[-2:]
+    grid = 2 * positions / positions.new_tensor([width, height]) - 1
+    samples = nn.functional.grid_sample(image, grid[:, None], padding_mode="border", align_corners=False)
+    return samples[:, :, 0]
+
+
+def inside(positions: Float[Tensor, "B S 2"], image: Float[Tensor, "B C H W"]) -> Tensor:
+    """Which positions are inside the image."""
+    size = positions.new_tensor([image.shape[-1], image.shape[-2]])
+    return ((positions >= 0) & (positions <= size)).all(dim=-1)

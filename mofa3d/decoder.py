@@ -10,7 +10,6 @@ from mofa3d import harmonics
 from mofa3d.camera import Camera
 from mofa3d.environment.torch_settings import plain_settings
 from mofa3d.kernels.normals import VertexNormals
-from mofa3d.kernels.surface import see
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.scene import Scene, Surface, Surroundings, front_facing
 from mofa3d.semantic_code import SemanticCode
@@ -64,6 +63,8 @@ class Decoder(nn.Module):
         reflectance = self.model.reflectance(code.reflectance)
         around = Surroundings(code.rotation, code.translation, code.illumination)
         if self.fused and vertices.device.type == "cpu":
+            from mofa3d.kernels.surface import see  # here: fused losses need no surface
+
             surface = see(vertices, reflectance, around, self.model.faces, self.camera)
         else:
             surface = see_plainly(vertices, reflectance, around, self.vertex_normals, self.camera)

@@ -6,8 +6,9 @@ Every loss is returned per image, not reduced over the batch, and unweighted.
 from __future__ import annotations
 
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
+from mofa3d.camera import inside, sample
 from mofa3d.scene import Rendering
 from mofa3d.semantic_code import SemanticCode
 
@@ -19,20 +20,6 @@ LIP_PAIRS = ((61, 67), (62, 66), (63, 65))
 
 WEIGHT_REFLECTANCE = 1.7e-3
 WEIGHT_EXPRESSION = 0.8
-
-
-def sample(image: Float[Tensor, "B C H W"], positions: Float[Tensor, "B S 2"]) -> Float[Tensor, "B C S"]:
-    """Sample images bilinearly at pixel positions (top-left pixel centre at 0.5); border pixels extend outwards."""
-    height, width = image.shape[-2:]
-    grid = 2 * positions / positions.new_tensor([width, height]) - 1
-    samples = nn.functional.grid_sample(image, grid[:, None], padding_mode="border", align_corners=False)
-    return samples[:, :, 0]
-
-
-def inside(positions: Float[Tensor, "B S 2"], image: Float[Tensor, "B C H W"]) -> Tensor:
-    """Which positions are inside the image."""
-    size = positions.new_tensor([image.shape[-1], image.shape[-2]])
-    return ((positions >= 0) & (positions <= size)).all(dim=-1)
 
 
 def residuals(rendering: Rendering, image: Float[Tensor, "B 3 H W"]) -> tuple[Tensor, Tensor]:

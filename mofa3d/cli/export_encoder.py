@@ -9,7 +9,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from mofa3d.cli.program import Flag
-from mofa3d.encoders.weights import SHIPPED
+from mofa3d.encoders.weights import SHIPPED, checkpoint_file
 from mofa3d.errors import InputError
 
 KINDS = (".onnx", ".safetensors")
@@ -27,7 +27,7 @@ class ExportEncoder:
     """Replace an existing file."""
 
     def __call__(self) -> str:
-        from mofa3d.encoders.checkpoint import Description, checkpoint_file, open_run, read_checkpoint, write_encoder
+        from mofa3d.encoders.checkpoint import Description, open_run, read_checkpoint, write_encoder
         from mofa3d.encoders.onnx_export import export_onnx
         from mofa3d.files.folders import refuse_existing
 

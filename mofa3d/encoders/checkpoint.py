@@ -13,9 +13,8 @@ from torch import Tensor, nn
 
 from mofa3d.camera import Camera
 from mofa3d.decoder import Decoder
-from mofa3d.encoders.checkpoint_content import check_content, load_archive
+from mofa3d.encoders import CHECKPOINT_NAME
 from mofa3d.encoders.network import Encoder, make_encoder
-from mofa3d.encoders.weights import CHECKPOINT_NAME, INSTEAD, SHIPPED, check_present, checkpoint_file
 from mofa3d.environment.torch_settings import plain_settings
 from mofa3d.errors import InputError
 from mofa3d.files.given import naming_file, read_tensors
@@ -65,6 +64,8 @@ def read_encoder(path: Path) -> dict:
     Raises:
         InputError: the file is damaged or not of this kind, or a weight is not finite.
     """
+    from mofa3d.encoders.checkpoint_content import check_content
+
     try:
         tensors, metadata = read_tensors(path)
         about = json.loads(metadata["mofa3d"])
@@ -96,9 +97,13 @@ def read_checkpoint(path: Path) -> dict:
     Raises:
         InputError: it is missing, damaged, or no checkpoint of this project.
     """
+    from mofa3d.encoders.weights import INSTEAD, check_present
+
     check_present(path)
     if path.suffix == SUFFIX:
         return read_encoder(path)
+    from mofa3d.encoders.checkpoint_content import check_content, load_archive
+
     try:
         content = load_archive(path)
     except InputError as error:
@@ -203,6 +208,8 @@ def start_from(encoder: Encoder, about: Description, run: Path) -> None:
     Raises:
         InputError: no readable checkpoint, or one of another network or another kind of code.
     """
+    from mofa3d.encoders.weights import checkpoint_file
+
     path = checkpoint_file(run)
     content = read_checkpoint(path)
     with naming_file(path):
@@ -217,7 +224,7 @@ def start_from(encoder: Encoder, about: Description, run: Path) -> None:
 
 
 @plain_settings()
-def open_run(run: Path = SHIPPED) -> tuple[Encoder, Decoder]:
+def open_run(run: Path | None = None) -> tuple[Encoder, Decoder]:
     """The trained encoder and the decoder of a training run.
 
     Args:
@@ -227,7 +234,7 @@ def open_run(run: Path = SHIPPED) -> tuple[Encoder, Decoder]:
     Raises:
         InputError: no readable checkpoint, or one of another model.
     """
-    path = checkpoint_file(run)
+    path = _file_of(run)
     content = read_checkpoint(path)
     with naming_file(path):
         description = Description.from_dict(content["description"])
@@ -238,12 +245,18 @@ def open_run(run: Path = SHIPPED) -> tuple[Encoder, Decoder]:
     return encoder, Decoder(model, Camera(description.image_size))
 
 
-def open_model(run: Path = SHIPPED) -> MorphableModel:
+def open_model(run: Path | None = None) -> MorphableModel:
     """The face model of a training run, without its encoder; see `open_run`."""
-    path = checkpoint_file(run)
+    path = _file_of(run)
     content = read_checkpoint(path)
     with naming_file(path):
         return Description.from_dict(content["description"]).load_model()
+
+
+def _file_of(run: Path | None) -> Path:
+    from mofa3d.encoders.weights import SHIPPED, checkpoint_file
+
+    return checkpoint_file(SHIPPED if run is None else run)
 
 
 @torch.no_grad()

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import torch
 
-from mofa3d.environment import instruction_sets
 from mofa3d.errors import InputError
 
 
 def machine() -> str:
     """Processor and instruction sets, cores, threads that PyTorch uses, its version, and the GPU if there is one."""
+    from mofa3d.environment import instruction_sets
+
     gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     return (
         f"{platform.processor() or platform.machine()}, {instruction_sets.describe()}, {os.cpu_count()} cores, "

@@ -1,12 +1,15 @@
-"""How the C library gives memory back, which decides how fast large tensors come and go."""
+"""How the C library gives memory back, which decides how fast large tensors come and go, and what a GPU has free."""
 
 from __future__ import annotations
 
 import ctypes
 
+import torch
+
 # Of glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 LARGEST = 2**31 - 1  # bytes
+SHARE = 0.5  # of a GPU's free memory that data may take
 
 
 def keep_freed_memory() -> bool:
@@ -21,3 +24,12 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):  # another C library
         return False
     return bool(set_option(M_MMAP_MAX, 0)) and bool(set_option(M_TRIM_THRESHOLD, LARGEST))
+
+
+def fits_in_memory(size: int, device: str | torch.device) -> bool:
+    """Whether data of so many bytes leave a GPU enough memory for a training; on other devices, never."""
+    device = torch.device(device)
+    if device.type != "cuda":
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return size < SHARE * free

@@ -12,6 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from mofa3d import losses
+from mofa3d.camera import sample
 from mofa3d.decoder import Decoder
 from mofa3d.scene import Renderer, Scene
 from mofa3d.semantic_code import CodeSizes, SemanticCode
@@ -90,7 +91,7 @@ def vertex_agreement(
         reference: an image of it.
         depth: of the nearest surface at each pixel, mm; negative where there is none.
     """
-    sampled = losses.sample(reference[:, :3], scene.pixels.detach()).transpose(1, 2)
+    sampled = sample(reference[:, :3], scene.pixels.detach()).transpose(1, 2)
     difference = (sampled - scene.colors.detach().clamp(0, 1)).abs().amax(dim=-1)
     return _spread(difference[visible_vertices(scene, depth)])
 

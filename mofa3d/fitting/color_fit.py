@@ -17,7 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mofa3d import harmonics, losses
+from mofa3d import harmonics
+from mofa3d.camera import inside, sample
 from mofa3d.decoder import Decoder
 from mofa3d.environment.torch_settings import plain_settings
 from mofa3d.harmonics import AMBIENT
@@ -62,8 +63,8 @@ class ColorFit:
         """
         scene = self.decode(code)
         pixels = scene.pixels[:, self.chosen]
-        photo = losses.sample(image, pixels).transpose(1, 2)
-        seen = scene.front_facing[:, self.chosen] & losses.inside(pixels, image)
+        photo = sample(image, pixels).transpose(1, 2)
+        seen = scene.front_facing[:, self.chosen] & inside(pixels, image)
         share = seen.to(photo.dtype) / seen.sum(dim=1, keepdim=True).clamp_min(1)
         lights = harmonics.basis(scene.normals[:, self.chosen])
 

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mofa3d import harmonics, losses
+from mofa3d import harmonics
+from mofa3d.camera import inside, sample
 from mofa3d.scene import Scene
 
 DARKEST_LIGHT = 0.25  # irradiance below which a division says more of the light's errors than of the skin
@@ -64,11 +65,11 @@ def delight(
     if grey:
         light = light.mean(dim=2, keepdim=True).expand(-1, -1, 3)
     irradiance = harmonics.irradiance(scene.normals, light)
-    seen = losses.sample(images, scene.pixels).transpose(1, 2)
+    seen = sample(images, scene.pixels).transpose(1, 2)
     colors = seen / irradiance.clamp_min(DARKEST_LIGHT)
     cosine = facing(scene)
     good = visible & (cosine > LEAST_COSINE) & (irradiance.amin(dim=2) > DARKEST_LIGHT)
-    good = good & losses.inside(scene.pixels, images)
+    good = good & inside(scene.pixels, images)
     good = good & (seen.amax(dim=2) < SATURATED) & (colors.amax(dim=2) < BRIGHTEST)
     return ReflectanceSamples(colors.clamp(0, BRIGHTEST), cosine.clamp(0, 1) * good)
 

@@ -106,7 +106,7 @@ class Samples(NamedTuple):
     """A photograph at some pixels.
 
     Attributes:
-        colors: (S, 3) bilinear, as `mofa3d.losses.sample`.
+        colors: (S, 3) bilinear, as `mofa3d.camera.sample`.
         gradients: (S, 3, 2) per pixel, the derivative of exactly that; 0 across the border, which extends outwards.
     """
 

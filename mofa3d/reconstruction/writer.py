@@ -97,21 +97,20 @@ class ReconstructionWriter:
         write_picture(folder / "turntable.png", sheet(film))
         write_video(folder / "turntable.mp4", film, FILM_RATE)
 
-    def write_code(self, path: Path, name: str, found: Reconstruction, folder: Path | None = None) -> None:
+    def write_code(self, path: Path, name: str, found: Reconstruction) -> None:
         """Write the code, where the photograph is, and where the crop lies in it.
 
         Args:
             path: of the file.
             name: of the photograph.
             found: the face.
-            folder: where the file will be at last; by default where it is written.
         """
         from mofa3d.export.codes import write_code
         from mofa3d.reconstruction.photo_places import name_photo
 
         t = found.transform
         crop = {"left": t.left, "top": t.top, "scale": t.scale}
-        write_code(path, found.code, {**name_photo(name, folder or path.parent), "crop": crop})
+        write_code(path, found.code, {**name_photo(name, path.parent), "crop": crop})
 
     def write_meshes(self, paths: Sequence[Path], photo: Photo, found: Reconstruction) -> None:
         """Write one face as several files, whose suffixes choose their formats.

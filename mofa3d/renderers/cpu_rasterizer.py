@@ -123,10 +123,13 @@ def make_cpu_renderer(
     antialias: bool = True, background: tuple[float, float, float] = (0.0, 0.0, 0.0)
 ) -> RasterizedRenderer:
     """The "cpu" renderer; `antialias` gives gradients at silhouettes, `background` is RGB."""
-    from mofa3d.renderers.antialias import SilhouetteAntialias
     from mofa3d.renderers.rasterized import RasterizedRenderer
 
-    return RasterizedRenderer(rasterize_scene, SilhouetteAntialias() if antialias else None, background)
+    if not antialias:
+        return RasterizedRenderer(rasterize_scene, None, background)
+    from mofa3d.renderers.antialias import SilhouetteAntialias
+
+    return RasterizedRenderer(rasterize_scene, SilhouetteAntialias(), background)
 
 
 def rasterize_scene(scene: Scene) -> Fragments:

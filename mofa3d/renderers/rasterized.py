@@ -18,9 +18,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mofa3d.renderers.interpolate import interpolate
 from mofa3d.renderers.shaded_pixels import shade_pixels
-from mofa3d.renderers.shader import blend, shade
 from mofa3d.scene import Rendering, Scene
 
 if TYPE_CHECKING:
@@ -61,6 +59,9 @@ def shade_fragments(
     if interpolated is None and scene.normals.device.type == "cpu" and fragments.pix_to_face.shape[3] == 1:
         one = fragments.pix_to_face[..., 0], fragments.bary_coords[..., 0, :]
         return shade_pixels(*one, scene.reflectance, scene.normals, light, scene.faces)[..., None, :]
+    from mofa3d.renderers.interpolate import interpolate
+    from mofa3d.renderers.shader import shade
+
     attributes = torch.cat([scene.reflectance, scene.normals], dim=-1)
     if interpolated is None:
         values = interpolate(fragments.pix_to_face, fragments.bary_coords, attributes, scene.faces)
@@ -117,6 +118,8 @@ class RasterizedRenderer:
 
     def _soft(self, colors: Tensor, counted: Tensor, fragments: Fragments) -> _Layer:
         from pytorch3d.renderer import BlendParams
+
+        from mofa3d.renderers.shader import blend
 
         parameters = (self.blend_params or BlendParams())._replace(background_color=(0.0, 0.0, 0.0))
         rgb, alpha = blend(colors, fragments, parameters).split([3, 1], dim=-1)

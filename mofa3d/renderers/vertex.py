@@ -10,7 +10,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mofa3d.camera import FACE_FRACTION
-from mofa3d.renderers.winding import doubled_area
 from mofa3d.scene import Rendering, Scene
 
 if TYPE_CHECKING:
@@ -57,6 +56,8 @@ class VertexRenderer:
 
 def vertex_areas(pixels: Float[Tensor, "B N 2"], faces: Int[Tensor, "F 3"]) -> Float[Tensor, "B N"]:
     """A third of the image area (px²) of the triangles around each vertex that are turned to the camera."""
+    from mofa3d.renderers.winding import doubled_area
+
     # Vertex-major: each gather and each sum then moves whole rows, several times faster than element by element.
     x, y = pixels.permute(2, 1, 0).contiguous().unbind(0)
     doubled = doubled_area(*((x[corner], y[corner]) for corner in faces.unbind(1)))

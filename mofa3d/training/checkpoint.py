@@ -14,7 +14,6 @@ import torch
 from torch import nn
 
 from mofa3d.encoders.checkpoint import CHECKPOINT_NAME, _begun, load_weights, read_checkpoint
-from mofa3d.encoders.checkpoint_content import check_optimizer
 from mofa3d.errors import InputError
 from mofa3d.files.folders import take_folder
 from mofa3d.files.locks import alone
@@ -133,6 +132,8 @@ def restore(path: Path, encoder: nn.Module, optimizer: torch.optim.Optimizer, de
     Raises:
         InputError: the checkpoint is of another encoder, face model or optimiser.
     """
+    from mofa3d.encoders.checkpoint_content import check_optimizer
+
     content = read_checkpoint(path)
     remedy = "resume with the settings it was trained with, or choose another --out"
     before = content["description"]

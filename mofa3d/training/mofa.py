@@ -12,18 +12,14 @@ import torch
 from mofa3d.camera import Camera
 from mofa3d.data.batches.augment import encoder_input
 from mofa3d.decoder import Decoder
-from mofa3d.encoders.factored_linear import FactoredLinear
 from mofa3d.encoders.network import Encoder
-from mofa3d.environment.instruction_sets import bfloat16_or_float32
 from mofa3d.errors import InputError
-from mofa3d.fitting.color_fit import ColorFit
 from mofa3d.kernels.vertex_loss.base import FusedLoss, OffersFusedLoss
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.numeric_options import MOST
 from mofa3d.objective import Batch, LossWeights, evaluate_batch
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
-from mofa3d.training.adadelta import Adadelta
 from mofa3d.training.loop import Step, optimize
 from mofa3d.training.progress import Progress, check_schedule
 
@@ -83,6 +79,9 @@ def make_optimizer(encoder: Encoder, config: TrainingConfig) -> torch.optim.Opti
     groups = encoder.parameter_groups(config.learning_rate, config.depth_learning_rate)
     if config.optimizer == "adam":
         return torch.optim.Adam(groups, fused=True)
+    from mofa3d.encoders.factored_linear import FactoredLinear
+    from mofa3d.training.adadelta import Adadelta
+
     optimizer = Adadelta(groups)
     for layer in encoder.modules() if config.step_in_backward else ():
         if isinstance(layer, FactoredLinear) and layer.weight.device.type == "cpu":
@@ -161,8 +160,16 @@ def train(
         OSError: a file cannot be written, with its name; the last checkpoint stays.
     """
 
-    half = bfloat16_or_float32(config.bfloat16, encoder.scales.device.type)
-    fit_colors = ColorFit(decode) if config.loss.fitted_photometric else None
+    half = config.bfloat16
+    if half:
+        from mofa3d.environment.instruction_sets import bfloat16_or_float32
+
+        half = bfloat16_or_float32(half, encoder.scales.device.type)
+    fit_colors = None
+    if config.loss.fitted_photometric:
+        from mofa3d.fitting.color_fit import ColorFit
+
+        fit_colors = ColorFit(decode)
 
     def step(batch: Batch, iteration: int) -> Step:
         with torch.autocast(batch["image"].device.type, torch.bfloat16, enabled=half):

@@ -7,6 +7,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from mofa3d.environment import memory
 
 PROGRAM = """
 import resource
@@ -36,3 +39,11 @@ def test_freed_memory_serves_the_next_allocation():
     assert could == "True"
     assert int(before) > 10  # small pages or huge ones, they are fetched again
     assert int(after) < 0.1 * int(before)
+
+
+def test_data_take_half_of_a_free_gpu_at_most(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2000, 1))
+    assert memory.SHARE == 0.5
+    assert memory.fits_in_memory(999, "cuda")
+    assert not memory.fits_in_memory(1000, "cuda")
+    assert not memory.fits_in_memory(1, "cpu")

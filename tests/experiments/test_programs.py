@@ -126,7 +126,7 @@ class TestTraining:
     @pytest.mark.usefixtures("colors_of_few_vertices")
     def test_photographs_in_memory_and_fitted_colors(self, workplace, tmp_path, monkeypatch):
         """As on a GPU, whose memory they fit."""
-        monkeypatch.setattr(train_mofa, "fits_in_memory", lambda faces, size, device: faces == 18 and size == 240)
+        monkeypatch.setattr(train_mofa, "fits_in_memory", lambda size, device: size == 18 * 3 * 240**2)
         monkeypatch.setattr(train_mofa, "batches", None)
         out = tmp_path / "out"
         changes = {"fitted_photometric": 0.5, "freeze_geometry": 0, "no_landmarks": True}

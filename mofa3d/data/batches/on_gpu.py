@@ -16,17 +16,6 @@ from mofa3d.data.batches.augment import AugmentConfig, augment
 from mofa3d.data.batches.stream import Shuffle, seed_of
 from mofa3d.errors import InputError
 
-SHARE = 0.5  # of the free memory that photographs may take
-
-
-def fits_in_memory(faces: int, image_size: int, device: str | torch.device) -> bool:
-    """Whether so many crops of a size in pixels leave a GPU enough memory for a training; on other devices, never."""
-    device = torch.device(device)
-    if device.type != "cuda":
-        return False
-    free, _ = torch.cuda.mem_get_info(device)
-    return faces * 3 * image_size**2 < SHARE * free
-
 
 class ResidentFaces:
     """Faces of a corpus on a device, images in 8 bits.

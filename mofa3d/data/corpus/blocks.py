@@ -10,13 +10,12 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from mofa3d.data.corpus.shards import Face, write_shard
+from mofa3d.data.corpus.shards import SHARDS, Face, write_shard
 from mofa3d.errors import InputError
 from mofa3d.files.given import read_json
 from mofa3d.files.whole import write_text
 from mofa3d.numeric_options import check_kinds
 
-SHARDS = "shards"
 NUMBER = 6 * "[0-9]"  # names of blocks
 
 

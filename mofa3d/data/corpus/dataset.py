@@ -26,10 +26,8 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mofa3d.data.corpus.blocks import SHARDS, holds_blocks, read_records
 from mofa3d.data.corpus.content import check_places, read_index, read_keys, read_summary
-from mofa3d.data.corpus.prune import find_duplicates
-from mofa3d.data.corpus.shards import Face, decode_crop, open_to_read, read_at, read_shard
+from mofa3d.data.corpus.shards import SHARDS, Face, decode_crop, open_to_read, read_at, read_shard
 from mofa3d.data.corpus.split import held_out
 from mofa3d.data.failures import FAILURES, Failure, list_failures
 from mofa3d.data.photo import Photo, to_tensor
@@ -154,6 +152,8 @@ class Corpus(Dataset):
 
 def is_corpus(folder: Path) -> bool:
     """Whether a folder holds a corpus, or the beginning of one."""
+    from mofa3d.data.corpus.blocks import holds_blocks
+
     return (folder / SUMMARY).is_file() or holds_blocks(folder)
 
 
@@ -187,6 +187,9 @@ def finish(folder: Path, keys: list[str], decisions: Decisions, about: dict) -> 
     Raises:
         InputError: no usable face.
     """
+    from mofa3d.data.corpus.blocks import read_records
+    from mofa3d.data.corpus.prune import find_duplicates
+
     order = {key: number for number, key in enumerate(keys)}
     photos: Counter[str] = Counter()
     removed: Counter[str] = Counter()

@@ -6,18 +6,20 @@ import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mofa3d.camera import Camera
-from mofa3d.data.corpus.config import PrepareConfig
 from mofa3d.data.corpus.dataset import SUMMARY, Corpus
-from mofa3d.data.corpus.prepare import prepare
 from mofa3d.data.corpus.split import held_out, spread, train_and_test
-from mofa3d.data.corpus.synthetic import SyntheticConfig, fingerprint_of, synthesize
+from mofa3d.data.corpus.synthetic_config import SyntheticConfig
 from mofa3d.decoder import Decoder
 from mofa3d.environment.cache_folder import check_cache
 from mofa3d.errors import InputError
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.scene import Renderer
+
+if TYPE_CHECKING:
+    from mofa3d.data.corpus.config import PrepareConfig
 
 SYNTHETIC = "synthetic"
 
@@ -72,6 +74,8 @@ def open_faces(
         InputError: nothing usable, or nothing left to train or to report on.
     """
     if data == SYNTHETIC:
+        from mofa3d.data.corpus.synthetic import fingerprint_of, synthesize
+
         decode = Decoder(model, Camera())
         folder = cache / f"synthetic-{fingerprint_of(synthetic, decode)}"
         corpus = synthesize(synthetic, decode, render, folder)
@@ -129,6 +133,10 @@ def open_corpus(data: Path, cache: Path, config: PrepareConfig | None = None, wo
         return Corpus(data)
     if not data.is_dir():
         raise InputError(f"there is no folder {data}; give a folder of photographs, or a corpus of `mofa3d prepare`")
+    # Only photographs that have to be prepared need the detectors.
+    from mofa3d.data.corpus.config import PrepareConfig
+    from mofa3d.data.corpus.prepare import prepare
+
     name = f"corpus-{data.name}-{hashlib.sha256(os.fsencode(data)).hexdigest()[:12]}"
     check_cache(cache)
     return prepare([data], cache / name, config or PrepareConfig(), workers)

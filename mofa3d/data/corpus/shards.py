@@ -23,6 +23,7 @@ from mofa3d.data.photo import Photo
 from mofa3d.errors import InputError
 from mofa3d.files.whole import whole_file
 
+SHARDS = "shards"  # folder of a corpus
 JPEG_QUALITY = 95
 LARGEST = 4096  # pixels along the sides of a crop
 MOST_SAID = 1_000_000  # bytes about a face

@@ -6,10 +6,10 @@ MODEL_CARD.md, beside this file, says what the encoder of the package was traine
 import hashlib
 from pathlib import Path
 
+from mofa3d.encoders import CHECKPOINT_NAME
 from mofa3d.errors import InputError
 
 SHIPPED = Path(__file__).with_name("makehuman_mobilenet_v2.safetensors")
-CHECKPOINT_NAME = "checkpoint.pt"
 INSTEAD = "give the folder of a training run, its checkpoint.pt, or an encoder's .safetensors file"
 
 

@@ -14,8 +14,6 @@ import torch
 from mofa3d.camera import Camera
 from mofa3d.environment.slower_path import SlowerPathWarning
 from mofa3d.kernels.vertex_loss.base import FusedLoss
-from mofa3d.kernels.vertex_loss.cpu import FusedVertexLoss
-from mofa3d.kernels.vertex_loss.cuda import CudaVertexLoss
 from mofa3d.morphable_model import MorphableModel
 
 
@@ -39,6 +37,8 @@ def make_vertex_loss(
     """
     kind = torch.device(device).type
     if kind == "cpu":
+        from mofa3d.kernels.vertex_loss.cpu import FusedVertexLoss
+
         return FusedVertexLoss(model, camera, area_weights)
     if kind != "cuda" or find_spec("triton") is None:
         return None
@@ -50,6 +50,8 @@ def make_vertex_loss(
             stacklevel=2,
         )
         return None
+    from mofa3d.kernels.vertex_loss.cuda import CudaVertexLoss
+
     # A copy is moved, because `to` moves a module itself.
     return CudaVertexLoss(model.restrict(model.frontal).to(device), camera, area_weights)
 

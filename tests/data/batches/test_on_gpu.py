@@ -8,9 +8,8 @@ import pytest
 import torch
 from torch.utils.data import Dataset
 
-from mofa3d.data.batches import on_gpu
 from mofa3d.data.batches.augment import AugmentConfig
-from mofa3d.data.batches.on_gpu import ResidentFaces, fits_in_memory
+from mofa3d.data.batches.on_gpu import ResidentFaces
 from mofa3d.data.batches.stream import Shuffle, batches
 
 STILL = AugmentConfig(mirror=0.0)
@@ -76,11 +75,3 @@ def test_half_are_mirrored_by_default():
 def test_nothing_to_train_on():
     with pytest.raises(ValueError, match="nothing to train on"):
         ResidentFaces(SmallFaces(), [], "cpu")
-
-
-def test_photographs_take_half_of_a_free_gpu_at_most(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (2 * 1000 * 3 * 240**2, 1))
-    assert on_gpu.SHARE == 0.5
-    assert fits_in_memory(999, 240, "cuda")
-    assert not fits_in_memory(1000, 240, "cuda")
-    assert not fits_in_memory(1, 240, "cpu")

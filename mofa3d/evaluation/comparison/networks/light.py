@@ -11,9 +11,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mofa3d import harmonics
+from mofa3d.camera import inside, sample
 from mofa3d.decoder import Decoder
 from mofa3d.evaluation.errors import Encode
-from mofa3d.losses import inside, sample
 from mofa3d.scene import Scene
 from mofa3d.semantic_code import SemanticCode
 
