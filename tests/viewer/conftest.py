@@ -14,8 +14,9 @@ if TYPE_CHECKING:
     from served_page import Served
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def running() -> Iterator[Served]:
+    """NiceGUI serves once in a process."""
     from served_page import make_served  # here: tests without the page's package are skipped
 
     served = make_served()
