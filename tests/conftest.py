@@ -39,7 +39,9 @@ if importlib.util.find_spec("triton") is not None:
 install_import_hook(["mofa3d"], "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))")
 
 from tiny_model import make_code, make_tiny_model  # noqa: E402
+from tiny_runs import make_tiny_run  # noqa: E402
 
+import mofa3d  # noqa: E402
 from mofa3d.fitting import color_fit  # noqa: E402
 from mofa3d.models import load_model  # noqa: E402
 from mofa3d.morphable_model import MorphableModel  # noqa: E402
@@ -93,3 +95,15 @@ def default_model() -> MorphableModel:
 def portrait() -> Path:
     """A photograph of Grace Hopper by the US Navy (public domain), 512 × 600 pixels; Matplotlib ships it."""
     return Path(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False))
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory) -> Path:
+    """The folder of a training of the tiny model's encoder, which nobody changes."""
+    return make_tiny_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="session")
+def face(tiny_run, portrait) -> mofa3d.Face:
+    """The portrait's face as that encoder sees it."""
+    return mofa3d.reconstruct(portrait, checkpoint=tiny_run)

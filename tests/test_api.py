@@ -10,7 +10,6 @@ import pytest
 import torch
 import trimesh
 from PIL import Image
-from tiny_runs import make_tiny_run
 
 import mofa3d
 from mofa3d import api
@@ -18,62 +17,52 @@ from mofa3d.export import PhotoCamera
 from mofa3d.fitting import color_fit
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
-    return make_tiny_run(tmp_path_factory.mktemp("run"))
-
-
-@pytest.fixture(scope="module")
-def face(trained, portrait) -> mofa3d.Face:
-    return mofa3d.reconstruct(portrait, checkpoint=trained)
-
-
 class TestReconstruct:
-    def test_path_image_and_array_are_one(self, trained, portrait, face):
+    def test_path_image_and_array_are_one(self, tiny_run, portrait, face):
         image = Image.open(portrait)
         for photo in (str(portrait), image, np.asarray(image)):
-            other = mofa3d.reconstruct(photo, checkpoint=trained / "checkpoint.pt")
+            other = mofa3d.reconstruct(photo, checkpoint=tiny_run / "checkpoint.pt")
             assert torch.equal(other.code.to_vector(), face.code.to_vector())
             assert torch.equal(other.landmarks, face.landmarks)
         assert float(face.code.to_vector().abs().max()) > 0.01
 
-    def test_image_is_turned_as_its_camera_says(self, trained, portrait, face):
+    def test_image_is_turned_as_its_camera_says(self, tiny_run, portrait, face):
         lying = Image.open(portrait).transpose(Image.Transpose.ROTATE_90)
         lying.getexif()[0x0112] = 6
-        other = mofa3d.reconstruct(lying, checkpoint=trained)
+        other = mofa3d.reconstruct(lying, checkpoint=tiny_run)
         np.testing.assert_allclose(other.landmarks, face.landmarks, atol=1.0)
 
-    def test_encoder_stays_open(self, trained, portrait, face, monkeypatch):
+    def test_encoder_stays_open(self, tiny_run, portrait, face, monkeypatch):
         def opened(*rest, **options):
             raise AssertionError("opened again")
 
         monkeypatch.setattr(api.Reconstructor, "open", opened)
-        again = mofa3d.reconstruct(portrait, checkpoint=trained)
+        again = mofa3d.reconstruct(portrait, checkpoint=tiny_run)
         assert again.writer is face.writer
 
-    def test_colors_are_fitted_unless_not_wanted(self, trained, portrait, monkeypatch):
+    def test_colors_are_fitted_unless_not_wanted(self, tiny_run, portrait, monkeypatch):
         monkeypatch.setattr(color_fit, "FEWEST", 5)  # the tiny model has few vertices
-        fitted = mofa3d.reconstruct(portrait, checkpoint=trained).code
-        predicted = mofa3d.reconstruct(portrait, checkpoint=trained, fit_colors=False).code
+        fitted = mofa3d.reconstruct(portrait, checkpoint=tiny_run).code
+        predicted = mofa3d.reconstruct(portrait, checkpoint=tiny_run, fit_colors=False).code
         for name in ("shape", "expression", "rotation", "translation"):
             assert torch.equal(getattr(fitted, name), getattr(predicted, name))
         assert not torch.equal(fitted.reflectance, predicted.reflectance)
         assert not torch.equal(fitted.illumination, predicted.illumination)
 
-    def test_every_face(self, trained, portrait):
-        [only] = mofa3d.reconstruct(portrait, checkpoint=trained, every_face=True)
+    def test_every_face(self, tiny_run, portrait):
+        [only] = mofa3d.reconstruct(portrait, checkpoint=tiny_run, every_face=True)
         assert isinstance(only, mofa3d.Face)
 
     @pytest.mark.usefixtures("unchecked_types")
-    def test_mistakes(self, trained, portrait, tmp_path):
+    def test_mistakes(self, tiny_run, portrait, tmp_path):
         with pytest.raises(ValueError, match=r"there is no photograph at .*nowhere\.jpg"):
-            mofa3d.reconstruct(tmp_path / "nowhere.jpg", checkpoint=trained)
+            mofa3d.reconstruct(tmp_path / "nowhere.jpg", checkpoint=tiny_run)
         with pytest.raises(ValueError, match="there is no checkpoint at"):
             mofa3d.reconstruct(portrait, checkpoint=tmp_path / "nowhere")
         with pytest.raises(ValueError, match="the array: no face was found"):
-            mofa3d.reconstruct(np.zeros((90, 90, 3), np.uint8), checkpoint=trained)
+            mofa3d.reconstruct(np.zeros((90, 90, 3), np.uint8), checkpoint=tiny_run)
         with pytest.raises(ValueError, match=r"type uint8 and shape \(H, W, 3\), got float64 \(90, 90, 3\)"):
-            mofa3d.reconstruct(np.zeros((90, 90, 3)), checkpoint=trained)
+            mofa3d.reconstruct(np.zeros((90, 90, 3)), checkpoint=tiny_run)
 
 
 class TestFace:

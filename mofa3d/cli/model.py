@@ -77,8 +77,8 @@ class Preview:
 
 
 @dataclass(frozen=True)
-class Convert:
-    """Convert a face model to a .safetensors file, which loads fast and executes no code."""
+class _Written:
+    """What the commands that write a face model ask for."""
 
     model: Source
     """Name of a face model, or a .safetensors file."""
@@ -88,23 +88,19 @@ class Convert:
     """File or folder to read a named model from."""
     force: Flag = False
     """Replace an existing file."""
+
+
+@dataclass(frozen=True)
+class Convert(_Written):
+    """Convert a face model to a .safetensors file, which loads fast and executes no code."""
 
     def __call__(self) -> str:
         return _write(self.out, self.force, lambda: open_model(self.model, self.path))
 
 
 @dataclass(frozen=True)
-class Landmarks:
+class Landmarks(_Written):
     """Detect the 68 landmarks of a face model on renderings of its mean face, and write the model with them."""
-
-    model: Source
-    """Name of a face model, or a .safetensors file."""
-    out: Annotated[Path, arg(metavar="FILE")]
-    """The .safetensors file to write."""
-    path: SourceFile = None
-    """File or folder to read a named model from."""
-    force: Flag = False
-    """Replace an existing file."""
 
     def __call__(self) -> str:
         from mofa3d.pictures.model_landmarks import with_fitted_landmarks

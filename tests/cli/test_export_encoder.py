@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
-from tiny_runs import make_tiny_run
 
 from mofa3d.cli import main
 from mofa3d.cli.export_encoder import ExportEncoder
@@ -14,34 +11,29 @@ from mofa3d.encoders.checkpoint import open_run
 from mofa3d.encoders.weights import SHIPPED
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
-    return make_tiny_run(tmp_path_factory.mktemp("run"))
-
-
 @pytest.fixture
 def image() -> torch.Tensor:
     return torch.rand(2, 3, 120, 120, generator=torch.Generator().manual_seed(0))
 
 
-def test_safetensors_are_the_encoder_in_half_precision(trained, tmp_path, image, capsys):
+def test_safetensors_are_the_encoder_in_half_precision(tiny_run, tmp_path, image, capsys):
     out = tmp_path / "new" / "encoder.safetensors"
-    assert main.main(["export-encoder", str(trained), "--out", str(out)]) == 0
+    assert main.main(["export-encoder", str(tiny_run), "--out", str(out)]) == 0
     assert capsys.readouterr().out == f"{out} ({out.stat().st_size / 1e6:.1f} MB)\n"
-    (before, _), (after, decode) = open_run(trained), open_run(out)
+    (before, _), (after, decode) = open_run(tiny_run), open_run(out)
     with torch.no_grad():
         torch.testing.assert_close(after(image), before(image), atol=2e-3, rtol=2e-3)
     assert decode.camera.image_size == 120
 
 
-def test_onnx_computes_the_same(trained, tmp_path, image):
+def test_onnx_computes_the_same(tiny_run, tmp_path, image):
     pytest.importorskip("onnx")
     onnxruntime = pytest.importorskip("onnxruntime")
-    assert main.main(["export-encoder", str(trained / "checkpoint.pt"), "--out", str(tmp_path / "e.onnx")]) == 0
+    assert main.main(["export-encoder", str(tiny_run / "checkpoint.pt"), "--out", str(tmp_path / "e.onnx")]) == 0
     session = onnxruntime.InferenceSession(tmp_path / "e.onnx", providers=["CPUExecutionProvider"])
     [code] = session.run(None, {"image": image.numpy()})
     with torch.no_grad():
-        expected = open_run(trained)[0](image)
+        expected = open_run(tiny_run)[0](image)
     torch.testing.assert_close(torch.from_numpy(code), expected, atol=1e-4, rtol=1e-3)
 
 
@@ -50,14 +42,14 @@ def test_the_encoder_of_the_package_is_the_default(tmp_path):
     assert (tmp_path / "e.safetensors").stat().st_size == pytest.approx(SHIPPED.stat().st_size, rel=0.01)
 
 
-def test_mistakes(trained, tmp_path):
+def test_mistakes(tiny_run, tmp_path):
     with pytest.raises(ValueError, match=r"e\.pt: encoders are written as \.onnx or \.safetensors"):
-        ExportEncoder(trained, tmp_path / "e.pt")()
+        ExportEncoder(tiny_run, tmp_path / "e.pt")()
     (tmp_path / "e.onnx").write_text("mine")
     with pytest.raises(ValueError, match=r"e\.onnx already exists; give another --out, or --force"):
-        ExportEncoder(trained, tmp_path / "e.onnx")()
+        ExportEncoder(tiny_run, tmp_path / "e.onnx")()
     with pytest.raises(ValueError, match="there is no checkpoint at"):
         ExportEncoder(tmp_path / "nowhere", tmp_path / "e.safetensors")()
     assert {path.name for path in tmp_path.iterdir()} == {"e.onnx"}
-    ExportEncoder(trained, tmp_path / "e.safetensors")()
-    ExportEncoder(trained, tmp_path / "e.safetensors", force=True)()
+    ExportEncoder(tiny_run, tmp_path / "e.safetensors")()
+    ExportEncoder(tiny_run, tmp_path / "e.safetensors", force=True)()

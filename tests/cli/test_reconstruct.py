@@ -14,7 +14,6 @@ import pytest
 import trimesh
 from odd_files import bad_files, good_files
 from PIL import Image
-from tiny_runs import make_tiny_run
 
 from mofa3d.cli import main
 from mofa3d.cli.reconstruct import Reconstruct
@@ -25,13 +24,8 @@ MESHES = {"mesh.glb", "mesh.obj", "mesh.mtl", "mesh_texture.png", "mesh.ply"}
 ALWAYS = {"code.json", "camera.json", "overlay.png", "panels.png", RECORD}
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
-    return make_tiny_run(tmp_path_factory.mktemp("run"))
-
-
-def run(trained: Path, *arguments: str | Path) -> int:
-    command = ["reconstruct", *map(str, arguments), "--checkpoint", str(trained)]
+def run(tiny_run: Path, *arguments: str | Path) -> int:
+    command = ["reconstruct", *map(str, arguments), "--checkpoint", str(tiny_run)]
     return main.main([*command, "--texture-size", "64"])
 
 
@@ -40,10 +34,10 @@ def names(folder: Path) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def folder(trained, portrait, tmp_path_factory) -> Path:
+def folder(tiny_run, portrait, tmp_path_factory) -> Path:
     """What is written about one photograph."""
     out = tmp_path_factory.mktemp("out")
-    assert run(trained, portrait, "--out", out) == 0
+    assert run(tiny_run, portrait, "--out", out) == 0
     return out / "grace_hopper"
 
 
@@ -78,56 +72,58 @@ class TestOnePhotograph:
         assert picture.shape == (64, 64, 3)
         assert np.array_equal(np.asarray(textured.visual.material.baseColorTexture.convert("RGB")), picture)
 
-    def test_second_time_nothing_is_done(self, trained, portrait, folder, capsys):
+    def test_second_time_nothing_is_done(self, tiny_run, portrait, folder, capsys):
         before = (folder / "mesh.glb").stat().st_mtime_ns
-        assert run(trained, portrait, "--out", folder.parent) == 0
+        assert run(tiny_run, portrait, "--out", folder.parent) == 0
         assert capsys.readouterr().out == "1 were there already\n"
         assert (folder / "mesh.glb").stat().st_mtime_ns == before
 
 
-def test_options(trained, portrait, tmp_path, capsys):
-    assert run(trained, portrait, "--out", tmp_path, "--formats", "glb", "ply", "--texture", "none", "--turntable") == 0
+def test_options(tiny_run, portrait, tmp_path, capsys):
+    assert (
+        run(tiny_run, portrait, "--out", tmp_path, "--formats", "glb", "ply", "--texture", "none", "--turntable") == 0
+    )
     folder = tmp_path / "grace_hopper"
     assert capsys.readouterr().out == f"{folder}\n"
     assert names(folder) == ALWAYS | {"mesh.glb", "mesh.ply", "turntable.png", "turntable.mp4"}
     assert len(trimesh.load_mesh(folder / "mesh.glb", process=False).vertices) == 144
     # Other options: done again, and what belonged to the first ones is gone.
-    assert run(trained, portrait, "--out", tmp_path, "--formats", "obj", "--texture", "model") == 0
+    assert run(tiny_run, portrait, "--out", tmp_path, "--formats", "obj", "--texture", "model") == 0
     assert names(folder) == ALWAYS | {"mesh.obj", "mesh.mtl", "mesh_texture.png"}
     smooth = np.asarray(Image.open(folder / "mesh_texture.png")).astype(int)
-    assert run(trained, portrait, "--out", tmp_path, "--formats", "obj", "--morph-targets", "2") == 0
+    assert run(tiny_run, portrait, "--out", tmp_path, "--formats", "obj", "--morph-targets", "2") == 0
     rough = np.asarray(Image.open(folder / "mesh_texture.png")).astype(int)
     assert np.abs(np.diff(smooth, axis=0)).mean() < np.abs(np.diff(rough, axis=0)).mean()
 
 
-def test_refinement_changes_the_code(trained, portrait, tmp_path):
+def test_refinement_changes_the_code(tiny_run, portrait, tmp_path):
     pytest.importorskip("dlib")
     for name, more in {"plain": (), "refined": ("--refine",)}.items():
-        assert run(trained, portrait, "--out", tmp_path / name, "--formats", "ply", *more) == 0
+        assert run(tiny_run, portrait, "--out", tmp_path / name, "--formats", "ply", *more) == 0
     codes = [json.loads((tmp_path / n / "grace_hopper" / "code.json").read_text()) for n in ("plain", "refined")]
     assert np.abs(np.subtract(*(code["shape"] for code in codes))).max() > 0.01
 
 
-def test_prediction_stays_if_asked_for(trained, portrait, tmp_path, monkeypatch, capsys):
+def test_prediction_stays_if_asked_for(tiny_run, portrait, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(color_fit, "FEWEST", 5)  # the tiny model has few vertices
     for name, more in {"fitted": (), "said": ("--as-predicted",)}.items():
-        assert run(trained, portrait, "--out", tmp_path / name, "--formats", "ply", *more) == 0
+        assert run(tiny_run, portrait, "--out", tmp_path / name, "--formats", "ply", *more) == 0
     fitted, said = (json.loads((tmp_path / n / "grace_hopper" / "code.json").read_text()) for n in ("fitted", "said"))
     assert fitted["shape"] == said["shape"]
     assert np.abs(np.subtract(fitted["reflectance"], said["reflectance"])).max() > 0.01
-    assert run(trained, portrait, "--out", tmp_path / "both", "--as-predicted", "--refine") == 2
+    assert run(tiny_run, portrait, "--out", tmp_path / "both", "--as-predicted", "--refine") == 2
     assert (
         "--refine changes the codes that --as-predicted keeps unchanged; give only one of the two"
         in capsys.readouterr().err
     )
 
 
-def test_the_others_are_still_done(trained, portrait, tmp_path, capsys):
+def test_the_others_are_still_done(tiny_run, portrait, tmp_path, capsys):
     noise = np.random.default_rng(0).integers(0, 256, (120, 120, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     (tmp_path / "film.mp4").write_bytes(b"frames")
     inputs = (tmp_path / "noise.png", tmp_path / "missing.jpg", tmp_path / "film.mp4", portrait)
-    assert run(trained, *inputs, "--out", tmp_path / "out", "--formats", "ply") == 2
+    assert run(tiny_run, *inputs, "--out", tmp_path / "out", "--formats", "ply") == 2
     assert names(tmp_path / "out") == {"grace_hopper", "failures.csv"}
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error")]
     missing = f"there is no file or folder {inputs[1]}, and nothing matches it as a pattern; check the path"
@@ -140,26 +136,26 @@ def test_the_others_are_still_done(trained, portrait, tmp_path, capsys):
     )
 
 
-def test_morph_targets_have_names(trained, portrait, tmp_path):
+def test_morph_targets_have_names(tiny_run, portrait, tmp_path):
     options = ("--formats", "glb", "--morph-targets", "1", "--blendshapes", "expression_3", "expression_2")
-    assert run(trained, portrait, "--out", tmp_path, *options) == 0
+    assert run(tiny_run, portrait, "--out", tmp_path, *options) == 0
     [mesh] = pygltflib.GLTF2.load(str(tmp_path / "grace_hopper" / "mesh.glb")).meshes
     assert mesh.extras["targetNames"] == ["expression_01", "expression_3", "expression_2"]
     assert len(mesh.primitives[0].targets) == 3
 
 
-def test_videos_are_done_too(trained, portrait, tmp_path):
+def test_videos_are_done_too(tiny_run, portrait, tmp_path):
     picture = cv2.resize(cv2.imread(str(portrait)), (160, 160))
     writer = cv2.VideoWriter(str(tmp_path / "talk.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10.0, (160, 160))
     for shift in range(12):
         writer.write(np.roll(picture, shift // 2, axis=1))
     writer.release()
-    assert run(trained, tmp_path / "talk.avi", "--out", tmp_path / "out") == 0
+    assert run(tiny_run, tmp_path / "talk.avi", "--out", tmp_path / "out") == 0
     folder = tmp_path / "out" / "talk"
     assert names(folder) == {"overlay.mp4", "codes.npz", "mesh.glb", "summary.json", "reconstruction.json"}
     assert np.load(folder / "codes.npz")["frame"].tolist() == list(range(12))
     before = (folder / "overlay.mp4").stat().st_mtime_ns
-    assert run(trained, tmp_path / "talk.avi", "--out", tmp_path / "out") == 0
+    assert run(tiny_run, tmp_path / "talk.avi", "--out", tmp_path / "out") == 0
     assert (folder / "overlay.mp4").stat().st_mtime_ns == before
 
 
@@ -171,27 +167,27 @@ def test_videos_are_done_too(trained, portrait, tmp_path):
         (("--texture-size", "8"), "texture_size is 8; give a number from 16 to 4096"),
     ],
 )
-def test_mistakes_are_told_before_anything_is_written(trained, portrait, tmp_path, capsys, options, message):
-    command = ["reconstruct", str(portrait), "--out", str(tmp_path / "out"), "--checkpoint", str(trained), *options]
+def test_mistakes_are_told_before_anything_is_written(tiny_run, portrait, tmp_path, capsys, options, message):
+    command = ["reconstruct", str(portrait), "--out", str(tmp_path / "out"), "--checkpoint", str(tiny_run), *options]
     assert main.main(command) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 
-def test_every_face_of_a_photograph(trained, portrait, tmp_path):
+def test_every_face_of_a_photograph(tiny_run, portrait, tmp_path):
     face = Image.open(portrait).crop((100, 60, 440, 400))
     both = Image.new("RGB", (760, 420), "grey")
     both.paste(face.resize((220, 220)), (20, 120))
     both.paste(face, (300, 40))
     both.save(tmp_path / "both.png")
-    assert run(trained, tmp_path / "both.png", "--out", tmp_path, "--formats", "--every-face") == 0
+    assert run(tiny_run, tmp_path / "both.png", "--out", tmp_path, "--formats", "--every-face") == 0
     assert names(tmp_path / "both") == {"face_1", "face_2", RECORD}
     lefts = [json.loads((tmp_path / "both" / f"face_{n}" / "code.json").read_text())["crop"]["left"] for n in (1, 2)]
     assert lefts[0] > 200 > lefts[1]
 
 
 @pytest.mark.slow
-def test_a_hundred_odd_files(trained, portrait, tmp_path, capsys):
+def test_a_hundred_odd_files(tiny_run, portrait, tmp_path, capsys):
     """Unusual files are done, damaged ones are told with a reason, and nothing lands outside of the folder."""
     face = Image.open(portrait).crop((100, 60, 440, 400)).resize((160, 160))
     good = {name: data for name, data in good_files(face).items() if " 0" in name}
@@ -212,7 +208,7 @@ def test_a_hundred_odd_files(trained, portrait, tmp_path, capsys):
     count = sum(not path.is_dir() for path in root.rglob("*"))
     before = {path: path.lstat().st_mtime_ns for path in root.rglob("*")}
 
-    assert run(trained, root, tmp_path / "nowhere" / "*.jpg", "--out", out, "--formats") == 2
+    assert run(tiny_run, root, tmp_path / "nowhere" / "*.jpg", "--out", out, "--formats") == 2
     said = capsys.readouterr().err
     done = [path for path in out.iterdir() if (path / RECORD).exists()]
     assert count > 140

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny_runs import make_tiny_run
 
 import mofa3d
 from mofa3d.cli import main
@@ -17,16 +15,6 @@ from mofa3d.data.photo import read_photo
 from mofa3d.editing import codes, lighting
 from mofa3d.export import read_code
 from mofa3d.fitting.delighting import front_light
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
-    return make_tiny_run(tmp_path_factory.mktemp("run"))
-
-
-@pytest.fixture(scope="module")
-def face(trained, portrait) -> mofa3d.Face:
-    return mofa3d.reconstruct(portrait, checkpoint=trained)
 
 
 def test_without_changes_the_photograph_stays(face):
@@ -96,10 +84,10 @@ def test_an_edit_is_saved_and_edited_again(face, tmp_path):
     assert torch.allclose(again.code.rotation, face.code.rotation, atol=1e-5)
 
 
-def test_the_command_writes_the_same(face, trained, portrait, tmp_path, capsys):
+def test_the_command_writes_the_same(face, tiny_run, portrait, tmp_path, capsys):
     options = ["--yaw", "10", "--expression", "expression_1=0.5", "--light-direction", "1", "0", "0.5"]
-    assert main.main(["edit", str(portrait), "--out", str(tmp_path), "--checkpoint", str(trained), *options]) == 0
-    uncolored = mofa3d.reconstruct(portrait, checkpoint=trained, fit_colors=False)
+    assert main.main(["edit", str(portrait), "--out", str(tmp_path), "--checkpoint", str(tiny_run), *options]) == 0
+    uncolored = mofa3d.reconstruct(portrait, checkpoint=tiny_run, fit_colors=False)
     edited = mofa3d.edit(uncolored, yaw=10, expression={"expression_1": 0.5}, light_direction=(1, 0, 0.5))
     code, _ = read_code(tmp_path / "code.json")
     assert torch.allclose(code.to_vector(), edited.code.to_vector(), atol=1e-5)

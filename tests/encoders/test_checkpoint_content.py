@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_runs import make_tiny_run
 
 from mofa3d.encoders.checkpoint import (
     CHECKPOINT_NAME,
@@ -23,13 +22,8 @@ from mofa3d.encoders.checkpoint_content import check_content, check_optimizer
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory) -> Path:
-    return make_tiny_run(tmp_path_factory.mktemp("run"))
-
-
-@pytest.fixture(scope="module")
-def content(run) -> dict:
-    return torch.load(run / CHECKPOINT_NAME, weights_only=True)
+def content(tiny_run) -> dict:
+    return torch.load(tiny_run / CHECKPOINT_NAME, weights_only=True)
 
 
 def changed(content: dict, place: str, value: object) -> dict:
@@ -143,8 +137,8 @@ def test_damaged_states_of_optimisers_are_named(place, value, message):
 
 
 class TestArchives:
-    def test_every_flipped_byte_is_found(self, run, tmp_path):
-        raw = (run / CHECKPOINT_NAME).read_bytes()
+    def test_every_flipped_byte_is_found(self, tiny_run, tmp_path):
+        raw = (tiny_run / CHECKPOINT_NAME).read_bytes()
         for place in range(len(raw) // 7, len(raw) - 70_000, len(raw) // 5):  # the end holds names and offsets
             (tmp_path / "a.pt").write_bytes(raw[:place] + bytes([raw[place] ^ 64]) + raw[place + 1 :])
             with pytest.raises(ValueError, match=r"a\.pt is not a readable checkpoint"):
@@ -157,8 +151,8 @@ class TestArchives:
                 new.writestr(info.filename, pickle if pickle and info.filename.endswith("data.pkl") else data)
         return path
 
-    def test_compressed_parts_could_be_of_any_size(self, run, tmp_path):
-        path = self.repacked(run, tmp_path / "a.pt", compression=zipfile.ZIP_DEFLATED)
+    def test_compressed_parts_could_be_of_any_size(self, tiny_run, tmp_path):
+        path = self.repacked(tiny_run, tmp_path / "a.pt", compression=zipfile.ZIP_DEFLATED)
         with pytest.raises(ValueError, match=r"not a readable checkpoint \(its parts are compressed"):
             read_checkpoint(path)
 
@@ -170,8 +164,8 @@ class TestArchives:
             (b"\x80\x02}r\xff\xff\xff\x7f.", "it keeps something at place 2147483647"),
         ],
     )
-    def test_pickles_that_are_traps(self, run, tmp_path, pickle, message):
-        path = self.repacked(run, tmp_path / "a.pt", pickle)
+    def test_pickles_that_are_traps(self, tiny_run, tmp_path, pickle, message):
+        path = self.repacked(tiny_run, tmp_path / "a.pt", pickle)
         with pytest.raises(ValueError, match=rf"a\.pt is not a readable checkpoint \({message}"):
             read_checkpoint(path)
 
