@@ -10,7 +10,6 @@ default implementations that are slower than their plain reference. Writes bench
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -28,8 +27,8 @@ from benchmarks import cuda_vertex_loss, encoders, fits, optimizers, rasterizer,
 from benchmarks.measure import Ceilings, Setup, TimeIsUpError, Timing, measure_ceilings
 from mofa3d.cli import program
 from mofa3d.environment.machine import commit, machine
+from mofa3d.evaluation.report import Report
 from mofa3d.files.folders import take_folder
-from mofa3d.files.whole import write_text
 
 Subject = Literal[
     "encoders", "rasterizer", "vertex_loss", "cuda_vertex_loss", "optimizers", "training_step", "fits"
@@ -75,12 +74,10 @@ def line(row: Timing) -> str:
     return "| " + " | ".join([row.setting, row.way, *times, f"{row.speed:.1f}", remark]) + " |"
 
 
-def describe(ceilings: Ceilings) -> str:
+def facts(ceilings: Ceilings) -> dict[str, str]:
     half = f"{ceilings.bfloat16 / 1e9:.0f} in bfloat16" if ceilings.bfloat16 else "no bfloat16"
-    return (
-        f"{machine()}, commit {commit()}; at best {ceilings.float32 / 1e9:.0f} GFLOP/s in float32, {half}, "
-        f"{ceilings.bandwidth / 1e9:.0f} GB/s"
-    )
+    reached = f"{ceilings.float32 / 1e9:.0f} GFLOP/s in float32, {half}, {ceilings.bandwidth / 1e9:.0f} GB/s"
+    return {"machine": machine(), "commit": commit(), "at best": reached}
 
 
 def verdict(rows: list[Timing]) -> str:
@@ -94,22 +91,15 @@ def verdict(rows: list[Timing]) -> str:
     return "\n".join([f"{TOO_SLOW}:", *(slow or [none])])
 
 
-def write(folder: Path, ceilings: Ceilings, rows: list[Timing]) -> None:
-    """Both files; whatever has been measured so far."""
-    content = {
-        "machine": machine(),
-        "threads": torch.get_num_threads(),
-        "commit": commit(),
-        "ceilings": asdict(ceilings),
-        "rows": [asdict(row) for row in rows],
-    }
-    write_text(folder / "benchmark.json", json.dumps(content, indent=1))
-    lines = ["# Benchmark", "", describe(ceilings)]
+def report(about: dict[str, str], ceilings: Ceilings, rows: list[Timing]) -> Report:
+    """Whatever has been measured so far."""
+    sections = []
     for subject in dict.fromkeys(row.subject for row in rows):
-        lines += ["", f"## {subject}", "", "| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
-        lines += [line(row) for row in rows if row.subject == subject]
-    lines += ["", verdict(rows)]
-    write_text(folder / "benchmark.md", "\n".join(lines) + "\n")
+        head = [f"## {subject}", "", "| " + " | ".join(HEADER) + " |", "|---" * len(HEADER) + "|"]
+        sections.append("\n".join([*head, *(line(row) for row in rows if row.subject == subject)]))
+    threads, times = torch.get_num_threads(), [asdict(row) for row in rows]
+    numbers = {"threads": threads, "ceilings": asdict(ceilings), "rows": times}
+    return Report("Benchmark", about, [*sections, verdict(rows)], numbers)
 
 
 def measure(config: Config) -> list[Timing]:
@@ -119,7 +109,8 @@ def measure(config: Config) -> list[Timing]:
     ceilings = measure_ceilings(256, 4) if config.quick else measure_ceilings()
     limits = {"seconds": 60 * config.minutes / COMPARISONS, "end": started + 60 * config.minutes}
     setup = Setup(ceilings, 2 if config.quick else config.repeats, config.quick, **limits)
-    print(describe(ceilings))
+    about = facts(ceilings)
+    print("; ".join(f"{name}: {value}" for name, value in about.items()))
     found: list[Timing] = []
     for name, subject in subjects(config).items():
         print(f"{name}: {', '.join(HEADER[:-1])}")
@@ -127,7 +118,7 @@ def measure(config: Config) -> list[Timing]:
             for row in subject(setup):
                 found.append(row)
                 print(line(row), flush=True)
-                write(config.out, ceilings, found)
+                report(about, ceilings, found).write(config.out, "benchmark")
         except TimeIsUpError:
             print(f"{config.minutes:g} minutes are over: the rest of {name} is left out; --only {name} measures it")
     print(verdict(found))

@@ -74,37 +74,37 @@ Mean over the photographs, and in brackets the 90th percentile: nine of ten phot
 area ratio, whose best value is 1, the 10th and the 90th. Photometric error: mean color distance over the visible
 vertices of the face, RGB in 0 to 1. Landmark error: mean distance of 46 points in pixels of the 240 px crop. Area
 ratio: hull of the model's points over that of the photograph's; below 1 the face has shrunk. Yaw correlation: with the
-yaw that the photograph's points say. The photograph's points are those that came with it, or dlib's, which errs by some
-pixels itself; an encoder that was trained with landmarks was taught by points of the same kind. No measure here sees
-the depth of the face."""
+yaw estimated from the photograph's points. The photograph's points are those that came with it, or dlib's, which are
+off by some pixels themselves; an encoder trained with landmarks was supervised by points of the same kind. No measure
+here covers the depth of the face."""
 PEOPLE = """\
-By what UTKFace's file names say: one of five labels, an age and a gender for each photograph, which its authors
-collected and in part let a program guess. The labels are coarse, and are not skin tone itself. The groups differ in
-pose, age, light and quality of their photographs too, so a difference between two rows has more than one cause; and
-equal errors in the image do not say that shape or skin color are right."""
+Grouped by UTKFace's file names: one of five labels, an age and a gender for each photograph, which its authors
+collected and in part estimated with a program. The labels are coarse, and are not skin tone itself. The groups also
+differ in pose, age, light and quality of their photographs, so a difference between two rows has more than one cause;
+and equal errors in the image do not imply that shape or skin color are right."""
 REFINED = """\
-The same photographs, with the code as the encoder says it and after Gauss-Newton steps from there. The fit with
-landmarks is given the points that its landmark error is measured with, so that error says how well it obeys; the one
-with the encoder's own is given none."""
+The same photographs, with the encoder's code and after Gauss-Newton steps from there. The fit with landmarks is given
+the points that its landmark error is measured with, so that error measures how closely it follows them; the fit with
+the encoder's own points is given none."""
 COLORS = """\
-The same photographs, with the code as `mofa3d reconstruct` gives it: reflectance and light are fitted to what the
-encoder saw of the photograph, by least squares; the rest is the encoder's, so only the first measure changes."""
+The same photographs, with the code as `mofa3d reconstruct` gives it: reflectance and light are fitted to the encoder's
+crop of the photograph by least squares; the rest is the encoder's, so only the first measure changes."""
 ACROSS = """\
-One pair of photographs for each person of whom there are several. Photometric error of the reflectance that was found
-in the first of them: there, and in the second one, with the geometry that was found in that and light fitted in it. The
-last row takes the average skin instead."""
+One pair of photographs for each person with several. Photometric error of the reflectance found in the first one:
+there, and in the second one, with the geometry found in the second and light fitted to it. The last row uses the
+average skin instead."""
 OCCLUDED = """\
 The encoder sees each photograph with one ellipse of one color laid over it, somewhere; errors are against the
-photograph without it. Its radius is 10 to 30 per cent of the crop's width, its middle is anywhere in the crop, so on
-some photographs it covers little or nothing of the face."""
+photograph without it. Its radius is 10 to 30 % of the crop's width, its center is anywhere in the crop, so on some
+photographs it covers little or nothing of the face."""
 SCANS = """\
 Distance in millimetres from each vertex of the scan within about 90 mm of the face's centre to the nearest point of
 the reconstruction, after the best rotation, translation and scale. Median, mean and deviation over the vertices of a
 photograph, their mean over photographs, and in brackets the 90th percentile of photographs. The protocol is that of
 the NoW challenge (Sanyal et al. 2019)."""
 SCANS_RIGID = """\
-The same without the scale: the size that the encoder gives the face counts. One photograph hardly shows how large a
-face is, so this says mostly how far people are from the size of the average face."""
+The same without the scale: the size of the predicted face counts. A single photograph hardly shows how large a face
+is, so this mostly measures how far people are from the size of the average face."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +196,7 @@ def photo_sections(config: Config, encoder: Encoder, whole: Decoder) -> tuple[li
     pairs = photograph_pairs(indices, corpus.photos, corpus.identities)
     if pairs:
         skins = {
-            "as the encoder says": encoder,
+            "as predicted": encoder,
             "with colors fitted": fitted,
             "average skin": with_average_skin(encoder, frontal),
         }
@@ -237,7 +237,7 @@ def refined(config: Config, encoder: Encoder, whole: Decoder, corpus: Corpus, in
     """Errors as predicted and after fits, on the same photographs."""
     method = {"garrido": garrido, "thies": thies}[config.refine_method]()
     systems = {
-        "as the encoder says": encoder_estimate(encoder, whole),
+        "as predicted": encoder_estimate(encoder, whole),
         f"{config.refine_method}, without landmarks": fit_estimate(whole, method, landmarks=False, start=encoder),
         f"{config.refine_method}, with the encoder's own": keeping_points(encoder, whole, method),
     }

@@ -2,7 +2,7 @@
 
 
 class InputError(ValueError):
-    """A file, an option or an array that was given cannot be used; says what was expected, what came, and what to do.
+    """A file, an option or an array cannot be used; the message states what was expected, what came, and what to do.
 
     Programs show its message alone. Every other exception, a plain `ValueError` too, is a bug: it keeps its traceback.
     """

@@ -50,7 +50,7 @@ def compute_losses(
     """Unweighted losses, each (B,); a loss that is off is absent.
 
     Args:
-        code: what the encoder said about the batch.
+        code: what the encoder predicted for the batch.
         scene, rendering: what was made of it.
         batch: ``image`` (B, 3, H, W) in 0 to 1, ``landmarks`` (B, 68, 2) px, ``confidence`` (B, 68).
         weights: which losses are on.

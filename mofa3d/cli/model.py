@@ -167,7 +167,7 @@ def _check_file(path: Path) -> None:
 
 
 def _write(out: Path, force: bool, make: Callable[[], MorphableModel]) -> str:
-    """Write a model unless that would destroy a file; what is known to be wrong is said before the model is made."""
+    """Write a model unless that would destroy a file; known mistakes are reported before the model is made."""
     from mofa3d.files.folders import refuse_existing
     from mofa3d.morphable_model import save_model
 

@@ -36,7 +36,7 @@ def run(
     Args:
         main: takes the options; returns the exit status, or ``None`` for 0.
         config: dataclass of the options.
-        description: what ``--help`` says about the program.
+        description: text for ``--help``.
         errors: that are the user's to mend, besides InputError and OSError.
         stopped: what to say when a signal ends it that brings no message of its own; may depend on the options.
     """

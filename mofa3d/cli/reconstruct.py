@@ -40,7 +40,7 @@ class Reconstruct:
     """Fit each face to its photograph by Gauss-Newton steps, using landmarks from dlib if it is installed, otherwise
     from the encoder. Videos are fitted to the predictions for all of their frames."""
     as_predicted: Flag = False
-    """Leave each code as the encoder says it; otherwise skin colors and light are fitted to the photograph, which
+    """Leave each code as the encoder predicts it; otherwise skin colors and light are fitted to the photograph, which
     takes some milliseconds; those of videos, to every frame."""
     output: Annotated[OutputOptions, arg(name="")] = field(default_factory=OutputOptions)
     runtime: Literal["auto", "torch", "onnx", "bfloat16"] = "auto"

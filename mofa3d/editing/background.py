@@ -44,7 +44,7 @@ def spread_light(
 def stretch(
     image: Float[np.ndarray, "S S 3"], before: Bool[np.ndarray, "S S"], after: Bool[np.ndarray, "S S"]
 ) -> Float[np.ndarray, "S S 3"]:
-    """Move the surroundings so that a face's old outline lies on its new one.
+    """Move the surroundings so that a face's old outline moves onto its new one.
 
     Both outlines are taken along rays from one centre. On each ray the outline moves from its old to its new radius and
     the photograph is still from `STILL` radii on. Lines in the background bend with it.

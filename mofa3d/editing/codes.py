@@ -1,4 +1,4 @@
-"""Change what a semantic code says: pose, expression, light and reflectance. Nothing here draws.
+"""Change a semantic code: pose, expression, light and reflectance. Nothing here draws.
 
 Every function takes codes and returns new ones. Directions are those of camera space, as one sees them in the
 photograph: x to the right, y up, z towards the viewer (see `mofa3d.camera`).

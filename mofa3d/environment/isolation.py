@@ -27,7 +27,7 @@ Answer = Callable[[Any], Iterable[object]]
 
 
 class DiedError(Exception):
-    """A process ended before it had answered; says how."""
+    """A process ended before it had answered; the message states how."""
 
 
 class RaisedThereError(Exception):

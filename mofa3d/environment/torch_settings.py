@@ -10,7 +10,7 @@ import torch
 
 @contextmanager
 def plain_settings() -> Iterator[None]:
-    """Compute as in a fresh process: no inference mode, no autocast, tensors on the CPU where nothing else is said.
+    """Compute as in a fresh process: no inference mode, no autocast, tensors on the CPU unless stated otherwise.
 
     Also a decorator. What is opened in an inference mode of the user's and kept, as models are, could never be
     differentiated through afterwards. The default type, alone of these settings, cannot be changed for one thread: it

@@ -39,7 +39,7 @@ def with_fitted_colors(encode: Encode, decode: Decoder) -> Encode:
 
 
 def with_average_skin(encode: Encode, decode: Decoder) -> Encode:
-    """An encoder that says the same of everybody's skin."""
+    """An encoder that predicts the same skin for everybody."""
 
     def encode_average(image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B D"]:
         code = SemanticCode.from_vector(encode(image), decode.model.sizes)

@@ -22,7 +22,7 @@ BATCH = 16
 
 
 def average_face(decode: Decoder) -> Encode:
-    """The encoder that always says code 0: where every training starts, because the last layer starts at zero."""
+    """The encoder that always predicts code 0: where every training starts, because the last layer starts at zero."""
     return lambda image: image.new_zeros(len(image), decode.model.sizes.total)
 
 
@@ -34,8 +34,8 @@ def evaluate(
 
     ``photometric`` over the samples that count, ``landmark`` px over the known ones of 46 points, ``area`` ratio of
     landmark hulls, and for items with a true ``code`` ``geometric`` mm over the frontal region. Not errors, but there
-    to be compared (see `group_correlations`): ``yaw``, the face's in degrees, and ``landmark_yaw``, which the
-    photograph's points say.
+    to be compared (see `group_correlations`): ``yaw``, the face's in degrees, and ``landmark_yaw``, estimated
+    from the photograph's points.
     """
     device = decode.model.mean_shape.device
     parts: list[dict[str, Tensor]] = []
@@ -72,7 +72,7 @@ def code_errors(
 def landmark_yaw(
     model: MorphableModel, landmarks: Float[Tensor, "B 68 2"], confidence: Float[Tensor, "B 68"]
 ) -> Float[Tensor, "B"]:
-    """Yaw in degrees that photographs' points say, against a model's mean face; NaN where one is unknown."""
+    """Yaw in degrees estimated from photographs' points against a model's mean face; NaN where one is unknown."""
     mean = model.landmarks(model.mean_shape[None])[0].double().cpu().numpy()
     yaw = torch.from_numpy(estimate_yaw(landmarks.double().cpu().numpy(), mean)).float()
     return torch.where((confidence > 0).all(dim=1).cpu(), yaw, torch.nan)

@@ -27,7 +27,7 @@ Estimate = Callable[[Batch], SemanticCode]
 
 @dataclass(frozen=True)
 class Measured:
-    """What a system says about photographs.
+    """What a system estimates from photographs.
 
     Attributes:
         errors: of each photograph, see `mofa3d.evaluation.errors.code_errors`, and its ``seconds``.
@@ -53,7 +53,7 @@ def choose(corpus: Corpus, candidates: Sequence[int], count: int) -> list[int]:
 
 
 def encoder_estimate(encode: Encode, decode: Decoder) -> Estimate:
-    """Codes as an encoder says them."""
+    """Codes as an encoder predicts them."""
     return lambda batch: SemanticCode.from_vector(encode(batch["image"]), decode.model.sizes)
 
 

@@ -31,7 +31,7 @@ GUTTER = 0.004  # of the texture's side between charts: 4 texels at 1024, enough
 
 @dataclass(frozen=True)
 class TextureLayout:
-    """Where each triangle lies in the texture; vertices on the border of charts stand there once per chart.
+    """The place of each triangle in the texture; vertices on the border of charts stand there once per chart.
 
     Attributes:
         source: (M,) the model's vertex that each vertex of the layout copies.

@@ -32,7 +32,7 @@ MOST_RATIO, SMALL = 100, 10_000_000  # real numbers hardly shrink, so a file tha
 
 @contextmanager
 def naming_file(path: Path) -> Iterator[None]:
-    """Let mistakes that are found in what a file says name the file."""
+    """Let mistakes that are found in a file's content name the file."""
     try:
         yield
     except (InputError, UnicodeDecodeError) as error:
@@ -70,7 +70,7 @@ def check_file(path: Path, most: int | None = None) -> int:
 
 
 def read_json(path: Path, most: int = MOST_TEXT) -> Any:
-    """What a JSON file says.
+    """The content of a JSON file.
 
     Raises:
         InputError: it is missing, too large, no JSON, or nested too deeply.
@@ -130,7 +130,7 @@ def _read_array(archive: ZipFile, info: ZipInfo) -> np.ndarray:
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors of a ``.safetensors`` file by name, and what is said about them.
+    """Tensors of a ``.safetensors`` file by name, and their metadata.
 
     Raises:
         InputError: it is missing or damaged.

@@ -26,7 +26,7 @@ _numbers = count()
 
 @dataclass(frozen=True)
 class Record:
-    """What the record of a folder says.
+    """The content of a folder's record.
 
     Attributes:
         files: that are ours, relative to the folder.

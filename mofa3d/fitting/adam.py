@@ -1,4 +1,4 @@
-"""Optimise semantic codes for photographs, starting from what an encoder says."""
+"""Optimise semantic codes for photographs, starting from an encoder's prediction."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Fit reflectance and light of a predicted code to its photograph by linear least squares; its geometry stays.
 
-With the geometry known, a vertex's color is linear in the reflectance's coefficients, and linear in the light's. What
-an encoder says of them is the vaguest part of its code: 80 modes of skin color do not fit through a few thousand
+With the geometry known, a vertex's color is linear in the reflectance's coefficients, and linear in the light's. An
+encoder's prediction of them is the vaguest part of its code: 80 modes of skin color do not fit through a few thousand
 features. So they are solved for, in turns, with what minimises ::
 
     E(β, γ) = w_photo · mean ‖I(u_i) − c_i‖₂ + w_β ‖β‖² + w_white · losses.coloured_light + w_γ ‖γ − γ₀‖²

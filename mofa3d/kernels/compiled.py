@@ -51,7 +51,7 @@ def _keep_results(dispatcher) -> None:
 
 @cache
 def _folder_beside(source: Path) -> str:
-    """Where kernels of a folder are kept if NUMBA_CACHE_DIR says nothing; empty where numba finds the place itself."""
+    """Where kernels of a folder are kept if NUMBA_CACHE_DIR is not set; empty where numba finds the place itself."""
     try:
         try_to_write(source / "__pycache__")
     except OSError:

@@ -1,7 +1,8 @@
 """What the camera sees of a face: vertices and reflectance to positions, normals, pixels and shaded colors.
 
-`see_plainly` says it in PyTorch, on any device and with derivatives of any order. `see` gives the same numbers and
-first derivatives, on the CPU from one pass over each image (four times faster for a batch of faces).
+`mofa3d.decoder.see_plainly` is the version in plain PyTorch, on any device and with derivatives of any order. `see`
+gives the same numbers and first derivatives, on the CPU from one pass over each image (four times faster for a batch
+of faces).
 """
 
 from __future__ import annotations

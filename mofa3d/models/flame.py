@@ -42,13 +42,13 @@ def load(
     reflectance_count: int | None = None,
     reference: MorphableModel | None = None,
 ) -> MorphableModel:
-    """Read ``generic_model.pkl`` or ``flame2023.pkl``, without executing what the pickle says.
+    """Read ``generic_model.pkl`` or ``flame2023.pkl``, without executing anything in the pickle.
 
     Args:
         path: the file, or its folder if it has the name of the 2020 release.
-        texture: ``FLAME_albedo_from_BFM.npz`` or ``FLAME_texture.npz``; by default the one that lies beside the model,
+        texture: ``FLAME_albedo_from_BFM.npz`` or ``FLAME_texture.npz``; by default the one beside the model,
             else the default model's reflectance is taken over.
-        uv: ``head_template.obj``, which says where vertices lie in the texture; by default the one beside the model.
+        uv: ``head_template.obj``, with the texture coordinates of the vertices; by default the one beside the model.
         landmarks: 68 vertices of the file, counted from 0; by default guessed by shape from the default model.
         shape_count, expression_count, reflectance_count: how many modes to keep; all by default. The two columns of the
             jaw come on top of the expressions that are kept.

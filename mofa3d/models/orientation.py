@@ -1,4 +1,4 @@
-"""Turn triangles so that they are counter-clockwise seen from outside, whatever their file says."""
+"""Turn triangles so that they are counter-clockwise seen from outside, whatever the order in their file."""
 
 from __future__ import annotations
 

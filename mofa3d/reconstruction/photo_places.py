@@ -16,7 +16,7 @@ ABOVE = 2  # folders above a code's own in which the photograph may lie beside i
 
 
 def name_photo(name: str, folder: Path) -> dict[str, str]:
-    """What a code says about its photograph.
+    """How a code names its photograph.
 
     Args:
         name: a file, ``ARCHIVE.tar#MEMBER``, or what a photograph that is no file is called.
@@ -34,7 +34,7 @@ def find_photo(folder: Path, named: dict) -> Iterator[str]:
 
     Args:
         folder: of the code.
-        named: what the code says; see `name_photo`.
+        named: what the code holds; see `name_photo`.
     """
     path, member = _split(named["photo"])
     here, file = named.get("from_here"), re.split(r"[\\/]", path)[-1]

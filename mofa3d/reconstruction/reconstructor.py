@@ -103,7 +103,7 @@ class Reconstructor:
         device: where to run them.
         runtime: see `mofa3d.encoders.runtime.choose_runtime`.
         refine: makes what improves a predicted code: by default its colors are fitted, in some milliseconds;
-            `mofa3d.reconstruction.refine.Refiner` fits everything; ``None`` leaves it as the encoder says it.
+            `mofa3d.reconstruction.refine.Refiner` fits everything; ``None`` leaves the encoder's prediction.
     """
 
     @plain_settings()

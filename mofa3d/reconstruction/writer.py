@@ -98,7 +98,7 @@ class ReconstructionWriter:
         write_video(folder / "turntable.mp4", film, FILM_RATE)
 
     def write_code(self, path: Path, name: str, found: Reconstruction) -> None:
-        """Write the code, where the photograph is, and where the crop lies in it.
+        """Write the code, the path of the photograph, and the position of the crop in it.
 
         Args:
             path: of the file.

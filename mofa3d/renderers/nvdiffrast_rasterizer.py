@@ -1,7 +1,7 @@
 """nvdiffrast as a backend (Laine et al. 2020): rasterize, interpolate and antialias on an NVIDIA GPU.
 
 The only file that needs nvdiffrast. Its contract, as used here: vertices in clip space (x, y, z, w), int32 triangles,
-and images whose row 0 lies at y/w = -1; `rasterize` returns per pixel (u, v, z/w, triangle + 1) with u and v the
+and images whose row 0 is at y/w = -1; `rasterize` returns per pixel (u, v, z/w, triangle + 1) with u and v the
 perspective-correct weights of the triangle's first two vertices, and 0 in the last channel where nothing is.
 
 Differentiable: barycentric coordinates inside the surface, and with antialiasing the silhouettes. Not differentiable:

@@ -70,7 +70,7 @@ def _interrupt(number: int) -> None:
 
 @contextmanager
 def as_ctrl_c() -> Iterator[None]:
-    """Let the other signals that ask a program to end raise `Interruption`, so that it tidies up and says how it ended.
+    """Let the other signals that ask a program to end raise `Interruption`, so that it cleans up and reports its end.
 
     Without this, they end a process on the spot.
     """

@@ -1,4 +1,4 @@
-"""What a training says while it runs: ``metrics.jsonl``, TensorBoard's files, and a progress bar."""
+"""What a training reports while it runs: ``metrics.jsonl``, TensorBoard's files, and a progress bar."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def optimize(
     description: dict,
     resume: bool = False,
 ) -> Progress:
-    """The loop of every training: step after step until `config` says enough, with log and checkpoints.
+    """The loop of every training: step after step until a limit of `config` is reached, with log and checkpoints.
 
     Args:
         network, optimizer: what is trained, and how it moves.

@@ -138,7 +138,7 @@ def train(
     resume: bool = False,
     fused: FusedLoss | None = None,
 ) -> Progress:
-    """Train the encoder until `config` says enough.
+    """Train the encoder until a limit of `config` is reached.
 
     Args:
         encoder, decode, render: MoFA.

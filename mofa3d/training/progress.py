@@ -56,7 +56,7 @@ class Progress:
         return f"{self.iteration} iterations of {batch_size} in {self.seconds / 60:.1f} min"
 
     def numbers(self, batch_size: int) -> dict[str, float]:
-        """What `describe` says, for programs."""
+        """The numbers of `describe`, for programs."""
         return {"iterations": self.iteration, "batch": batch_size, "minutes": self.seconds / 60}
 
     def fraction(self, config: Schedule) -> float:

@@ -117,7 +117,7 @@ def resting(slider: Slider, code: SemanticCode) -> float:
 
 
 def reach(slider: Slider, value: float) -> tuple[float, float]:
-    """The slider's ends, moved out to whole numbers if the estimate lies beyond them."""
+    """The slider's ends, moved out to whole numbers if the estimate is beyond them."""
     return min(slider.low, math.floor(value)), max(slider.high, math.ceil(value))
 
 
@@ -152,6 +152,6 @@ def edited(code: SemanticCode, values: Mapping[str, float], units: Units) -> Sem
 
 
 def _towards(azimuth: float, elevation: float) -> tuple[float, float, float]:
-    """The direction in camera space that lies so many degrees to the right of the picture and upwards."""
+    """The direction in camera space that is so many degrees to the right of the picture and upwards."""
     around, up = math.radians(azimuth), math.radians(elevation)
     return math.sin(around) * math.cos(up), math.sin(up), math.cos(around) * math.cos(up)

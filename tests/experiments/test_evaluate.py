@@ -107,10 +107,10 @@ class TestPhotographs:
             name: said["all"][name] for name in ("landmark", "area")
         }
         skins = content["The same skin in another photograph"]["rows"]
-        assert list(skins) == ["as the encoder says", "with colors fitted", "average skin"]
+        assert list(skins) == ["as predicted", "with colors fitted", "average skin"]
         assert skins["with colors fitted"]["own"]["mean"] < skins["average skin"]["own"]["mean"]
         assert {row["photographs"] for row in skins.values()} == {2}
-        assert skins["as the encoder says"] == skins["average skin"]  # this encoder says nothing else
+        assert skins["as predicted"] == skins["average skin"]  # this encoder predicts nothing else
 
     def test_occluders_do_not_change_an_encoder_that_looks_at_nothing(self, content):
         rows = content["Under occluders"]["rows"]

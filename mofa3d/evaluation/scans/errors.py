@@ -95,7 +95,7 @@ def read_scans(folder: ScanFolder, unit: Unit, model: MorphableModel) -> ScanSet
 
 
 def predicted(estimate: Estimate, decode: Decoder, landmarks: bool) -> Predict:
-    """Geometry that a system of codes says.
+    """Geometry that a system predicts as a code.
 
     Args:
         estimate: gives the code of a crop.

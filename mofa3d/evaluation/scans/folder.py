@@ -60,7 +60,7 @@ class ScannedPhoto:
         path: its file.
         person: whose scan it is compared with.
         group: photographs that are reported together; may be empty.
-        box: file that says where the face is, or ``None``.
+        box: file with the box of the face, or ``None``.
     """
 
     path: Path

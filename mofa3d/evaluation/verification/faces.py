@@ -175,7 +175,7 @@ def _counted(pairs: list[Pair]) -> str:
 
 @torch.no_grad()
 def codes_of(estimate: Estimate, faces: VerifiedFaces, batch_size: int) -> SemanticCode:
-    """What a system says about every photograph, in the order of their names."""
+    """What a system estimates for every photograph, in the order of their names."""
     codes = []
     for start in tqdm(range(0, len(faces.indices), batch_size), desc="estimating codes", dynamic_ncols=True):
         part = faces.indices[start : start + batch_size]

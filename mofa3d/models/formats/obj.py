@@ -19,7 +19,7 @@ from mofa3d.errors import InputError
 
 @dataclass(frozen=True)
 class Wavefront:
-    """A mesh as its file says.
+    """A mesh as it is in its file.
 
     Attributes:
         vertices: the file's unit.

@@ -1,4 +1,4 @@
-"""Read arrays out of other people's pickles without running anything that the pickle says.
+"""Read arrays out of other people's pickles without running anything that is in them.
 
 A pickle is a program: it may name any function of any module and have it called. Here only the names that arrays are
 made of are known, and each stands for a class of this file that keeps what it is given and does nothing. Not even

@@ -73,7 +73,7 @@ class Sighting:
         transform: from the frame to the crop.
         code: a batch of one.
         landmarks: projected iBUG points, pixels of the frame.
-        error: photometric, 0 to √3, of the code as the encoder says it.
+        error: photometric, 0 to √3, of the code as predicted.
     """
 
     frame: int

@@ -139,7 +139,7 @@ def asymmetric_distance(
 
 
 def within_person_share(values: Float[Tensor, "K D"], identities: Sequence[str]) -> float:
-    """Share of the variance that lies between photographs of one person, of people with several; 0 for a perfect code.
+    """Share of the variance between photographs of one person, of people with several; 0 for a perfect code.
 
     1 is a code that says nothing about who it is. NaN where nobody has two photographs, or nothing varies.
     """

@@ -94,7 +94,7 @@ def rendered(estimate: Estimate, decode: Decoder, render: Renderer, background: 
 
 
 def redrawn(estimate: Estimate, network: Callable[[Tensor], Tensor]) -> Predict:
-    """Images that a learned decoder makes of the codes that an encoder says.
+    """Images that a learned decoder makes of the codes that an encoder predicts.
 
     Args:
         estimate: gives the codes, from the crop as it came.
