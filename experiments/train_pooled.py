@@ -43,6 +43,7 @@ from mofa3d.evaluation.comparison.networks.tran import (
     pool,
     within_person_share,
 )
+from mofa3d.evaluation.comparison.run_config import ScheduleConfig
 from mofa3d.evaluation.errors import evaluate
 from mofa3d.evaluation.training_report import (
     BeforeAndAfter,
@@ -59,7 +60,6 @@ from mofa3d.renderers import make_renderer
 from mofa3d.semantic_code import OutputScales
 from mofa3d.training.checkpoint import claim_folder
 from mofa3d.training.loop import Step, optimize
-from mofa3d.training.mofa import TrainingConfig, make_optimizer
 from mofa3d.training.progress import DivergenceError
 
 CURVES = {"identity": "shape and reflectance (σ²)", "rest": "expression, pose and light (units²)"}
@@ -67,8 +67,8 @@ SHOWN, MESHES = 16, 3
 RESUMABLE = (CHECKPOINT_NAME, TARGETS)
 
 
-@dataclass(frozen=True)
-class Config:
+@dataclass(frozen=True, kw_only=True)
+class Config(ScheduleConfig):
     data: Path
     """A corpus of `mofa3d prepare` with landmarks, and several photographs of many people."""
     checkpoint: Path
@@ -84,24 +84,18 @@ class Config:
     """Leave out fits with a larger landmark error, in pixels."""
     rest: float = 0.3
     """Weight of expression, pose and light relative to shape and reflectance."""
-    iterations: int = 1_000_000
-    minutes: float = 10.0
-    """End the training after this time or after the iterations, whichever comes first; 0 means no time limit."""
     batch_size: int = 24
     learning_rate: float = 1e-4
     report_images: int = 0
     """Number of held-out photographs in the report, evenly spread; 0 means all."""
     fit: FitConfig = field(default_factory=FitConfig)
-    checkpoint_every: int = 500
-    """Write a checkpoint every so many steps; 0 means never."""
-    checkpoint_minutes: float = 5.0
-    """Write a checkpoint every so many minutes, if that comes first; 0 means never."""
     resume: bool = False
     """Continue from the targets and, if there is one, the checkpoint in --out."""
     seed: int = 0
 
     def __post_init__(self) -> None:
-        some = dict.fromkeys(("fewest", "most", "batch_size"), (1, 1_000_000))
+        super().__post_init__()
+        some = dict.fromkeys(("fewest", "most"), (1, 1_000_000))
         check_ranges(self, **some, people=(0, MOST), report_images=(0, MOST), landmark_limit=(0, MOST))
 
 
@@ -132,7 +126,7 @@ def loaded(corpus: Corpus, indices: list[int], size: int, label: str) -> Iterato
 
 
 def fit(corpus: Corpus, indices: list[int], encoder: Encoder, whole: Decoder, config: Config) -> PooledTargets:
-    """Fit every photograph from what the encoder says about it, and pool what is good enough by person."""
+    """Fit every photograph from the encoder's prediction, and pool what is good enough by person."""
     frontal = Decoder(whole.model.restrict(whole.model.frontal), whole.camera)
     render, sizes, found = make_renderer("vertex"), whole.model.sizes, []
     for batch in loaded(corpus, indices, config.batch_size, "fitting"):
@@ -203,25 +197,15 @@ def main(config: Config) -> None:
             }
             return Step(terms, terms["identity"].mean() + config.rest * terms["rest"].mean())
 
-        settings = TrainingConfig(
-            iterations=config.iterations,
-            minutes=config.minutes,
-            batch_size=config.batch_size,
-            optimizer="adam",
-            learning_rate=config.learning_rate,
-            depth_learning_rate=config.learning_rate,
-            decay=True,
-            checkpoint_every=config.checkpoint_every,
-            checkpoint_minutes=config.checkpoint_minutes,
-        )
         # A mirrored face has another code than its original.
         changes = AugmentConfig(mirror=0.0, color=0.1)
         stream = partial(batches, people, range(len(people)), config.batch_size, config.seed, changes=changes)
         about = read_checkpoint(
             config.checkpoint / CHECKPOINT_NAME if config.checkpoint.is_dir() else config.checkpoint
         )["description"]
-        optimizer = make_optimizer(encoder, settings)
-        progress = optimize(encoder, optimizer, step, stream, settings, config.out, about, resume)
+        rates = config.learning_rate, config.learning_rate
+        optimizer = torch.optim.Adam(encoder.parameter_groups(*rates), fused=True)
+        progress = optimize(encoder, optimizer, step, stream, config, config.out, about, resume)
 
         encoder.eval()
         share = [shares(network, corpus, test, whole) for network in (start, encoder)]

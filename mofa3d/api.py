@@ -106,8 +106,12 @@ class Face:
         suffix = path.suffix.lower()
         if suffix not in SUFFIXES:
             raise InputError(f"cannot write {path}: the suffix must be one of {', '.join(SUFFIXES)}")
-        look = {"texture": texture, "texture_size": texture_size}
-        options = OutputOptions(**look, morph_targets=morph_targets, blendshapes=tuple(blendshapes))
+        options = OutputOptions(
+            texture=texture,
+            texture_size=texture_size,
+            morph_targets=morph_targets,
+            blendshapes=tuple(blendshapes),
+        )
         writer = replace(self.writer, options=options)
         _check_side_files(path)
         path.parent.mkdir(parents=True, exist_ok=True)

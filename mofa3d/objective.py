@@ -129,7 +129,7 @@ def evaluate_batch(
         rendering = render(scene)
         terms = compute_losses(code, scene, rendering, batch, weights)
         errors = partial(compute_errors, scene, rendering, batch)
-    if weights.fitted_photometric:
+    if weights.fitted_photometric and fit_colors is not None:
         found = fit_colors(code, image)
         fitted = code.replace(reflectance=found.reflectance, illumination=found.illumination)
         if fused is not None:

@@ -121,5 +121,11 @@ class Rendering:
     weights: Float[Tensor, "B S"]
     image: Float[Tensor, "B 4 H W"] | None = None
 
+    def require_image(self) -> Float[Tensor, "B 4 H W"]:
+        """The image; raises ValueError for a renderer that draws none, as "vertex"."""
+        if self.image is None:
+            raise ValueError("this needs a renderer that draws images, as make_renderer('cpu'); got one that does not")
+        return self.image
+
 
 Renderer = Callable[[Scene], Rendering]

@@ -65,10 +65,11 @@ def _status_of(
         say(f"error: {error}")
         return MISTAKE
     warn_in_one_line()
+    mendable: tuple[type[Exception], ...] = (InputError, OSError, *errors)
     try:
         with as_ctrl_c():
             status = main(options)
-    except (InputError, OSError, *errors) as error:
+    except mendable as error:
         say(f"error: {error}")
         return MISTAKE
     except KeyboardInterrupt as ended:

@@ -77,9 +77,9 @@ def composite(
     old, new = (_in_window(scene, found, window) for scene in (found.scene, edited))
     square = window.cut(photo)
     image = to_tensor(square).permute(1, 2, 0).numpy()
-    mask = render(new).image[0, 3].numpy()
+    mask = render(new).require_image()[0, 3].numpy()
     face = carry(image, old, new, model, sharp)
-    before = render(old).image[0, 3].numpy() > 0.5
+    before = render(old).require_image()[0, 3].numpy() > 0.5
     around = image if same_place(old, new) else stretch(image, before, mask > 0.5)
     around = around * spread_light(face.ratio, around, mask > 0.5)
     mixed = mask[..., None] * face.colors + (1 - mask[..., None]) * around

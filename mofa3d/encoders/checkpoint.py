@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -114,7 +115,7 @@ def read_checkpoint(path: Path) -> dict:
         check_content(content)
     except InputError as error:
         raise InputError(f"{path} is not a checkpoint of mofa3d ({error}); {INSTEAD}") from None
-    return content
+    return cast(dict, content)
 
 
 SIDES = (1, 4096)  # pixels, of cameras' images and of what encoders see

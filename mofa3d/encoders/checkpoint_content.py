@@ -127,8 +127,7 @@ def check_optimizer(state: object, optimizer: torch.optim.Optimizer) -> None:
 def _alike(before: object, now: object) -> bool:
     """Whether a setting could be what it is now: of the same type, and finite."""
     if isinstance(now, list | tuple):
-        same = isinstance(before, list | tuple) and len(before) == len(now)
-        return same and all(map(_alike, before, now))
+        return isinstance(before, list | tuple) and len(before) == len(now) and all(map(_alike, before, now))
     if isinstance(now, int | float) and not isinstance(now, bool):
         return isinstance(before, int | float) and not isinstance(before, bool) and abs(before) <= MOST
     return isinstance(before, type(now)) or before is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import TypeGuard, cast
 
 import torch
 from torch import Tensor, nn
@@ -31,13 +32,14 @@ class FoldingSequential(nn.Sequential):
 
 def _normalized_convolution(convolution: nn.Conv2d, norm: nn.BatchNorm2d, value: Tensor) -> Tensor:
     # torch.nn.utils.fusion makes new parameters of this, which would cut the gradient off.
-    gain = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
-    offset = -norm.running_mean if convolution.bias is None else convolution.bias - norm.running_mean
+    mean, variance = cast(Tensor, norm.running_mean), cast(Tensor, norm.running_var)
+    gain = norm.weight * torch.rsqrt(variance + norm.eps)
+    offset = -mean if convolution.bias is None else convolution.bias - mean
     weight = convolution.weight * gain[:, None, None, None]
     return convolution._conv_forward(value, weight, torch.addcmul(norm.bias, offset, gain))
 
 
-def _is_frozen_norm(layer: nn.Module) -> bool:
+def _is_frozen_norm(layer: nn.Module) -> TypeGuard[nn.BatchNorm2d]:
     return isinstance(layer, nn.BatchNorm2d) and not layer.training
 
 

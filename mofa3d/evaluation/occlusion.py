@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sized
+from typing import cast
+
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -16,7 +19,7 @@ class OccludedFaces(Dataset):
         self.dataset, self.seed = dataset, seed
 
     def __len__(self) -> int:
-        return len(self.dataset)
+        return len(cast(Sized, self.dataset))
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         item = self.dataset[index]

@@ -6,6 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -64,7 +65,7 @@ def form(render: Renderer, faces: CodedFaces) -> Formed:
     rendering = render(scene)
     losses.photometric(rendering, faces.photographs).sum().backward()
     image = None if rendering.image is None else rendering.image.detach()
-    return Formed(scene, image, vector.grad)
+    return Formed(scene, image, cast(Tensor, vector.grad))
 
 
 def image_agreement(image: Float[Tensor, "B 4 H W"], reference: Float[Tensor, "B 4 H W"]) -> dict[str, float]:
@@ -138,11 +139,11 @@ def derivative_agreement(render: Renderer, faces: CodedFaces, seed: int = 0) -> 
 def _derivative_ratios(render: Renderer, face: CodedFaces, generator: torch.Generator) -> dict[str, float]:
     vector, slices = face.codes.to_vector(), face.codes.sizes.slices
     with torch.no_grad():
-        inside = interior(render(face.decode(face.codes)).image, MARGIN)[0]
+        inside = interior(render(face.decode(face.codes)).require_image(), MARGIN)[0]
 
     def image_at(direction: Tensor, amount: Tensor | float) -> Float[Tensor, "4 H W"]:
         code = SemanticCode.from_vector(vector + amount * direction, face.codes.sizes)
-        return render(face.decode(code)).image[0].double()
+        return render(face.decode(code)).require_image()[0].double()
 
     def ratio(direction: Tensor, step: float, weigh: Callable[[Tensor, Tensor], Tensor]) -> float:
         with torch.no_grad():

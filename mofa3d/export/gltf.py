@@ -92,7 +92,7 @@ def write_glb(
     else:
         primitive.attributes.COLOR_0 = file.colors(appearance)
     mesh = gltf.Mesh(name="face", primitives=[primitive])
-    if names:
+    if names and targets is not None:
         rest = face.normals(vertices)
         for displacement in targets.displacements:
             bent = face.normals(vertices + displacement) - rest

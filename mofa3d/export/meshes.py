@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import trimesh
@@ -40,6 +41,7 @@ def write_mesh(path: Path, model: MorphableModel, vertices: Float[Tensor, "N 3"]
     rgba = np.concatenate([np.round(255 * rgb), np.full((len(rgb), 1), 255)], axis=1).astype(np.uint8)
     points, faces = vertices.detach().cpu().double().numpy(), model.faces.cpu().numpy()
     # process=False: merging or reordering vertices would break the correspondence between faces.
-    content = trimesh.Trimesh(points, faces, vertex_colors=rgba, process=False).export(file_type=suffix[1:])
+    mesh = trimesh.Trimesh(points, faces, vertex_colors=rgba, process=False)
+    content = cast("str | bytes", mesh.export(file_type=suffix[1:]))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_bytes(path, content.encode() if isinstance(content, str) else content)

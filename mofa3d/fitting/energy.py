@@ -102,22 +102,22 @@ class FitEnergy:
         error = float(residuals[counted].norm(dim=1).double().sum()) / number if number else WORST
         total = self.weights.photometric * error + float(vector @ self.prior @ vector)
         if self.points is not None:
-            for weight, found in self._point_terms(self._offsets(scene)):
+            for weight, found in self._point_terms(self._offsets(scene, self.points), self.points):
                 total += weight * float(found.double().square().sum())
         return Evaluation(total, vector, scene, samples, residuals, counted)
 
-    def _offsets(self, scene: Scene) -> Float[Tensor, "68 2"]:
+    def _offsets(self, scene: Scene, points: Points) -> Float[Tensor, "68 2"]:
         """u - s in units of half the image width."""
-        return (scene.landmarks[0] - self.points.pixels) / (scene.camera.image_size / 2)
+        return (scene.landmarks[0] - points.pixels) / (scene.camera.image_size / 2)
 
-    def _point_terms(self, values: Float[Tensor, "68 *K"]) -> list[tuple[float, Float[Tensor, "P *K"]]]:
+    def _point_terms(self, values: Float[Tensor, "68 *K"], points: Points) -> list[tuple[float, Float[Tensor, "P *K"]]]:
         """Weights of the terms of landmarks, and what of the offsets, or of their derivatives, is squared in each.
 
         √c (u - s) of the 46 points (Eq. 9), and the difference of that of two lip points; see
         `mofa3d.losses.lip_closure`.
         """
         chosen, (upper, lower) = list(LANDMARKS_46), (list(points) for points in zip(*LIP_PAIRS, strict=True))
-        confidence = self.points.confidence
+        confidence = points.confidence
         pairs = [
             (self.weights.landmark, values[chosen], confidence[chosen]),
             (self.weights.lip_closure, values[upper] - values[lower], confidence[upper] * confidence[lower]),
@@ -149,8 +149,10 @@ class FitEnergy:
                 hessian += square(rows)
                 gradient += rows.T @ (factor[:, None] * residual).flatten()
         if self.points is not None:
-            derivatives = landmark_rows(self.face, at.scene) / (at.scene.camera.image_size / 2)
-            terms = zip(self._point_terms(derivatives), self._point_terms(self._offsets(at.scene)), strict=True)
+            points = self.points
+            moves = landmark_rows(self.face, at.scene) / (at.scene.camera.image_size / 2)
+            offsets = self._offsets(at.scene, points)
+            terms = zip(self._point_terms(moves, points), self._point_terms(offsets, points), strict=True)
             for (weight, rows), (_, residual) in terms:
                 rows = rows.flatten(0, 1)
                 hessian += 2 * weight * square(rows)

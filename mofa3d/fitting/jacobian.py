@@ -78,15 +78,14 @@ class Ring(NamedTuple):
         count = int(faces.max()) + 1
         place = torch.full((count,), -1, dtype=torch.long)
         place[vertices] = torch.arange(len(vertices))
-        owner, corner, tail, head = ([] for _ in range(4))
+        parts: tuple[list[Tensor], ...] = ([], [], [], [])  # owner, corner, tail and head
         for hub in range(3):
             around = faces[place[faces[:, hub]] >= 0]
             for k in range(3):
-                owner.append(place[around[:, hub]])
-                corner.append(around[:, k])
-                tail.append(around[:, (k + 1) % 3])
-                head.append(around[:, (k + 2) % 3])
-        owner, corner, tail, head = (torch.cat(parts) for parts in (owner, corner, tail, head))
+                columns = place[around[:, hub]], around[:, k], around[:, (k + 1) % 3], around[:, (k + 2) % 3]
+                for part, column in zip(parts, columns, strict=True):
+                    part.append(column)
+        owner, corner, tail, head = map(torch.cat, parts)
         # A vertex sorts before its neighbours.
         rank = torch.where(corner == vertices[owner], 0, corner + 1)
         pairs, pair = torch.unique(owner * (count + 1) + rank, return_inverse=True)

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import numba
-from numba import config
 
 from mofa3d.environment.cache_folder import cache_directory, check_cache, try_to_write
 from mofa3d.errors import InputError
+
+_config: Any = numba.config  # its settings are made when it is imported
 
 _one_at_a_time = threading.Lock()  # numba's folder is one for the process
 
@@ -38,14 +39,14 @@ def compiled(**options: Any) -> Callable[[Callable], Any]:
 
 def _keep_results(dispatcher) -> None:
     with _one_at_a_time:
-        chosen = config.CACHE_DIR
-        config.CACHE_DIR = chosen or _folder_beside(Path(dispatcher.py_func.__code__.co_filename).parent)
+        chosen = _config.CACHE_DIR
+        _config.CACHE_DIR = chosen or _folder_beside(Path(dispatcher.py_func.__code__.co_filename).parent)
         try:
             dispatcher.enable_caching()
         except RuntimeError:  # "no locator available"
             return
         finally:
-            config.CACHE_DIR = chosen
+            _config.CACHE_DIR = chosen
     _forgive(dispatcher._cache)
 
 

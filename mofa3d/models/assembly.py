@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -64,8 +65,9 @@ def assemble(
         from mofa3d.models import makehuman
 
         reference = makehuman.load()
+    source = cast(MorphableModel, reference)  # None only where nothing is missing
     if data.landmarks is None:
-        landmarks = transfer_landmarks(vertices, faces, reference)
+        landmarks = transfer_landmarks(vertices, faces, source)
     else:
         landmarks = at_vertices(data.landmarks, faces)
 
@@ -80,13 +82,13 @@ def assemble(
             vertices,
             faces,
             landmark_points(),
-            reference.mean_shape.double().numpy(),
-            reference.faces.numpy(),
-            reference.landmarks(reference.mean_shape[None])[0].double().numpy(),
+            source.mean_shape.double().numpy(),
+            source.faces.numpy(),
+            source.landmarks(source.mean_shape[None])[0].double().numpy(),
         )
-        frontal = transfer_frontal(found, reference) if frontal is None else frontal
+        frontal = transfer_frontal(found, source) if frontal is None else frontal
         if reflectance is None:
-            mean, basis = transfer_reflectance(found, reference)
+            mean, basis = transfer_reflectance(found, source)
             reflectance = mean, first_columns(basis, reflectance_count, "reflectance_count")
 
     def tensor(array: np.ndarray) -> torch.Tensor:

@@ -147,9 +147,9 @@ def _model(
 def _version(content: Mapping) -> tuple[int, int] | None:
     for group in ("", "shape/"):
         numbers = [content.get(f"{group}version/{part}Version") for part in ("major", "minor")]
-        numbers = [np.ravel(number) for number in numbers if number is not None]
-        if len(numbers) == 2 and all(number.size and number.dtype.kind in "iu" for number in numbers):
-            major, minor = (int(number[0]) for number in numbers)
+        flat = [np.ravel(number) for number in numbers if number is not None]
+        if len(flat) == 2 and all(number.size and number.dtype.kind in "iu" for number in flat):
+            major, minor = (int(number[0]) for number in flat)
             return major, minor
     return None
 

@@ -128,6 +128,6 @@ def _reflectance(
     where = ALBEDO.locate(texture) if texture is not None else ALBEDO.beside(file, None) or SPACE.beside(file, None)
     if where is None:
         return None
-    if mesh is None:
+    if mesh is None or mesh.uv is None:
         raise InputError(f"{where} is a texture, which needs {TEMPLATE.name}: get it from {TEMPLATE.url} and give uv=")
     return sample_texture(*read_texture(where, count), mesh.uv)

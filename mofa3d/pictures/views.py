@@ -19,12 +19,12 @@ COLUMNS = ("photograph", "overlay", "geometry", "reflectance", "illumination")
 
 def overlay(scene: Scene, render: Renderer, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
     """The overlay: the reconstructed face drawn over its photograph."""
-    return _over(render(scene).image, image)
+    return _over(render(scene).require_image(), image)
 
 
 def geometry(scene: Scene, render: Renderer) -> Float[Tensor, "B 3 H W"]:
     """The surface in grey clay under one lamp from above, on white."""
-    return _over(render(clay(scene)).image, 1.0)
+    return _over(render(clay(scene)).require_image(), 1.0)
 
 
 def clay(scene: Scene) -> Scene:
@@ -36,12 +36,12 @@ def clay(scene: Scene) -> Scene:
 
 def reflectance(scene: Scene, render: Renderer) -> Float[Tensor, "B 3 H W"]:
     """The reflectance without any shading, on white."""
-    return _over(render(recolored(scene, scene.reflectance, _ambient(scene, 1.0))).image, 1.0)
+    return _over(render(recolored(scene, scene.reflectance, _ambient(scene, 1.0))).require_image(), 1.0)
 
 
 def illumination(scene: Scene, render: Renderer) -> Float[Tensor, "B 3 H W"]:
     """The estimated light on a grey face, on white."""
-    return _over(render(recolored(scene, GREY, scene.illumination)).image, 1.0)
+    return _over(render(recolored(scene, GREY, scene.illumination)).require_image(), 1.0)
 
 
 def recolored(scene: Scene, reflectance: Tensor | float, illumination: Float[Tensor, "*B 9 3"]) -> Scene:

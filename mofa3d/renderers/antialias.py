@@ -104,7 +104,7 @@ def find_crossings(
     batch, height, width, _ = pix_to_face.shape
     pixels, depth = pixels.detach().contiguous(), depth.detach().contiguous()
     face_index, zbuf = pix_to_face[..., 0].contiguous(), zbuf.detach()[..., 0].contiguous()
-    found = [None] * batch
+    found: list[tuple[np.ndarray, ...]] = [()] * batch
 
     def find(image: int) -> None:
         winner = np.full((2, height, width), -1, dtype=np.int32)

@@ -143,7 +143,8 @@ def depth_of(normalized: Tensor, rest_distance: float) -> Tensor:
 def faces_turned_to_camera(scene: Scene) -> Tensor:
     """Which faces (B, F) are seen counter-clockwise."""
     corners = scene.pixels.detach()[:, scene.faces]
-    return doubled_area(*(corner.unbind(-1) for corner in corners.unbind(2))) > 0
+    a, b, c = ((corner[..., 0], corner[..., 1]) for corner in corners.unbind(2))
+    return doubled_area(a, b, c) > 0
 
 
 def _triangles(scene: Scene) -> Int[Tensor, "F 3"]:

@@ -18,12 +18,18 @@ class DivergenceError(RuntimeError):
 class Schedule(Protocol):
     """When a training ends, logs and saves; see `TrainingConfig` for what the values mean."""
 
-    iterations: int
-    minutes: float
-    decay: bool
-    log_every: int
-    checkpoint_every: int
-    checkpoint_minutes: float
+    @property
+    def iterations(self) -> int: ...
+    @property
+    def minutes(self) -> float: ...
+    @property
+    def decay(self) -> bool: ...
+    @property
+    def log_every(self) -> int: ...
+    @property
+    def checkpoint_every(self) -> int: ...
+    @property
+    def checkpoint_minutes(self) -> float: ...
 
 
 def check_schedule(config: Any, **ranges: tuple[float, float]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import cast
 
 import numpy as np
 import torch
@@ -13,7 +14,7 @@ from mofa3d.errors import InputError
 
 def random_states() -> dict:
     """States of PyTorch on the CPU and on GPUs that are in use, of Python and of NumPy; plain values and tensors."""
-    name, key, *rest = np.random.get_state(legacy=True)  # noqa: NPY002 (whatever uses it)
+    name, key, *rest = cast(tuple, np.random.get_state(legacy=True))  # noqa: NPY002 (whatever uses it)
     states = {
         "torch": torch.get_rng_state(),
         "python": random.getstate(),

@@ -36,6 +36,8 @@ class Page:
         address: of the session's pictures and files.
     """
 
+    mesh: MeshView
+
     def __init__(self, session: Session, address: str) -> None:
         self.session = session
         self.address = address

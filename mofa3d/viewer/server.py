@@ -86,7 +86,12 @@ def make_app(tools: Tools, hosts: Hosts = OWN) -> FastAPI:
             return PlainTextResponse("Too many pages are open; close some, or come back later.", 503)
         opened = Session(tools)
         token = visitors.enter(opened, client)
-        client.on_delete(lambda: (visitors.leave(token), pages.pop(client.id, None)))
+
+        def close() -> None:
+            visitors.leave(token)
+            pages.pop(client.id, None)
+
+        client.on_delete(close)
         pages[client.id] = Page(opened, f"/sessions/{token}")
         pages[client.id].build()
         return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from mofa3d.editing.codes import add_expression, relight, turn
 from mofa3d.editing.lighting import directional_light, exposed, together
@@ -140,14 +141,15 @@ def edited(code: SemanticCode, values: Mapping[str, float], units: Units) -> Sem
             if name.startswith(f"{block} "):
                 numbers[0, int(name.split()[1])] = value
         code = code.replace(**{block: numbers})
-    set_to = {slider.name: values.get(slider.name, slider.rest) for slider in (*POSE.sliders, *LIGHT.sliders)}
+    fixed = (*POSE.sliders, *LIGHT.sliders)  # sliders that all rest at a number
+    set_to = {slider.name: values.get(slider.name, cast(float, slider.rest)) for slider in fixed}
     if values.keys() & {slider.name for slider in POSE.sliders}:
         code = turn(code, set_to["yaw"], set_to["pitch"], set_to["roll"])
     if values.keys() & {slider.name for slider in LIGHT.sliders}:
         towards, color = _towards(set_to["azimuth"], set_to["elevation"]), 3 * (set_to["lamp"],)
         added = directional_light(towards, color, set_to["ambient"])
         code = relight(code, together(exposed(code.illumination, set_to["kept"]), added))
-    code = code.replace(expression=values.get(OWN.name, OWN.rest) * code.expression)
+    code = code.replace(expression=values.get(OWN.name, cast(float, OWN.rest)) * code.expression)
     return add_expression(code, units, {unit: values[unit] for unit in UNITS if unit in values})
 
 

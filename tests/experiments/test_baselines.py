@@ -203,7 +203,7 @@ class TestPooled:
     def settings(self, workplace, people, run, **changes):
         settings = {"out": workplace / "pooled", "iterations": 12, "batch_size": 8, "fit": FitConfig(steps=10)}
         settings |= {"landmark_limit": 40.0, "learning_rate": 1e-3}
-        return train_pooled.Config(people, run, **{**settings, **changes})
+        return train_pooled.Config(data=people, checkpoint=run, **{**settings, **changes})
 
     def test_targets_are_pooled_and_learned(self, workplace, people, run):
         train_pooled.main(self.settings(workplace, people, run))

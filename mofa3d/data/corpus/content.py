@@ -110,7 +110,8 @@ def read_index(path: Path, count: int) -> Index:
             raise InputError("'confidence' has values outside 0 to 1")
         if "codes" in arrays and not np.isfinite(arrays["codes"]).all():
             raise InputError("'codes' has values that are NaN or infinite")
-        return Index(**{name: arrays.get(name) for name in (*shapes, "codes")})
+        place, landmarks, confidence, held_out = (arrays[name] for name in list(shapes)[:4])
+        return Index(place, landmarks, confidence, held_out, arrays.get("codes"))
 
 
 def check_places(folder: Path, place: Int[np.ndarray, "K 3"]) -> None:

@@ -10,7 +10,9 @@ import json
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -62,7 +64,7 @@ def sample_light(count: int, generator: torch.Generator, lamps: int = 2) -> Floa
     A lamp of strength s in direction d adds ``s H_b(d) / a_b`` to coefficient b, where a = 1, 2/3, 1/4 are the
     clamped-cosine factors that the basis already carries once (the addition theorem of spherical harmonics).
     """
-    number = {"generator": generator, "dtype": torch.float32}
+    number: dict[str, Any] = {"generator": generator, "dtype": torch.float32}
     directions = torch.randn(count, lamps, 3, **number) + torch.tensor([0.0, 0.5, 1.2], dtype=torch.float32)
     directions = torch.nn.functional.normalize(directions, dim=-1)
     factors = torch.tensor([1.0] + [2 / 3] * 3 + [1 / 4] * 5, dtype=torch.float32)
@@ -148,7 +150,7 @@ def _synthesize(config: SyntheticConfig, decode: Decoder, render: Renderer, out:
                 keys = [_key(number * BLOCK + i) for i in range(count)]
                 faces = _render(config, number, keys, decode, render, photos)
                 records = [{"key": key, "stamp": "", "faces": 1, "removed": []} for key in keys]
-                write_block(out, number, faces, lambda records=records: records, fingerprint)
+                write_block(out, number, faces, partial(list, records), fingerprint)
             bar.update(count)
     about = {"config": asdict(config), "model": decode.model.fingerprint(), "version": VERSION}
     return finish(out, [_key(i) for i in range(config.count)], Decisions(seed=config.seed), about)
@@ -177,7 +179,7 @@ def _render(
     for start in range(0, len(keys), BATCH):
         part = codes[start : start + BATCH]
         scene = decode(part)
-        rgba = render(scene).image.permute(0, 2, 3, 1)
+        rgba = render(scene).require_image().permute(0, 2, 3, 1)
         color, alpha = rgba[..., :3].clamp(0, 1), rgba[..., 3:]  # color times alpha already
         behind = torch.from_numpy(np.stack([background(photos, size, random) for _ in range(len(part))]))
         images = (255 * (color + behind * (1 - alpha))).round().to(torch.uint8).cpu().numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 from torch import nn
 
@@ -18,6 +19,8 @@ from mofa3d.evaluation.comparison.networks.richardson import (
     draw_feedback,
 )
 from mofa3d.scene import Renderer
+
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def open_autoencoder(run: Path) -> ConvAutoencoder:
@@ -75,6 +78,6 @@ def _read(run: Path, system: str) -> tuple[dict, Path]:
     return content, path
 
 
-def _filled(network: nn.Module, content: dict, path: Path) -> nn.Module:
+def _filled(network: Network, content: dict, path: Path) -> Network:
     load_weights(network, content, path)
     return network.eval()

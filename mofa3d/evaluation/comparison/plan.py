@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 from mofa3d.data.corpus.open import SYNTHETIC
 from mofa3d.encoders.backbones import ENCODER_NAMES
@@ -141,8 +141,8 @@ def plan(config: TrainingsConfig, corpus: Path) -> dict[str, Program]:
     size, photos, model = config.size, ("--data", str(corpus)), config.model_options
     faces = ("--data", SYNTHETIC, "--synthetic.count", str(config.synthetic_count))
     pixels = ("--image-size", str(config.image_size))
-    people = ("--checkpoint", str(config.reuse.surrogate or config.out / "runs" / "mofa_surrogate"))
-    people += ("--people", str(size.people))
+    start = config.reuse.surrogate or config.out / "runs" / "mofa_surrogate"
+    people = ("--checkpoint", str(start), "--people", str(size.people))
 
     def look(encoder: str) -> tuple[str, ...]:
         weights = getattr(config.encoder_weights, encoder)
@@ -150,7 +150,7 @@ def plan(config: TrainingsConfig, corpus: Path) -> dict[str, Program]:
 
     main, *further = config.encoders
     with_photos = (*photos, *model, *look(main))
-    hold = SHORT_HOLD if size.mofa < SHORT else ()
+    hold = SHORT_HOLD if cast(float, size.mofa) < SHORT else ()
     chosen = {
         MOFA: ("mofa", "train_mofa", size.mofa, (*with_photos, *hold)),
         SURROGATE: ("mofa_surrogate", "train_mofa", size.surrogate, (*with_photos, "--landmarks")),
@@ -171,8 +171,8 @@ def plan(config: TrainingsConfig, corpus: Path) -> dict[str, Program]:
     steps = {}
     for system, (name, script, minutes, arguments) in chosen.items():
         until = ("--minutes", f"{minutes:g}", "--iterations", str(config.iterations))
-        until += ("--report-images", str(size.report_images))
-        steps[system] = Program(name, script, (*arguments, *until), config.out / "runs" / name)
+        options = (*arguments, *until, "--report-images", str(size.report_images))
+        steps[system] = Program(name, script, options, config.out / "runs" / name)
     return steps
 
 
@@ -193,8 +193,8 @@ def train_all(config: TrainingsConfig, steps: dict[str, Program], run: RunProgra
             check_record(step)  # before the first training, not after hours
     outcomes: dict[str, Outcome] = {}
     for system, step in steps.items():
-        if given[system] is not None:
-            outcomes[system] = Outcome(given[system], f"# reused: {given[system]}")
+        if (reused := given[system]) is not None:
+            outcomes[system] = Outcome(reused, f"# reused: {reused}")
         elif system == TRAN and outcomes[SURROGATE].reason:
             outcomes[system] = Outcome(step.out, "# not run", f"its fits start from {SURROGATE}, which failed")
         else:

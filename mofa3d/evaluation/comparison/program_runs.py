@@ -113,8 +113,8 @@ def programs_of(folder: Path) -> RunProgram:
         program = str(folder / f"{command[0]}.py")
         with open(log, "a", encoding="utf-8") as file:
             begins = file.tell()
-            options = {"stdout": file, "stderr": subprocess.STDOUT, "check": False}
-            status = subprocess.run([sys.executable, program, *command[1:]], **options).returncode
+            line = [sys.executable, program, *command[1:]]
+            status = subprocess.run(line, stdout=file, stderr=subprocess.STDOUT, check=False).returncode
         if status:
             said = log.read_bytes()[begins:].decode(errors="replace")
             lines = [line.strip() for line in said.splitlines() if line.strip()]

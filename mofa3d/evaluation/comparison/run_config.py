@@ -19,20 +19,16 @@ from mofa3d.data.corpus.synthetic import SyntheticConfig
 from mofa3d.files.whole import write_text
 from mofa3d.models import load_model
 from mofa3d.morphable_model import MorphableModel
-from mofa3d.numeric_options import MOST
+from mofa3d.numeric_options import MOST, check_ranges
 from mofa3d.scene import Renderer
 from mofa3d.training.loop import Step, optimize
 from mofa3d.training.progress import Progress, check_schedule
 
 
-@dataclass(frozen=True)
-class RunConfig:
-    """Options of every program that trains a compared system."""
+@dataclass(frozen=True, kw_only=True)
+class ScheduleConfig:
+    """When the training of a compared system ends, logs and saves; a `mofa3d.training.progress.Schedule`."""
 
-    data: str = SYNTHETIC
-    """"synthetic", a folder of photographs (searched recursively), or a prepared corpus."""
-    out: Path = Path("runs/baseline")
-    """Folder for all files that this training writes."""
     iterations: int = 1_000_000
     minutes: float = 10.0
     """End after this time or after the iterations, whichever comes first; 0 means no time limit."""
@@ -46,6 +42,19 @@ class RunConfig:
     """Write a checkpoint every so many steps; 0 means never."""
     checkpoint_minutes: float = 5.0
     """Write a checkpoint every so many minutes, if that comes first; 0 means never."""
+
+    def __post_init__(self) -> None:
+        check_schedule(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig(ScheduleConfig):
+    """Options of the programs that train a compared system on photographs or synthetic faces."""
+
+    data: str = SYNTHETIC
+    """"synthetic", a folder of photographs (searched recursively), or a prepared corpus."""
+    out: Path = Path("runs/baseline")
+    """Folder for all files that this training writes."""
     held_out: float | None = None
     """Fraction of identities (or synthetic faces) to hold out for the report; by default as the corpus defines it."""
     report_images: int = 0
@@ -60,7 +69,8 @@ class RunConfig:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        check_schedule(self, held_out=(0, 1), report_images=(0, MOST))
+        super().__post_init__()
+        check_ranges(self, held_out=(0, 1), report_images=(0, MOST))
 
     def load_model(self) -> MorphableModel:
         return load_model(self.model, path=self.model_path or None)
@@ -102,5 +112,4 @@ def train_network(
         "device": config.device,
     }
     stream = partial(batches, faces.dataset, faces.train, config.batch_size, config.seed, **options)
-    # The fields of the protocol `Schedule` count as writable, and those of a frozen dataclass do not.
-    return optimize(network, optimizer, step, stream, config, config.out, description, config.resume)  # type: ignore[arg-type]
+    return optimize(network, optimizer, step, stream, config, config.out, description, config.resume)

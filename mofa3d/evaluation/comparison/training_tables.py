@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 
 from mofa3d.evaluation.comparison.plan import opened
 from mofa3d.evaluation.comparison.program_runs import REPORT, Outcome
@@ -23,9 +24,12 @@ def before_and_after(before: str, after: str, outcome: Outcome) -> list[SystemMe
         outcome: of the training.
     """
     return [
-        _row(system, outcome, lambda report, stage=stage: _errors(report[stage]["all"]))
-        for system, stage in ((before, "before"), (after, "after"))
+        _row(system, outcome, partial(_errors_of, stage)) for system, stage in ((before, "before"), (after, "after"))
     ]
+
+
+def _errors_of(stage: str, report: dict) -> tuple[dict[str, float], int]:
+    return _errors(report[stage]["all"])
 
 
 def _row(system: str, outcome: Outcome, read: Callable[[dict], tuple[dict[str, float], int]]) -> SystemMeans:

@@ -176,7 +176,7 @@ def _box(item: ScannedPhoto, refused: list[str]) -> FaceBox | None:
 
 def write_table(path: Path, found: ScanErrors) -> None:
     """Write what was measured on each photograph as a CSV table."""
-    rows = [["photograph", "person", "group", *found.errors]]
+    rows: list[list[object]] = [["photograph", "person", "group", *found.errors]]
     for number, photo in enumerate(found.photos):
         values = [f"{float(value[number]):.4f}" for value in found.errors.values()]
         rows.append([photo.path, photo.person, photo.group, *values])

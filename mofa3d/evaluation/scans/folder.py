@@ -148,7 +148,7 @@ def _now(root: Path) -> ScanFolder:
     return found
 
 
-def _listed(root: Path, pictures: Path) -> list[tuple[str, str, str]]:
+def _listed(root: Path, pictures: Path) -> list[tuple[str, ...]]:
     """Subject, challenge and image of each photograph; without NoW's list, of all there are."""
     file = _part(root, LIST)
     if file.is_file():

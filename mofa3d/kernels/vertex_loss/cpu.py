@@ -10,8 +10,10 @@ numbers are still in the processor: the backward pass only scales. Nothing of th
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -194,7 +196,7 @@ def _evaluate(
         )
 
     everything = tables.runs(tables.count)
-    phases = [
+    phases: list[tuple[Callable[..., object], Iterable[tuple[Any, ...]]]] = [
         (decode, everything),
         (compare, [(run, *edges) for run, edges in enumerate(tables.runs(tables.frontal_count))]),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import scipy.io
@@ -11,6 +12,8 @@ import scipy.io
 from mofa3d.errors import InputError
 from mofa3d.files.given import CHUNK, check_file, check_unpacked
 from mofa3d.models.formats.source_file import SourceFile
+
+ORDERS: dict[bytes, Literal["little", "big"]] = {b"IM": "little", b"MI": "big"}  # of bytes in numbers
 
 HEADER, TAG = 128, 8  # bytes of a file and of a variable before their contents
 COMPRESSED = 15  # the type of a variable
@@ -40,7 +43,7 @@ def _check_size(file: Path) -> None:
     """Unpack every variable without keeping it: what one says about its own size need not be true."""
     size, unpacked = check_file(file), 0
     with open(file, "rb") as content:
-        order = {b"IM": "little", b"MI": "big"}.get(content.read(HEADER)[-2:])
+        order = ORDERS.get(content.read(HEADER)[-2:])
         if order is None:
             raise InputError("it is not of version 5")
         while len(tag := content.read(TAG)) == TAG:

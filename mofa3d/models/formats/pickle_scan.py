@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickletools
 from collections.abc import Callable
+from typing import cast
 
 from mofa3d.errors import InputError
 
@@ -31,13 +32,13 @@ def check_pickle(content: bytes, is_known: Callable[[str], bool] | None = None) 
     try:
         for number, (code, argument, _) in enumerate(pickletools.genops(content)):
             if code.name in _PUT or code.name == "MEMOIZE":
-                place = len(memo) if code.name == "MEMOIZE" else argument
+                place = len(memo) if code.name == "MEMOIZE" else cast(int, argument)
                 if not 0 <= place <= number:
                     raise InputError(f"it keeps something at place {place} of its memo after {number} steps")
                 memo[place] = stack[-1] or 0
                 continue
             if code.name in _GET:
-                stack.append(memo[argument])
+                stack.append(memo[cast(int, argument)])
                 continue
             if is_known is not None and code.name in ("GLOBAL", "INST", "STACK_GLOBAL"):
                 name = str(argument).replace(" ", ".")

@@ -11,7 +11,7 @@ import io
 import math
 import pickle
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import scipy.sparse as sparse
@@ -47,7 +47,7 @@ class _Array:
 
     def array(self) -> np.ndarray | None:
         """The numbers; ``None`` for an array of anything else."""
-        _, shape, data_type, fortran, raw = self.state
+        _, shape, data_type, fortran, raw = cast(tuple, self.state)
         numeric = data_type.numeric()
         if numeric is None:
             return None
@@ -82,7 +82,7 @@ class _Columns(_WithState):
 
     def array(self) -> np.ndarray:
         parts = tuple(self.state[part].array() for part in ("data", "indices", "indptr"))
-        shape = self.state.get("_shape", self.state.get("shape"))
+        shape = cast(tuple, self.state.get("_shape", self.state.get("shape")))
         # Zeros that are not stored: J_regressor of FLAME is the largest, a quarter of a megabyte.
         check_unpacked(8 * math.prod(shape), 0)
         matrix = self.kind(parts, shape=shape)

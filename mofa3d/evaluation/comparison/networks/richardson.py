@@ -63,7 +63,7 @@ def draw_feedback(kind: str, decode: Decoder, render: Renderer) -> Callable[[Sem
         scene = decode(code)
         even = torch.zeros_like(scene.illumination)
         even[:, 0] = 1 - harmonics.AMBIENT  # irradiance 1: colors come through as they are
-        return render(recolored(scene, colors(scene), even)).image
+        return render(recolored(scene, colors(scene), even)).require_image()
 
     return draw
 
@@ -137,7 +137,7 @@ class IterativeRegressor(nn.Module):
         super().__init__()
         backbone, features, self.pretrained = make_backbone(about.encoder, weights)
         widen_first_convolution(backbone, DRAWN_CHANNELS)
-        self.backbone = fold_frozen_norms(backbone).to(memory_format=torch.channels_last)
+        self.backbone = fold_frozen_norms(backbone).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's stub lacks it
         self.head = nn.Linear(features, sizes.shape + sizes.expression + POSE_SIZE)
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)

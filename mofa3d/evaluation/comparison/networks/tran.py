@@ -12,6 +12,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float, Int
@@ -66,7 +67,7 @@ class PooledTargets:
         try:
             tensors, metadata = read_tensors(path)
             facts = json.loads(metadata["pooled"])
-            return cls(**tensors, **facts)
+            return cls(**cast(dict[str, Any], tensors), **facts)
         except (ValueError, KeyError, TypeError) as error:  # of json, and of a file that says something else
             raise InputError(f"{path} contains no valid pooled targets ({error}); delete it and fit again") from error
 

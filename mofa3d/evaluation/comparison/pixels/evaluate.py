@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -68,8 +69,8 @@ def _batches(dataset: Dataset, indices: Sequence[int], view: PixelView) -> Itera
 def average_image(dataset: Dataset, indices: Sequence[int], view: PixelView) -> Float[Tensor, "3 S S"]:
     """Mean of up to `AVERAGED` of the images, evenly spread."""
     chosen = spread(indices, AVERAGED)
-    total = sum(batch["image"].sum(dim=0) for batch in _batches(dataset, chosen, view))
-    return total / len(chosen)
+    totals = (batch["image"].sum(dim=0) for batch in _batches(dataset, chosen, view))
+    return reduce(torch.add, totals) / len(chosen)
 
 
 @torch.no_grad()

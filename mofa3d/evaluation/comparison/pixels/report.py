@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +49,7 @@ class PixelErrors:
         systems: name of each row, and its errors (see `mofa3d.evaluation.comparison.pixels.evaluate`).
     """
 
-    groups: dict[str, Sequence[bool]]
+    groups: Mapping[str, Sequence[bool]]
     systems: dict[str, dict[str, Tensor]]
 
     def means(self) -> dict[str, dict[str, dict[str, float]]]:
