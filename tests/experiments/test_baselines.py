@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -12,28 +11,22 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from programs import ROOT, load
-from tiny_model import make_code, make_tiny_model
-from torch.utils.data import StackDataset
+from programs import load
+from tiny_model import make_tiny_model
 
-from mofa3d import Camera, Decoder, SemanticCode
-from mofa3d.data.corpus.dataset import INDEX, KEYS, Corpus
-from mofa3d.data.corpus.synthetic import SyntheticConfig, synthesize
-from mofa3d.encoders.checkpoint import CHECKPOINT_NAME, Description, open_run
+from mofa3d import SemanticCode
+from mofa3d.data.corpus.dataset import Corpus
+from mofa3d.data.corpus.synthetic import SyntheticConfig
+from mofa3d.encoders.checkpoint import open_run
 from mofa3d.evaluation.comparison.networks.tran import PooledTargets
 from mofa3d.evaluation.comparison.open_systems import open_autoencoder, open_learned_decoder, open_regressor
-from mofa3d.evaluation.verification.faces import VerifiedFaces, codes_of, find_faces
 from mofa3d.files.locks import alone
 from mofa3d.fitting.adam import FitConfig
 from mofa3d.morphable_model import save_model
 from mofa3d.renderers import make_renderer
-from mofa3d.training.checkpoint import save_checkpoint
-from mofa3d.training.mofa import TrainingConfig, make_optimizer
-from mofa3d.training.progress import Progress
 
 train_autoencoder, train_conv_decoder = load("train_autoencoder"), load("train_conv_decoder")
-train_regressor, train_pooled, verify_lfw = load("train_regressor"), load("train_pooled"), load("verify_lfw")
-LFW = ROOT.parent / "shared" / "faces" / "lfw"
+train_regressor, train_pooled = load("train_regressor"), load("train_pooled")
 
 
 def options(workplace: Path, **changes) -> dict:
@@ -169,36 +162,6 @@ def test_regressor_learns_and_reports(workplace, people):
     assert float(code.illumination.abs().max()) == 0
 
 
-@pytest.fixture(scope="module")
-def people(workplace) -> Path:
-    """A corpus of eight people with four photographs each, whose codes nobody knows; two people are held out."""
-    decode = Decoder(make_tiny_model(), Camera())
-    config = SyntheticConfig(count=32, yaw=0.1, pitch=0.05, roll=0.05, seed=5)
-    folder = workplace / "people"
-    corpus = synthesize(config, decode, make_renderer("cpu", antialias=False), folder)
-    names = [f"Person_{chr(65 + i // 4)}" for i in range(32)]
-    rows = [json.dumps([photo, name]) for photo, name in zip(corpus.photos, names, strict=True)]
-    (folder / KEYS).write_text("\n".join(rows) + "\n", encoding="utf-8")
-    with np.load(folder / INDEX) as index:
-        arrays = {name: index[name] for name in index.files if name != "codes"}
-    arrays["held_out"] = np.arange(32) >= 24
-    np.savez(folder / INDEX, **arrays)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def run(workplace) -> Path:
-    """A checkpoint of an untrained encoder, which says the average face."""
-    model = make_tiny_model()
-    about = Description(model_path=str(workplace / "tiny.safetensors"), fingerprint=model.fingerprint(), input_size=32)
-    torch.manual_seed(0)
-    encoder = about.make_encoder(model)
-    (workplace / "run").mkdir()
-    optimizer = make_optimizer(encoder, TrainingConfig())
-    save_checkpoint(workplace / "run" / CHECKPOINT_NAME, encoder, optimizer, Progress(), about.to_dict())
-    return workplace / "run"
-
-
 class TestPooled:
     def settings(self, workplace, people, run, **changes):
         settings = {"out": workplace / "pooled", "iterations": 12, "batch_size": 8, "fit": FitConfig(steps=10)}
@@ -263,105 +226,3 @@ def test_no_program_trains_in_the_folder_of_another_training(workplace, people, 
         program.main(config)
     assert {path.name for path in tmp_path.iterdir()} == {".lock", ".mofa3d", "checkpoint.pt"}
     assert (tmp_path / "checkpoint.pt").read_text() == "precious"
-
-
-class TestVerification:
-    @pytest.fixture
-    def lfw(self, portrait, tmp_path) -> Path:
-        """Four people with two photographs each; all are the same portrait, but one is no face."""
-        photo = Image.open(portrait).convert("RGB").resize((250, 293)).crop((0, 0, 250, 250))
-        for person in "ABCD":
-            for number in (1, 2):
-                path = tmp_path / "lfw" / person / f"{person}_{number:04d}.jpg"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                (Image.new("RGB", (250, 250)) if (person, number) == ("D", 2) else photo).save(path)
-        return tmp_path / "lfw"
-
-    def test_an_encoder_that_knows_nobody_is_at_chance(self, lfw, run, tmp_path):
-        pairs = tmp_path / "pairs.txt"
-        settings = verify_lfw.Config(lfw, pairs, run, tmp_path / "out", make_pairs=1, folds=2)
-        verify_lfw.main(settings)
-        content = report_of_verification(tmp_path / "out")
-        for name in ("shape and reflectance", "shape", "reflectance"):
-            assert content["results"][name]["accuracy"] == 0.5
-            assert content["results"][name]["area"] == 0.5
-        assert len(pairs.read_text(encoding="utf-8").splitlines()) == 5
-        with pytest.raises(ValueError, match=r"pairs\.txt already exists; leave out --make-pairs"):
-            verify_lfw.main(settings)
-
-    def test_a_photograph_without_a_face_gets_the_usual_place(self, lfw):
-        found = find_faces(lfw, ["A/A_0001.jpg", "D/D_0002.jpg"])
-        assert (found.missed, found.failures) == (1, [])
-        one, other = found.boxes["A/A_0001.jpg"], found.boxes["D/D_0002.jpg"]
-        assert (one.x, one.y, one.size) == (other.x, other.y, other.size)
-        with pytest.raises(ValueError, match="no face was found in any of the 1 photographs"):
-            find_faces(lfw, ["D/D_0002.jpg"])
-
-    def test_damaged_photographs_cost_their_pairs_only(self, lfw, run, tmp_path, caplog):
-        pairs = tmp_path / "pairs.txt"
-        lines = ["2\t2"]
-        for fold in ("AB", "CD"):
-            lines += [f"{person}\t1\t2" for person in fold]
-            lines += [f"{fold[0]}\t{number}\t{fold[1]}\t{number}" for number in (1, 2)]
-        pairs.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        path = lfw / "B" / "B_0002.jpg"
-        path.write_bytes(path.read_bytes()[:-2])
-        settings = verify_lfw.Config(lfw, pairs, run, tmp_path / "out")
-        verify_lfw.main(settings)
-        [said] = [message for message in caplog.messages if "cannot be read" in message]
-        assert re.match(r"1 images cannot be read and are left out: its .* bytes .* are cut off", said)
-        facts = report_of_verification(tmp_path / "out")["facts"]
-        assert facts["left out"].startswith("2 pairs, whose photographs cannot be read (B/B_0002.jpg: its ")
-        assert facts["pairs"].endswith(": 6 in 2 folds")
-        for name in ("A/A_0002.jpg", "A/A_0001.jpg"):
-            (lfw / name).write_bytes(b"")
-        with pytest.raises(ValueError, match="a fold has no pair of each"):
-            verify_lfw.main(settings)
-        assert caplog.messages[-1].startswith("3 images")
-
-    def test_fits_find_the_shape_of_synthetic_faces(self, workplace, tmp_path):
-        model = make_tiny_model()
-        true = make_code(3, model.sizes, dtype=torch.float32)
-        true = true.replace(rotation=true.rotation / 3, translation=true.translation / 3)
-        scene = Decoder(model, Camera())(true)
-        images = make_renderer("cpu")(scene).image[:, :3]
-        items = StackDataset(image=images, landmarks=scene.landmarks, confidence=torch.ones(3, 68))
-        faces = VerifiedFaces([], ["a", "b", "c"], items, [2, 0, 1], {})
-        settings = verify_lfw.Config(
-            corpus=tmp_path, method="fit", model_path=str(workplace / "tiny.safetensors"), out=tmp_path
-        )
-        threads = torch.get_num_threads()
-        code = codes_of(verify_lfw.open_system(settings), faces, batch_size=2)
-        torch.set_num_threads(threads)
-        alike = torch.nn.functional.cosine_similarity(code.shape, true.shape[[2, 0, 1]])
-        assert float(alike.min()) > 0.7
-        assert float(alike.mean()) > 0.85
-
-    def test_people_of_a_corpus(self, people, run, tmp_path):
-        settings = verify_lfw.Config(corpus=people, checkpoint=run, out=tmp_path / "out")
-        with pytest.raises(ValueError, match="needs 4 people, of whom 2 have several photographs"):
-            verify_lfw.main(settings)  # only two of them are held out
-
-    def test_options_that_do_not_go_together(self, tmp_path):
-        with pytest.raises(ValueError, match="needs either --lfw and --pairs, or --corpus; give one or the other"):
-            verify_lfw.Config(lfw=tmp_path, checkpoint=tmp_path)
-        with pytest.raises(ValueError, match="from a --checkpoint or from --method fit; give one of the two"):
-            verify_lfw.Config(corpus=tmp_path)
-
-    def test_missing_photographs(self, lfw, run, tmp_path):
-        (tmp_path / "pairs.txt").write_text("2\t1\nA\t1\t2\nA\t1\tB\t1\nE\t1\t2\nE\t1\tA\t2\n", encoding="utf-8")
-        with pytest.raises(ValueError, match=r"2 of the 5 photographs that the pairs name .*first: E/E_0001\.jpg"):
-            verify_lfw.main(verify_lfw.Config(lfw, tmp_path / "pairs.txt", run, tmp_path / "out"))
-
-    @pytest.mark.skipif(not LFW.is_dir(), reason="../shared/faces/lfw is not there")
-    def test_pairs_of_real_photographs(self):
-        lines = verify_lfw.make_pairs(LFW, 20).splitlines()
-        assert lines[0] == "10\t20"
-        assert len(lines) == 401
-        assert len(set(lines)) == 401
-
-
-def report_of_verification(out: Path) -> dict:
-    assert (out / "roc.png").exists()
-    assert "| shape and reflectance | 50.00 ± 0.00 | 0.5000 |" in (out / "report.md").read_text(encoding="utf-8")
-    return json.loads((out / "report.json").read_text(encoding="utf-8"))

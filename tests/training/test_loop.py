@@ -10,121 +10,28 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from tiny_model import make_code
-from torch import nn
+from loop_training import SIZE, SIZES, assert_same_weights, config, make_batch, make_encoder, run, stream_of
 from trained import lines
 
-from mofa3d import losses, metrics, objective
+from mofa3d import losses
 from mofa3d.camera import Camera
 from mofa3d.decoder import Decoder
 from mofa3d.encoders.checkpoint import read_checkpoint
-from mofa3d.encoders.network import Encoder
 from mofa3d.environment import instruction_sets
 from mofa3d.environment.slower_path import SlowerPathWarning
 from mofa3d.kernels.vertex_loss.cpu import FusedVertexLoss
 from mofa3d.objective import LossWeights
 from mofa3d.renderers.vertex import VertexRenderer
-from mofa3d.semantic_code import CodeSizes, SemanticCode
+from mofa3d.semantic_code import SemanticCode
 from mofa3d.training import loop
 from mofa3d.training.checkpoint import save_checkpoint
 from mofa3d.training.mofa import TrainingConfig, make_optimizer, train
 from mofa3d.training.progress import DivergenceError, Progress
 
-SIZE = 48
-SIZES = CodeSizes(5, 4, 6)
-
 
 @pytest.fixture
 def decode(tiny_model) -> Decoder:
     return Decoder(tiny_model, Camera(SIZE))
-
-
-def make_encoder(seed: int = 0) -> Encoder:
-    torch.manual_seed(seed)
-    backbone = nn.Sequential(nn.AdaptiveAvgPool2d(6), nn.Flatten(), nn.Linear(108, 32), nn.ReLU())
-    return Encoder(backbone, 32, SIZES)
-
-
-def make_batch(decode: Decoder, seed: int = 0) -> loop.Batch:
-    """Blurred noise with the landmarks of random faces."""
-    generator = torch.Generator().manual_seed(seed)
-    noise = torch.rand(4, 3, 6, 6, generator=generator)
-    image = nn.functional.interpolate(noise, (SIZE, SIZE), mode="bilinear")
-    points = decode(make_code(4, SIZES, seed, torch.float32)).landmarks
-    return {"image": image, "landmarks": points, "confidence": torch.ones(4, 68)}
-
-
-def stream_of(decode: Decoder, spoiled: int | None = None):
-    """A deterministic stream; the batch of one iteration can be spoiled with a NaN."""
-
-    def batches(start: int) -> Iterator[loop.Batch]:
-        iteration = start
-        while True:
-            batch = make_batch(decode, iteration)
-            if iteration == spoiled:
-                batch["image"][0] = float("nan")
-            yield batch
-            iteration += 1
-
-    return batches
-
-
-def config(**changes) -> TrainingConfig:
-    defaults = {"optimizer": "adam", "learning_rate": 0.01, "depth_learning_rate": 0.001, "log_every": 1}
-    return TrainingConfig(**{**defaults, **changes})
-
-
-def run(decode, out, encoder=None, spoiled=None, resume=False, **changes) -> tuple[Encoder, Progress]:
-    out.mkdir(exist_ok=True)
-    encoder = encoder or make_encoder()
-    batches = stream_of(decode, spoiled)
-    progress = train(encoder, decode, VertexRenderer(), batches, config(**changes), out, {"note": "tiny"}, resume)
-    return encoder, progress
-
-
-def assert_same_weights(first: dict, second: dict) -> None:
-    assert first.keys() == second.keys()
-    for key in first:
-        assert torch.equal(first[key], second[key]), key
-
-
-class TestComputeLosses:
-    def test_values_are_those_of_the_losses_and_metrics(self, decode):
-        batch, code = make_batch(decode, 3), make_code(4, SIZES, 7, torch.float32)
-        batch["confidence"][0, 30] = 0.25
-        weights = LossWeights(landmark=1.0, background_cost=0.1)
-        scene = decode(code)
-        rendering = VertexRenderer()(scene)
-        terms = objective.compute_losses(code, scene, rendering, batch, weights)
-        watched = objective.compute_errors(scene, rendering, batch)
-        points = (scene.landmarks, batch["landmarks"], batch["confidence"])
-        expected = {
-            "photometric": losses.photometric(rendering, batch["image"], 0.1),
-            "regularizer": losses.regularizer(code),
-            "landmark": losses.landmark(*points, SIZE),
-        }
-        assert terms.keys() == expected.keys()
-        for name, value in expected.items():
-            assert value.shape == (4,)
-            assert torch.equal(terms[name], value), name
-        assert torch.equal(watched["photometric_error"], metrics.photometric_error(rendering, batch["image"]))
-        assert torch.equal(watched["landmark_error"], metrics.landmark_error(*points))
-        assert torch.equal(watched["area_ratio"], metrics.area_ratio(*points))
-
-    def test_a_loss_that_is_off_is_absent(self, decode):
-        code = SemanticCode.zeros(4, SIZES)
-        scene = decode(code)
-        terms = objective.compute_losses(code, scene, VertexRenderer()(scene), make_batch(decode), LossWeights())
-        assert set(terms) == {"photometric", "regularizer"}
-
-    def test_watched_errors_carry_no_gradient(self, decode):
-        code = make_code(4, SIZES, dtype=torch.float32)
-        code = code.replace(shape=code.shape.requires_grad_())
-        scene, batch = decode(code), make_batch(decode)
-        rendering = VertexRenderer()(scene)
-        assert objective.compute_losses(code, scene, rendering, batch, LossWeights())["photometric"].requires_grad
-        watched = objective.compute_errors(scene, rendering, batch)
-        assert not any(value.requires_grad for value in watched.values())
 
 
 class TestTrain:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
 import shutil
 import subprocess
 import sys
@@ -13,81 +11,22 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from landmark_tables import write_landmarks
 from PIL import Image
+from prepared_corpus import NOISE, PHOTOS, contents, crops, expected_crop, run
 
-from mofa3d.data import crop, dlib_landmarks
+from mofa3d.data import dlib_landmarks
 from mofa3d.data.corpus import examine
 from mofa3d.data.corpus import prepare as module
 from mofa3d.data.corpus.config import PrepareConfig
 from mofa3d.data.corpus.dataset import Corpus
-from mofa3d.data.corpus.prepare import prepare
 from mofa3d.data.corpus.prune import Limits
-from mofa3d.data.corpus.shards import decode_crop, encode_crop, read_shard
+from mofa3d.data.corpus.shards import read_shard
 from mofa3d.data.crop import CropTransform, crop_face
 from mofa3d.data.detect import detect_faces
 from mofa3d.data.landmark_table import LANDMARKS_FILE
 from mofa3d.data.photo import read_photo
 from mofa3d.data.sources import Item
 from mofa3d.errors import InputError
-
-PHOTOS = ["photos/lfw/Grace_Hopper_0001.jpg", "photos/lfw/IMG_0002.jpg", "photos/own.jpg"]
-COPIES = Limits(duplicate_bits=-1)  # the same portrait several times
-NOISE = np.random.default_rng(0).integers(0, 256, (120, 120, 3), dtype=np.uint8)
-
-
-def face_points() -> np.ndarray:
-    """68 points of an average face where the portrait's is, pixels."""
-    path = Path(crop.__file__).with_name("average_landmarks.json")
-    points = np.array(json.loads(path.read_text(encoding="utf-8"))["points"])
-    return (np.array([265.0, 245.0]) + 1.35 * points[:, :2] * [1, -1]).astype(np.float32).round(2)
-
-
-@pytest.fixture
-def root(tmp_path, portrait) -> Path:
-    """A folder with three copies of the portrait."""
-    for name in PHOTOS:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(portrait, path)
-    return tmp_path / "photos"
-
-
-@pytest.fixture
-def out(tmp_path) -> Path:
-    return tmp_path / "corpus"
-
-
-@pytest.fixture
-def searched(monkeypatch) -> list[tuple[int, ...]]:
-    """Shapes of the photographs in which faces were searched."""
-    shapes = []
-
-    def spy(photo):
-        shapes.append(photo.shape)
-        return detect_faces(photo)
-
-    monkeypatch.setattr(examine, "detect_faces", spy)
-    return shapes
-
-
-def run(root: Path | list, out: Path, workers: int = 0, **options) -> Corpus:
-    options = {"landmarks": "none", "limits": COPIES, **options}
-    return prepare(root if isinstance(root, list) else [root], out, PrepareConfig(**options), workers)
-
-
-def crops(corpus: Corpus) -> np.ndarray:
-    """8-bit crops (K, H, W, 3)."""
-    return np.stack([(255 * corpus[i]["image"]).round().byte().permute(1, 2, 0).numpy() for i in range(len(corpus))])
-
-
-def contents(out: Path) -> dict[str, str]:
-    """Hash of every shard."""
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(out.glob("shards/*.tar"))}
-
-
-def expected_crop(pixels: np.ndarray) -> np.ndarray:
-    return decode_crop(encode_crop(crop_face(pixels, detect_faces(pixels)[0])[0]))
 
 
 class TestPhotographs:
@@ -248,95 +187,6 @@ def test_two_at_once_both_end_well(root, tmp_path):
     processes = [subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in range(2)]
     assert [process.wait(timeout=120) for process in processes] == [0, 0]
     assert Corpus(tmp_path / "corpus").photos == PHOTOS
-
-
-class TestLandmarks:
-    def test_given_points_are_mapped_into_the_crop(self, root, out, portrait):
-        table = {"lfw/Grace_Hopper_0001.jpg": face_points(), "own.jpg": face_points() + 2}
-        write_landmarks(root / LANDMARKS_FILE, table)
-        corpus = run(root, out, landmarks="csv")
-        box = detect_faces(read_photo(portrait))[0]
-        # The crop's side is 1.325 of the box's, and it lies 0.148 of it below; 240 pixels.
-        side = 1.325 * box.size
-        corner = np.array([box.x - side / 2, box.y + 0.148 * box.size - side / 2])
-        for index, points in ((0, face_points()), (2, face_points() + 2)):
-            np.testing.assert_allclose(corpus[index]["landmarks"], (points - corner) * 240 / side, atol=0.006)
-            assert corpus[index]["confidence"].tolist() == [1.0] * 68
-        given = [face.given for face, _, _ in read_shard(out / "shards" / "000000.tar")]
-        assert given == [True, False, True]
-
-    def test_confidence_is_zero_where_nothing_is_known(self, root, out):
-        write_landmarks(root / LANDMARKS_FILE, {"own.jpg": face_points()})
-        item = run(root, out, landmarks="csv")[1]
-        assert item["confidence"].tolist() == [0.0] * 68
-        assert item["landmarks"].abs().max() == 0
-
-    def test_none_ignores_the_tables(self, root, out):
-        write_landmarks(root / LANDMARKS_FILE, {"own.jpg": face_points()})
-        assert float(run(root, out).confidence.max()) == 0
-
-    def test_given_points_choose_the_face(self, tmp_path, out, portrait):
-        face = read_photo(portrait)[60:400, 100:440]
-        both = np.full((420, 760, 3), 128, dtype=np.uint8)
-        both[120:340, 20:240] = cv2.resize(face, (220, 220), interpolation=cv2.INTER_AREA)
-        both[40:380, 300:640] = face
-        (tmp_path / "photos").mkdir()
-        Image.fromarray(both).save(tmp_path / "photos" / "both.png")
-        points = (face_points() - (100, 60)) * 220 / 340 + (20, 120)  # of the smaller face
-        write_landmarks(tmp_path / "photos" / LANDMARKS_FILE, {"both.png": points.astype(np.float32)})
-        corpus = run(tmp_path / "photos", out, landmarks="csv")
-        large, small = detect_faces(both)
-        assert large.size > 1.3 * small.size
-        assert np.array_equal(crops(corpus)[0], decode_crop(encode_crop(crop_face(both, small)[0])))
-
-    def test_given_points_where_no_face_is(self, root, out):
-        write_landmarks(root / LANDMARKS_FILE, {"own.jpg": face_points() + 200})
-        corpus = run(root, out, landmarks="csv")
-        assert corpus.photos == PHOTOS[:2]
-        assert [(f.photo, f.reason) for f in corpus.failures] == [
-            ("photos/own.jpg", "no face was found where the landmarks are")
-        ]
-
-    def test_a_changed_table_counts(self, root, out, searched):
-        write_landmarks(root / LANDMARKS_FILE, {"own.jpg": face_points()})
-        first = run(root, out, landmarks="csv", block=1)
-        write_landmarks(root / LANDMARKS_FILE, {"own.jpg": face_points() + 5})
-        del searched[:]
-        second = run(root, out, landmarks="csv", block=1)
-        assert len(searched) == 1
-        scale = 240 / (1.325 * detect_faces(read_photo(root / "own.jpg"))[0].size)
-        moved = second.landmarks[2] - first.landmarks[2]
-        np.testing.assert_allclose(moved, np.full((68, 2), 5 * scale), atol=0.011)
-
-    def test_auto_detects_what_is_not_given(self, root, out):
-        if not dlib_landmarks.is_installed():
-            pytest.skip("dlib is not installed: pip install -e '.[landmarks]'")
-        (root.parent / PHOTOS[1]).unlink()
-        write_landmarks(root / LANDMARKS_FILE, {"own.jpg": face_points()})
-        corpus = run(root, out, landmarks="auto")
-        given = [face.given for face, _, _ in read_shard(out / "shards" / "000000.tar")]
-        assert given == [False, True]
-        assert 0.1 < float(corpus.confidence[0].min()) < float(corpus.confidence[0].max()) <= 1
-        assert corpus.confidence[1].tolist() == [1.0] * 68
-        # The middle of the eyes' corners as seen in the photograph.
-        pixels = read_photo(root / "own.jpg")
-        _, transform = crop_face(pixels, detect_faces(pixels)[0])
-        eyes = transform.to_photo(corpus.landmarks[0, 36:48].numpy()).mean(axis=0)
-        assert np.hypot(*(eyes - (265, 193))) < 8
-        np.testing.assert_allclose(transform.to_photo(corpus.landmarks[1].numpy()), face_points(), atol=1e-2)
-
-    def test_auto_does_without_dlib(self, root, out, monkeypatch):
-        monkeypatch.setattr(dlib_landmarks, "is_installed", lambda: False)
-        write_landmarks(root / LANDMARKS_FILE, {"own.jpg": face_points()})
-        assert run(root, out, landmarks="auto").confidence[:, 0].tolist() == [0, 0, 1]
-
-    def test_dlib_finds_the_same_face(self, root, out, portrait):
-        if not dlib_landmarks.is_installed():
-            pytest.skip("dlib is not installed: pip install -e '.[landmarks]'")
-        haar = detect_faces(read_photo(portrait))[0]
-        [box] = dlib_landmarks.detect_boxes(read_photo(portrait))
-        assert box.overlap(haar) > 0.6
-        assert len(run(root, out, detector="dlib")) == 3
 
 
 class TestErrors:

@@ -1,0 +1,106 @@
+"""Landmarks of prepared faces: given ones, detected ones, and none."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+from landmark_tables import write_landmarks
+from PIL import Image
+from prepared_corpus import PHOTOS, crops, face_points, run
+
+from mofa3d.data import dlib_landmarks
+from mofa3d.data.corpus.shards import decode_crop, encode_crop, read_shard
+from mofa3d.data.crop import crop_face
+from mofa3d.data.detect import detect_faces
+from mofa3d.data.landmark_table import LANDMARKS_FILE
+from mofa3d.data.photo import read_photo
+
+
+class TestLandmarks:
+    def test_given_points_are_mapped_into_the_crop(self, root, out, portrait):
+        table = {"lfw/Grace_Hopper_0001.jpg": face_points(), "own.jpg": face_points() + 2}
+        write_landmarks(root / LANDMARKS_FILE, table)
+        corpus = run(root, out, landmarks="csv")
+        box = detect_faces(read_photo(portrait))[0]
+        # The crop's side is 1.325 of the box's, and it lies 0.148 of it below; 240 pixels.
+        side = 1.325 * box.size
+        corner = np.array([box.x - side / 2, box.y + 0.148 * box.size - side / 2])
+        for index, points in ((0, face_points()), (2, face_points() + 2)):
+            np.testing.assert_allclose(corpus[index]["landmarks"], (points - corner) * 240 / side, atol=0.006)
+            assert corpus[index]["confidence"].tolist() == [1.0] * 68
+        given = [face.given for face, _, _ in read_shard(out / "shards" / "000000.tar")]
+        assert given == [True, False, True]
+
+    def test_confidence_is_zero_where_nothing_is_known(self, root, out):
+        write_landmarks(root / LANDMARKS_FILE, {"own.jpg": face_points()})
+        item = run(root, out, landmarks="csv")[1]
+        assert item["confidence"].tolist() == [0.0] * 68
+        assert item["landmarks"].abs().max() == 0
+
+    def test_none_ignores_the_tables(self, root, out):
+        write_landmarks(root / LANDMARKS_FILE, {"own.jpg": face_points()})
+        assert float(run(root, out).confidence.max()) == 0
+
+    def test_given_points_choose_the_face(self, tmp_path, out, portrait):
+        face = read_photo(portrait)[60:400, 100:440]
+        both = np.full((420, 760, 3), 128, dtype=np.uint8)
+        both[120:340, 20:240] = cv2.resize(face, (220, 220), interpolation=cv2.INTER_AREA)
+        both[40:380, 300:640] = face
+        (tmp_path / "photos").mkdir()
+        Image.fromarray(both).save(tmp_path / "photos" / "both.png")
+        points = (face_points() - (100, 60)) * 220 / 340 + (20, 120)  # of the smaller face
+        write_landmarks(tmp_path / "photos" / LANDMARKS_FILE, {"both.png": points.astype(np.float32)})
+        corpus = run(tmp_path / "photos", out, landmarks="csv")
+        large, small = detect_faces(both)
+        assert large.size > 1.3 * small.size
+        assert np.array_equal(crops(corpus)[0], decode_crop(encode_crop(crop_face(both, small)[0])))
+
+    def test_given_points_where_no_face_is(self, root, out):
+        write_landmarks(root / LANDMARKS_FILE, {"own.jpg": face_points() + 200})
+        corpus = run(root, out, landmarks="csv")
+        assert corpus.photos == PHOTOS[:2]
+        assert [(f.photo, f.reason) for f in corpus.failures] == [
+            ("photos/own.jpg", "no face was found where the landmarks are")
+        ]
+
+    def test_a_changed_table_counts(self, root, out, searched):
+        write_landmarks(root / LANDMARKS_FILE, {"own.jpg": face_points()})
+        first = run(root, out, landmarks="csv", block=1)
+        write_landmarks(root / LANDMARKS_FILE, {"own.jpg": face_points() + 5})
+        del searched[:]
+        second = run(root, out, landmarks="csv", block=1)
+        assert len(searched) == 1
+        scale = 240 / (1.325 * detect_faces(read_photo(root / "own.jpg"))[0].size)
+        moved = second.landmarks[2] - first.landmarks[2]
+        np.testing.assert_allclose(moved, np.full((68, 2), 5 * scale), atol=0.011)
+
+    def test_auto_detects_what_is_not_given(self, root, out):
+        if not dlib_landmarks.is_installed():
+            pytest.skip("dlib is not installed: pip install -e '.[landmarks]'")
+        (root.parent / PHOTOS[1]).unlink()
+        write_landmarks(root / LANDMARKS_FILE, {"own.jpg": face_points()})
+        corpus = run(root, out, landmarks="auto")
+        given = [face.given for face, _, _ in read_shard(out / "shards" / "000000.tar")]
+        assert given == [False, True]
+        assert 0.1 < float(corpus.confidence[0].min()) < float(corpus.confidence[0].max()) <= 1
+        assert corpus.confidence[1].tolist() == [1.0] * 68
+        # The middle of the eyes' corners as seen in the photograph.
+        pixels = read_photo(root / "own.jpg")
+        _, transform = crop_face(pixels, detect_faces(pixels)[0])
+        eyes = transform.to_photo(corpus.landmarks[0, 36:48].numpy()).mean(axis=0)
+        assert np.hypot(*(eyes - (265, 193))) < 8
+        np.testing.assert_allclose(transform.to_photo(corpus.landmarks[1].numpy()), face_points(), atol=1e-2)
+
+    def test_auto_does_without_dlib(self, root, out, monkeypatch):
+        monkeypatch.setattr(dlib_landmarks, "is_installed", lambda: False)
+        write_landmarks(root / LANDMARKS_FILE, {"own.jpg": face_points()})
+        assert run(root, out, landmarks="auto").confidence[:, 0].tolist() == [0, 0, 1]
+
+    def test_dlib_finds_the_same_face(self, root, out, portrait):
+        if not dlib_landmarks.is_installed():
+            pytest.skip("dlib is not installed: pip install -e '.[landmarks]'")
+        haar = detect_faces(read_photo(portrait))[0]
+        [box] = dlib_landmarks.detect_boxes(read_photo(portrait))
+        assert box.overlap(haar) > 0.6
+        assert len(run(root, out, detector="dlib")) == 3
