@@ -18,13 +18,16 @@ from mofa3d.cli import program
 LIST = 'print("\\n".join(sorted(name for name in sys.modules if name.partition(".")[0] == "mofa3d")))'
 FACE = f"""
 import sys, mofa3d
-mofa3d.reconstruct(sys.argv[1]).save(sys.argv[2] + "/face.glb")
+face = mofa3d.reconstruct(sys.argv[1])
+face.save(sys.argv[2] + "/face.glb")
 {LIST}
-"""
-CORPUS = """
-import sys
-from mofa3d.cli.main import main
-main(["synthesize", "--count", "4", "--out", sys.argv[1] + "/corpus"])
+
+# What a training needs is made in the same process, because the face model is loaded here.
+from pathlib import Path
+from mofa3d.data.corpus.synthetic import SyntheticConfig, synthesize
+from mofa3d.renderers import make_renderer
+decode = mofa3d.Decoder(face.writer.model, mofa3d.Camera())
+synthesize(SyntheticConfig(4), decode, make_renderer("cpu", antialias=False), Path(sys.argv[2], "corpus"))
 """
 TRAINING = f"""
 import sys
@@ -56,7 +59,6 @@ def main(config: Config) -> None:
     with tempfile.TemporaryDirectory() as folder:
         print("From a photograph to face.glb:\n")
         print(modules(FACE, str(config.photo), folder))
-        modules(CORPUS, folder)
         print("A training with the vertex renderer, on a prepared corpus:\n")
         print(modules(TRAINING, folder, str(Path(__file__).parent)), end="")
 
