@@ -26,6 +26,23 @@ def _edge(px, py, ax, ay, bx, by):
 
 
 @njit(inline="always")
+def _corners(pixels, depth, faces, face):
+    """A face's vertices: their indices, x, y and depths."""
+    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+    x = float(pixels[a, 0]), float(pixels[b, 0]), float(pixels[c, 0])
+    y = float(pixels[a, 1]), float(pixels[b, 1]), float(pixels[c, 1])
+    return (a, b, c), x, y, (float(depth[a]), float(depth[b]), float(depth[c]))
+
+
+@njit(inline="always")
+def _coordinates(px, py, x0, y0, x1, y1, x2, y2):
+    """Twice the signed area of a face, and the barycentric coordinates of p that are linear in the image."""
+    area = _edge(x0, y0, x1, y1, x2, y2)
+    b0, b1, b2 = _edge(px, py, x1, y1, x2, y2), _edge(px, py, x2, y2, x0, y0), _edge(px, py, x0, y0, x1, y1)
+    return area, b0 / area, b1 / area, b2 / area
+
+
+@njit(inline="always")
 def _squared_distance_to_segment(px, py, ax, ay, bx, by):
     dx, dy = bx - ax, by - ay
     length = dx * dx + dy * dy
@@ -102,14 +119,8 @@ def locate(pixels, depth, faces, first_row, last_row, perspective, first_face, t
                 zbuf[row, column] = dists[row, column] = -1.0
                 continue
             px = column + 0.5
-            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-            x0, x1, x2 = float(pixels[a, 0]), float(pixels[b, 0]), float(pixels[c, 0])
-            y0, y1, y2 = float(pixels[a, 1]), float(pixels[b, 1]), float(pixels[c, 1])
-            z0, z1, z2 = float(depth[a]), float(depth[b]), float(depth[c])
-            area = _edge(x0, y0, x1, y1, x2, y2)
-            b0 = _edge(px, py, x1, y1, x2, y2) / area
-            b1 = _edge(px, py, x2, y2, x0, y0) / area
-            b2 = _edge(px, py, x0, y0, x1, y1) / area
+            _, (x0, x1, x2), (y0, y1, y2), (z0, z1, z2) = _corners(pixels, depth, faces, face)
+            _, b0, b1, b2 = _coordinates(px, py, x0, y0, x1, y1, x2, y2)
             if perspective:
                 b0, b1, b2 = b0 / z0, b1 / z1, b2 / z2
                 z = 1.0 / (b0 + b1 + b2)
@@ -160,14 +171,8 @@ def locate_backward(
                 continue
             px = column + 0.5
             face = face_index[row, column] - first_face
-            a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-            x0, x1, x2 = float(pixels[a, 0]), float(pixels[b, 0]), float(pixels[c, 0])
-            y0, y1, y2 = float(pixels[a, 1]), float(pixels[b, 1]), float(pixels[c, 1])
-            z0, z1, z2 = float(depth[a]), float(depth[b]), float(depth[c])
-            area = _edge(x0, y0, x1, y1, x2, y2)
-            l0 = _edge(px, py, x1, y1, x2, y2) / area
-            l1 = _edge(px, py, x2, y2, x0, y0) / area
-            l2 = _edge(px, py, x0, y0, x1, y1) / area
+            (a, b, c), (x0, x1, x2), (y0, y1, y2), (z0, z1, z2) = _corners(pixels, depth, faces, face)
+            area, l0, l1, l2 = _coordinates(px, py, x0, y0, x1, y1, x2, y2)
             if perspective:
                 q0, q1, q2 = l0 / z0, l1 / z1, l2 / z2
                 z = 1.0 / (q0 + q1 + q2)
