@@ -89,7 +89,7 @@ class Served:
 def make_served() -> Served:
     """A server of faces of the tiny model."""
     model, render = make_tiny_model(), make_renderer("cpu")
-    reconstruct = Reconstructor(lively("mobilenet_v2", 32), Decoder(model, Camera(240)), runtime="torch")
+    reconstruct = Reconstructor(lively("mobilenet_v2", 32), Decoder(model, Camera(96)), runtime="torch")
     writer = ReconstructionWriter(FaceTextures(model, rasterize), render, OutputOptions(texture="none"))
     served = Served(Tools(reconstruct, render, Downloads(writer), LIMITS))
     object.__setattr__(served.tools, "reconstruct", Held(reconstruct))

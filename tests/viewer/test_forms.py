@@ -89,13 +89,12 @@ class TestForms:
                 sent += len(chunk)
         assert 1_500_000 < sent < 50_000_000  # the limit, and what the system keeps on the way
 
-    @pytest.mark.parametrize(
-        "name", ["../../etc/passwd", "a\u202egpj.exe", "/dev/stdin", "\\\\host\\share\\a.jpg", "%00"]
-    )
-    def test_names_are_only_words(self, served, face, name):
+    def test_names_are_only_words(self, served, face):
         path = served.upload_path()
-        assert served.send(face, name, path).status_code == 200
-        assert page_of(path).session.upload.name in ("passwd", "agpj.exe", "stdin", "a.jpg", "%00")
+        names = {"../../etc/passwd": "passwd", "a\u202egpj.exe": "agpj.exe", "/dev/stdin": "stdin", "%00": "%00"}
+        for name, shown in {**names, "\\\\host\\share\\a.jpg": "a.jpg"}.items():
+            assert served.send(face, name, path).status_code == 200
+            assert page_of(path).session.upload.name == shown
 
     def test_files_that_are_no_photographs(self, served, face):
         """Videos, archives and bombs are answered as any other upload, without an error in the log."""
