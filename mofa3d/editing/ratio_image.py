@@ -10,7 +10,7 @@ Reference: Liu, Shan and Zhang 2001, "Expressive Expression Mapping with Ratio I
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -68,15 +68,17 @@ def carry(
     shown = cv2.remap(image, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     light, before = _light(new), _light(old)
     skin = new.reflectance.clamp_min(DARKEST) / old.reflectance.clamp_min(DARKEST)
-    ratio = RATIO * _draw(new, (skin * light / before).clamp(1 / RATIO, RATIO) / RATIO, sharp)
+    # Where one drawing shows the face, all of the same scene do.
+    lighter = (skin * light / before).clamp(1 / RATIO, RATIO) / RATIO
+    ratio = RATIO * cast(np.ndarray, _draw(new, lighter, sharp))
     colors, weights = delight(old, torch.from_numpy(image).permute(2, 0, 1)[None], seen, grey=False)
     filled = skin[0] * filled_reflectance(old.reflectance[0], colors[0], weights[0], model)
     filled = torch.where(_mouth(model), MOUTH_LIGHT * filled, filled)
-    unseen = _draw(new, (filled * light).clamp(0, 1), sharp)
+    unseen = cast(np.ndarray, _draw(new, (filled * light).clamp(0, 1), sharp))
     # Single vertices that are hidden or dark would show as dots.
-    share, ratio, unseen = (cv2.medianBlur(np.ascontiguousarray(part), 5) for part in (drawn[..., 2], ratio, unseen))
-    share = share[..., None]
-    return CarriedFace(share * shown * ratio + (1 - share) * unseen, ratio)
+    smooth = [cv2.medianBlur(np.ascontiguousarray(part), 5) for part in (drawn[..., 2], ratio, unseen)]
+    share = smooth[0][..., None]
+    return CarriedFace(share * shown * smooth[1] + (1 - share) * smooth[2], smooth[1])
 
 
 def same_place(old: Scene, new: Scene) -> bool:
@@ -88,7 +90,7 @@ def _draw(scene: Scene, values: Float[Tensor, "1 N 3"], sharp: Renderer) -> Floa
     """Values of the vertices in 0 to 1 at every pixel, without any light; ``None`` where no pixel shows the face."""
     even = torch.zeros_like(scene.illumination)
     even[:, 0] = 1 - harmonics.AMBIENT
-    rgba = sharp(recolored(scene, values, even)).image[0].permute(1, 2, 0).numpy()
+    rgba = sharp(recolored(scene, values, even)).require_image()[0].permute(1, 2, 0).numpy()
     covered = rgba[..., 3] > 0.5
     return rgba[..., :3][covered][nearest_covered(covered)] if covered.any() else None
 

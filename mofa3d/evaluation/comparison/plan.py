@@ -170,9 +170,9 @@ def plan(config: TrainingsConfig, corpus: Path) -> dict[str, Program]:
     }
     steps = {}
     for system, (name, script, minutes, arguments) in chosen.items():
-        until = ("--minutes", f"{minutes:g}", "--iterations", str(config.iterations))
-        options = (*arguments, *until, "--report-images", str(size.report_images))
-        steps[system] = Program(name, script, options, config.out / "runs" / name)
+        until: tuple[str, ...] = ("--minutes", f"{minutes:g}", "--iterations", str(config.iterations))
+        until += ("--report-images", str(size.report_images))
+        steps[system] = Program(name, script, (*arguments, *until), config.out / "runs" / name)
     return steps
 
 
