@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
+from typing import cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from mofa3d.errors import InputError
+
+Convolution = nn.Conv2d | nn.ConvTranspose2d
 
 
 class LearnedDecoder(nn.Module):
@@ -96,7 +99,7 @@ class ConvEncoder(nn.Module):
         self.layers = _stack(ENCODER_CHANNELS, lambda a, b: nn.Conv2d(a, b, 3, stride=2, padding=1))
         self.layers.append(nn.ReLU())
         self.code = nn.Linear(ENCODER_CHANNELS[-1] * (image_size // REDUCTION) ** 2, code_size)
-        self.to(memory_format=torch.channels_last)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's stub lacks it
 
     def forward(self, image: Float[Tensor, "B 3 S S"]) -> Float[Tensor, "B C"]:
         centred = (image - 0.5).contiguous(memory_format=torch.channels_last)
@@ -113,8 +116,10 @@ class ConvDecoder(nn.Module):
         self.spread = nn.Linear(code_size, DECODER_CHANNELS[0] * self.side**2)
         self.layers = _stack(DECODER_CHANNELS, lambda a, b: nn.ConvTranspose2d(a, b, 4, stride=2, padding=1))
         with torch.no_grad():
-            self.layers[-1].weight *= 0.1  # start near an even grey, not at chequers that must be unlearned first
-        self.to(memory_format=torch.channels_last)
+            cast(
+                nn.ConvTranspose2d, self.layers[-1]
+            ).weight *= 0.1  # start near an even grey, not at chequers that must be unlearned first
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch's stub lacks it
 
     def forward(self, code: Float[Tensor, "B C"]) -> Float[Tensor, "B 3 S S"]:
         coarse = self.spread(code).relu().unflatten(1, (-1, self.side, self.side))
@@ -134,7 +139,7 @@ class ConvAutoencoder(nn.Module):
         return self.decoder(self.encoder(image))
 
 
-def _stack(channels: tuple[int, ...], layer: Callable[[int, int], nn.Module]) -> nn.Sequential:
+def _stack(channels: tuple[int, ...], layer: Callable[[int, int], Convolution]) -> nn.Sequential:
     """Layers with ReLU between them, whose weights keep the spread of what flows through (He et al. 2015)."""
     layers: list[nn.Module] = []
     for before, after in pairwise(channels):
@@ -142,6 +147,6 @@ def _stack(channels: tuple[int, ...], layer: Callable[[int, int], nn.Module]) ->
         # Of a deconvolution of stride 2, a quarter of the 4×4 weights meets in each pixel.
         fan = before * (9 if isinstance(made, nn.Conv2d) else 4)
         nn.init.normal_(made.weight, std=(2 / fan) ** 0.5)
-        nn.init.zeros_(made.bias)
+        nn.init.zeros_(cast(Tensor, made.bias))
         layers += [made, nn.ReLU()]
     return nn.Sequential(*layers[:-1])
