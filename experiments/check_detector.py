@@ -22,12 +22,12 @@ from tqdm import tqdm
 from tyro.conf import Positional
 
 from mofa3d.cli import program
+from mofa3d.data.crop_transform import CropTransform, resample
 from mofa3d.data.detect import detect_faces
 from mofa3d.data.find_faces import find_faces
 from mofa3d.data.found_face import FoundFace
 from mofa3d.data.landmark_table import find_landmarks
 from mofa3d.data.photo import Photo, find_photos, read_photo
-from mofa3d.data.similarity import Similarity, resample
 
 TURNS = (30, 60, 90, 180)  # degrees
 SMALL = 40  # pixels of a small face
@@ -136,7 +136,7 @@ def _timed(detect: Callable, photo: Photo) -> tuple[float, list]:
 def _turned(photo: Photo, truth: Truth, degrees: float) -> tuple[Photo, Truth]:
     height, width = photo.shape[:2]
     side = round(np.hypot(height, width))
-    transform = Similarity.around((width / 2, height / 2), side, degrees, side)
+    transform = CropTransform.around((width / 2, height / 2), side, degrees, side)
     to_crop = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1.0)
     to_crop[:, 2] += (side - width) / 2, (side - height) / 2
     picture = cv2.warpAffine(photo, to_crop, (side, side), borderValue=GREY)
@@ -165,7 +165,7 @@ def _shrunk(photo: Photo, truth: Truth, size: int = SMALL, width: int = 640, hei
 def _alone(photo: Photo, truth: Truth) -> Photo:
     """Only the face, so that bystanders are no second faces."""
     side = max(2, round(1.1 * truth.size))
-    return resample(photo, Similarity.around(tuple(truth.centre), side, 0.0, side), side)
+    return resample(photo, CropTransform.around(tuple(truth.centre), side, 0.0, side), side)
 
 
 def _faces_of_sheet(photos: list[Photo]) -> int:

@@ -150,7 +150,7 @@ def reconstruct(
         photo: a file, a Pillow image, or an RGB array (H, W, 3) of type uint8.
         checkpoint: folder or checkpoint of a training run, or an encoder's .safetensors file; ``None`` means the
             encoder that ships with the package.
-        refine: fit each face to the photograph by Gauss-Newton steps, with landmarks from dlib if it is installed.
+        refine: fit each face to the photograph and its landmarks by Gauss-Newton steps.
         fit_colors: fit reflectance and illumination of the prediction to the photograph; `refine` always does.
         every_face: return a list of all faces, the most prominent first.
 

@@ -129,7 +129,7 @@ def edit(
     found, writer = before.reconstruction, before.writer
     decode = Decoder(writer.model, found.scene.camera)
     sharp = make_renderer("cpu", antialias=False) if keep_detail else None
-    code = change(found.code, changes, decode)
+    code = change(found.code, changes, decode, tilt=found.transform.roll)
     photo, edited = draw(before.photo, found, code, decode, writer.render, sharp)
     return EditedFace(Face(f"{before.name} (edited)", photo, edited, writer))
 

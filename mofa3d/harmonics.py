@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+_CORNERS = [(x, y, z) for x in (-1, 0, 1) for y in (-1, 0, 1) for z in (-1, 0, 1) if x or y or z]
 AMBIENT = 0.7  # irradiance of the constant function when the illumination code is zero
 
 
@@ -47,6 +48,22 @@ def irradiance(normals: Float[Tensor, "B *N 3"], illumination: Float[Tensor, "B 
     rows = torch.stack([row.flatten(1) for row in _functions(normals)], dim=1)
     light = illumination.transpose(1, 2) @ rows + AMBIENT
     return light.transpose(1, 2).reshape(normals.shape)
+
+
+def rolled(illumination: Float[Tensor, "*B 9 3"], degrees: float) -> Float[Tensor, "*B 9 3"]:
+    """The light turned clockwise about the line of sight, as the viewer sees it.
+
+    Only the part of the code that depends on the direction changes: each band turns within itself.
+    """
+    # More points than enough fix the nine coefficients: the light at a normal is that of before at the normal turned
+    # back.
+    normals = torch.nn.functional.normalize(torch.tensor(_CORNERS, dtype=torch.float64), dim=1)
+    angle = math.radians(degrees)
+    back = torch.tensor(
+        [[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]], dtype=torch.float64
+    )
+    turn = torch.linalg.lstsq(basis(normals), basis(normals @ back.T)).solution
+    return turn.to(illumination) @ illumination
 
 
 def _functions(normals: Tensor) -> list[Tensor]:

@@ -94,3 +94,18 @@ def test_gradient_is_autograds():
     normals = torch.randn(20, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     expected = torch.stack([torch.autograd.functional.jacobian(harmonics.basis, normal) for normal in normals])
     torch.testing.assert_close(harmonics.basis_gradient(normals), expected)
+
+
+def test_light_from_above_comes_from_the_right_after_a_quarter_turn_clockwise():
+    generator = torch.Generator().manual_seed(4)
+    code = torch.randn(2, 9, 3, generator=generator, dtype=torch.float64)
+    x, y, z = torch.nn.functional.normalize(
+        torch.randn(2, 6, 3, generator=generator, dtype=torch.float64), dim=-1
+    ).unbind(-1)
+    before = harmonics.irradiance(torch.stack([x, y, z], dim=-1), code)
+    after = harmonics.irradiance(torch.stack([y, -x, z], dim=-1), harmonics.rolled(code, 90.0))
+    torch.testing.assert_close(after, before)
+    above = torch.zeros(9, 3, dtype=torch.float32)
+    above[1] = 0.5
+    torch.testing.assert_close(harmonics.rolled(above, 90.0)[3], above[1])
+    torch.testing.assert_close(harmonics.rolled(harmonics.rolled(code, 33.0), -33.0), code)

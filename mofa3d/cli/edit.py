@@ -166,7 +166,8 @@ class Edit:
 
         photo, found, note = opened
         decode, changes = self._reconstructor.decode, self._changes()
-        code = change(found.code, changes, decode, self._units if changes.expression else None)
+        units = self._units if changes.expression else None
+        code = change(found.code, changes, decode, units, found.transform.roll)
         sharp = make_renderer("cpu", antialias=False) if self.keep_detail else None
         picture, edited = draw(photo, found, code, decode, make_renderer("cpu"), sharp)
         out = self.out.absolute()

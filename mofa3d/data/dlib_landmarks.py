@@ -15,8 +15,9 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from mofa3d.data.crop import cut
-from mofa3d.data.detect import BORDER, WORKING_SIZE, FaceBox
+from mofa3d.data.crop_transform import CropTransform, resample
+from mofa3d.data.found_face import FoundFace
+from mofa3d.data.haar import BORDER, BOX_SHIFT, BOX_SIZE, WORKING_SIZE, HaarBox, of_haar_box
 from mofa3d.data.landmark_table import Points
 from mofa3d.data.photo import Photo
 from mofa3d.errors import InputError
@@ -58,11 +59,11 @@ def is_installed() -> bool:
     return all(importlib.util.find_spec(name) for name in ("dlib", "face_recognition_models"))
 
 
-def detect_landmarks(photo: Photo, box: FaceBox) -> Detection:
-    """Detect the 68 points of the face in a Haar box.
+def detect_landmarks(photo: Photo, face: FoundFace) -> Detection:
+    """Detect the 68 points of a face, which is turned upright for it.
 
-    dlib's own detector gives the box its model was trained with; where it finds nothing that overlaps the Haar box,
-    that box takes its place, so there is always an answer. The points are the median of those predicted from
+    dlib's own detector gives the box its model was trained with; where it finds nothing that overlaps the face's Haar
+    box, that box takes its place, so there is always an answer. The points are the median of those predicted from
     `JITTERS` of that box. A point's confidence is exp(-s / `SPREAD`) of the spread s of these predictions: a point
     that moves with its box was guessed from the box.
 
@@ -75,9 +76,10 @@ def detect_landmarks(photo: Photo, box: FaceBox) -> Detection:
         InputError: dlib or its model file is not installed.
     """
     detector, predictor, dlib = _load()
-    window, transform = cut(photo, (box.x, box.y), WINDOW * box.size, WINDOW_SIZE)
+    transform = CropTransform.around(face.below(BOX_SHIFT), WINDOW * BOX_SIZE * face.size, face.roll, WINDOW_SIZE)
+    window = resample(photo, transform, WINDOW_SIZE)
     middle, size = WINDOW_SIZE / 2, WINDOW_SIZE / WINDOW
-    expected = FaceBox(middle, middle + HOG_SHIFT * size, HOG_SIZE * size, 0)
+    expected = HaarBox(middle, middle + HOG_SHIFT * size, HOG_SIZE * size, 0)
     found = max(map(_box, detector(window, 0)), key=expected.overlap, default=None)
     agreement = None if found is None else float(expected.overlap(found))
     start = expected if found is None or agreement < 0.3 else found
@@ -94,8 +96,8 @@ def detect_landmarks(photo: Photo, box: FaceBox) -> Detection:
     return Detection(transform.to_photo(points).astype(np.float32), np.exp(-spread / SPREAD), agreement)
 
 
-def detect_boxes(photo: Photo) -> list[FaceBox]:
-    """Faces that dlib's detector finds in a photograph, the largest first, as the Haar cascade would box them.
+def find_with_dlib(photo: Photo) -> list[FoundFace]:
+    """Faces that dlib's detector finds in a photograph, the largest first.
 
     Raises:
         InputError: dlib or its model file is not installed.
@@ -106,19 +108,19 @@ def detect_boxes(photo: Photo) -> list[FaceBox]:
     border = round(BORDER * max(size))
     small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
     small = cv2.copyMakeBorder(small, border, border, border, border, cv2.BORDER_REPLICATE)
-    boxes = []
+    faces = []
     for rectangle in detector(small, 1):
         found = _box(rectangle)
         side = found.size / HOG_SIZE / shrink
         x, y = (found.x - border) / shrink, (found.y - border) / shrink - HOG_SHIFT * side
         if 0 <= x <= photo.shape[1] and 0 <= y <= photo.shape[0]:
-            boxes.append(FaceBox(x, y, side, 1))
-    return sorted(boxes, key=lambda box: (-box.size, box.x, box.y))
+            faces.append(of_haar_box(x, y, side, 1.0))
+    return sorted(faces, key=lambda face: (-face.size, face.x, face.y))
 
 
-def _box(rectangle) -> FaceBox:
+def _box(rectangle) -> HaarBox:
     middle = rectangle.dcenter()
-    return FaceBox(middle.x, middle.y, rectangle.width(), 0)
+    return HaarBox(middle.x, middle.y, rectangle.width(), 0)
 
 
 def _load():

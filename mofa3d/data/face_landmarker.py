@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Float
 
 from mofa3d.data import networks
+from mofa3d.data.crop_transform import CropTransform, resample
 from mofa3d.data.found_face import FoundFace
 from mofa3d.data.photo import Photo
-from mofa3d.data.similarity import Similarity, resample
 
 SIZE = 256  # pixels that the network sees
 WIDE = 1.5  # side of the square that it sees, over the box around the face, as in MediaPipe
@@ -64,13 +64,13 @@ def detect_dense_landmarks(photo: Photo, face: FoundFace) -> DenseLandmarks:
 
     Where the network doubts that it saw one, it looks again around the points it gave, and the surer answer counts.
     """
-    first = read_region(photo, Similarity.around((face.x, face.y), WIDE * face.size, face.roll, SIZE))
+    first = read_region(photo, CropTransform.around((face.x, face.y), WIDE * face.size, face.roll, SIZE))
     if first.presence >= PRESENT:
         return first
     return max(first, read_region(photo, region_around(first.points)), key=lambda found: found.presence)
 
 
-def read_region(photo: Photo, region: Similarity) -> DenseLandmarks:
+def read_region(photo: Photo, region: CropTransform) -> DenseLandmarks:
     """The points of the face that is upright in the middle of a region of `SIZE` pixels."""
     network = networks.tflite(networks.FACE_LANDMARKS)
     network.setInput(cv2.dnn.blobFromImage(resample(photo, region, SIZE), 1 / 255))
@@ -91,13 +91,13 @@ def expression_of(upright: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, "52"
     return network.forward().ravel().copy()
 
 
-def region_around(points: Float[np.ndarray, "478 dims"]) -> Similarity:
+def region_around(points: Float[np.ndarray, "478 dims"]) -> CropTransform:
     """Where to look for these points in the next frame of a video, as MediaPipe does."""
     flat = np.asarray(points[:, :2], dtype=np.float64)
     right, down = flat[OUTER_EYES[1]] - flat[OUTER_EYES[0]]
     roll = float(np.degrees(np.arctan2(down, right)))
-    turned = Similarity(0.0, 0.0, 1.0, roll)
+    turned = CropTransform(0.0, 0.0, 1.0, roll)
     upright = turned.to_crop(flat)
     low, high = np.min(upright, axis=0), np.max(upright, axis=0)
     x, y = turned.to_photo((low + high) / 2)
-    return Similarity.around((float(x), float(y)), WIDE * float((high - low).max()), roll, SIZE)
+    return CropTransform.around((float(x), float(y)), WIDE * float((high - low).max()), roll, SIZE)

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from mofa3d.data.crop import CropTransform, cut
-from mofa3d.data.detect import FaceBox
+from mofa3d.data.crop_transform import CropTransform, resample
+from mofa3d.data.found_face import FoundFace
+from mofa3d.data.haar import BOX_SHIFT, BOX_SIZE
 from mofa3d.data.landmark_table import Points
 from mofa3d.data.photo import Photo, to_tensor
 from mofa3d.errors import InputError
@@ -32,11 +33,11 @@ WINDOW_SIZE, HEATMAP_SIZE = 256, 64
 _loaded = threading.local()
 
 
-def detect_landmarks(photo: Photo, box: FaceBox, weights: str) -> tuple[Points, Float[np.ndarray, "68"], None]:
-    """Detect the 68 points of the face in a Haar box.
+def detect_landmarks(photo: Photo, face: FoundFace, weights: str) -> tuple[Points, Float[np.ndarray, "68"], None]:
+    """Detect the 68 points of a face, which is turned upright for it.
 
     Args:
-        photo, box: where.
+        photo, face: where.
         weights: file of the network's weights.
 
     Returns:
@@ -47,7 +48,9 @@ def detect_landmarks(photo: Photo, box: FaceBox, weights: str) -> tuple[Points, 
         InputError: the package is not installed, or the file is missing or not this network's.
     """
     network = _load(weights)
-    window, transform = cut(photo, (box.x, box.y + SHIFT * box.size), WINDOW * box.size, WINDOW_SIZE)
+    centre = face.below(BOX_SHIFT + SHIFT * BOX_SIZE)
+    transform = CropTransform.around(centre, WINDOW * BOX_SIZE * face.size, face.roll, WINDOW_SIZE)
+    window = resample(photo, transform, WINDOW_SIZE)
     with torch.no_grad():
         heatmaps = network(to_tensor(window)[None])[-1][0]
     points, confidence = decode(heatmaps.numpy(), transform)

@@ -15,9 +15,9 @@ import numpy as np
 from jaxtyping import Float
 
 from mofa3d.data import blazeface, yunet
+from mofa3d.data.crop_transform import CropTransform, resample
 from mofa3d.data.found_face import FoundFace, distinct
 from mofa3d.data.photo import Photo
-from mofa3d.data.similarity import Similarity, resample
 
 FIRST_SIDE, LEAST_SIDE = 192, 160  # longer side in pixels at which the search starts; smaller photographs are enlarged
 LARGE_ENOUGH = 60  # pixels at which the largest face must be seen for the search to end
@@ -169,7 +169,7 @@ def _face_seen(photo: Photo, place: Place) -> tuple[FoundFace | None, float]:
 
 def _stand_upright(photo: Photo, place: Place, score: float) -> FoundFace | None:
     """What YuNet sees in a face that BlazeFace believes with this score, turned upright."""
-    region = Similarity.around(tuple(place.centre), WIDE * place.size, place.roll, CLOSE_UP)
+    region = CropTransform.around(tuple(place.centre), WIDE * place.size, place.roll, CLOSE_UP)
     boxes = yunet.find(resample(photo, region, CLOSE_UP), CONFIRMED)
     near = np.abs(boxes.centres - CLOSE_UP / 2).max(axis=1) < CLOSE_UP / 4
     if not near.any():
@@ -182,7 +182,7 @@ def _stand_upright(photo: Photo, place: Place, score: float) -> FoundFace | None
 
 def _look(photo: Photo, place: Place) -> tuple[float, Place, float]:
     """BlazeFace's score, where it sees the face, and its roll against what was expected."""
-    region = Similarity.around(tuple(place.centre), WIDE * place.size, place.roll, blazeface.SIZE)
+    region = CropTransform.around(tuple(place.centre), WIDE * place.size, place.roll, blazeface.SIZE)
     seen = blazeface.look(resample(photo, region, blazeface.SIZE))
     upright = Place(np.asarray(region.to_photo(seen.centre)), seen.size / region.scale, place.roll + seen.roll)
     return seen.score, upright, seen.roll

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
-from mofa3d.data.similarity import Similarity
+from mofa3d.data.crop_transform import CropTransform
 
 # Eyes, tip of the nose and corners of the mouth of the median face of lfw, utkface and ytf, from the middle of its
 # square and in its sides; the square is the one around all 478 points of `mofa3d.data.face_landmarker`.
@@ -40,10 +41,28 @@ class FoundFace:
     @staticmethod
     def of_points(points: Float[np.ndarray, "5 2"], score: float) -> FoundFace:
         """The face whose upright average has its five points nearest to these, by least squares."""
-        upright = Similarity.between(points, np.array(UPRIGHT_FIVE))
+        upright = CropTransform.between(points, np.array(UPRIGHT_FIVE))
         x, y = upright.to_photo(np.zeros(2))
         places = tuple((float(right), float(down)) for right, down in points)
         return FoundFace(float(x), float(y), 1 / upright.scale, upright.roll, score, places)
+
+    @staticmethod
+    def of_box(x: float, y: float, size: float, score: float, roll: float = 0.0) -> FoundFace:
+        """A face of which only the square is known; its five points are where an average face has them."""
+        square = CropTransform.around((x, y), size, roll, 1)
+        five = np.asarray(square.to_photo(np.array(UPRIGHT_FIVE) + 0.5))
+        return FoundFace(x, y, size, roll, score, tuple((right, down) for right, down in five.tolist()))
+
+    def below(self, share: float) -> tuple[float, float]:
+        """The point so many sides below the centre, as the face counts below."""
+        roll, down = math.radians(self.roll), share * self.size
+        return self.x - math.sin(roll) * down, self.y + math.cos(roll) * down
+
+    def moved_down(self, share: float) -> FoundFace:
+        """The square moved by so many of its sides, as the face counts below, and the points with it."""
+        x, y = self.below(share)
+        points = tuple((right + x - self.x, down + y - self.y) for right, down in self.points)
+        return replace(self, x=x, y=y, points=points)
 
     @property
     def five(self) -> Float[np.ndarray, "5 2"]:
@@ -53,7 +72,7 @@ class FoundFace:
     @property
     def misfit(self) -> float:
         """How far the points are from those of the upright average face (root mean square), in sides of the square."""
-        upright = Similarity.between(self.five, np.array(UPRIGHT_FIVE))
+        upright = CropTransform.between(self.five, np.array(UPRIGHT_FIVE))
         return float(
             np.sqrt(np.square(np.asarray(upright.to_crop(self.five)) - np.array(UPRIGHT_FIVE)).sum(axis=1).mean())
         )

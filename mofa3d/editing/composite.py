@@ -72,7 +72,8 @@ def composite(
         sharp: the same without antialiasing, which would mix the places of points that only seem to be neighbours.
     """
     side = found.scene.camera.image_size / found.transform.scale
-    left, top = (math.floor(corner - MARGIN * side) for corner in (found.transform.left, found.transform.top))
+    centre = found.transform.to_photo(np.full(2, found.scene.camera.image_size / 2)).tolist()
+    left, top = (math.floor(place - (0.5 + MARGIN) * side) for place in centre)
     window = Window(left, top, math.ceil((1 + 2 * MARGIN) * side) + 1)
     old, new = (_in_window(scene, found, window) for scene in (found.scene, edited))
     square = window.cut(photo)

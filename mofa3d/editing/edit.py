@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from mofa3d import harmonics
 from mofa3d.data.photo import Photo
 from mofa3d.decoder import Decoder
 from mofa3d.editing import codes, lighting
@@ -70,12 +71,16 @@ class Changes:
 
 
 @torch.no_grad()
-def change(code: SemanticCode, changes: Changes, decode: Decoder, units: Units | None = None) -> SemanticCode:
+def change(
+    code: SemanticCode, changes: Changes, decode: Decoder, units: Units | None = None, tilt: float = 0.0
+) -> SemanticCode:
     """The code with every change.
 
     Args:
         decode: of the face model of all the codes.
         units: of expression, if they are at hand.
+        tilt: roll of the code's crop in its photograph, degrees: lamps and surroundings are given as the photograph
+            shows them.
 
     Raises:
         InputError: there is no such unit of expression or environment map, a code is of another face model, or the
@@ -95,7 +100,7 @@ def change(code: SemanticCode, changes: Changes, decode: Decoder, units: Units |
         code = codes.blend_reflectance(code, changes.reflectance_share, changes.reflectance_from)
     if changes.lighten:
         code = codes.lighten(code, decode.model, changes.lighten)
-    return _relit(code, changes, decode)
+    return _relit(code, changes, decode, tilt)
 
 
 @torch.no_grad()
@@ -119,7 +124,7 @@ def draw(
     return composite(photo, found, edited.scene, decode.model, render, sharp), edited
 
 
-def _relit(code: SemanticCode, changes: Changes, decode: Decoder) -> SemanticCode:
+def _relit(code: SemanticCode, changes: Changes, decode: Decoder, tilt: float) -> SemanticCode:
     if changes.light_from is not None:
         return codes.relight(code, changes.light_from.illumination)
     if changes.light_direction is not None:
@@ -129,7 +134,7 @@ def _relit(code: SemanticCode, changes: Changes, decode: Decoder) -> SemanticCod
         light = lighting.environment_light(*surroundings, changes.environment_turn)
     else:
         return code
-    relit = codes.relight(code, light)
+    relit = codes.relight(code, harmonics.rolled(light, -tilt))
     before, after = front_light(decode(code)), front_light(decode(relit))
     if not float(after) > 0:
         raise InputError("the light leaves the face in the dark; turn it, or give another one")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Literal
 
-from mofa3d.data.crop import CropTransform
+from mofa3d.data.crop_transform import CropTransform
 from mofa3d.data.photo import Photo
 from mofa3d.export.gltf import Texture
 from mofa3d.export.photo_texture import photo_texture

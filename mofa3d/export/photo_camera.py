@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 from pytorch3d.transforms import axis_angle_to_matrix
+from scipy.spatial.transform import Rotation
 
-from mofa3d.data.crop import CropTransform
+from mofa3d.data.crop_transform import CropTransform
 from mofa3d.files.whole import write_text
 from mofa3d.scene import Scene
 
@@ -58,16 +59,17 @@ def photo_camera(scene: Scene, transform: CropTransform, height: int, width: int
     """
     to_model = axis_angle_to_matrix(scene.rotation[0].double()).cpu().numpy()
     flip = np.diag([1.0, -1.0, -1.0])  # (right, up, to the viewer) -> (right, down, forward)
-    rotation = flip @ to_model.T
+    roll = Rotation.from_euler("z", transform.roll, degrees=True).as_matrix()  # clockwise, where y points down
+    rotation = roll @ flip @ to_model.T
     rest = np.array([0.0, 0.0, scene.camera.rest_distance])
     translation = rest - rotation @ scene.translation[0].double().cpu().numpy()
-    half = scene.camera.image_size / 2
+    centre_x, centre_y = transform.to_photo(np.full(2, scene.camera.image_size / 2)).tolist()
     return PhotoCamera(
         width=width,
         height=height,
         focal=scene.camera.focal / transform.scale,
-        centre_x=half / transform.scale + transform.left,
-        centre_y=half / transform.scale + transform.top,
+        centre_x=centre_x,
+        centre_y=centre_y,
         rotation=tuple(map(tuple, rotation.tolist())),
         translation=tuple(translation.tolist()),
     )

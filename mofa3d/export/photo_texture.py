@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
-from mofa3d.data.crop import CropTransform
+from mofa3d.data.crop_transform import CropTransform
 from mofa3d.data.photo import Photo, to_tensor
 from mofa3d.export.texture import Rasterize, Texels, to_texture
 from mofa3d.fitting.delighting import HIDDEN, LEAST_COSINE, ReflectanceSamples, delight, facing, unoccluded

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from mofa3d.data.crop import CropTransform
+from mofa3d.data.crop_transform import CropTransform
 from mofa3d.data.photo import Photo
 
 
@@ -21,17 +21,16 @@ def composite(photo: Photo, rgba: Float[np.ndarray, "S S 4"], transform: CropTra
         transform: from the photograph to the crop.
     """
     height, width = photo.shape[:2]
-    side = rgba.shape[0] / transform.scale
+    low, high = transform.bounds(rgba.shape[0])
     margin = math.ceil(1 / transform.scale) + 1  # bilinear sampling reaches half a pixel of the crop farther
-    x0, x1 = _clipped(transform.left - margin, transform.left + side + margin, width)
-    y0, y1 = _clipped(transform.top - margin, transform.top + side + margin, height)
+    x0, x1 = _clipped(low[0] - margin, high[0] + margin, width)
+    y0, y1 = _clipped(low[1] - margin, high[1] + margin, height)
     mixed = photo.copy()
     if x0 >= x1 or y0 >= y1:
         return mixed
+    to_photo = transform.matrix
     # OpenCV counts pixel centres from 0, we from 0.5.
-    left = transform.left - x0 + 0.5 / transform.scale - 0.5
-    top = transform.top - y0 + 0.5 / transform.scale - 0.5
-    to_photo = np.array([[1 / transform.scale, 0, left], [0, 1 / transform.scale, top]], dtype=np.float64)
+    to_photo[:, 2] += to_photo[:, :2] @ np.full(2, 0.5) - (x0 + 0.5, y0 + 0.5)
     layer = cv2.warpAffine(rgba, to_photo, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     part = 255 * layer[..., :3] + (1 - layer[..., 3:]) * photo[y0:y1, x0:x1]
     mixed[y0:y1, x0:x1] = part.round().clip(0, 255).astype(np.uint8)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # a batch that is done already needs neither PyTorch nor an e
 
 _LOG = logging.getLogger(__name__)
 FACE = "face_"
-VERSION = 2  # of what is done to a photograph
+VERSION = 3  # of what is done to a photograph
 
 
 class BatchTools(NamedTuple):
@@ -132,6 +132,8 @@ class BatchReconstruction:
             own = folder if len(faces) == 1 else folder / f"{FACE}{number}"
             make_folder(own)
             tools.write(own, _label(item), photo, face)
+            if face.warning:
+                _LOG.warning(printable(f"{_label(item)}: the face {face.warning}; the result may be poor"))
 
     def _done(self, item: Item, folder: Path) -> bool:
         record = read_record(folder)

@@ -12,8 +12,13 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from mofa3d.data.crop import CropTransform, crop_face
-from mofa3d.data.detect import FaceBox, detect_faces
+from mofa3d.data.crop import crop_face
+from mofa3d.data.crop_transform import CropTransform
+from mofa3d.data.detect import detect_faces
+from mofa3d.data.doubts import Doubt
+from mofa3d.data.face_landmarker import DenseLandmarks
+from mofa3d.data.found_face import FoundFace
+from mofa3d.data.locate import locate
 from mofa3d.data.photo import Photo, to_tensor
 from mofa3d.decoder import Decoder
 from mofa3d.encoders.checkpoint import open_run
@@ -32,27 +37,31 @@ class Reconstruction:
     """One face of one photograph.
 
     Attributes:
-        box: where it was found.
+        box: where it is.
         crop: (3, H, W) in 0 to 1, what the encoder saw.
         transform: from the photograph to the crop.
         code: a batch of one.
         scene: a batch of one; its pixels are those of the crop.
+        warning: why the result may be poor, in words that complete "the face ...", or "".
     """
 
-    box: FaceBox
+    box: FoundFace
     crop: Float[Tensor, "3 H W"]
     transform: CropTransform
     code: SemanticCode
     scene: Scene
+    warning: str = ""
 
 
 class FaceCrop(NamedTuple):
-    """A face that was found in a photograph; see `Reconstruction`."""
+    """A face that was found in a photograph; see `Reconstruction` and `mofa3d.data.locate.LocatedFace`."""
 
     photo: Photo
-    box: FaceBox
+    box: FoundFace
     pixels: Float[Tensor, "3 H W"]
     transform: CropTransform
+    dense: DenseLandmarks | None = None
+    doubt: Doubt | None = None
 
 
 Estimate = Callable[[FaceCrop], SemanticCode]
@@ -65,10 +74,11 @@ def fit_colors(decode: Decoder) -> Refine:
     return lambda code, crop: fit(code, crop.pixels[None])
 
 
-def crop_at(photo: Photo, box: FaceBox, decode: Decoder) -> FaceCrop:
-    """The face in a box, as large as the decoder's camera sees it, on its device."""
-    pixels, transform = crop_face(photo, box, decode.camera.image_size)
-    return FaceCrop(photo, box, to_tensor(pixels).to(decode.model.mean_shape.device), transform)
+def crop_at(photo: Photo, found: FoundFace, image_size: int, device: torch.device | str = "cpu") -> FaceCrop:
+    """The upright crop of a face that was found, with its dense landmarks."""
+    face, dense, doubt = locate(photo, found)
+    pixels, transform = crop_face(photo, face, image_size)
+    return FaceCrop(photo, face, to_tensor(pixels).to(device), transform, dense, doubt)
 
 
 @torch.no_grad()
@@ -84,14 +94,20 @@ def reconstruct_faces(
     Raises:
         InputError: no face was found.
     """
-    boxes = detect_faces(photo, every_size=every_face)
-    if not boxes:
-        raise InputError("no face was found; give a photograph with a clear, roughly frontal face")
-    found = []
-    for box in boxes if every_face else boxes[:1]:
-        crop = crop_at(photo, box, decode)
+    found: list[Reconstruction] = []
+    reason = "no face was found"
+    for box in detect_faces(photo, every_face):
+        crop = crop_at(photo, box, decode.camera.image_size, decode.model.mean_shape.device)
+        if crop.doubt is not None and crop.doubt.refused:
+            reason = f"no face was found: what looks like one {crop.doubt.reason}"
+            continue
         code = estimate(crop)
-        found.append(Reconstruction(box, crop.pixels, crop.transform, code, decode(code)))
+        warning = "" if crop.doubt is None else crop.doubt.reason
+        found.append(Reconstruction(crop.box, crop.pixels, crop.transform, code, decode(code), warning))
+        if not every_face:
+            break
+    if not found:
+        raise InputError(f"{reason}; give a photograph with a clear, roughly frontal face")
     return found
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+import numpy as np
 import torch
 
-from mofa3d.data.dlib_landmarks import detect_landmarks, is_installed
+from mofa3d.data.landmarks_478 import to_68
 from mofa3d.decoder import Decoder
 from mofa3d.fitting.gauss_newton import GaussNewton, GaussNewtonConfig, thies
 from mofa3d.objective import Batch
@@ -22,47 +23,41 @@ class Refiner:
     Args:
         decode: gives the face model, on the CPU, and the size of the crops.
         config: how to fit; `thies` by default, whose few steps do from a prediction.
-        landmarks: whether points that dlib detects take part. ``None`` means them where dlib is installed, else the
-            points where the given code has them: a fit to colors alone would move away from what was right already.
+        landmarks: whether the crops' landmarks take part, and where a crop has none, the points where the given code
+            has them: a fit to colors alone would move away from what was right already.
 
     Raises:
         InputError: the face model is not on the CPU.
     """
 
-    def __init__(self, decode: Decoder, config: GaussNewtonConfig | None = None, landmarks: bool | None = None) -> None:
+    def __init__(self, decode: Decoder, config: GaussNewtonConfig | None = None, landmarks: bool = True) -> None:
         config = config or thies()
         self.decode = decode
-        self.detected = is_installed() if landmarks is None else landmarks
-        self.kept = landmarks is None and not self.detected
-        with_points = self.detected or self.kept
+        self.landmarks = landmarks
         self.fit = GaussNewton(
-            decode, config if with_points else replace(config, loss=replace(config.loss, landmark=0.0))
+            decode, config if landmarks else replace(config, loss=replace(config.loss, landmark=0.0))
         )
 
     def __call__(self, code: SemanticCode, crop: FaceCrop) -> SemanticCode:
-        """A code that fits the crop better.
-
-        Raises:
-            InputError: dlib is wanted and not installed.
-        """
-        batch = batch_of(crop, self.detected)
-        if self.kept:
+        """A code that fits the crop better."""
+        batch = batch_of(crop, self.landmarks)
+        if self.landmarks and crop.dense is None:
             batch |= own_points(code, self.decode)
         with one_thread():
             return self.fit(code, batch).codes
 
 
 def batch_of(crop: FaceCrop, landmarks: bool) -> Batch:
-    """A crop as the items of a corpus come: ``image`` (1, 3, H, W), and with landmarks those that dlib detects.
-
-    Raises:
-        InputError: landmarks are wanted, and dlib is not installed.
+    """A crop as the items of a corpus come: ``image`` (1, 3, H, W), and if wanted the ``landmarks`` (1, 68, 2) px that
+    were detected and their ``confidence`` (1, 68), which is 0 where there are none.
     """
     batch = {"image": crop.pixels[None]}
     if landmarks:
-        found = detect_landmarks(crop.photo, crop.box)
-        batch["landmarks"] = torch.from_numpy(crop.transform.to_crop(found.points)[None]).float()
-        batch["confidence"] = torch.from_numpy(found.confidence[None]).float()
+        points = torch.zeros(1, 68, 2, dtype=torch.float32)
+        if crop.dense is not None:
+            points[0] = torch.from_numpy(crop.transform.to_crop(to_68(crop.dense.points).astype(np.float64)))
+        batch["landmarks"] = points
+        batch["confidence"] = torch.full((1, 68), 0.0 if crop.dense is None else crop.dense.presence)
     return batch
 
 

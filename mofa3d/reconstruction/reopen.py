@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from mofa3d.data.crop import CROP_SCALE, CROP_SHIFT, CropTransform, crop_face
-from mofa3d.data.detect import FaceBox
+from mofa3d.data.crop import face_in_crop
+from mofa3d.data.crop_transform import CropTransform, resample
 from mofa3d.data.photo import Photo, read_photo, to_tensor
 from mofa3d.decoder import Decoder
 from mofa3d.errors import InputError
@@ -83,24 +83,23 @@ def _face_in(
     photo: Photo, transform: CropTransform, code: SemanticCode, decode: Decoder
 ) -> tuple[Reconstruction, UInt8[np.ndarray, "S S 3"]]:
     """The face at a place in a photograph, and the pixels there."""
-    side = decode.camera.image_size / transform.scale
-    _check_place(photo, transform, side)
-    size = side / CROP_SCALE
-    box = FaceBox(transform.left + side / 2, transform.top + side / 2 - CROP_SHIFT * size, size, votes=0)
-    pixels, _ = crop_face(photo, box, decode.camera.image_size)
+    size = decode.camera.image_size
+    _check_place(photo, transform, size)
+    pixels = resample(photo, transform, size)
     crop = to_tensor(pixels).to(decode.model.mean_shape.device)
-    return Reconstruction(box, crop, transform, code, decode(code)), pixels
+    return Reconstruction(face_in_crop(transform, size), crop, transform, code, decode(code)), pixels
 
 
-def _check_place(photo: Photo, transform: CropTransform, side: float) -> None:
+def _check_place(photo: Photo, transform: CropTransform, size: int) -> None:
     """Refuse a crop that no face in this photograph can have; pixels are made for all of it."""
-    longest = max(photo.shape[:2])
-    corners = (transform.left, transform.top)
-    if not 1 <= side <= SPREAD * longest or not all(-side <= c <= length for c, length in
-                                                    zip(corners, photo.shape[1::-1], strict=True)):  # fmt: skip
+    side = size / transform.scale
+    x, y = transform.to_photo(np.full(2, size / 2)).tolist()
+    height, width = photo.shape[:2]
+    near = -side / 2 <= x <= width + side / 2 and -side / 2 <= y <= height + side / 2
+    if not (1 <= side <= SPREAD * max(height, width) and near):
         raise InputError(
-            f"the crop of its code is {side:.4g} pixels wide at {corners[0]:.4g}, {corners[1]:.4g}, which cannot "
-            f"be a face in a photograph of {photo.shape[1]}×{photo.shape[0]} pixels"
+            f"the crop of its code is {side:.4g} pixels wide around {x:.4g}, {y:.4g}, which cannot be a face in a "
+            f"photograph of {width}×{height} pixels"
         )
 
 
@@ -122,11 +121,14 @@ def _alike(first: UInt8[np.ndarray, "S S 3"], second: UInt8[np.ndarray, "S S 3"]
 
 def _transform(path: Path, crop: Any) -> CropTransform:
     try:
-        transform = CropTransform(**{name: float(crop[name]) for name in ("left", "top", "scale")})
-    except (TypeError, KeyError, ValueError, OverflowError):  # of float()
+        # Crops of earlier versions were as upright as their photographs.
+        left, top, scale = (float(crop[name]) for name in ("left", "top", "scale"))
+        transform = CropTransform(left, top, scale, float(crop.get("roll", 0.0)))
+    except (TypeError, KeyError, ValueError, OverflowError, AttributeError):  # of float() and get()
         raise InputError(
             f"{path} does not say where in the photograph the face is (crop: left, top, scale); give the photograph"
         ) from None
-    if not (transform.scale > 0 and all(abs(value) < 1e6 for value in (transform.left, transform.top))):
+    places = (transform.left, transform.top, transform.roll)
+    if not (transform.scale > 0 and all(abs(value) < 1e6 for value in places)):
         raise InputError(f"the crop in {path} lies nowhere in a photograph ({transform}); give the photograph")
     return transform

@@ -6,7 +6,7 @@ What only some of the files need is imported when they are asked for.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,9 +108,7 @@ class ReconstructionWriter:
         from mofa3d.export.codes import write_code
         from mofa3d.reconstruction.photo_places import name_photo
 
-        t = found.transform
-        crop = {"left": t.left, "top": t.top, "scale": t.scale}
-        write_code(path, found.code, {**name_photo(name, path.parent), "crop": crop})
+        write_code(path, found.code, {**name_photo(name, path.parent), "crop": asdict(found.transform)})
 
     def write_meshes(self, paths: Sequence[Path], photo: Photo, found: Reconstruction) -> None:
         """Write one face as several files, whose suffixes choose their formats.

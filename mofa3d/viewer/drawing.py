@@ -13,7 +13,8 @@ from PIL import Image
 from pytorch3d.transforms import axis_angle_to_matrix
 from torch import Tensor
 
-from mofa3d.data.detect import FaceBox
+from mofa3d.data.crop_transform import CropTransform
+from mofa3d.data.found_face import FoundFace
 from mofa3d.data.photo import Photo, fit
 from mofa3d.pictures import views
 from mofa3d.reconstruction.reconstructor import Reconstruction, lay_over
@@ -37,21 +38,18 @@ def over_photograph(shown: Photo, full_width: int, found: Reconstruction, render
         shown: see `shown_size`.
         full_width: of the photograph it was made from, pixels, which the reconstruction's transform is about.
     """
-    share = shown.shape[1] / full_width
-    t = found.transform
-    smaller = replace(t, left=t.left * share, top=t.top * share, scale=t.scale / share)
+    smaller = found.transform.of_resized(shown.shape[1] / full_width)
     return lay_over(shown, replace(found, transform=smaller), render)
 
 
-def framed(shown: Photo, full_width: int, boxes: Sequence[FaceBox], chosen: int) -> Photo:
+def framed(shown: Photo, full_width: int, boxes: Sequence[FoundFace], chosen: int) -> Photo:
     """The shown photograph with a numbered frame around each face, the chosen one's thicker."""
     share, picture = shown.shape[1] / full_width, shown.copy()
     for number, box in enumerate(boxes):
-        left, top, right, bottom = (
-            round(share * value)
-            for value in (box.x - box.size / 2, box.y - box.size / 2, box.x + box.size / 2, box.y + box.size / 2)
-        )
-        cv2.rectangle(picture, (left, top), (right, bottom), FRAME, 3 if number == chosen else 1, cv2.LINE_AA)
+        square = CropTransform.around((share * box.x, share * box.y), share * box.size, box.roll, 1)
+        corners = square.to_photo(np.array([[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])).round().astype(np.int32)
+        cv2.polylines(picture, [corners], True, FRAME, 3 if number == chosen else 1, cv2.LINE_AA)
+        left, top = corners.min(axis=0).tolist()
         place = (left + 5, top + 22)
         cv2.putText(picture, str(number + 1), place, cv2.FONT_HERSHEY_SIMPLEX, 0.7, FRAME, 2, cv2.LINE_AA)
     return picture

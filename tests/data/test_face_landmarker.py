@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mofa3d.data.batches.augment import MIRRORED_68
+from mofa3d.data.crop_transform import CropTransform, resample
 from mofa3d.data.face_landmarker import (
     EXPRESSION_NAMES,
     EXPRESSION_POINTS,
@@ -21,7 +22,6 @@ from mofa3d.data.find_faces import find_faces
 from mofa3d.data.found_face import FoundFace
 from mofa3d.data.landmarks_478 import eye_opening, landmark_map, to_68, turn_of
 from mofa3d.data.photo import read_photo
-from mofa3d.data.similarity import Similarity, resample
 
 # Points of the portrait by eye: iris on the left, the other one, tip of the nose, corners of the mouth.
 FEATURES = {468: (227, 192), 473: (309, 192), 4: (266, 238), 61: (231, 277), 291: (303, 275)}
@@ -46,7 +46,7 @@ def test_points_lie_on_the_features(dense):
 
 @pytest.mark.parametrize("degrees", [30.0, 90.0, 160.0, -75.0])
 def test_turned_photographs_give_turned_points(photo, dense, degrees):
-    transform = Similarity.around((256.0, 300.0), 800.0, degrees, 800)
+    transform = CropTransform.around((256.0, 300.0), 800.0, degrees, 800)
     turned = resample(photo, transform, 800)
     points = detect_dense_landmarks(turned, find_faces(turned)[0]).points
     distance = np.linalg.norm(points[:, :2] - transform.to_crop(dense.points[:, :2]), axis=1)
@@ -108,7 +108,7 @@ class TestTo68:
             assert np.hypot(*(points[number] - dense.points[vertex, :2])) < 0.1 * size, number
 
     def test_the_map_commutes_with_similarities(self, dense):
-        transform = Similarity(3.0, -20.0, 2.5, 40.0)
+        transform = CropTransform(3.0, -20.0, 2.5, 40.0)
         points = dense.points[:, :2].astype(np.float64)
         np.testing.assert_allclose(to_68(transform.to_crop(points)), transform.to_crop(to_68(points)), atol=0.02)
 

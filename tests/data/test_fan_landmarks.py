@@ -12,12 +12,12 @@ import torch
 
 from mofa3d.data import fan_landmarks
 from mofa3d.data.corpus.config import PrepareConfig
-from mofa3d.data.crop import CropTransform
-from mofa3d.data.detect import FaceBox
+from mofa3d.data.crop_transform import CropTransform
 from mofa3d.data.fan_landmarks import decode, detect_landmarks
+from mofa3d.data.haar import of_haar_box
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
-BOX = FaceBox(210.0, 140.0, 120.0, 0)
+BOX = of_haar_box(210.0, 140.0, 120.0, 1.0)
 INSTALLED = importlib.util.find_spec("face_alignment") is not None
 needs_package = pytest.mark.skipif(not INSTALLED, reason="face-alignment is not installed: pip install -e '.[fan]'")
 

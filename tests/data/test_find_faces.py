@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from mofa3d.data import find_faces as module
+from mofa3d.data.crop_transform import CropTransform, resample
 from mofa3d.data.find_faces import find_faces
 from mofa3d.data.photo import read_photo
-from mofa3d.data.similarity import Similarity, resample
 
 # Eyes, tip of the nose and corners of the mouth of the portrait, by eye.
 FIVE = np.array([[227, 192], [309, 192], [266, 236], [233, 276], [301, 276]])
@@ -23,10 +23,10 @@ def photo(portrait) -> np.ndarray:
     return read_photo(portrait)
 
 
-def turned(photo: np.ndarray, degrees: float) -> tuple[np.ndarray, Similarity]:
+def turned(photo: np.ndarray, degrees: float) -> tuple[np.ndarray, CropTransform]:
     """The photograph turned counterclockwise, on a canvas that holds it."""
     side = int(np.hypot(*photo.shape[:2]))
-    transform = Similarity.around((photo.shape[1] / 2, photo.shape[0] / 2), side, degrees, side)
+    transform = CropTransform.around((photo.shape[1] / 2, photo.shape[0] / 2), side, degrees, side)
     return resample(photo, transform, side), transform
 
 

@@ -11,8 +11,8 @@ from tiny_model import make_tiny_model
 
 from mofa3d import harmonics
 from mofa3d.camera import Camera
-from mofa3d.data.crop import CropTransform
-from mofa3d.data.detect import FaceBox
+from mofa3d.data.crop_transform import CropTransform
+from mofa3d.data.found_face import FoundFace
 from mofa3d.decoder import Decoder
 from mofa3d.editing.codes import move, relight, turn
 from mofa3d.editing.composite import Window, composite
@@ -29,7 +29,9 @@ TRANSFORM = CropTransform(left=30.5, top=20.25, scale=0.96)  # the crop is 100 p
 
 
 def reconstruction(code: SemanticCode) -> Reconstruction:
-    return Reconstruction(FaceBox(80.5, 70.25, 75.0, 20), torch.zeros(3, 96, 96), TRANSFORM, code, DECODE(code))
+    return Reconstruction(
+        FoundFace.of_box(80.5, 70.25, 75.0, 20), torch.zeros(3, 96, 96), TRANSFORM, code, DECODE(code)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ import trimesh
 from tiny_model import make_code
 
 from mofa3d import Camera, Decoder, harmonics
-from mofa3d.data.crop import CropTransform
-from mofa3d.data.detect import FaceBox
+from mofa3d.data.crop_transform import CropTransform
+from mofa3d.data.found_face import FoundFace
 from mofa3d.export import write_camera, write_mesh
 from mofa3d.export.photo_camera import photo_camera
 from mofa3d.pictures import views
@@ -27,7 +27,7 @@ TRANSFORM = CropTransform(left=61.3, top=-12.6, scale=0.47)
 def found(tiny_model) -> Reconstruction:
     code = make_code(1, dtype=torch.float32)
     scene = Decoder(tiny_model, Camera(100))(code)
-    return Reconstruction(FaceBox(160.0, 90.0, 130.0, votes=9), torch.zeros(3, 100, 100), TRANSFORM, code, scene)
+    return Reconstruction(FoundFace.of_box(160.0, 90.0, 130.0, 0.9), torch.zeros(3, 100, 100), TRANSFORM, code, scene)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import torch
 from tiny_model import make_tiny_model
 
 from mofa3d import Camera, Decoder, SemanticCode
-from mofa3d.data.crop import CropTransform
+from mofa3d.data.crop_transform import CropTransform
 from mofa3d.export import find_texels
 from mofa3d.export.photo_texture import _mix, _shrunk, filled_reflectance, photo_texture
 from mofa3d.export.texture_layout import texture_layout

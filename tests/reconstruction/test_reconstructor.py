@@ -13,12 +13,16 @@ from mofa3d import harmonics, metrics
 from mofa3d.camera import Camera
 from mofa3d.data.crop import crop_face
 from mofa3d.data.detect import detect_faces
+from mofa3d.data.doubts import Doubt
+from mofa3d.data.locate import locate
 from mofa3d.data.photo import read_photo
 from mofa3d.decoder import Decoder
 from mofa3d.encoders.checkpoint import CHECKPOINT_NAME, Description
 from mofa3d.encoders.network import make_encoder
+from mofa3d.errors import InputError
 from mofa3d.morphable_model import MorphableModel, save_model
 from mofa3d.pictures import views
+from mofa3d.reconstruction import reconstructor as reconstructor_module
 from mofa3d.reconstruction.reconstructor import Reconstruction, Reconstructor, crop_panels, lay_over
 from mofa3d.renderers import make_renderer
 from mofa3d.training.checkpoint import save_checkpoint
@@ -53,7 +57,7 @@ def found(tiny_model, photo) -> Reconstruction:
 
 class TestReconstructor:
     def test_box_and_crop_are_those_of_the_face(self, found, photo):
-        assert found.box == detect_faces(photo)[0]
+        assert found.box == locate(photo, detect_faces(photo)[0]).face
         assert np.hypot(found.box.x - MIDDLE[0], found.box.y - MIDDLE[1]) < 15
         crop, transform = crop_face(photo, found.box)
         assert found.transform == transform
@@ -99,11 +103,28 @@ class TestReconstructor:
         both[40:380, 300:640] = face
         reconstructor = untrained(tiny_model)
         [first], every = reconstructor(both), reconstructor(both, every_face=True)
-        assert [r.box for r in every] == detect_faces(both, every_size=True)
+        assert [r.box for r in every] == [locate(both, face).face for face in detect_faces(both, every=True)]
         assert len(every) == 2
         assert first.box == every[0].box
         assert every[0].box.x > 300 > 240 > every[1].box.x
         assert not torch.equal(every[0].crop, every[1].crop)
+
+    def test_doubtful_faces_are_refused_or_carry_a_warning(self, tiny_model, photo, monkeypatch):
+        refused = Doubt("has its eyes, nose and mouth in odd places (0.20)", True)
+        warned = refused._replace(refused=False)
+        doubts = iter([refused, warned, refused])
+
+        def doubtful(photo, face):
+            return locate(photo, face)._replace(doubt=next(doubts))
+
+        face = detect_faces(photo)[0]
+        monkeypatch.setattr(reconstructor_module, "locate", doubtful)
+        monkeypatch.setattr(reconstructor_module, "detect_faces", lambda photo, every: [face, face])
+        [found] = untrained(tiny_model)(photo)
+        assert found.warning == warned.reason
+        monkeypatch.setattr(reconstructor_module, "detect_faces", lambda photo, every: [face])
+        with pytest.raises(InputError, match="what looks like one has its eyes, nose and mouth in odd places"):
+            untrained(tiny_model)(photo)
 
     def test_no_face(self, tiny_model):
         noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), dtype=np.uint8)

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from mofa3d import Camera, Decoder, SemanticCode, losses
-from mofa3d.data.crop import CropTransform
-from mofa3d.data.detect import FaceBox
-from mofa3d.data.dlib_landmarks import Detection
+from mofa3d.data.crop_transform import CropTransform
+from mofa3d.data.face_landmarker import DenseLandmarks
+from mofa3d.data.found_face import FoundFace
 from mofa3d.reconstruction import refine
 from mofa3d.reconstruction.reconstructor import FaceCrop
 from mofa3d.reconstruction.refine import Refiner
@@ -34,7 +34,8 @@ def crop(decode, true) -> FaceCrop:
     with torch.no_grad():
         pixels = make_renderer("cpu")(decode(true)).image[0, :3]
     photo = (255 * pixels.permute(1, 2, 0)).round().byte().numpy()
-    return FaceCrop(photo, FaceBox(SIZE / 2, SIZE / 2, float(SIZE), 9), pixels, CropTransform(0.0, 0.0, 1.0))
+    face = FoundFace.of_box(SIZE / 2, SIZE / 2, float(SIZE), 0.9)
+    return FaceCrop(photo, face, pixels, CropTransform(0.0, 0.0, 1.0))
 
 
 def error(decode: Decoder, code: SemanticCode, crop: FaceCrop) -> float:
@@ -47,8 +48,7 @@ def moved(decode: Decoder, code: SemanticCode, other: SemanticCode) -> float:
     return float((decode(code).landmarks - decode(other).landmarks).norm(dim=-1).mean())
 
 
-def test_colors_fit_better_and_the_given_points_hold(decode, crop, monkeypatch):
-    monkeypatch.setattr(refine, "is_installed", lambda: False)
+def test_colors_fit_better_and_without_points_the_given_ones_hold(decode, crop):
     start = SemanticCode.zeros(sizes=decode.model.sizes)
     kept = Refiner(decode)(start, crop)
     free = Refiner(decode, landmarks=False)(start, crop)
@@ -59,17 +59,10 @@ def test_colors_fit_better_and_the_given_points_hold(decode, crop, monkeypatch):
 
 def test_detected_points_lead_where_they_are(decode, crop, true, monkeypatch):
     points = decode(true).landmarks[0].detach().numpy()
-    seen = []
-
-    def detect(photo, box):
-        seen.append(box)
-        return Detection(points, np.ones(68, dtype=np.float32), 1.0)
-
-    monkeypatch.setattr(refine, "is_installed", lambda: True)
-    monkeypatch.setattr("mofa3d.reconstruction.refine.detect_landmarks", detect)
+    dense = DenseLandmarks(np.zeros((478, 3), np.float32), 1.0, np.zeros(52, np.float32))
+    monkeypatch.setattr(refine, "to_68", lambda dense: points)
     start = SemanticCode.zeros(sizes=decode.model.sizes)
-    found = Refiner(decode)(start, crop)
-    assert seen == [crop.box]
+    found = Refiner(decode)(start, crop._replace(dense=dense))
     assert moved(decode, found, true) < 0.3 * moved(decode, start, true)
 
 

@@ -9,8 +9,8 @@ import torch
 
 from mofa3d.camera import Camera
 from mofa3d.cli.logs import shown_logs
-from mofa3d.data.crop import CropTransform
-from mofa3d.data.detect import FaceBox
+from mofa3d.data.crop_transform import CropTransform
+from mofa3d.data.found_face import FoundFace
 from mofa3d.data.sources import Reader
 from mofa3d.decoder import Decoder
 from mofa3d.errors import InputError
@@ -25,7 +25,8 @@ class Work:
     def __init__(self, model) -> None:
         code = SemanticCode.from_vector(torch.zeros(1, model.sizes.total), model.sizes)
         scene = Decoder(model, Camera(16))(code)
-        self.face = Reconstruction(FaceBox(2, 2, 2, 9), torch.zeros(3, 16, 16), CropTransform(0, 0, 1), code, scene)
+        face = FoundFace.of_box(2.0, 2.0, 2.0, 0.9)
+        self.face = Reconstruction(face, torch.zeros(3, 16, 16), CropTransform(0.0, 0.0, 1.0), code, scene)
         self.written: list[str] = []
 
     def faces(self, photo: np.ndarray) -> list[Reconstruction]:

@@ -15,7 +15,9 @@ from mofa3d.data.corpus.prepare import prepare
 from mofa3d.data.corpus.prune import Limits
 from mofa3d.data.corpus.shards import decode_crop, encode_crop
 from mofa3d.data.crop import crop_face
+from mofa3d.data.crop_transform import CropTransform
 from mofa3d.data.detect import detect_faces
+from mofa3d.data.locate import locate
 
 PHOTOS = ["photos/lfw/Grace_Hopper_0001.jpg", "photos/lfw/IMG_0002.jpg", "photos/own.jpg"]
 COPIES = Limits(duplicate_bits=-1)  # the same portrait several times
@@ -44,5 +46,9 @@ def contents(out: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(out.glob("shards/*.tar"))}
 
 
+def first_crop(pixels: np.ndarray) -> tuple[np.ndarray, CropTransform]:
+    return crop_face(pixels, locate(pixels, detect_faces(pixels)[0]).face)
+
+
 def expected_crop(pixels: np.ndarray) -> np.ndarray:
-    return decode_crop(encode_crop(crop_face(pixels, detect_faces(pixels)[0])[0]))
+    return decode_crop(encode_crop(first_crop(pixels)[0]))

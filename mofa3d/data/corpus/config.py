@@ -12,7 +12,7 @@ from mofa3d.data.corpus.prune import Limits
 from mofa3d.errors import InputError
 from mofa3d.numeric_options import MOST, check_ranges
 
-VERSION = 1  # of what is done to a photograph
+VERSION = 2  # of what is done to a photograph
 
 
 @dataclass(frozen=True)
@@ -20,10 +20,11 @@ class PrepareConfig:
     """How to prepare a corpus.
 
     Attributes:
-        detector: face detector: the Haar cascade of the paper, or dlib's HOG detector.
-        landmarks: source of the landmarks: "csv" (``landmarks_68.csv`` tables), "dlib", "auto" (tables where they
-            exist, otherwise dlib if it is installed), "face_alignment" (tables where they exist, otherwise FAN), or
-            "none".
+        detector: face detector: "yunet" finds faces turned by any angle and gives upright crops; "haar" is the cascade
+            of the paper and "dlib" dlib's HOG detector, with crops as upright as the photograph.
+        landmarks: source of the 68 landmarks: "csv" (``landmarks_68.csv`` tables), "mediapipe" (MediaPipe's face
+            landmarker), "auto" (tables where they exist, otherwise MediaPipe), "dlib", "face_alignment" (tables where
+            they exist, otherwise FAN), or "none".
         fan_weights: weights file of FAN, for "face_alignment".
         faces: which faces of a photograph to use: the most prominent one, or all.
         every: use every n-th frame of a video.
@@ -33,8 +34,8 @@ class PrepareConfig:
         block: photographs per shard.
     """
 
-    detector: Literal["haar", "dlib"] = "haar"
-    landmarks: Literal["auto", "csv", "dlib", "face_alignment", "none"] = "auto"
+    detector: Literal["yunet", "haar", "dlib"] = "yunet"
+    landmarks: Literal["auto", "csv", "mediapipe", "dlib", "face_alignment", "none"] = "auto"
     fan_weights: str = ""
     faces: Literal["largest", "all"] = "largest"
     every: int = 30
@@ -56,14 +57,10 @@ class PrepareConfig:
         return digest(VERSION, self.detector, self.resolved_landmarks(), self.faces, limits)
 
     def resolved_landmarks(self) -> str:
-        """With "auto", what it comes to on this machine."""
+        """Which sources are asked, in their order."""
         if self.landmarks == "face_alignment":
             return f"csv, then face_alignment with {Path(self.fan_weights).name}"
-        if self.landmarks != "auto":
-            return self.landmarks
-        from mofa3d.data.dlib_landmarks import is_installed
-
-        return "csv, then dlib" if is_installed() else "csv"
+        return "csv, then mediapipe" if self.landmarks == "auto" else self.landmarks
 
 
 def digest(*values: object) -> str:

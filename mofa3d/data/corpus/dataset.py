@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mofa3d.data.corpus.content import check_places, read_index, read_keys, read_summary
-from mofa3d.data.corpus.shards import SHARDS, Face, decode_crop, open_to_read, read_at, read_shard
+from mofa3d.data.corpus.shards import SHARDS, Face, decode_crop, open_to_read, read_about, read_at, read_shard
 from mofa3d.data.corpus.split import held_out
 from mofa3d.data.failures import FAILURES, Failure, list_failures
 from mofa3d.data.photo import Photo, to_tensor
@@ -35,7 +35,7 @@ from mofa3d.environment.torch_settings import plain_settings
 from mofa3d.errors import InputError
 from mofa3d.files.whole import whole_file, write_text
 
-FORMAT = 1
+FORMAT = 2  # 1 had crops that were not upright, and no dense landmarks
 MOST_SOURCES = 20
 REMOVED = "removed"
 INDEX = "index.npz"
@@ -118,13 +118,29 @@ class Corpus(Dataset):
             shard = self.folder / SHARDS / f"{self._place[index, 0]:06d}.tar"
             raise InputError(f"{self.photos[index]} in {shard}: {error}") from None
 
+    def face(self, index: int) -> Face:
+        """All that is known about a face, its dense landmarks and expression scores included.
+
+        Raises:
+            InputError: the shard is damaged.
+        """
+        shard, offset, size = self._place[index].tolist()
+        try:
+            return read_about(self._file(shard), offset, size)
+        except (InputError, OSError) as error:
+            path = self.folder / SHARDS / f"{shard:06d}.tar"
+            raise InputError(f"{self.photos[index]} in {path}: {error}") from None
+
     def _bytes(self, index: int) -> bytes:
         shard, offset, size = self._place[index].tolist()
+        return read_at(self._file(shard), size, offset)
+
+    def _file(self, shard: int) -> int:
         if shard not in self._files:
             opened = open_to_read(self.folder / "shards" / f"{shard:06d}.tar")
             if self._files.setdefault(shard, opened) != opened:
                 os.close(opened)  # another thread was faster
-        return read_at(self._files[shard], size, offset)
+        return self._files[shard]
 
     def __getstate__(self) -> dict:
         return {**self.__dict__, "_files": {}}  # open files stay with their process

@@ -11,9 +11,14 @@ from mofa3d.data.corpus import prune
 from mofa3d.data.corpus.config import PrepareConfig
 from mofa3d.data.corpus.shards import Face
 from mofa3d.data.corpus.split import identity_of
-from mofa3d.data.crop import IMAGE_SIZE, CropTransform, crop_face
-from mofa3d.data.detect import FaceBox, detect_faces
+from mofa3d.data.crop import IMAGE_SIZE, crop_face
+from mofa3d.data.crop_transform import CropTransform
+from mofa3d.data.detect import detect_faces
+from mofa3d.data.face_landmarker import DenseLandmarks
+from mofa3d.data.found_face import FoundFace
 from mofa3d.data.landmark_table import Points
+from mofa3d.data.landmarks_478 import to_68
+from mofa3d.data.locate import LocatedFace, locate
 from mofa3d.data.photo import Photo, fit
 from mofa3d.data.sources import Item, Reader
 from mofa3d.data.yaw import estimate_yaw_of_average
@@ -33,7 +38,7 @@ class Removed:
     """A face that broke a rule, or a photograph that has none.
 
     Attributes:
-        rule: "unreadable", "no face", or one of `mofa3d.data.corpus.prune.Broken`.
+        rule: "unreadable", "no face", "doubtful", or one of `mofa3d.data.corpus.prune.Broken`.
         reason: why, in words.
         crop: what it looks like, if anything.
     """
@@ -74,17 +79,26 @@ def examine(reader: Reader, item: Item, points: Points | None, config: PrepareCo
     except InputError as error:
         yield Removed("unreadable", str(error))
         return
-    boxes = find_boxes(photo, config.detector)
-    if points is not None:
-        boxes = [box for box in boxes if holds(box, points)][:1]
-    if not boxes:
+    found = find(photo, points, config)
+    if not found:
         where = "" if points is None else " where the landmarks are"
         yield Removed("no face", f"no face was found{where}", fit(photo, IMAGE_SIZE))
         return
-    for number, box in enumerate(boxes if config.faces == "all" else boxes[:1]):
+    for number, face in enumerate(found if config.faces == "all" else found[:1]):
         key = item.key if number == 0 else f"{item.key}/{number}"
         identity = identity_in(item) if number == 0 else key  # nobody knows who the others are
-        yield _face(photo, key, identity, box, find_points(photo, box, points, config), config)
+        yield _examine_face(photo, key, identity, face, points, config)
+
+
+def find(photo: Photo, points: Points | None, config: PrepareConfig) -> list[FoundFace]:
+    """Faces, the most prominent first; with given points, the one that they are on."""
+    faces = detect_faces(photo, config.faces == "all", config.detector)
+    if points is None:
+        return faces
+    on_points = [face for face in faces if holds(face, points)]
+    if not on_points:  # a smaller one beside the most prominent one
+        on_points = [face for face in detect_faces(photo, True, config.detector) if holds(face, points)]
+    return on_points[:1]
 
 
 def identity_in(item: Item) -> str:
@@ -96,13 +110,18 @@ def identity_in(item: Item) -> str:
     return item.key if known == name else known
 
 
-def _face(
-    photo: Photo, key: str, identity: str, box: FaceBox, found: Detected | None, config: PrepareConfig
+def _examine_face(
+    photo: Photo, key: str, identity: str, found_face: FoundFace, given: Points | None, config: PrepareConfig
 ) -> Kept | Removed:
-    crop, transform = crop_face(photo, box)
+    # Crops of the other detectors lie as those of the paper and of other programs do.
+    located = locate(photo, found_face, steady=config.detector == "yunet")
+    crop, transform = crop_face(photo, located.face)
+    if located.doubt is not None and located.doubt.refused:
+        return Removed("doubtful", f"what was found {located.doubt.reason}", crop)
+    found = find_points(photo, located, given, config)
     inside = None if found is None else transform.to_crop(found.points.astype(np.float64))
     measures = prune.Measures(
-        size=box.size,
+        size=located.face.size,
         sharpness=prune.sharpness(crop),
         color=prune.colorfulness(crop),
         turn=None if inside is None else estimate_yaw_of_average(inside),
@@ -120,24 +139,27 @@ def _face(
         given=found is not None and found.given,
         yaw=None if measures.turn is None else round(measures.turn, 1),
         hash=prune.perceptual_hash(crop),
+        **({} if located.dense is None else _dense_numbers(located.dense, transform)),
     )
     return Kept(face, crop)
 
 
 def _numbers(transform: CropTransform) -> dict[str, float]:
-    return {"left": round(transform.left, 4), "top": round(transform.top, 4), "scale": round(transform.scale, 8)}
+    return {
+        "left": round(transform.left, 4),
+        "top": round(transform.top, 4),
+        "scale": round(transform.scale, 8),
+        "roll": round(transform.roll, 5),
+    }
 
 
-def find_boxes(photo: Photo, detector: str) -> list[FaceBox]:
-    """Faces, the most prominent first; every detector's boxes are where the Haar cascade would put them."""
-    if detector == "haar":
-        return detect_faces(photo)
-    from mofa3d.data.dlib_landmarks import detect_boxes
-
-    return detect_boxes(photo)
+def _dense_numbers(dense: DenseLandmarks, transform: CropTransform) -> dict[str, list]:
+    points = dense.points.astype(np.float64)
+    inside = np.column_stack([transform.to_crop(points[:, :2]), points[:, 2] * transform.scale])
+    return {"dense": inside.round(1).tolist(), "expression": dense.expression.astype(np.float64).round(3).tolist()}
 
 
-def find_points(photo: Photo, box: FaceBox, given: Points | None, config: PrepareConfig) -> Detected | None:
+def find_points(photo: Photo, located: LocatedFace, given: Points | None, config: PrepareConfig) -> Detected | None:
     """Given points, else detected ones, as the settings say."""
     wanted = config.resolved_landmarks()
     if given is not None:
@@ -145,17 +167,19 @@ def find_points(photo: Photo, box: FaceBox, given: Points | None, config: Prepar
     if "face_alignment" in wanted:
         from mofa3d.data import fan_landmarks
 
-        return Detected(*fan_landmarks.detect_landmarks(photo, box, config.fan_weights))
+        return Detected(*fan_landmarks.detect_landmarks(photo, located.face, config.fan_weights))
     if "dlib" in wanted:
         from mofa3d.data import dlib_landmarks
 
-        return Detected(*dlib_landmarks.detect_landmarks(photo, box))
+        return Detected(*dlib_landmarks.detect_landmarks(photo, located.face))
+    if "mediapipe" in wanted and located.dense is not None:
+        return Detected(to_68(located.dense.points), np.full(68, located.dense.presence))
     return None
 
 
-def holds(box: FaceBox, points: Points) -> bool:
-    """Whether a box is that of the face with these points: their hull's middle in its inner half, and of its size."""
+def holds(face: FoundFace, points: Points) -> bool:
+    """Whether a face has these points: their hull's middle in the inner half of its square, and of its size."""
     low, high = points.min(axis=0), points.max(axis=0)
     middle, size = (low + high) / 2, float((high - low).max())
-    near = np.abs(middle - (box.x, box.y + 0.1 * box.size)).max() < 0.3 * box.size
-    return bool(near and 0.5 < size / box.size < 1.6)
+    near = np.abs(middle - face.below(0.1)).max() < 0.3 * face.size
+    return bool(near and 0.5 < size / face.size < 1.6)

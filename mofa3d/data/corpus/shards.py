@@ -38,13 +38,15 @@ class Face:
     Attributes:
         key: of the photograph (see `mofa3d.data.sources`), and ``/1``, ``/2``, ... for its further faces.
         identity: who it shows, see `mofa3d.data.corpus.split`.
-        left, top, scale: see `mofa3d.data.crop.CropTransform`; the crop can be put back with them.
+        left, top, scale, roll: see `mofa3d.data.crop_transform.CropTransform`; the crop can be put back with them.
         landmarks: 68 points, pixels of the crop, or ``None``.
         confidence: 68 numbers in 0 to 1, or ``None``.
         given: the points came from a table.
         yaw: degrees, if landmarks are known.
         hash: see `mofa3d.data.corpus.prune.perceptual_hash`.
         code: the true semantic code of a synthetic face.
+        dense: the 478 points of `mofa3d.data.face_landmarker` with their depth, pixels of the crop, or ``None``.
+        expression: the 52 scores of `mofa3d.data.face_landmarker.EXPRESSION_NAMES`, or ``None``.
     """
 
     key: str
@@ -58,22 +60,31 @@ class Face:
     yaw: float | None = None
     hash: int = 0
     code: list[float] | None = None
+    roll: float = 0.0
+    dense: list[list[float]] | None = None
+    expression: list[float] | None = None
 
 
 def checked(face: Face) -> Face:
     """The face; raises InputError or TypeError for what no face can be."""
     points, trust = face.landmarks or [], face.confidence or []
-    numbers = [face.left, face.top, face.scale, face.yaw or 0, *(value for point in points for value in point)]
+    dense, scores = face.dense or [], face.expression or []
+    numbers = [face.left, face.top, face.scale, face.roll, face.yaw or 0]
+    numbers += [value for point in (*points, *dense) for value in point]
     texts = (face.key, face.identity)
     if not all(isinstance(text, str) for text in texts):
         raise TypeError(f"a face has the key and the identity {texts}, expected texts")
-    for value in (*numbers, *trust, *(face.code or [])):
+    for value in (*numbers, *trust, *scores, *(face.code or [])):
         if not isinstance(value, int | float) or not abs(value) <= FARTHEST:  # which NaN is not either
             raise InputError(f"the face of {face.key!r} has {value!r} where a finite number should be")
     if len(points) not in (0, 68) or len(trust) != len(points) or any(len(point) != 2 for point in points):
         raise InputError(f"the face of {face.key!r} has {len(points)} points and {len(trust)} confidences, expected 68")
-    if not all(0 <= value <= 1 for value in trust):
-        raise InputError(f"the face of {face.key!r} has confidences outside 0 to 1")
+    if not all(0 <= value <= 1 for value in (*trust, *scores)):
+        raise InputError(f"the face of {face.key!r} has confidences or scores outside 0 to 1")
+    if len(dense) not in (0, 478) or any(len(point) != 3 for point in dense) or len(scores) not in (0, 52):
+        raise InputError(
+            f"the face of {face.key!r} has {len(dense)} dense points and {len(scores)} scores, expected 478 and 52"
+        )
     if not isinstance(face.hash, int) or not 0 <= face.hash < 2**64:
         raise InputError(f"the face of {face.key!r} has the hash {face.hash!r}, expected 64 bits")
     return face
@@ -142,6 +153,22 @@ def read_shard(path: Path) -> Iterator[tuple[Face, int, int]]:
                     crop = None
     except Exception as error:  # damaged bytes lead tarfile to errors of any kind
         raise InputError(f"{path} is not a readable shard ({error}); delete it and prepare the corpus again") from None
+
+
+def read_about(file: int, offset: int, size: int) -> Face:
+    """What an open shard says about the face whose crop has this offset and size.
+
+    Raises:
+        InputError: there is nothing of the kind.
+    """
+    header_at = offset + -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+    try:
+        member = tarfile.TarInfo.frombuf(read_at(file, tarfile.BLOCKSIZE, header_at), "utf-8", "strict")
+        if not member.isreg() or member.size > MOST_SAID:
+            raise InputError(f"{member.name} has {member.size} bytes, and {MOST_SAID} are allowed")
+        return checked(Face(**json.loads(read_at(file, member.size, header_at + tarfile.BLOCKSIZE))))
+    except (tarfile.TarError, ValueError, TypeError, RecursionError) as error:
+        raise InputError(f"what its shard says about a face is damaged ({error}); prepare the corpus again") from None
 
 
 def open_to_read(path: Path) -> int:

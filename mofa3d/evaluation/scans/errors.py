@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 from tqdm import tqdm
 
-from mofa3d.data.detect import FaceBox
 from mofa3d.data.failures import Failure
+from mofa3d.data.found_face import FoundFace
 from mofa3d.data.photo import Photo, read_photo
 from mofa3d.decoder import Decoder
 from mofa3d.errors import InputError
@@ -30,7 +30,7 @@ from mofa3d.morphable_model import MorphableModel
 from mofa3d.reconstruction.reconstructor import crop_at
 from mofa3d.reconstruction.refine import batch_of
 
-Predict = Callable[[Photo, FaceBox], FaceMesh]
+Predict = Callable[[Photo, FoundFace], FaceMesh]
 
 FREE, KEPT = "", "own size, "  # scaled to the scan, or not
 STATISTICS: dict[str, Callable[[np.ndarray], np.floating]] = {"median": np.median, "mean": np.mean, "std": np.std}
@@ -103,8 +103,8 @@ def predicted(estimate: Estimate, decode: Decoder, landmarks: bool) -> Predict:
         landmarks: detect them for the estimate, as fits need.
     """
 
-    def predict(photo: Photo, box: FaceBox) -> FaceMesh:
-        code = estimate(batch_of(crop_at(photo, box, decode), landmarks))
+    def predict(photo: Photo, box: FoundFace) -> FaceMesh:
+        code = estimate(batch_of(crop_at(photo, box, decode.camera.image_size), landmarks))
         return face_mesh(decode.model, decode.model.geometry(code.shape, code.expression)[0])
 
     return predict
@@ -163,7 +163,7 @@ def _statistics(distances: dict[str, Float[np.ndarray, "K"]]) -> dict[str, float
     return {kind + name: float(of(d)) for kind, d in distances.items() for name, of in STATISTICS.items()}
 
 
-def _box(item: ScannedPhoto, refused: list[str]) -> FaceBox | None:
+def _box(item: ScannedPhoto, refused: list[str]) -> FoundFace | None:
     """The photograph's box if it has one that can be read without risk; else why not is added to `refused`."""
     if item.box is None:
         return None

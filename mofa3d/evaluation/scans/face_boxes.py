@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from mofa3d.data.detect import FaceBox, detect_faces
+from mofa3d.data.detect import detect_faces
+from mofa3d.data.found_face import FoundFace
 from mofa3d.data.photo import Photo
 from mofa3d.errors import InputError
 
 
-def read_box(path: Path) -> FaceBox:
+def read_box(path: Path) -> FoundFace:
     """A ``.npy`` file of the four numbers left, top, right, bottom, in pixels.
 
     Raises:
@@ -30,10 +31,10 @@ def read_box(path: Path) -> FaceBox:
     left, top, right, bottom = values.astype(float).tolist()
     if right <= left or bottom <= top:
         raise InputError(f"{path} has the box {left, top, right, bottom}; expected left < right and top < bottom")
-    return FaceBox((left + right) / 2, (top + bottom) / 2, (right - left + bottom - top) / 2, 0)
+    return FoundFace.of_box((left + right) / 2, (top + bottom) / 2, (right - left + bottom - top) / 2, 1.0)
 
 
-def choose_face(photo: Photo, given: FaceBox | None) -> FaceBox:
+def choose_face(photo: Photo, given: FoundFace | None) -> FoundFace:
     """The detected face that overlaps a given box most, or the most prominent one.
 
     Boxes of other detectors are framed in other ways, so a crop is always cut around a face of our own detector; only

@@ -15,15 +15,16 @@ from tqdm import tqdm
 
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.corpus.split import spread
-from mofa3d.data.crop import IMAGE_SIZE, crop_face
-from mofa3d.data.detect import FaceBox, detect_faces
+from mofa3d.data.crop import IMAGE_SIZE
+from mofa3d.data.detect import detect_faces
 from mofa3d.data.failures import Failure
-from mofa3d.data.photo import read_photo, to_tensor
+from mofa3d.data.found_face import FoundFace
+from mofa3d.data.photo import read_photo
 from mofa3d.data.readable import problem_of, readable, warn_about
 from mofa3d.errors import InputError
 from mofa3d.evaluation.estimates import Estimate
 from mofa3d.evaluation.verification.pairs import Pair, check_photos, pair_people
-from mofa3d.reconstruction.reconstructor import FaceCrop
+from mofa3d.reconstruction.reconstructor import crop_at
 from mofa3d.reconstruction.refine import batch_of
 from mofa3d.semantic_code import SemanticCode
 
@@ -50,20 +51,18 @@ class VerifiedFaces:
 class LfwFaces(Dataset):
     """Crops of photographs below a folder, made when they are asked for.
 
-    Items are ``image`` (3, S, S) in 0 to 1 and, if landmarks are wanted, dlib's ``landmarks`` (68, 2) px and their
-    ``confidence`` (68,).
-    """
+    Items are ``image`` (3, S, S) in 0 to 1 and, if landmarks are wanted, ``landmarks`` (68, 2) px and their
+    ``confidence`` (68,)."""
 
-    def __init__(self, folder: Path, names: list[str], boxes: list[FaceBox], landmarks: bool) -> None:
+    def __init__(self, folder: Path, names: list[str], boxes: list[FoundFace], landmarks: bool) -> None:
         self.folder, self.names, self.boxes, self.landmarks = folder, names, boxes, landmarks
 
     def __len__(self) -> int:
         return len(self.names)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        photo, box = read_photo(self.folder / self.names[index]), self.boxes[index]
-        pixels, transform = crop_face(photo, box, IMAGE_SIZE)
-        batch = batch_of(FaceCrop(photo, box, to_tensor(pixels), transform), self.landmarks)
+        photo = read_photo(self.folder / self.names[index])
+        batch = batch_of(crop_at(photo, self.boxes[index], IMAGE_SIZE), self.landmarks)
         return {name: value[0] for name, value in batch.items()}
 
 
@@ -76,7 +75,7 @@ class Found(NamedTuple):
         failures: photographs that cannot be read.
     """
 
-    boxes: dict[str, FaceBox]
+    boxes: dict[str, FoundFace]
     missed: int
     failures: list[Failure]
 
@@ -89,7 +88,7 @@ def find_faces(folder: Path, names: list[str]) -> Found:
     Raises:
         InputError: no face in any photograph.
     """
-    found: dict[str, FaceBox | None] = {}
+    found: dict[str, FoundFace | None] = {}
     # What a glance at the files tells is told at once, and not after the minutes that the others take.
     failures = [Failure(name, problem) for name in names if (problem := problem_of(folder / name))]
     warn_about(failures)
@@ -107,7 +106,7 @@ def find_faces(folder: Path, names: list[str]) -> Found:
     if not known:
         raise InputError(f"no face was found in any of the {len(names)} photographs below {folder}; is this LFW?")
     x, y, size = np.median([(box.x, box.y, box.size) for box in known], axis=0).tolist()
-    usual = FaceBox(x, y, size, 0)
+    usual = FoundFace.of_box(x, y, size, 0.0)
     return Found({name: box or usual for name, box in found.items()}, len(found) - len(known), failures)
 
 

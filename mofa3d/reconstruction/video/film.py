@@ -13,7 +13,7 @@ import torch
 from jaxtyping import UInt8
 
 from mofa3d.camera import Camera
-from mofa3d.data.crop import CropTransform
+from mofa3d.data.crop_transform import CropTransform
 from mofa3d.data.photo import Photo
 from mofa3d.decoder import Decoder
 from mofa3d.pictures import views
@@ -107,9 +107,7 @@ class FaceFilm:
 
     def _transform(self, row: int) -> CropTransform:
         """From a picture to what is rendered."""
-        crop, k = self.face.transforms[row], self.shrink
-        margin = self._margin / crop.scale
-        return CropTransform((crop.left - margin) * k, (crop.top - margin) * k, crop.scale / k)
+        return self.face.transforms[row].padded(self._margin).of_resized(self.shrink)
 
     def _shrunk(self, photo: Photo) -> UInt8[np.ndarray, "height width 3"]:
         """A frame at a picture's size, its last row and column repeated where that makes the size even."""

@@ -21,7 +21,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from mofa3d.camera import Camera
-from mofa3d.data.crop import CropTransform
+from mofa3d.data.crop_transform import CropTransform
 from mofa3d.semantic_code import SemanticCode
 
 
@@ -33,7 +33,8 @@ class FacePath:
         origin: (K, 2) where the model's origin is seen, pixels of the frame.
         distance: (K,) of the origin from the camera's plane, mm.
         scale: (K,) crop pixels per pixel of the frame.
-        turn: (K, 3, 3) from model to camera space.
+        roll: (K,) degrees by which the crop is turned clockwise in the frame, without jumps from 180 to -180.
+        turn: (K, 3, 3) from model to camera space, which is turned with the crop.
         expression: (K, E) δ.
         illumination: (K, 9, 3) γ.
     """
@@ -41,6 +42,7 @@ class FacePath:
     origin: Float[np.ndarray, "K 2"]
     distance: Float[np.ndarray, "K"]
     scale: Float[np.ndarray, "K"]
+    roll: Float[np.ndarray, "K"]
     turn: Float[np.ndarray, "K 3 3"]
     expression: Float[np.ndarray, "K E"]
     illumination: Float[np.ndarray, "K 9 3"]
@@ -53,11 +55,9 @@ class FacePath:
 
     def transforms(self, camera: Camera) -> list[CropTransform]:
         """The crop in whose middle each frame's origin is seen."""
-        corners = self.origin - camera.image_size / 2 / self.scale[:, None]
-        return [
-            CropTransform(left, top, scale)
-            for (left, top), scale in zip(corners.tolist(), self.scale.tolist(), strict=True)
-        ]
+        size = camera.image_size
+        places = zip(self.origin.tolist(), self.scale.tolist(), self.roll.tolist(), strict=True)
+        return [CropTransform.around((x, y), size / scale, roll, size) for (x, y), scale, roll in places]
 
     def codes(self, camera: Camera, shape: Float[Tensor, "S"], reflectance: Float[Tensor, "R"]) -> SemanticCode:
         """Codes for the crops of `transforms`, all with the same identity."""
@@ -77,8 +77,8 @@ class FacePath:
     def in_one_camera(self, codes: SemanticCode, camera: Camera, middle: Float[np.ndarray, "2"]) -> SemanticCode:
         """The same codes with translations through a space that the whole video shares, for animations.
 
-        A camera that keeps its place and scale, the median of the crops', sees the origin at the frame's pixel and at
-        the frame's size; how the head is turned stays as it looks.
+        A camera that keeps its place and scale, the median of the crops', and stands upright sees the origin at the
+        frame's pixel and at the frame's size; how the head is turned stays as it looks.
 
         Args:
             codes: of this path.
@@ -89,8 +89,14 @@ class FacePath:
         distance = self.distance * self.scale * focal / camera.focal
         offset = (self.origin - middle) * [1.0, -1.0] * (distance / focal)[:, None]
         place = np.column_stack([offset, camera.rest_distance - distance])
-        translation = -Rotation.from_matrix(self.turn).inv().apply(place).reshape(-1, 3)
-        return codes.replace(translation=torch.from_numpy(translation).to(codes.translation))
+        # Clockwise where y points up is a negative turn about z.
+        upright = Rotation.from_euler("z", -self.roll[:, None], degrees=True) * Rotation.from_matrix(self.turn)
+        rotation = upright.inv().as_rotvec().reshape(-1, 3)
+        translation = -upright.inv().apply(place).reshape(-1, 3)
+        return codes.replace(
+            rotation=torch.from_numpy(rotation).to(codes.rotation),
+            translation=torch.from_numpy(translation).to(codes.translation),
+        )
 
 
 def path_of(codes: SemanticCode, transforms: list[CropTransform], camera: Camera) -> FacePath:
@@ -103,13 +109,15 @@ def path_of(codes: SemanticCode, transforms: list[CropTransform], camera: Camera
     place = -(turn @ codes.translation.double().cpu()[..., None])[..., 0]
     seen = camera.project(place).numpy()
     scale = np.array([transform.scale for transform in transforms])
-    corner = np.array([(transform.left, transform.top) for transform in transforms]).reshape(-1, 2)
+    roll = np.unwrap(np.array([transform.roll for transform in transforms]), period=360.0)
+    origin = [transform.to_photo(point) for transform, point in zip(transforms, seen, strict=True)]
     distance = camera.depth(place).numpy()
     away = place.numpy() - [0.0, 0.0, camera.rest_distance]
     return FacePath(
-        origin=seen / scale[:, None] + corner,
+        origin=np.array(origin).reshape(-1, 2),
         distance=distance,
         scale=scale,
+        roll=roll,
         turn=(_to_the_middle(away) * Rotation.from_matrix(turn.numpy())).as_matrix(),
         expression=codes.expression.double().cpu().numpy(),
         illumination=codes.illumination.double().cpu().numpy(),

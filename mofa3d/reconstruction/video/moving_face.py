@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from mofa3d.camera import Camera
-from mofa3d.data.crop import CropTransform
+from mofa3d.data.crop_transform import CropTransform
 from mofa3d.decoder import Decoder
 from mofa3d.reconstruction.video.head_motion import path_of
 from mofa3d.reconstruction.video.shared_identity import shared_identity, with_shape

@@ -253,13 +253,13 @@ def write_codes(path: Path, face: VideoFace, info: VideoInfo, times: Float[np.nd
 
     ``frame`` (K,) numbers from 0; ``time`` (K,) seconds from the video's first frame; ``bridged`` (K,) whether the
     frame was interpolated; ``shape`` (S,) and ``reflectance`` (R,) of all frames; ``expression`` (K, E); ``rotation``
-    (K, 3) axis-angle, radians; ``translation`` (K, 3) mm; ``illumination`` (K, 9, 3); ``crop`` (K, 3) left, top (pixels
-    of the frame) and scale (crop pixels per pixel of the frame) of the crop that the code belongs to; ``landmarks``
-    (K, 68, 2) iBUG points, pixels of the frame; ``rate`` frames per second, on average; ``size`` width and height of
-    the frames.
+    (K, 3) axis-angle, radians; ``translation`` (K, 3) mm; ``illumination`` (K, 9, 3); ``crop`` (K, 4) left, top (pixels
+    of the frame), scale (crop pixels per pixel of the frame) and roll (degrees clockwise) of the crop that the code
+    belongs to; ``landmarks`` (K, 68, 2) iBUG points, pixels of the frame; ``rate`` frames per second, on average;
+    ``size`` width and height of the frames.
     """
     codes = face.codes
-    crops = [(transform.left, transform.top, transform.scale) for transform in face.transforms]
+    crops = [(each.left, each.top, each.scale, each.roll) for each in face.transforms]
     np.savez_compressed(
         path,
         frame=face.frames,

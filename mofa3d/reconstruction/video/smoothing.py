@@ -103,6 +103,7 @@ def smoothed(path: FacePath, rate: float, config: SmoothingConfig) -> FacePath:
         # Size in the frame is focal · scale / distance: logarithms keep what both have in common.
         distance=np.exp(_filtered(np.log(path.distance), window, config.order)),
         scale=np.exp(_filtered(np.log(path.scale), window, config.order)),
+        roll=_filtered(path.roll, window, config.order),
         turn=_filtered_rotations(path.turn, window, config.order),
         expression=_filtered(path.expression, window, config.order),
         illumination=_filtered(path.illumination, slow, config.order),

@@ -1,14 +1,15 @@
 """Follow a face from frame to frame of a video with the encoder itself.
 
-A detector is slow and its box trembles. So it is asked at the start, every so often, and when the face is lost; in
-between, a frame's crop is the one that lays the landmarks of the frame before on the projected mean face, as the crops
-of photographs were calibrated (`mofa3d.data.crop`). The encoder then looks once more, at the crop that its own answer
+A detector is slow and its square trembles. So it is asked at the start, every so often, and when the face is lost; in
+between, a frame's crop is the similarity that lays the landmarks of the frame before on the projected mean face, as the
+crops of photographs were calibrated (`mofa3d.data.crop`): it follows the head's roll. The encoder then looks once more,
+at the crop that its own answer
 gives: it is most exact where the face lies as in training.
 
 A face counts as lost when the photometric error of its code, which on background is far higher than on a face, rises
 well above what it was when the face was found, or when the crop leaves the frame or changes its size at once. A
-detector that does not see the face proves nothing, because it knows frontal faces only: the face is then lost if the
-error is high too.
+detector that does not see the face proves nothing, because faces turn away: the face is then lost if the error is high
+too.
 """
 
 from __future__ import annotations
@@ -21,8 +22,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mofa3d import metrics
-from mofa3d.data.crop import CROP_SCALE, CROP_SHIFT, CropTransform, align, crop_face
-from mofa3d.data.detect import FaceBox, detect_faces
+from mofa3d.data.crop import crop_face, face_in_crop
+from mofa3d.data.crop_transform import CropTransform
+from mofa3d.data.detect import detect_faces
+from mofa3d.data.found_face import FoundFace
+from mofa3d.data.locate import locate
 from mofa3d.data.photo import Photo, to_tensor
 from mofa3d.decoder import Decoder
 from mofa3d.errors import InputError
@@ -35,6 +39,7 @@ from mofa3d.semantic_code import SemanticCode
 
 SAMPLES = 400  # about so many vertices tell the photometric error
 SAME_FACE = 0.4  # overlap of two boxes of one face; half a face's width apart, they have 0.33
+SMALLEST = 1.0  # pixels of the frame that its landmarks must be apart
 MOST_RESIZING = 1.3  # of a face from one frame to the next
 
 
@@ -107,7 +112,7 @@ class FaceTracker:
         mean = self.decode(SemanticCode.zeros(1, model.sizes, device=self.device)).landmarks[0]
         self.target = mean[list(LANDMARKS_46)].double().cpu().numpy()
         self.last: Sighting | None = None  # in the frame before
-        self.place: FaceBox | None = None  # where it was seen last
+        self.place: FoundFace | None = None  # where it was seen last
         self.track = -1
         self.found_error = 0.0
         self.next_detection = 0
@@ -140,7 +145,7 @@ class FaceTracker:
         )
         return None if lost else sighting
 
-    def _is_plausible(self, sighting: Sighting, before: FaceBox, photo: Photo) -> bool:
+    def _is_plausible(self, sighting: Sighting, before: FoundFace, photo: Photo) -> bool:
         box = self._box(sighting)
         height, width = photo.shape[:2]
         return (
@@ -164,11 +169,12 @@ class FaceTracker:
         overlaps = [0.0 if before is None else box.overlap(before) for box in boxes]
         # The face that was seen last, or else the most prominent one, which comes first.
         chosen = int(np.argmax(overlaps))
-        sighting = self._look(number, photo, boxes[chosen], new_track=overlaps[chosen] < SAME_FACE)
+        face = locate(photo, boxes[chosen]).face
+        sighting = self._look(number, photo, face, new_track=overlaps[chosen] < SAME_FACE)
         self.found_error = np.inf if sighting is None else sighting.error
         return sighting
 
-    def _look(self, number: int, photo: Photo, box: FaceBox, new_track: bool = False) -> Sighting | None:
+    def _look(self, number: int, photo: Photo, box: FoundFace, new_track: bool = False) -> Sighting | None:
         """Encode a crop, and then the crop that the answer gives; colors are those of the latter."""
         track = self.track + new_track
         for _ in range(2):
@@ -180,7 +186,7 @@ class FaceTracker:
         self.track = track
         return sighting if self.fit_colors is None else replace(sighting, code=self.fit_colors(sighting.code, image))
 
-    def _crop(self, photo: Photo, box: FaceBox) -> tuple[Float[Tensor, "1 3 S S"], CropTransform]:
+    def _crop(self, photo: Photo, box: FoundFace) -> tuple[Float[Tensor, "1 3 S S"], CropTransform]:
         pixels, transform = crop_face(photo, box, self.decode.camera.image_size)
         return to_tensor(pixels).to(self.device)[None], transform
 
@@ -193,13 +199,15 @@ class FaceTracker:
         landmarks = transform.to_photo(scene.landmarks[0].double().cpu().numpy())
         return Sighting(number, track, transform, code, landmarks, error)
 
-    def _box(self, sighting: Sighting) -> FaceBox | None:
-        """The box whose crop lays the landmarks on the projected mean face; ``None`` if there is none."""
+    def _box(self, sighting: Sighting) -> FoundFace | None:
+        """The face whose crop lays the landmarks on the projected mean face; ``None`` if there is none."""
         if not sighting.seen:
             return None
-        centre, side = align(sighting.landmarks[list(LANDMARKS_46)], self.target, self.decode.camera.image_size)
-        size = side / CROP_SCALE
-        return FaceBox(float(centre[0]), float(centre[1]) - CROP_SHIFT * size, size, 0) if size > 1 else None
+        points = sighting.landmarks[list(LANDMARKS_46)]
+        if np.ptp(points, axis=0).max() < SMALLEST:
+            return None
+        face = face_in_crop(CropTransform.between(points, self.target), self.decode.camera.image_size)
+        return face if face.size > 1 else None
 
 
 def sampled(model: MorphableModel, count: int = SAMPLES) -> MorphableModel:

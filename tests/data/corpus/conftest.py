@@ -32,9 +32,9 @@ def searched(monkeypatch) -> list[tuple[int, ...]]:
     """Shapes of the photographs in which faces were searched."""
     shapes = []
 
-    def spy(photo):
+    def spy(photo, *options):
         shapes.append(photo.shape)
-        return detect_faces(photo)
+        return detect_faces(photo, *options)
 
     monkeypatch.setattr(examine, "detect_faces", spy)
     return shapes

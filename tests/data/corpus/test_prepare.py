@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from prepared_corpus import NOISE, PHOTOS, contents, crops, expected_crop, run
+from prepared_corpus import NOISE, PHOTOS, contents, crops, expected_crop, first_crop, run
 
 from mofa3d.data import dlib_landmarks
 from mofa3d.data.corpus import examine
@@ -21,8 +21,7 @@ from mofa3d.data.corpus.config import PrepareConfig
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.corpus.prune import Limits
 from mofa3d.data.corpus.shards import read_shard
-from mofa3d.data.crop import CropTransform, crop_face
-from mofa3d.data.detect import detect_faces
+from mofa3d.data.crop_transform import CropTransform
 from mofa3d.data.landmark_table import LANDMARKS_FILE
 from mofa3d.data.photo import read_photo
 from mofa3d.data.sources import Item
@@ -45,8 +44,9 @@ class TestPhotographs:
     def test_crops_can_be_put_back(self, root, out, portrait):
         run(root, out)
         faces = [face for face, _, _ in read_shard(out / "shards" / "000000.tar")]
-        _, transform = crop_face(read_photo(portrait), detect_faces(read_photo(portrait))[0])
-        back = CropTransform(faces[0].left, faces[0].top, faces[0].scale).to_photo(np.array([[0.0, 0.0], [240, 240]]))
+        _, transform = first_crop(read_photo(portrait))
+        face = faces[0]
+        back = CropTransform(face.left, face.top, face.scale, face.roll).to_photo(np.array([[0.0, 0.0], [240, 240]]))
         np.testing.assert_allclose(back, transform.to_photo(np.array([[0.0, 0.0], [240, 240]])), atol=1e-3)
 
     def test_what_cannot_be_used_is_left_out_and_listed(self, root, out, portrait):

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 import tarfile
 
 import cv2
 import numpy as np
 import pytest
 
-from mofa3d.data.corpus.shards import Face, decode_crop, encode_crop, read_shard, write_shard
+from mofa3d.data.corpus.shards import (
+    Face,
+    decode_crop,
+    encode_crop,
+    open_to_read,
+    read_about,
+    read_shard,
+    write_shard,
+)
 from mofa3d.data.photo import read_photo
+from mofa3d.errors import InputError
 
 FACES = [
     Face("faces/ü 1.jpg", "Ann", 1.5, -2.25, 0.75, [[1.0, 2.5]] * 68, [0.5] * 68, True, -12.5, 2**64 - 1),
     Face("faces/2.jpg", "faces/2.jpg"),
     Face("synthetic#0", "synthetic#0", code=[0.25] * 257),
+    Face("faces/3.jpg", "Bea", roll=-12.5, dense=[[1.5, 2.0, -3.5]] * 478, expression=[0.125] * 52),
 ]
 
 
@@ -25,16 +36,29 @@ def crop(portrait) -> np.ndarray:
 
 
 def test_faces_come_back_with_their_crops(tmp_path, crop):
-    crops = [encode_crop(np.roll(crop, 30 * i, axis=1)) for i in range(3)]
-    assert write_shard(tmp_path / "a.tar", zip(FACES, crops, strict=True)) == 3
+    crops = [encode_crop(np.roll(crop, 30 * i, axis=1)) for i in range(len(FACES))]
+    assert write_shard(tmp_path / "a.tar", zip(FACES, crops, strict=True)) == len(FACES)
     data = (tmp_path / "a.tar").read_bytes()
     found = list(read_shard(tmp_path / "a.tar"))
     assert [face for face, _, _ in found] == FACES
     assert [data[offset : offset + size] for _, offset, size in found] == crops
     with tarfile.open(tmp_path / "a.tar") as archive:  # as any WebDataset reader sees it
-        assert archive.getnames() == [f"{i:09d}.{kind}" for i in range(3) for kind in ("jpg", "json")]
+        assert archive.getnames() == [f"{i:09d}.{kind}" for i in range(len(FACES)) for kind in ("jpg", "json")]
         assert json.load(archive.extractfile("000000001.json")).keys() >= {"key", "identity", "scale"}
         assert "landmarks" not in json.load(archive.extractfile("000000001.json"))
+
+
+def test_what_is_said_about_a_face_is_found_by_its_crop(tmp_path, crop):
+    jpeg = encode_crop(crop)
+    write_shard(tmp_path / "a.tar", [(face, jpeg + b"." * i) for i, face in enumerate(FACES)])
+    file = open_to_read(tmp_path / "a.tar")
+    try:
+        places = [(offset, size) for _, offset, size in read_shard(tmp_path / "a.tar")]
+        assert [read_about(file, *place) for place in places] == FACES
+        with pytest.raises(InputError, match=r"damaged .*prepare the corpus again"):
+            read_about(file, places[0][0] + 512, places[0][1])
+    finally:
+        os.close(file)
 
 
 def test_bytes_do_not_depend_on_time_and_user(tmp_path, crop, monkeypatch):

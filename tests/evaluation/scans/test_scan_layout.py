@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from scanned_faces import make_face, picked_points, write_person
 
-from mofa3d.data.detect import FaceBox, detect_faces
+from mofa3d.data.detect import detect_faces
+from mofa3d.data.found_face import FoundFace
 from mofa3d.data.photo import read_photo
 from mofa3d.evaluation.scans.face_boxes import choose_face, read_box
 from mofa3d.evaluation.scans.folder import find_scans
@@ -97,7 +98,7 @@ class TestNow:
 class TestBoxes:
     def test_four_numbers(self, tmp_path):
         np.save(tmp_path / "box.npy", np.array([10.0, 20, 50, 80]))
-        assert read_box(tmp_path / "box.npy") == FaceBox(30, 50, 50, 0)
+        assert read_box(tmp_path / "box.npy") == FoundFace.of_box(30.0, 50.0, 50.0, 1.0)
 
     def test_pickles_are_not_opened(self, tmp_path):
         class Trap:
@@ -123,11 +124,11 @@ class TestBoxes:
         photo = read_photo(portrait)
         [face] = detect_faces(photo)[:1]
         two = np.concatenate([photo, photo], axis=1)
-        right = FaceBox(face.x + photo.shape[1], face.y, face.size, 0)
-        wide = FaceBox(right.x, right.y, 1.3 * right.size, 0)
+        right = FoundFace.of_box(face.x + photo.shape[1], face.y, face.size, 0.5)
+        wide = FoundFace.of_box(right.x, right.y, 1.3 * right.size, 0.5)
         assert choose_face(two, wide).overlap(right) > 0.7
         assert choose_face(photo, None).overlap(face) > 0.99
-        beside = FaceBox(40, 560, 60, 0)  # where there is no face to be found
+        beside = FoundFace.of_box(40.0, 560.0, 60.0, 0.5)  # where there is no face to be found
         assert choose_face(photo, beside) == beside
         with pytest.raises(ValueError, match="no face was found"):
             choose_face(np.full((100, 100, 3), 128, np.uint8), None)

@@ -14,7 +14,7 @@ from mofa3d import Camera, Decoder, SemanticCode
 from mofa3d.data.corpus.dataset import INDEX, KEYS, Corpus
 from mofa3d.data.corpus.synthetic import SyntheticConfig, synthesize
 from mofa3d.data.crop import crop_face
-from mofa3d.data.detect import FaceBox
+from mofa3d.data.found_face import FoundFace
 from mofa3d.data.photo import read_photo, to_tensor
 from mofa3d.evaluation.verification.faces import LfwFaces, codes_of, corpus_faces
 from mofa3d.renderers import make_renderer
@@ -64,7 +64,7 @@ def test_codes_come_in_the_order_of_the_names(corpus):
 def test_photographs_of_lfw_are_cut_out(tmp_path):
     pixels = np.arange(250 * 250 * 3, dtype=np.uint32).reshape(250, 250, 3) % 251
     Image.fromarray(pixels.astype(np.uint8)).save(tmp_path / "a.png")
-    box = FaceBox(120, 130, 90, 0)
+    box = FoundFace.of_box(120, 130, 90, 0)
     item = LfwFaces(tmp_path, ["a.png"], [box], landmarks=False)[0]
     expected = to_tensor(crop_face(read_photo(tmp_path / "a.png"), box)[0])
     assert torch.equal(item["image"], expected)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 from tiny_model import make_code
 
 from mofa3d.camera import Camera
-from mofa3d.data.crop import CropTransform
+from mofa3d.data.crop_transform import CropTransform
 from mofa3d.decoder import Decoder
 from mofa3d.reconstruction.video.head_motion import FacePath, path_of
 
@@ -23,7 +26,11 @@ def codes():
 @pytest.fixture
 def transforms():
     generator = np.random.default_rng(0)
-    return [CropTransform(*generator.normal(100, 60, 2), scale) for scale in generator.uniform(0.4, 1.8, 6)]
+    rolls = [0.0, -20.0, 95.0, 170.0, -175.0, 30.0]
+    scales = generator.uniform(0.4, 1.8, 6).tolist()
+    return [
+        CropTransform(*generator.normal(100, 60, 2), scale, roll) for scale, roll in zip(scales, rolls, strict=True)
+    ]
 
 
 def landmarks(model, codes, transforms) -> np.ndarray:
@@ -58,7 +65,7 @@ def test_camera_looks_at_the_origin(tiny_model_double, codes, transforms):
 def test_path_of_a_path_is_the_same(codes, transforms):
     path = path_of(codes, transforms, CAMERA)
     again = path_of(straightened(path, codes), path.transforms(CAMERA), CAMERA)
-    for name in ("origin", "distance", "scale", "turn"):
+    for name in ("origin", "distance", "scale", "roll", "turn"):
         np.testing.assert_allclose(getattr(again, name), getattr(path, name), atol=1e-9)
 
 
@@ -85,4 +92,10 @@ def test_one_camera_sees_the_origin_at_its_pixel_and_size(codes, transforms):
     np.testing.assert_allclose(160 + focal * place[:, 0] / depth, path.origin[:, 0])
     np.testing.assert_allclose(120 - focal * place[:, 1] / depth, path.origin[:, 1])
     np.testing.assert_allclose(focal / depth, CAMERA.focal / path.distance / path.scale)
-    assert torch.equal(moving.rotation, straight.rotation)
+    # What was upright in its crop is turned as the crop was in the frame: clockwise, where y points up.
+    for code, turned, roll in zip(straight.rotation, moving.rotation, path.roll, strict=True):
+        upright, seen = (Rotation.from_rotvec(each.numpy()).inv() for each in (code, turned))
+        turned_by = seen * upright.inv()
+        np.testing.assert_allclose(
+            turned_by.apply([0, 1, 0])[:2], [math.sin(math.radians(roll)), math.cos(math.radians(roll))]
+        )

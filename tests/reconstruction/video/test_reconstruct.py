@@ -15,10 +15,10 @@ import pytest
 import torch
 from any_videos import write_any
 from glb_file import Glb
-from spot_videos import SIDE, detect_spots, frame_of, spot_reconstructor, write_spots
+from spot_videos import SIDE, detect_spots, frame_of, locate_spot, spot_reconstructor, write_spots
 
 from mofa3d.camera import Camera
-from mofa3d.data.crop import CropTransform
+from mofa3d.data.crop_transform import CropTransform
 from mofa3d.data.video import read_frames, read_info
 from mofa3d.decoder import Decoder
 from mofa3d.errors import InputError
@@ -38,6 +38,7 @@ OPTIONS = VideoOptions(morph_targets=2, progress=False)
 def _squares_are_faces(request, monkeypatch):
     if "slow" not in request.keywords:
         monkeypatch.setattr(tracking, "detect_faces", detect_spots)
+        monkeypatch.setattr(tracking, "locate", locate_spot)
 
 
 @pytest.fixture
@@ -89,7 +90,8 @@ def test_identity_is_constant_and_the_face_trembles_less(tiny_model, render, tmp
     blocks = {name: torch.from_numpy(codes[name]) for name in SemanticCode.__dataclass_fields__}
     blocks |= {name: blocks[name].expand(40, -1) for name in ("shape", "reflectance")}
     scene = Decoder(tiny_model, Camera(48))(SemanticCode(**blocks))
-    points = scene.landmarks.double().numpy() / codes["crop"][:, None, 2:] + codes["crop"][:, None, :2]
+    crops = [CropTransform(*row) for row in codes["crop"].tolist()]
+    points = [crop.to_photo(each) for crop, each in zip(crops, scene.landmarks.double().numpy(), strict=True)]
     np.testing.assert_allclose(points, codes["landmarks"], atol=1e-3)
 
 

@@ -25,6 +25,7 @@ def make_path(count: int, noise: float = 0.0) -> FacePath:
         origin=around(np.stack([100 + 30 * time, 80 - 10 * time**2], axis=1)),
         distance=np.exp(around(np.log(1000 + 20 * time), 0.01)),
         scale=np.exp(around(np.full(count, 0.3), 0.01)),
+        roll=around(170 + 8 * time, 2.0),
         turn=Rotation.from_rotvec(around(turn, 0.02)).as_matrix(),
         expression=around(np.sin(time)[:, None] * np.ones(4)),
         illumination=around(np.zeros((count, 9, 3))),
@@ -39,7 +40,7 @@ class TestSmoothed:
     def test_noise_becomes_less_everywhere(self):
         true, noisy = make_path(100), make_path(100, 1.0)
         result = smoothed(noisy, 25.0, CONFIG)
-        for name in ("origin", "distance", "scale", "expression", "illumination"):
+        for name in ("origin", "distance", "scale", "roll", "expression", "illumination"):
             errors = [np.square(getattr(path, name) - getattr(true, name)).mean() for path in (noisy, result)]
             assert errors[1] < 0.45 * errors[0], name
         assert np.square(angles(result, true)).mean() < 0.45 * np.square(angles(noisy, true)).mean()

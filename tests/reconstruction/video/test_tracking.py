@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from spot_videos import GREY, detect_spots, frame_of, spot_reconstructor
+from spot_videos import GREY, detect_spots, frame_of, locate_spot, spot_reconstructor
 
 from mofa3d import metrics
 from mofa3d.fitting import color_fit
@@ -24,6 +24,7 @@ def detections(monkeypatch) -> list[int]:
         return detect_spots(photo)
 
     monkeypatch.setattr(tracking, "detect_faces", detect)
+    monkeypatch.setattr(tracking, "locate", locate_spot)
     return calls
 
 

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mofa3d.data.detect import FaceBox, _group, detect_faces, one_each
+from mofa3d.data.crop import crop_transform
+from mofa3d.data.haar import HaarBox, _group, find_boxes, find_with_haar, of_haar_box, one_each
 from mofa3d.data.photo import read_photo
 
 # Between the eyes and of the face, by eye.
@@ -19,7 +20,7 @@ def photo(portrait) -> np.ndarray:
 
 
 def test_the_face_and_nothing_else(photo):
-    [box] = detect_faces(photo)
+    [box] = find_boxes(photo)
     assert np.hypot(box.x - MIDDLE[0], box.y - MIDDLE[1]) < 15
     assert box.size == pytest.approx(FACE_SIZE, rel=0.1)
     assert box.votes > 16
@@ -27,30 +28,30 @@ def test_the_face_and_nothing_else(photo):
 
 def test_every_run_says_the_same(photo):
     threads = cv2.getNumThreads()
-    first = detect_faces(photo)
+    first = find_boxes(photo)
     cv2.setNumThreads(1)
     try:
-        assert detect_faces(photo) == first
+        assert find_boxes(photo) == first
     finally:
         cv2.setNumThreads(threads)
 
 
 def test_mirror_image_gives_the_mirrored_box(photo):
-    [box], [mirrored] = detect_faces(photo), detect_faces(np.ascontiguousarray(photo[:, ::-1]))
+    [box], [mirrored] = find_boxes(photo), find_boxes(np.ascontiguousarray(photo[:, ::-1]))
     assert mirrored.x == pytest.approx(512 - box.x, abs=1e-6)
     assert (mirrored.y, mirrored.size, mirrored.votes) == pytest.approx((box.y, box.size, box.votes), abs=1e-6)
 
 
 @pytest.mark.parametrize("scale", [0.25, 0.7, 2.5])
 def test_box_scales_with_the_photograph(photo, scale):
-    [box] = detect_faces(photo)
-    [scaled] = detect_faces(cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+    [box] = find_boxes(photo)
+    [scaled] = find_boxes(cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
     assert np.hypot(scaled.x / scale - box.x, scaled.y / scale - box.y) < 0.03 * box.size
     assert scaled.size / scale == pytest.approx(box.size, rel=0.06)
 
 
 def test_tight_crops(photo):
-    [box] = detect_faces(photo[110:345, 150:385])
+    [box] = find_boxes(photo[110:345, 150:385])
     assert np.hypot(box.x + 150 - MIDDLE[0], box.y + 110 - MIDDLE[1]) < 20
 
 
@@ -58,7 +59,7 @@ def test_a_small_face_in_a_large_photograph(photo):
     wide = np.full((900, 1200, 3), 128, dtype=np.uint8)
     small = cv2.resize(photo, None, fx=0.4, fy=0.4, interpolation=cv2.INTER_AREA)
     wide[500 : 500 + small.shape[0], 800 : 800 + small.shape[1]] = small
-    box = detect_faces(wide)[0]
+    box = find_boxes(wide)[0]
     assert np.hypot(box.x - 800 - 0.4 * MIDDLE[0], box.y - 500 - 0.4 * MIDDLE[1]) < 10
 
 
@@ -67,7 +68,7 @@ def test_the_large_central_face_comes_first(photo):
     scene = np.full((420, 760, 3), 128, dtype=np.uint8)
     scene[120:340, 20:240] = small
     scene[40:380, 300:640] = large
-    boxes = detect_faces(scene)
+    boxes = find_boxes(scene)
     assert len(boxes) == 2
     assert boxes[0].x == pytest.approx(300 + MIDDLE[0] - 100, abs=15)
     assert boxes[1].x == pytest.approx(20 + 220 / 340 * (MIDDLE[0] - 100), abs=10)
@@ -81,8 +82,8 @@ def test_near_and_far_faces_are_found_once_each_when_every_size_is_asked_for(pho
     corners = [(420, 360), (580, 360), (740, 360)]
     for left, top in corners:
         scene[top : top + 110, left : left + 110] = far
-    [nearest, *others] = detect_faces(scene, every_size=True)
-    assert [nearest] == detect_faces(scene)
+    [nearest, *others] = find_boxes(scene, every_size=True)
+    assert [nearest] == find_boxes(scene)
     assert nearest.x == pytest.approx(20 + MIDDLE[0] - 100, abs=15)
     assert len(others) == 3
     for box, (left, top) in zip(sorted(others, key=lambda box: box.x), corners, strict=True):
@@ -93,22 +94,22 @@ def test_near_and_far_faces_are_found_once_each_when_every_size_is_asked_for(pho
 @pytest.mark.parametrize("scale", [0.5, 1.0, 1.6])
 def test_one_face_is_one_face_at_every_size(photo, scale):
     scaled = cv2.resize(photo, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    assert len(detect_faces(scaled, every_size=True)) == 1
+    assert len(find_boxes(scaled, every_size=True)) == 1
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (5, 300), (30, 30), (240, 240)])
 def test_no_face(shape):
     noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    assert detect_faces(noise) == []
-    assert detect_faces(np.full((*shape, 3), 90, dtype=np.uint8)) == []
+    assert find_boxes(noise) == []
+    assert find_boxes(np.full((*shape, 3), 90, dtype=np.uint8)) == []
 
 
 class TestOverlap:
-    BOX = FaceBox(50.0, 50.0, 20.0, 1)
+    BOX = HaarBox(50.0, 50.0, 20.0, 1)
 
     def test_shared_is_of_the_smaller_box(self):
         for other, shared in (((50, 50, 10), 1.0), ((60, 50, 20), 0.5), ((60, 50, 10), 0.5), ((90, 50, 20), 0.0)):
-            box = FaceBox(*map(float, other), 1)
+            box = HaarBox(*map(float, other), 1)
             assert self.BOX.shared(box) == box.shared(self.BOX) == pytest.approx(shared)
 
     @pytest.mark.parametrize(
@@ -124,21 +125,21 @@ class TestOverlap:
         ],
     )
     def test_intersection_over_union(self, other, overlap):
-        box = FaceBox(*map(float, other), 1)
+        box = HaarBox(*map(float, other), 1)
         assert self.BOX.overlap(box) == pytest.approx(overlap)
         assert box.overlap(self.BOX) == pytest.approx(overlap)
 
 
 class TestOneEach:
-    FACE = FaceBox(100.0, 100.0, 80.0, 60)
+    FACE = HaarBox(100.0, 100.0, 80.0, 60)
 
     @pytest.mark.parametrize(
         "again",
         [
-            FaceBox(100.0, 130.0, 24.0, 9),  # its mouth
-            FaceBox(104.0, 98.0, 150.0, 12),  # the whole head
-            FaceBox(130.0, 110.0, 70.0, 12),  # half of it, at another scale
-            FaceBox(80.0, 135.0, 30.0, 12),  # an ear, partly outside
+            HaarBox(100.0, 130.0, 24.0, 9),  # its mouth
+            HaarBox(104.0, 98.0, 150.0, 12),  # the whole head
+            HaarBox(130.0, 110.0, 70.0, 12),  # half of it, at another scale
+            HaarBox(80.0, 135.0, 30.0, 12),  # an ear, partly outside
         ],
     )
     def test_what_lies_mostly_on_a_better_find_is_left_out(self, again):
@@ -146,17 +147,17 @@ class TestOneEach:
         assert one_each([self.FACE, again]) == [self.FACE]
 
     def test_the_one_with_more_votes_stays_whichever_is_larger(self):
-        inner = FaceBox(100.0, 100.0, 40.0, 90)
+        inner = HaarBox(100.0, 100.0, 40.0, 90)
         assert one_each([self.FACE, inner]) == [inner]
 
     def test_neighbours_stay(self):
-        cheek_to_cheek = FaceBox(162.0, 105.0, 80.0, 40)
-        below = FaceBox(100.0, 160.0, 50.0, 20)
+        cheek_to_cheek = HaarBox(162.0, 105.0, 80.0, 40)
+        below = HaarBox(100.0, 160.0, 50.0, 20)
         assert one_each([below, self.FACE, cheek_to_cheek]) == [self.FACE, cheek_to_cheek, below]
 
     def test_two_in_one_large_find_are_two(self):
-        left, right = FaceBox(50.0, 50.0, 30.0, 40), FaceBox(90.0, 50.0, 30.0, 40)
-        assert one_each([FaceBox(70.0, 50.0, 100.0, 9), left, right]) == [left, right]
+        left, right = HaarBox(50.0, 50.0, 30.0, 40), HaarBox(90.0, 50.0, 30.0, 40)
+        assert one_each([HaarBox(70.0, 50.0, 100.0, 9), left, right]) == [left, right]
 
     def test_none(self):
         assert one_each([]) == []
@@ -174,3 +175,18 @@ class TestGroup:
 
     def test_none(self):
         assert _group(np.empty((0, 3)), votes=1) == []
+
+
+def test_crops_are_those_that_were_calibrated_on_the_cascade_s_boxes():
+    # The crop's side is 1.325 of the box's, and it lies 0.148 of it below.
+    transform = crop_transform(of_haar_box(200.0, 150.0, 80.0, 0.5), 240)
+    assert transform.scale == pytest.approx(240 / (1.325 * 80))
+    np.testing.assert_allclose(transform.to_photo(np.array([120.0, 120.0])), [200, 150 + 0.148 * 80], atol=1e-9)
+    assert transform.roll == 0
+
+
+def test_faces_come_in_the_order_of_the_boxes(photo):
+    [face] = find_with_haar(photo)
+    [box] = find_boxes(photo)
+    assert face == of_haar_box(box.x, box.y, box.size, box.votes / (box.votes + 12))
+    assert 0.5 < face.score < 1

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, overload
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
-from torch import Tensor
 
 from mofa3d.data.photo import Photo
 from mofa3d.errors import InputError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 
 @dataclass(frozen=True)
-class Similarity:
+class CropTransform:
     """From a photograph to its crop, both in pixels with the first centre at (0.5, 0.5).
 
     Attributes:
@@ -31,13 +34,13 @@ class Similarity:
     roll: float = 0.0
 
     @staticmethod
-    def around(centre: tuple[float, float], side: float, roll: float, size: int) -> Similarity:
+    def around(centre: tuple[float, float], side: float, roll: float, size: int) -> CropTransform:
         """To a crop of `size` pixels of a square of the photograph."""
         half = _rotation(roll) @ np.full(2, side / 2)
-        return Similarity(float(centre[0] - half[0]), float(centre[1] - half[1]), size / side, roll)
+        return CropTransform(float(centre[0] - half[0]), float(centre[1] - half[1]), size / side, roll)
 
     @staticmethod
-    def between(points: Float[np.ndarray, "K 2"], target: Float[np.ndarray, "K 2"]) -> Similarity:
+    def between(points: Float[np.ndarray, "K 2"], target: Float[np.ndarray, "K 2"]) -> CropTransform:
         """By least squares, from points of the photograph to where they belong in the crop; never a mirror image.
 
         Raises:
@@ -52,15 +55,42 @@ class Similarity:
             raise InputError("a similarity needs points that differ and that have a direction in common")
         scale, roll = length / spread, -math.degrees(math.atan2(across, along))
         left, top = middle - _rotation(roll) @ goal / scale
-        return Similarity(float(left), float(top), scale, roll)
+        return CropTransform(float(left), float(top), scale, roll)
 
+    @overload
+    def to_crop(self, points: Tensor) -> Tensor: ...
+    @overload
+    def to_crop(self, points: np.ndarray) -> np.ndarray: ...
     def to_crop(self, points: Tensor | np.ndarray) -> Tensor | np.ndarray:
         """Photograph pixels (..., 2) to crop pixels."""
         return (points - self._like(points, self._corner)) @ self._like(points, self._turn) * self.scale
 
+    @overload
+    def to_photo(self, points: Tensor) -> Tensor: ...
+    @overload
+    def to_photo(self, points: np.ndarray) -> np.ndarray: ...
     def to_photo(self, points: Tensor | np.ndarray) -> Tensor | np.ndarray:
         """Crop pixels (..., 2) to photograph pixels."""
         return points / self.scale @ self._like(points, self._turn.T) + self._like(points, self._corner)
+
+    def padded(self, margin: float) -> CropTransform:
+        """To a crop with so many pixels more on each side, at the same scale."""
+        left, top = self.to_photo(np.full(2, -float(margin))).tolist()
+        return CropTransform(left, top, self.scale, self.roll)
+
+    def of_resized(self, factor: float) -> CropTransform:
+        """To the same crop of the photograph resized by a factor."""
+        return CropTransform(self.left * factor, self.top * factor, self.scale / factor, self.roll)
+
+    def bounds(self, size: int) -> tuple[Float[np.ndarray, "2"], Float[np.ndarray, "2"]]:
+        """Left, top and right, bottom of what a crop of `size` pixels shows of the photograph."""
+        corners = self.to_photo(np.array([[0, 0], [size, 0], [0, size], [size, size]], dtype=np.float64))
+        return np.min(corners, axis=0), np.max(corners, axis=0)
+
+    @property
+    def matrix(self) -> Float[np.ndarray, "2 3"]:
+        """Takes columns (x, y, 1) of crop pixels to the photograph's."""
+        return np.column_stack([self._turn / self.scale, self._corner])
 
     @property
     def _corner(self) -> np.ndarray:
@@ -72,7 +102,7 @@ class Similarity:
         return _rotation(self.roll)
 
     def _like(self, points: Tensor | np.ndarray, values: np.ndarray) -> Tensor | np.ndarray:
-        return points.new_tensor(values) if isinstance(points, Tensor) else values.astype(points.dtype)
+        return values.astype(points.dtype) if isinstance(points, np.ndarray) else points.new_tensor(values)
 
 
 def _rotation(roll: float) -> Float[np.ndarray, "2 2"]:
@@ -85,15 +115,14 @@ def _rotation(roll: float) -> Float[np.ndarray, "2 2"]:
     return np.array([[cosine, -sine], [sine, cosine]])
 
 
-def resample(photo: Photo, transform: Similarity, size: int) -> UInt8[np.ndarray, "S S 3"]:
+def resample(photo: Photo, transform: CropTransform, size: int) -> UInt8[np.ndarray, "S S 3"]:
     """The crop of `size` pixels, bilinearly after averaging where it shrinks; borders are repeated outside."""
     height, width = photo.shape[:2]
     scale = transform.scale
-    corners = transform.to_photo(np.array([[0, 0], [size, 0], [0, size], [size, size]], dtype=np.float64))
+    low, high = transform.bounds(size)
     margin = math.ceil(2 / scale) + 1
-    low, high = np.min(corners, axis=0) - margin, np.max(corners, axis=0) + margin
-    x0, x1 = _inside(low[0], high[0], width)
-    y0, y1 = _inside(low[1], high[1], height)
+    x0, x1 = _inside(low[0] - margin, high[0] + margin, width)
+    y0, y1 = _inside(low[1] - margin, high[1] + margin, height)
     part = photo[y0:y1, x0:x1]
     shrink = np.ones(2)
     if scale < 1:
