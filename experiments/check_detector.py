@@ -23,9 +23,9 @@ from tyro.conf import Positional
 
 from mofa3d.cli import program
 from mofa3d.data.crop_transform import CropTransform, resample
-from mofa3d.data.detect import detect_faces
 from mofa3d.data.find_faces import find_faces
 from mofa3d.data.found_face import FoundFace
+from mofa3d.data.haar import find_with_haar
 from mofa3d.data.landmark_table import find_landmarks
 from mofa3d.data.photo import Photo, find_photos, read_photo
 
@@ -114,7 +114,7 @@ def _examine(photo: Photo, truth: Truth, missed: list[Photo]) -> tuple[list[bool
         return hit
 
     ours, faces = _timed(find_faces, photo)
-    haar, boxes = _timed(detect_faces, photo)
+    haar, boxes = _timed(find_with_haar, photo)
     row = [any(truth.found_by(face) for face in faces[:1])]
     if not row[0]:
         missed.append(photo)
@@ -122,7 +122,7 @@ def _examine(photo: Photo, truth: Truth, missed: list[Photo]) -> tuple[list[bool
     row.append(found(_covered(photo, truth), truth))
     row.append(found(*_shrunk(photo, truth)))
     row.append(len(find_faces(_alone(photo, truth))) > 1)
-    row.append(any(truth.found_by(FoundFace(box.x, box.y, 0.8 * box.size, 0, 1, ())) for box in boxes[:1]))
+    row.append(any(truth.found_by(face) for face in boxes[:1]))
     return row, (ours, haar)
 
 

@@ -22,7 +22,6 @@ from mofa3d.cli.program import Flag
 from mofa3d.data.batches.augment import MIRRORED_68
 from mofa3d.data.corpus.examine import holds
 from mofa3d.data.corpus.split import held_out, identity_of
-from mofa3d.data.detect import FaceBox
 from mofa3d.data.face_landmarker import detect_dense_landmarks
 from mofa3d.data.find_faces import find_faces
 from mofa3d.data.landmark_table import find_landmarks
@@ -63,7 +62,7 @@ def main(config: Config) -> None:
     meshes, targets, people = [], [], []
     for name in tqdm(sorted(given)[:: config.every], dynamic_ncols=True):
         photo = read_photo(config.photos / name)
-        faces = [face for face in find_faces(photo) if holds(FaceBox(face.x, face.y, face.size, 0), given[name])]
+        faces = [face for face in find_faces(photo) if holds(face, given[name])]
         if faces:
             mesh, target = upright(detect_dense_landmarks(photo, faces[0]).points, given[name])
             meshes.append(mesh)

@@ -5,19 +5,16 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from landmark_tables import write_landmarks
 from programs import load
 
 from mofa3d.data.batches.augment import MIRRORED_68
 from mofa3d.data.face_landmarker import detect_dense_landmarks
 from mofa3d.data.find_faces import find_faces
 from mofa3d.data.found_face import FoundFace
-from mofa3d.data.landmark_table import LANDMARKS_FILE
 from mofa3d.data.landmarks_478 import to_68
 from mofa3d.data.photo import read_photo
 
 fit_landmark_map, check_detector = load("fit_landmark_map"), load("check_detector")
-check_dense_landmarks = load("check_dense_landmarks")
 RANDOM = np.random.default_rng(0)
 
 
@@ -89,23 +86,3 @@ def test_turned_and_shrunk_pictures_keep_the_truth(portrait):
     ):
         assert where.found_by(find_faces(picture)[0])
     assert not truth.found_by(FoundFace(20.0, 20.0, 195.0, 0.0, 1.0, ()))
-
-
-def test_check_dense_landmarks_compares(portrait, dense, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(check_dense_landmarks, "HELD_OUT", 1.0)
-    cv2.imwrite(str(tmp_path / "Grace_Hopper_0001.png"), read_photo(portrait)[..., ::-1])
-    write_landmarks(tmp_path / LANDMARKS_FILE, {"Grace_Hopper_0001.png": to_68(dense.points)})
-    (tmp_path / "eyes.csv").write_text("file,state\nGrace_Hopper_0001.png,open\nGrace_Hopper_0001.png,closed\n")
-    check_dense_landmarks.main(check_dense_landmarks.Config(tmp_path, eyes=tmp_path / "eyes.csv"))
-    out = capsys.readouterr().out
-    assert "478 to 68: 1 of 1 faces found" in out
-    assert "mean 0.00 %" in out
-    assert "eyelid opening: AUC 0.5000" in out
-
-
-def test_area_under_curve():
-    area = check_dense_landmarks.area_under_curve
-    truth = np.array([True, True, False, False])
-    assert area(np.array([4.0, 3.0, 2.0, 1.0]), truth) == 1
-    assert area(np.array([1.0, 4.0, 2.0, 3.0]), truth) == 0.5
-    assert area(np.array([1.0, 1.0, 1.0, 1.0]), truth) == 0.5

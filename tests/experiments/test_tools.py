@@ -12,8 +12,11 @@ from PIL import Image
 from programs import load
 
 from mofa3d import Camera, Decoder, SemanticCode
-from mofa3d.data import crop, detect
+from mofa3d.data import crop
+from mofa3d.data.crop_transform import CropTransform
+from mofa3d.data.detect import detect_faces
 from mofa3d.data.landmark_table import LANDMARKS_FILE
+from mofa3d.data.locate import locate
 from mofa3d.data.photo import read_photo
 
 calibrate_crops, draw_faces = load("calibrate_crops"), load("draw_faces")
@@ -22,17 +25,18 @@ calibrate_crops, draw_faces = load("calibrate_crops"), load("draw_faces")
 def test_crops_are_calibrated_so_that_the_average_face_lies_on_the_mean_face(
     default_model, tmp_path, portrait, monkeypatch, capsys
 ):
-    monkeypatch.setenv("MOFA3D_CACHE", str(tmp_path / "cache"))
     (tmp_path / "photos").mkdir()
     shutil.copyfile(portrait, tmp_path / "photos" / "1.jpg")
-    box = detect.detect_faces(read_photo(portrait))[0]
+    photo = read_photo(portrait)
+    face = locate(photo, detect_faces(photo)[0]).face
     mean = Decoder(default_model, Camera(240))(SemanticCode.zeros(1)).landmarks[0].numpy()
-    # Where the mean face lies if the crop is 1.5 boxes wide and 0.2 of a box below the box.
-    points = (mean - 120) * 1.5 * box.size / 240 + [box.x, box.y + 0.2 * box.size]
+    # Where the mean face lies if the crop is 1.5 squares wide and 0.2 of a square below the square.
+    square = CropTransform.around((face.x, face.y), face.size, face.roll, 1)
+    points = square.to_photo((mean - 120) * 1.5 / 240 + [0.5, 0.7])
     write_landmarks(tmp_path / "photos" / LANDMARKS_FILE, {"1.jpg": points.astype(np.float32)})
-    calibrate_crops.main(calibrate_crops.Config(tmp_path / "photos"))
+    calibrate_crops.main(calibrate_crops.Config(tmp_path))
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["photos", "all"]
+    assert [line.split(":")[0] for line in lines] == ["photos, 1 faces", "all"]
     for line in lines:
         scale, shift = map(float, re.search(r"CROP_SCALE ([\d.]+), CROP_SHIFT ([\d.]+)", line).groups())
         assert scale == pytest.approx(1.5, abs=0.01)
