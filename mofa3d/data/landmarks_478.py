@@ -16,7 +16,6 @@ import numpy as np
 from jaxtyping import Float
 
 from mofa3d.data.found_face import FoundFace
-from mofa3d.data.landmark_table import Points
 
 MAP_FILE = "landmark_map.json"
 CONTOUR = range(17)
@@ -29,7 +28,7 @@ EYE_CORNERS = ((33, 133), (263, 362))
 LID_PAIRS = (((160, 144), (159, 145), (158, 153)), ((387, 373), (386, 374), (385, 380)))
 
 
-def to_68(dense: Float[np.ndarray, "478 dims"]) -> Points:
+def to_68(dense: Float[np.ndarray, "478 dims"]) -> Float[np.ndarray, "68 2"]:
     """The iBUG points, in the units of the dense ones; their depth is not used."""
     fixed, turning = landmark_map()
     points = np.asarray(dense[:, :2], dtype=np.float64)
