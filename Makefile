@@ -9,6 +9,8 @@
 
 VENV := .venv
 BIN := $(VENV)/bin
+# dlib (extra landmarks) is left out: its landmark model is for non-commercial use only.
+EXTRAS ?= fan,bfm,heic,onnx,view,test
 STAMP := $(VENV)/.installed
 SUPPORTED := import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 13))
 PYTHON ?= $(firstword $(foreach name,python3 python3.12 python3.11 python3.10,\
@@ -23,7 +25,7 @@ $(STAMP): setup.cfg pyproject.toml requirements-data.txt
 	@$(if $(PYTHON),,echo "no Python 3.10, 3.11 or 3.12 found; install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1)
 	@$(PYTHON) -c '$(SUPPORTED)' || { echo "$(PYTHON) is not Python 3.10, 3.11 or 3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -e '.[landmarks,fan,bfm,heic,onnx,view,test]'
+	$(BIN)/python -m pip install --disable-pip-version-check -e '.[$(EXTRAS)]'
 	$(BIN)/python -m pip install --disable-pip-version-check --no-deps -r requirements-data.txt
 	touch $@
 

@@ -42,7 +42,7 @@ class Config:
     size: int = 320
     """Height of the picture in pixels."""
     refine: bool = True
-    """Fit the face to the photograph, with landmarks from dlib if it is installed."""
+    """Fit the face to the photograph and its landmarks."""
 
     def __post_init__(self) -> None:
         check_ranges(self, size=(16, 4096))

@@ -63,7 +63,7 @@ class Config:
     method: Literal["garrido", "thies"] = "garrido"
     """50 steps (garrido) or 15 (thies)."""
     landmarks: bool = True
-    """Use landmarks; in photographs they are detected with dlib."""
+    """Use landmarks; in photographs they are detected."""
     checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     """Training run whose encoder predicts the start and whose face model is fitted; by default the average face."""
     model: str = "makehuman"

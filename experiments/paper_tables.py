@@ -27,7 +27,6 @@ from mofa3d import Camera, Decoder, load_model
 from mofa3d.cli import program
 from mofa3d.data.corpus.open import Faces
 from mofa3d.data.corpus.synthetic import SyntheticConfig
-from mofa3d.data.dlib_landmarks import is_installed
 from mofa3d.encoders.checkpoint import open_run
 from mofa3d.environment.cache_folder import cache_directory
 from mofa3d.environment.machine import commit, machine
@@ -158,11 +157,11 @@ def verified(
 
 
 def scanned(config: Config, starts: dict[str, Callable[[], Estimate]], whole: Decoder) -> list[Table]:
-    """Geometry against scans, if there are any; where dlib is installed, it finds the landmarks that fits need."""
+    """Geometry against scans, if there are any."""
     if config.scans is None:
         return []
     scans = read_scans(find_scans(config.scans), config.scan_unit, whole.model)
-    rows = compare_scans(starts, whole, scans, landmarks=is_installed())
+    rows = compare_scans(starts, whole, scans, landmarks=True)
     return [Table("Against scans", EXPLANATION, COLUMNS, rows)]
 
 
