@@ -14,8 +14,8 @@ from mofa3d.data.photo import Photo
 REFUSED_MISFIT, DOUBTFUL_MISFIT = 0.16, 0.11  # how far the five points are from an average face's, in its sides
 DOUBTFUL_SCORE = 0.72
 SMALLEST, SMALL = 16.0, 40.0  # pixels of the face's square
-REFUSED_OUTSIDE, DOUBTFUL_OUTSIDE = 0.6, 0.35  # share of the square beyond the photograph
-REFUSED_PRESENCE, DOUBTFUL_PRESENCE = 0.02, 0.5  # of the landmark network
+REFUSED_OUTSIDE, DOUBTFUL_OUTSIDE = 0.5, 0.35  # share of the square beyond the photograph
+REFUSED_PRESENCE, DOUBTFUL_PRESENCE = 0.15, 0.5  # of the landmark network
 
 
 class Doubt(NamedTuple):
