@@ -75,8 +75,8 @@ area ratio, whose best value is 1, the 10th and the 90th. Photometric error: mea
 vertices of the face, RGB in 0 to 1. Landmark error: mean distance of 46 points in pixels of the 240 px crop. Area
 ratio: hull of the model's points over that of the photograph's; below 1 the face has shrunk. Yaw correlation: with the
 yaw estimated from the photograph's points. The photograph's points are those that came with it, or detected ones, which
-are off by some pixels themselves; an encoder trained with landmarks was supervised by points of the same kind. No measure
-here covers the depth of the face."""
+are off by some pixels themselves; an encoder trained with landmarks was supervised by points of the same kind. No
+measure here covers the depth of the face."""
 PEOPLE = """\
 Grouped by UTKFace's file names: one of five labels, an age and a gender for each photograph, which its authors
 collected and in part estimated with a program. The labels are coarse, and are not skin tone itself. The groups also

@@ -10,6 +10,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FACE, TRAINING = "From a photograph to face.glb", "A training with the vertex renderer, on a prepared corpus"
+# What finds the face and its points, with three networks; it came later than the limit of 60.
+FRONT_DOOR = {
+    f"mofa3d.data.{name}"
+    for name in (
+        *("blazeface", "crop_transform", "doubts", "face_landmarker", "find_faces", "found_face", "landmarks_478"),
+        *("locate", "networks", "yunet"),
+    )
+}
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +35,8 @@ def foreign(names: list[str], rooms: set[str]) -> list[str]:
 
 def test_a_face_loads_few_modules_and_nothing_of_other_rooms(loaded):
     assert "mofa3d.export.gltf" in loaded[FACE]
-    assert len(loaded[FACE]) <= 60
+    assert len(set(loaded[FACE]) - FRONT_DOOR) <= 60
+    assert len(loaded[FACE]) <= 70
     assert foreign(loaded[FACE], {"training", "evaluation", "viewer", "cli"}) == []
 
 
