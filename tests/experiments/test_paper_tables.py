@@ -99,7 +99,6 @@ def test_scans_are_compared_where_there_are_any(workplace, tmp_path, portrait, m
     decode = Decoder(model, Camera())
     write_person(tmp_path / "scans" / "anna", make_face())
     shutil.copyfile(portrait, tmp_path / "scans" / "anna" / "1.jpg")
-    monkeypatch.setattr(paper_tables, "is_installed", lambda: False)
 
     def broken() -> Estimate:
         raise InputError("it was told to fail")
