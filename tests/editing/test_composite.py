@@ -84,6 +84,16 @@ class TestComposite:
         left, right = columns < np.quantile(columns, 0.3), columns > np.quantile(columns, 0.7)
         assert got[inside][left].mean() > 1.5 * got[inside][right].mean()
 
+    def test_a_turned_photograph_gives_the_same_edit_turned(self, photo, found):
+        code = relight(turn(found.code, 15), directional_light((-1.0, 0.4, 0.8)))
+        t = found.transform
+        over = replace(found, transform=CropTransform(PHOTO_SIZE - t.top, t.left, t.scale, 90.0))
+        expected = np.rot90(edit(photo, found, code), -1).astype(int)
+        got = edit(np.ascontiguousarray(np.rot90(photo, -1)), over, code)
+        difference = np.abs(got - expected).max(axis=2)
+        assert difference.mean() < 0.5
+        assert np.abs(expected - np.rot90(photo, -1)).mean() > 5
+
     def test_far_from_the_face_nothing_changes(self, photo, found):
         wide = np.random.default_rng(2).integers(0, 256, (500, 500, 3), dtype=np.uint8)
         wide[150:310, 150:310] = photo

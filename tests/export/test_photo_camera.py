@@ -20,21 +20,25 @@ from mofa3d.reconstruction.reconstructor import Reconstruction, lay_over
 from mofa3d.renderers import make_renderer
 
 HEIGHT, WIDTH = 260, 300
-TRANSFORM = CropTransform(left=61.3, top=-12.6, scale=0.47)
+
+
+@pytest.fixture(params=[0.0, 25.0, -90.0])
+def transform(request) -> CropTransform:
+    return CropTransform.around((167.7, 93.8), 212.8, request.param, 100)
 
 
 @pytest.fixture
-def found(tiny_model) -> Reconstruction:
+def found(tiny_model, transform) -> Reconstruction:
     code = make_code(1, dtype=torch.float32)
     scene = Decoder(tiny_model, Camera(100))(code)
-    return Reconstruction(FoundFace.of_box(160.0, 90.0, 130.0, 0.9), torch.zeros(3, 100, 100), TRANSFORM, code, scene)
+    return Reconstruction(FoundFace.of_box(160.0, 90.0, 130.0, 0.9), torch.zeros(3, 100, 100), transform, code, scene)
 
 
 @pytest.fixture
 def projected(found, tiny_model, tmp_path) -> np.ndarray:
     """Pixels of the vertices of the PLY file, by nothing but the numbers in the JSON file."""
     write_mesh(tmp_path / "mesh.ply", tiny_model, found.scene.vertices[0], found.scene.reflectance[0])
-    write_camera(tmp_path / "new" / "camera.json", photo_camera(found.scene, TRANSFORM, HEIGHT, WIDTH))
+    write_camera(tmp_path / "new" / "camera.json", photo_camera(found.scene, found.transform, HEIGHT, WIDTH))
     camera = json.loads((tmp_path / "new" / "camera.json").read_text(encoding="utf-8"))
     assert (camera["width"], camera["height"]) == (WIDTH, HEIGHT)
     assert "millimetres" in camera["convention"]
@@ -50,16 +54,16 @@ def projected(found, tiny_model, tmp_path) -> np.ndarray:
 
 
 def test_vertices_lie_where_the_reconstruction_says(found, projected):
-    expected = TRANSFORM.to_photo(found.scene.pixels[0].double().numpy())
+    expected = found.transform.to_photo(found.scene.pixels[0].double().numpy())
     np.testing.assert_allclose(projected, expected, atol=5e-3)
-    camera = photo_camera(found.scene, TRANSFORM, HEIGHT, WIDTH)
+    camera = photo_camera(found.scene, found.transform, HEIGHT, WIDTH)
     np.testing.assert_allclose(camera.project(found.scene.vertices[0].double().numpy()), projected, atol=1e-3)
 
 
 def test_vertices_lie_where_the_overlay_shows_them(found, projected):
     even = torch.zeros(9, 3)
     even[0] = 1 - harmonics.AMBIENT
-    white = Reconstruction(found.box, found.crop, TRANSFORM, found.code, views.recolored(found.scene, 1.0, even))
+    white = Reconstruction(found.box, found.crop, found.transform, found.code, views.recolored(found.scene, 1.0, even))
     overlay = lay_over(np.zeros((HEIGHT, WIDTH, 3), dtype=np.uint8), white, make_renderer("cpu"))[..., 0]
     rows, columns = np.nonzero(overlay > 127)
     seen = np.stack([columns, rows], axis=1) + 0.5

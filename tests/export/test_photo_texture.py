@@ -66,6 +66,18 @@ def test_true_reflectance_comes_back_everywhere(model, texels, yaw, factor):
     assert error[inner].max() < 0.03
 
 
+def test_a_turned_photograph_gives_the_same_texture(model, texels):
+    photo, transform, scene = photographed(model, turned(model, 0.3))
+    clockwise = np.ascontiguousarray(np.rot90(photo, -1))
+    corner = (photo.shape[0] - transform.top, transform.left)
+    turned_transform = CropTransform(*corner, transform.scale, 90.0)
+    images = [
+        photo_texture(scene, picture, place, model, texels, rasterize).astype(int)
+        for picture, place in ((photo, transform), (clockwise, turned_transform))
+    ]
+    assert np.abs(images[0] - images[1]).max() <= 1
+
+
 def test_detail_between_the_vertices_is_kept(model, texels):
     photo, transform, scene = photographed(model, turned(model, 0.0), 4)
     # A mark much smaller than the triangles, at a point of the face that is known.
