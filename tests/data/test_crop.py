@@ -5,6 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from dots import centroid, dots
 
 from mofa3d.data.crop import (
     CROP_SCALE,
@@ -23,19 +24,6 @@ from mofa3d.data.locate import locate
 from mofa3d.data.photo import read_photo
 
 RANDOM = np.random.default_rng(0)
-
-
-def dots(height: int, width: int, *centres: tuple[float, float], radius: float = 6.0) -> np.ndarray:
-    """Soft white dots on black, whose centroids are exact to a hundredth of a pixel."""
-    y, x = np.mgrid[:height, :width] + 0.5
-    grey = sum(np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * (radius / 2) ** 2)) for cx, cy in centres)
-    return np.round(255 * np.clip(grey, 0, 1)).astype(np.uint8)[..., None].repeat(3, axis=2)
-
-
-def centroid(image: np.ndarray) -> np.ndarray:
-    y, x = np.mgrid[: image.shape[0], : image.shape[1]] + 0.5
-    weight = image[..., 0].astype(float)
-    return np.array([(weight * x).sum(), (weight * y).sum()]) / weight.sum()
 
 
 @pytest.mark.parametrize("roll", [0.0, 90.0, -30.0])
