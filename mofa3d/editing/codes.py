@@ -23,13 +23,16 @@ from mofa3d.pictures.color import LUMA
 from mofa3d.semantic_code import SemanticCode
 
 
-def turn(code: SemanticCode, yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0) -> SemanticCode:
+def turn(
+    code: SemanticCode, yaw: float = 0.0, pitch: float = 0.0, roll: float = 0.0, tilt: float = 0.0
+) -> SemanticCode:
     """Turn faces about the middle of the head, which stays where it is; the light stays too.
 
     Args:
         yaw: degrees to the right of the picture.
         pitch: degrees upwards.
         roll: degrees clockwise in the picture. The order is roll, pitch, yaw, about the axes of the camera.
+        tilt: degrees by which the codes' crops are turned clockwise in the picture whose directions these are.
 
     Raises:
         InputError: an angle is not finite, or beyond ten turns.
@@ -37,23 +40,27 @@ def turn(code: SemanticCode, yaw: float = 0.0, pitch: float = 0.0, roll: float =
     for name, angle in {"yaw": yaw, "pitch": pitch, "roll": roll}.items():
         within(name, angle, *DEGREES)
     about_y, about_x, about_z = (_about(axis, angle, code) for axis, angle in ((1, yaw), (0, -pitch), (2, -roll)))
+    upright = _about(2, tilt, code)  # from the picture's axes to the crop's
     before = axis_angle_to_matrix(code.rotation)
     # Camera space is R⁻¹ (v − t). Turned by Q about the origin of the model, which lies at −R⁻¹ t, it is R'⁻¹ (v − t')
     # with R' = R Q⁻¹ and t' = R' R⁻¹ t.
-    after = before @ (about_y @ about_x @ about_z).transpose(-1, -2)
+    turned = upright @ about_y @ about_x @ about_z @ upright.transpose(-1, -2)
+    after = before @ turned.transpose(-1, -2)
     place = before.transpose(1, 2) @ code.translation[..., None]
     return code.replace(rotation=matrix_to_axis_angle(after), translation=(after @ place)[..., 0])
 
 
-def move(code: SemanticCode, right: float = 0.0, up: float = 0.0, nearer: float = 0.0) -> SemanticCode:
-    """Move faces by millimetres along the axes of the camera.
+def move(
+    code: SemanticCode, right: float = 0.0, up: float = 0.0, nearer: float = 0.0, tilt: float = 0.0
+) -> SemanticCode:
+    """Move faces by millimetres along the axes of the camera, or of a picture; `tilt` as in `turn`.
 
     Raises:
         InputError: a way is not finite, or longer than ten metres.
     """
     for name, way in {"right": right, "up": up, "nearer": nearer}.items():
         within(name, way, *MILLIMETRES)
-    offset = code.translation.new_tensor([right, up, nearer])
+    offset = _about(2, tilt, code) @ code.translation.new_tensor([right, up, nearer])
     return code.replace(translation=code.translation - axis_angle_to_matrix(code.rotation) @ offset)
 
 

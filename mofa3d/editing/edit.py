@@ -79,16 +79,16 @@ def change(
     Args:
         decode: of the face model of all the codes.
         units: of expression, if they are at hand.
-        tilt: roll of the code's crop in its photograph, degrees: lamps and surroundings are given as the photograph
-            shows them.
+        tilt: roll of the code's crop in its photograph, degrees: directions of movements, lamps and surroundings are
+            given as the photograph shows them.
 
     Raises:
         InputError: there is no such unit of expression or environment map, a code is of another face model, or the
             light leaves the face in the dark.
     """
     if changes.yaw or changes.pitch or changes.roll:
-        code = codes.turn(code, changes.yaw, changes.pitch, changes.roll)
-    code = codes.move(code, *changes.move)
+        code = codes.turn(code, changes.yaw, changes.pitch, changes.roll, tilt)
+    code = codes.move(code, *changes.move, tilt)
     if changes.neutral:
         code = codes.neutral(code)
     if changes.expression_from is not None:

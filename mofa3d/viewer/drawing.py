@@ -79,8 +79,8 @@ def colors(scene: Scene, look: str) -> Float[Tensor, "N 3"]:
 def vertex_bytes(scene: Scene, look: str) -> bytes:
     """The vertices as the page's 3D view takes them: all positions, then all colors.
 
-    Positions are little-endian 32-bit floats in mm, turned as in the photograph, the origin in the middle of the head;
-    colors are RGBA in 8 bits.
+    Positions are little-endian 32-bit floats in mm, turned as in the upright crop, the origin in the middle of the
+    head; colors are RGBA in 8 bits.
     """
     turned = scene.vertices[0] @ axis_angle_to_matrix(scene.rotation[0])
     rgba = np.full((len(turned), 4), 255, dtype=np.uint8)

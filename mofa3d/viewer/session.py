@@ -182,7 +182,7 @@ class Session:
         with self._lock:
             if self._drawn is None or self._drawn[0] != self.version:
                 estimate = self.upload.faces[self.chosen]
-                code = edited(estimate.code, self.moved, self.tools.units)
+                code = edited(estimate.code, self.moved, self.tools.units, estimate.transform.roll)
                 with torch.no_grad():
                     scene = self.tools.reconstruct.decode(code)
                 self._drawn = self.version, replace(estimate, code=code, scene=scene)

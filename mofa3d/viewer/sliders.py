@@ -9,6 +9,7 @@ from typing import cast
 
 from mofa3d.editing.codes import add_expression, relight, turn
 from mofa3d.editing.lighting import directional_light, exposed, together
+from mofa3d.harmonics import rolled
 from mofa3d.models.expression_units import Units
 from mofa3d.numeric_options import within
 from mofa3d.semantic_code import CodeSizes, SemanticCode
@@ -122,13 +123,14 @@ def reach(slider: Slider, value: float) -> tuple[float, float]:
     return min(slider.low, math.floor(value)), max(slider.high, math.ceil(value))
 
 
-def edited(code: SemanticCode, values: Mapping[str, float], units: Units) -> SemanticCode:
+def edited(code: SemanticCode, values: Mapping[str, float], units: Units, tilt: float = 0.0) -> SemanticCode:
     """The code that sliders ask for.
 
     Args:
         code: estimated, a batch of one.
         values: of the sliders that were moved, by their names; all other numbers of the code stay as they are.
         units: as in `slider_groups`.
+        tilt: roll of the code's crop in its photograph, degrees: directions are given as the photograph shows them.
 
     Raises:
         InputError: a value that no slider has.
@@ -144,16 +146,16 @@ def edited(code: SemanticCode, values: Mapping[str, float], units: Units) -> Sem
     fixed = (*POSE.sliders, *LIGHT.sliders)  # sliders that all rest at a number
     set_to = {slider.name: values.get(slider.name, cast(float, slider.rest)) for slider in fixed}
     if values.keys() & {slider.name for slider in POSE.sliders}:
-        code = turn(code, set_to["yaw"], set_to["pitch"], set_to["roll"])
+        code = turn(code, set_to["yaw"], set_to["pitch"], set_to["roll"], tilt)
     if values.keys() & {slider.name for slider in LIGHT.sliders}:
         towards, color = _towards(set_to["azimuth"], set_to["elevation"]), 3 * (set_to["lamp"],)
-        added = directional_light(towards, color, set_to["ambient"])
+        added = rolled(directional_light(towards, color, set_to["ambient"]), -tilt)
         code = relight(code, together(exposed(code.illumination, set_to["kept"]), added))
     code = code.replace(expression=values.get(OWN.name, cast(float, OWN.rest)) * code.expression)
     return add_expression(code, units, {unit: values[unit] for unit in UNITS if unit in values})
 
 
 def _towards(azimuth: float, elevation: float) -> tuple[float, float, float]:
-    """The direction in camera space that is so many degrees to the right of the picture and upwards."""
+    """The direction that is so many degrees to the right of the picture and upwards."""
     around, up = math.radians(azimuth), math.radians(elevation)
     return math.sin(around) * math.cos(up), math.sin(up), math.cos(around) * math.cos(up)

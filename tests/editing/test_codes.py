@@ -56,6 +56,18 @@ class TestTurn:
         where = CAMERA.to_camera(torch.tensor([[point]], dtype=torch.float64), turned.rotation, turned.translation)
         assert torch.allclose(where[0, 0], torch.tensor(expected, dtype=torch.float64), atol=1e-12)
 
+    @pytest.mark.parametrize(("angle", "point", "expected"), [
+        ("yaw", (0, 0, 1), (0, 1, 0)),
+        ("pitch", (0, 0, 1), (-1, 0, 0)),
+        ("roll", (0, 1, 0), (1, 0, 0)),
+    ])  # fmt: skip
+    def test_directions_are_those_of_the_picture_in_which_the_crop_is_tilted(self, angle, point, expected):
+        """In a crop that is turned clockwise by a right angle, what is right in the picture is up."""
+        code = SemanticCode.zeros(1, CodeSizes(5, 4, 6), dtype=torch.float64)
+        turned = codes.turn(code, **{angle: 90.0}, tilt=90.0)
+        where = CAMERA.to_camera(torch.tensor([[point]], dtype=torch.float64), turned.rotation, turned.translation)
+        assert torch.allclose(where[0, 0], torch.tensor(expected, dtype=torch.float64), atol=1e-12)
+
     def test_yaw_has_the_sign_of_the_reports(self):
         assert float(yaw_of(codes.turn(SemanticCode.zeros(), yaw=20).rotation)) == pytest.approx(20, abs=1e-4)
 
@@ -69,6 +81,8 @@ def test_move_goes_along_the_axes_of_the_picture():
     moved = codes.move(code, right=5, up=-3, nearer=20)
     assert torch.allclose(place(moved) - place(code), torch.tensor([5.0, -3.0, 20.0], dtype=torch.float64), atol=1e-9)
     assert same_but(code, moved, "translation")
+    tilted = codes.move(code, right=5, up=-3, nearer=20, tilt=90.0)
+    assert torch.allclose(place(tilted) - place(code), torch.tensor([3.0, 5.0, 20.0], dtype=torch.float64), atol=1e-9)
 
 
 class TestExpression:

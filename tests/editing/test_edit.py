@@ -31,7 +31,8 @@ def test_codes_and_scenes_are_those_of_the_functions_on_codes(face):
     edited = mofa3d.edit(
         face, yaw=10, pitch=-5, roll=2, move=(3, 0, 1), neutral=True, expression={"expression_1": 0.5}, lighten=0.1
     )
-    expected = codes.move(codes.turn(face.code, 10, -5, 2), 3, 0, 1)
+    tilt = face.reconstruction.transform.roll  # directions are the photograph's
+    expected = codes.move(codes.turn(face.code, 10, -5, 2, tilt), 3, 0, 1, tilt)
     expected = expected.replace(expression=torch.zeros_like(expected.expression))
     expected.expression[0, 0] = 0.5
     expected = codes.lighten(expected, face.writer.model, 0.1)

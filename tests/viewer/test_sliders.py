@@ -126,3 +126,12 @@ class TestLight:
         assert float((light - 0.8 * cosine.clamp_min(0)[:, None]).abs().max()) < 0.8 / 16 + 0.03
         turned = self.light(code, kept=0.0, lamp=0.8, azimuth=-40.0, elevation=30.0)[0]
         assert float((turned - 0.8 * cosine.clamp_min(0)[:, None]).abs().max()) > 0.4
+
+    def test_directions_are_those_of_the_photograph_in_which_the_crop_is_tilted(self, code):
+        """In a crop that is turned clockwise by a right angle, what is right in the photograph is up."""
+        right, up = {"lamp": 0.8, "azimuth": 90.0, "elevation": 0.0}, {"lamp": 0.8, "azimuth": 0.0, "elevation": 90.0}
+        tilted, upright = edited(code, right, UNNAMED, tilt=90.0), edited(code, up, UNNAMED)
+        torch.testing.assert_close(tilted.illumination, upright.illumination)
+        assert torch.equal(
+            edited(code, {"yaw": 20.0}, UNNAMED, tilt=90.0).rotation, turn(code, 20.0, tilt=90.0).rotation
+        )
