@@ -50,19 +50,20 @@ def irradiance(normals: Float[Tensor, "B *N 3"], illumination: Float[Tensor, "B 
     return light.transpose(1, 2).reshape(normals.shape)
 
 
-def rolled(illumination: Float[Tensor, "*B 9 3"], degrees: float) -> Float[Tensor, "*B 9 3"]:
-    """The light turned clockwise about the line of sight, as the viewer sees it.
+def rolled(illumination: Float[Tensor, "*B 9 3"], degrees: float | Float[Tensor, "*B"]) -> Float[Tensor, "*B 9 3"]:
+    """The light turned clockwise about the line of sight, as the viewer sees it: all by one angle, or each by its own.
 
     Only the part of the code that depends on the direction changes: each band turns within itself.
     """
     # More points than enough fix the nine coefficients: the light at a normal is that of before at the normal turned
     # back.
     normals = torch.nn.functional.normalize(torch.tensor(_CORNERS, dtype=torch.float64), dim=1)
-    angle = math.radians(degrees)
-    back = torch.tensor(
-        [[math.cos(angle), -math.sin(angle), 0], [math.sin(angle), math.cos(angle), 0], [0, 0, 1]], dtype=torch.float64
+    angle = torch.deg2rad(torch.as_tensor(degrees, dtype=torch.float64, device="cpu"))[..., None]
+    x, y, z = normals.unbind(-1)
+    turned_back = torch.stack(
+        [angle.cos() * x - angle.sin() * y, angle.sin() * x + angle.cos() * y, z.expand(*angle.shape[:-1], -1)], dim=-1
     )
-    turn = torch.linalg.lstsq(basis(normals), basis(normals @ back.T)).solution
+    turn = torch.linalg.pinv(basis(normals)) @ basis(turned_back)
     return turn.to(illumination) @ illumination
 
 

@@ -22,6 +22,7 @@ from torch import Tensor
 
 from mofa3d.camera import Camera
 from mofa3d.data.crop_transform import CropTransform
+from mofa3d.harmonics import rolled
 from mofa3d.semantic_code import SemanticCode
 
 
@@ -36,7 +37,8 @@ class FacePath:
         roll: (K,) degrees by which the crop is turned clockwise in the frame, without jumps from 180 to -180.
         turn: (K, 3, 3) from model to camera space, which is turned with the crop.
         expression: (K, E) δ.
-        illumination: (K, 9, 3) γ.
+        illumination: (K, 9, 3) γ of a camera that stands upright in the frame, where lamps keep their place when the
+            head, and with it the crop, rolls.
     """
 
     origin: Float[np.ndarray, "K 2"]
@@ -69,7 +71,7 @@ class FacePath:
             "expression": self.expression,
             "rotation": rotation.as_rotvec().reshape(-1, 3),
             "translation": -rotation.apply(offset).reshape(-1, 3),
-            "illumination": self.illumination,
+            "illumination": rolled(torch.from_numpy(self.illumination), torch.from_numpy(-self.roll)).numpy(),
         }
         tensors = {name: torch.from_numpy(values).to(shape) for name, values in blocks.items()}
         return SemanticCode(shape=shape.expand(len(self), -1), reflectance=reflectance.expand(len(self), -1), **tensors)
@@ -96,6 +98,7 @@ class FacePath:
         return codes.replace(
             rotation=torch.from_numpy(rotation).to(codes.rotation),
             translation=torch.from_numpy(translation).to(codes.translation),
+            illumination=torch.from_numpy(self.illumination).to(codes.illumination),
         )
 
 
@@ -120,7 +123,7 @@ def path_of(codes: SemanticCode, transforms: list[CropTransform], camera: Camera
         roll=roll,
         turn=(_to_the_middle(away) * Rotation.from_matrix(turn.numpy())).as_matrix(),
         expression=codes.expression.double().cpu().numpy(),
-        illumination=codes.illumination.double().cpu().numpy(),
+        illumination=rolled(codes.illumination.double().cpu(), torch.from_numpy(roll)).numpy(),
     )
 
 

@@ -13,6 +13,7 @@ from tiny_model import make_code
 from mofa3d.camera import Camera
 from mofa3d.data.crop_transform import CropTransform
 from mofa3d.decoder import Decoder
+from mofa3d.harmonics import rolled
 from mofa3d.reconstruction.video.head_motion import FacePath, path_of
 
 CAMERA = Camera(240)
@@ -49,7 +50,18 @@ def test_landmarks_stay_in_place(tiny_model_double, codes, transforms):
     after = landmarks(tiny_model_double, straightened(path, same), path.transforms(CAMERA))
     assert np.abs(before - after).max() < 0.3  # translations are of 8 mm
     assert torch.equal(straightened(path, same).expression, codes.expression)
-    assert torch.equal(straightened(path, same).illumination, codes.illumination)
+    torch.testing.assert_close(straightened(path, same).illumination, codes.illumination)
+
+
+def test_a_lamp_keeps_its_place_in_the_frame_while_the_crop_rolls(codes, transforms):
+    lamp = codes.illumination[:1].expand(6, 9, 3)
+    rolls = torch.tensor([transform.roll for transform in transforms], dtype=torch.float64)
+    path = path_of(codes.replace(illumination=rolled(lamp, -rolls)), transforms, CAMERA)
+    np.testing.assert_allclose(path.illumination, lamp, atol=1e-12)
+    straight = straightened(path, codes)
+    torch.testing.assert_close(straight.illumination, rolled(lamp, -rolls))
+    upright = path.in_one_camera(straight, CAMERA, np.array([160.0, 120.0]))
+    torch.testing.assert_close(upright.illumination, lamp)
 
 
 def test_camera_looks_at_the_origin(tiny_model_double, codes, transforms):
