@@ -3,8 +3,7 @@
 A detector is slow and its square trembles. So it is asked at the start, every so often, and when the face is lost; in
 between, a frame's crop is the similarity that lays the landmarks of the frame before on the projected mean face, as the
 crops of photographs were calibrated (`mofa3d.data.crop`): it follows the head's roll. The encoder then looks once more,
-at the crop that its own answer
-gives: it is most exact where the face lies as in training.
+at the crop that its own answer gives: it is most exact where the face lies as in training.
 
 A face counts as lost when the photometric error of its code, which on background is far higher than on a face, rises
 well above what it was when the face was found, or when the crop leaves the frame or changes its size at once. A
@@ -163,16 +162,19 @@ class FaceTracker:
             agreed = box is not None and any(box.overlap(other) >= SAME_FACE for other in boxes)
             if agreed or sighting.error <= self.config.high_error:
                 return sighting
-        if not boxes:
-            return None
         before = self.place
-        overlaps = [0.0 if before is None else box.overlap(before) for box in boxes]
+
+        def overlap(box: FoundFace) -> float:
+            return 0.0 if before is None else box.overlap(before)
+
         # The face that was seen last, or else the most prominent one, which comes first.
-        chosen = int(np.argmax(overlaps))
-        face = locate(photo, boxes[chosen]).face
-        sighting = self._look(number, photo, face, new_track=overlaps[chosen] < SAME_FACE)
-        self.found_error = np.inf if sighting is None else sighting.error
-        return sighting
+        for box in sorted(boxes, key=overlap, reverse=True):
+            located = locate(photo, box)
+            if located.doubt is None or not located.doubt.refused:
+                sighting = self._look(number, photo, located.face, new_track=overlap(box) < SAME_FACE)
+                self.found_error = np.inf if sighting is None else sighting.error
+                return sighting
+        return None
 
     def _look(self, number: int, photo: Photo, box: FoundFace, new_track: bool = False) -> Sighting | None:
         """Encode a crop, and then the crop that the answer gives; colors are those of the latter."""

@@ -8,6 +8,9 @@ import torch
 from spot_videos import GREY, detect_spots, frame_of, locate_spot, spot_reconstructor
 
 from mofa3d import metrics
+from mofa3d.data.doubts import Doubt
+from mofa3d.data.found_face import FoundFace
+from mofa3d.data.locate import LocatedFace
 from mofa3d.fitting import color_fit
 from mofa3d.reconstruction.video import tracking
 from mofa3d.reconstruction.video.tracking import FaceTracker, TrackingConfig, sampled
@@ -92,6 +95,19 @@ def test_face_at_another_place_is_another_track(tiny_model, detections):
     sightings = follow(FaceTracker(spot_reconstructor(tiny_model)), places)
     assert [sighting.track for sighting in sightings] == [0] * 4 + [1] * 4
     assert np.abs(origins(sightings[4:]) - origins(sightings[:4]) - [70, -10]).max() < 4
+
+
+def test_what_photographs_refuse_is_not_followed(tiny_model, detections, monkeypatch):
+    good, bad = detect_spots(frame_of((80, 60, 36)))[0], FoundFace.of_box(30.0, 30.0, 12.0, 0.9)
+    monkeypatch.setattr(tracking, "detect_faces", lambda photo: [bad, good])
+    refused = LocatedFace(bad, None, Doubt("is 12 pixels large", True))
+    monkeypatch.setattr(
+        tracking, "locate", lambda photo, face: refused if face is bad else LocatedFace(face, None, None)
+    )
+    [sighting] = follow(FaceTracker(spot_reconstructor(tiny_model)), [(80, 60, 36)])
+    assert np.hypot(*(sighting.landmarks.mean(axis=0) - (80, 60))) < 10
+    monkeypatch.setattr(tracking, "locate", lambda photo, face: refused)
+    assert follow(FaceTracker(spot_reconstructor(tiny_model)), [(80, 60, 36)] * 2) == [None, None]
 
 
 def test_numbers_that_are_not_finite_are_no_face(tiny_model, detections):
