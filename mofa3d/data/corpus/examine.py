@@ -116,7 +116,7 @@ def _examine_face(
     # Crops of the other detectors lie as those of the paper and of other programs do.
     located = locate(photo, found_face, steady=config.detector == "yunet")
     crop, transform = crop_face(photo, located.face)
-    if located.doubt is not None and located.doubt.refused:
+    if given is None and located.doubt is not None and located.doubt.refused:  # given points say that it is a face
         return Removed("doubtful", f"what was found {located.doubt.reason}", crop)
     found = find_points(photo, located, given, config)
     inside = None if found is None else transform.to_crop(found.points.astype(np.float64))

@@ -27,11 +27,11 @@ class Limits:
     """Conditions that a face must meet to be kept; a measure that is unknown does not reject a face.
 
     Attributes:
-        min_size: smallest side of the face's box, in pixels of the photograph.
+        min_size: smallest side of the face's square, in pixels of the photograph.
         min_sharpness: smallest sharpness, as measured by `mofa3d.data.corpus.prune.sharpness`.
         min_color: smallest colorfulness, as measured by `mofa3d.data.corpus.prune.colorfulness`.
         max_turn: largest yaw to either side, in degrees.
-        min_agreement: smallest overlap (intersection over union) of the Haar box with dlib's, if dlib finds a face.
+        min_agreement: smallest overlap (intersection over union) of the face's box with dlib's, if dlib finds a face.
         duplicate_bits: images whose hashes differ in at most this many bits are duplicates, at most 3; -1 keeps
             duplicates.
     """

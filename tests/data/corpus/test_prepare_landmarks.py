@@ -10,12 +10,14 @@ from PIL import Image
 from prepared_corpus import PHOTOS, crops, face_points, first_crop, run
 
 from mofa3d.data import dlib_landmarks
+from mofa3d.data.corpus import examine
 from mofa3d.data.corpus.shards import decode_crop, encode_crop, read_shard
 from mofa3d.data.crop import crop_face
 from mofa3d.data.detect import detect_faces
+from mofa3d.data.doubts import Doubt
 from mofa3d.data.landmark_table import LANDMARKS_FILE
 from mofa3d.data.landmarks_478 import to_68
-from mofa3d.data.locate import locate
+from mofa3d.data.locate import LocatedFace, locate
 from mofa3d.data.photo import read_photo
 
 
@@ -55,6 +57,15 @@ class TestLandmarks:
         assert large.size > 1.3 * small.size
         expected, _ = crop_face(both, locate(both, small).face)
         assert np.array_equal(crops(corpus)[0], decode_crop(encode_crop(expected)))
+
+    def test_given_points_settle_doubts(self, root, out, monkeypatch):
+        monkeypatch.setattr(
+            examine, "locate", lambda photo, face, steady=True: LocatedFace(face, None, Doubt("looks odd", True))
+        )
+        write_landmarks(root / LANDMARKS_FILE, {"own.jpg": face_points()})
+        corpus = run(root, out, landmarks="csv")
+        assert corpus.photos == [PHOTOS[2]]
+        assert [failure.reason for failure in corpus.failures] == ["what was found looks odd"] * 2
 
     def test_given_points_where_no_face_is(self, root, out):
         write_landmarks(root / LANDMARKS_FILE, {"own.jpg": face_points() + 200})
