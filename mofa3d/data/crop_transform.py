@@ -102,7 +102,9 @@ class CropTransform:
         return _rotation(self.roll)
 
     def _like(self, points: Tensor | np.ndarray, values: np.ndarray) -> Tensor | np.ndarray:
-        return values.astype(points.dtype) if isinstance(points, np.ndarray) else points.new_tensor(values)
+        if isinstance(points, np.ndarray):
+            return values.astype(np.result_type(points.dtype, np.float32))  # whole numbers would cut the corner's off
+        return points.new_tensor(values)
 
 
 def _rotation(roll: float) -> Float[np.ndarray, "2 2"]:

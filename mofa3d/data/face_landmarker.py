@@ -6,6 +6,7 @@ upright face (the subject's right) and 473 to 477 the other (Kartynnik et al. 20
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import cv2
@@ -66,23 +67,38 @@ def detect_dense_landmarks(photo: Photo, face: FoundFace) -> DenseLandmarks:
     put the face then matters less, and a photograph that is turned gives the same points to a tenth of a pixel. The
     first look counts where the second loses the face.
     """
-    first = read_region(photo, CropTransform.around((face.x, face.y), WIDE * face.size, face.roll, SIZE))
-    second = read_region(photo, region_around(first.points))
-    return first if second.presence < PRESENT and first.presence > second.presence else second
+    first = _look(photo, CropTransform.around((face.x, face.y), WIDE * face.size, face.roll, SIZE))
+    second = _look(photo, region_around(first.points))
+    return (first if second.presence < PRESENT and first.presence > second.presence else second).landmarks()
 
 
 def read_region(photo: Photo, region: CropTransform) -> DenseLandmarks:
     """The points of the face that is upright in the middle of a region of `SIZE` pixels."""
+    return _look(photo, region).landmarks()
+
+
+class _Look(NamedTuple):
+    """What the first network says about a region: points in its pixels, and its presence."""
+
+    region: CropTransform
+    upright: Float[np.ndarray, "478 3"]
+    presence: float
+
+    @property
+    def points(self) -> Float[np.ndarray, "478 3"]:
+        flat = self.region.to_photo(self.upright[:, :2])
+        return np.column_stack([flat, self.upright[:, 2] / self.region.scale]).astype(np.float32)
+
+    def landmarks(self) -> DenseLandmarks:
+        return DenseLandmarks(self.points, self.presence, expression_of(self.upright[:, :2]))
+
+
+def _look(photo: Photo, region: CropTransform) -> _Look:
     network = networks.tflite(networks.FACE_LANDMARKS)
     network.setInput(cv2.dnn.blobFromImage(resample(photo, region, SIZE), 1 / 255))
     points, presence = network.forward(["Identity", "Identity_1"])
-    upright = points.reshape(478, 3).astype(np.float64)
-    expression = expression_of(upright[:, :2])
-    flat = region.to_photo(upright[:, :2])
     logit = min(max(float(presence.item()), -50.0), 50.0)
-    return DenseLandmarks(
-        np.column_stack([flat, upright[:, 2] / region.scale]).astype(np.float32), 1 / (1 + np.exp(-logit)), expression
-    )
+    return _Look(region, points.reshape(478, 3).astype(np.float64), 1 / (1 + math.exp(-logit)))
 
 
 def expression_of(upright: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, "52"]:

@@ -51,6 +51,11 @@ class TestCropTransform:
         np.testing.assert_allclose(transform.padded(12).to_crop(points), crop + 12, atol=1e-9)
         np.testing.assert_allclose(transform.of_resized(0.4).to_crop(0.4 * points), crop, atol=1e-9)
 
+    def test_whole_numbers_are_numbers(self):
+        transform, points = CropTransform(-13.7, 250.2, 0.37, 33.0), np.array([[3, 4], [100, -7]])
+        for way in (transform.to_photo, transform.to_crop):
+            np.testing.assert_allclose(way(points), way(points.astype(np.float64)))
+
     def test_bounds_of_a_turned_crop(self):
         low, high = CropTransform.around((30.0, 50.0), 10.0, 45.0, 100).bounds(100)
         half = 10 / 2**0.5

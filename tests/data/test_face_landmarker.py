@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from mofa3d.data import face_landmarker as module
 from mofa3d.data.batches.augment import MIRRORED_68
 from mofa3d.data.crop_transform import CropTransform, resample
 from mofa3d.data.face_landmarker import (
@@ -56,7 +57,16 @@ def test_turned_photographs_give_turned_points(photo, dense, degrees):
 
 def test_no_face(photo):
     flag = FoundFace(40.0, 80.0, 70.0, 0.0, 0.5, ())
-    assert detect_dense_landmarks(photo, flag).presence < 0.1
+    found = detect_dense_landmarks(photo, flag)
+    assert found.presence < 0.1
+    assert type(found.presence) is float
+
+
+def test_expressions_are_asked_for_once(photo, monkeypatch):
+    asked = []
+    monkeypatch.setattr(module, "expression_of", lambda points: asked.append(1) or expression_of(points))
+    detect_dense_landmarks(photo, find_faces(photo)[0])
+    assert len(asked) == 1
 
 
 def test_looking_around_the_points_again_changes_little(photo, dense):

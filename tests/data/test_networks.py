@@ -28,7 +28,7 @@ def test_face_blendshapes():
     np.testing.assert_allclose(network.forward().ravel()[:6], expected, atol=1e-5)
 
 
-def test_each_thread_keeps_its_own_and_the_oldest_goes(monkeypatch):
+def test_each_thread_keeps_its_own_and_what_was_not_wanted_for_longest_goes(monkeypatch):
     made = []
 
     def make() -> object:
@@ -38,7 +38,9 @@ def test_each_thread_keeps_its_own_and_the_oldest_goes(monkeypatch):
     monkeypatch.setattr(networks, "_of_thread", type("Empty", (), {})())
     first = networks.kept("a", make, most=2)
     assert networks.kept("a", make, most=2) is first
-    networks.kept("b", make, most=2)
+    second = networks.kept("b", make, most=2)
+    assert networks.kept("a", make, most=2) is first
     networks.kept("c", make, most=2)
-    assert networks.kept("a", make, most=2) is not first
+    assert networks.kept("a", make, most=2) is first
+    assert networks.kept("b", make, most=2) is not second
     assert len(made) == 4

@@ -34,8 +34,12 @@ def tflite(name: str) -> Any:
     return kept(name, lambda: cv2.dnn.readNetFromTFLite(content(name)))
 
 
-def kept(key: Any, make: Callable[[], Any], most: int = 64) -> Any:
-    """What `make` gives, made once per thread and key; the oldest is dropped where there are more than `most`."""
+def kept(key: Any, make: Callable[[], Any], most: int = 16) -> Any:
+    """What `make` gives, made once per thread and key.
+
+    Where there are more than `most`, what was not wanted for longest is dropped: networks are made in some
+    milliseconds, and their buffers take up to 20 MB.
+    """
     if not hasattr(_of_thread, "made"):
         _of_thread.made = {}
     made = _of_thread.made
@@ -43,4 +47,5 @@ def kept(key: Any, make: Callable[[], Any], most: int = 64) -> Any:
         if len(made) >= most:
             del made[next(iter(made))]
         made[key] = make()
+    made[key] = made.pop(key)  # the last is what was wanted last
     return made[key]
