@@ -11,7 +11,6 @@ path below FACES and open or closed.
 from __future__ import annotations
 
 import csv
-import importlib.util
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from tyro.conf import Positional
 
 from mofa3d.cli import program
 from mofa3d.cli.program import Flag
+from mofa3d.data import dlib_landmarks
 from mofa3d.data.corpus.examine import holds
 from mofa3d.data.corpus.split import held_out, identity_of
 from mofa3d.data.detect import detect_faces
@@ -74,7 +74,7 @@ def main(config: Config) -> None:
 
 def _compare(root: Path, given: dict[str, np.ndarray]) -> None:
     methods = {"478 to 68": _dense}
-    if importlib.util.find_spec("dlib") is not None:
+    if dlib_landmarks.is_installed():
         methods["dlib"] = _dlib
     distances: dict[str, list[np.ndarray]] = {method: [] for method in methods}
     trust: dict[str, list[np.ndarray]] = {method: [] for method in methods}
@@ -129,9 +129,7 @@ def _dense(photo: Photo, face: FoundFace) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _dlib(photo: Photo, face: FoundFace) -> tuple[np.ndarray, np.ndarray]:
-    from mofa3d.data.dlib_landmarks import detect_landmarks
-
-    found = detect_landmarks(photo, face)
+    found = dlib_landmarks.detect_landmarks(photo, face)
     return found.points, found.confidence
 
 

@@ -71,9 +71,10 @@ def main(config: Config) -> None:
 
 def around_face(face: mofa3d.Face, photo: UInt8[np.ndarray, "H W 3"], size: int) -> UInt8[np.ndarray, "S S 3"]:
     """The part of a photograph around a face, as a square of `size` pixels."""
-    t = face.reconstruction.transform
-    side = face.reconstruction.scene.camera.image_size / t.scale
-    window = Window(round(t.left - AROUND * side), round(t.top - AROUND * side), round((1 + 2 * AROUND) * side))
+    crop, transform = face.reconstruction.scene.camera.image_size, face.reconstruction.transform
+    side = (1 + 2 * AROUND) * crop / transform.scale
+    left, top = (transform.to_photo(np.full(2, crop / 2)) - side / 2).tolist()
+    window = Window(round(left), round(top), round(side))
     return cv2.resize(window.cut(photo), (size, size), interpolation=cv2.INTER_AREA)
 
 

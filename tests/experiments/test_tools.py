@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -42,6 +43,16 @@ def test_crops_are_calibrated_so_that_the_average_face_lies_on_the_mean_face(
         assert scale == pytest.approx(1.5, abs=0.01)
         assert shift == pytest.approx(0.2, abs=0.01)
     assert (crop.CROP_SCALE, crop.CROP_SHIFT) != (1.5, 0.2)
+
+
+@pytest.mark.parametrize("roll", [0.0, 90.0, 180.0])
+def test_pictures_are_cut_around_the_face_however_it_is_turned(roll):
+    photo = np.zeros((400, 400, 3), dtype=np.uint8)
+    photo[195:205, 95:105] = 255
+    scene, transform = SimpleNamespace(camera=Camera(240)), CropTransform.around((100.0, 200.0), 60.0, roll, 240)
+    face = SimpleNamespace(reconstruction=SimpleNamespace(scene=scene, transform=transform))
+    bright = np.argwhere(draw_faces.around_face(face, photo, 100)[..., 0] > 128)
+    np.testing.assert_allclose(bright.mean(axis=0) + 0.5, 50, atol=1.5)
 
 
 @pytest.mark.slow

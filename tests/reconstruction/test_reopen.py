@@ -13,6 +13,7 @@ import torch
 from PIL import Image, ImageEnhance
 
 from mofa3d.camera import Camera
+from mofa3d.data.crop_transform import CropTransform
 from mofa3d.data.photo import read_photo
 from mofa3d.decoder import Decoder
 from mofa3d.encoders.network import make_encoder
@@ -58,6 +59,17 @@ def test_same_face_in_the_same_place(written, decode):
     assert again.transform == found.transform
     assert (again.box.x, again.box.y, again.box.size) == pytest.approx((found.box.x, found.box.y, found.box.size))
     assert float((again.crop - found.crop).abs().max()) < 0.01
+
+
+def test_crops_of_earlier_versions_were_not_turned(written, decode):
+    folder, photo, _ = written
+    crop = {"left": 60.0, "top": 20.0, "scale": 0.6}
+    change(folder, crop=crop)
+    (folder / "panels.png").unlink()
+    again_photo, again, _ = reopen(folder, decode)
+    assert np.array_equal(again_photo, photo)
+    assert again.transform == CropTransform(**crop, roll=0.0)
+    assert again.box.roll == 0
 
 
 class TestMovedPhotographs:

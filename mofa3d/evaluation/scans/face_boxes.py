@@ -48,5 +48,7 @@ def choose_face(photo: Photo, given: FoundFace | None) -> FoundFace:
         if not found:
             raise InputError("no face was found; give a photograph with a clear, roughly frontal face")
         return found[0]
+    if not any(map(given.overlap, found)):  # a smaller one beside the most prominent one
+        found = detect_faces(photo, every=True)
     best = max(found, key=given.overlap, default=given)
     return best if given.overlap(best) > 0 else given

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 from scanned_faces import make_face, picked_points, write_person
@@ -128,6 +129,12 @@ class TestBoxes:
         wide = FoundFace.of_box(right.x, right.y, 1.3 * right.size, 0.5)
         assert choose_face(two, wide).overlap(right) > 0.7
         assert choose_face(photo, None).overlap(face) > 0.99
+        small = cv2.resize(photo, None, fx=0.12, fy=0.12, interpolation=cv2.INTER_AREA)
+        scene = np.full((1000, 1600, 3), 128, dtype=np.uint8)
+        scene[100 : 100 + photo.shape[0], 100 : 100 + photo.shape[1]] = photo
+        scene[300 : 300 + small.shape[0], 1200 : 1200 + small.shape[1]] = small
+        far = FoundFace.of_box(1200 + 0.12 * face.x, 300 + 0.12 * face.y, 0.12 * face.size, 0.5)
+        assert choose_face(scene, far).overlap(far) > 0.7
         beside = FoundFace.of_box(40.0, 560.0, 60.0, 0.5)  # where there is no face to be found
         assert choose_face(photo, beside) == beside
         with pytest.raises(ValueError, match="no face was found"):
