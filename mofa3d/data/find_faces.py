@@ -7,6 +7,7 @@ gives the five points. What one of the three does not believe is no face, unless
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -115,15 +116,18 @@ def _places(picture: Photo, scale: float, quarters: int) -> Iterator[Place]:
 def _tiles(picture: Photo) -> Iterator[tuple[int, int, Photo]]:
     """Parts that the network's memory holds, with their corners."""
     height, width = picture.shape[:2]
-    for y in _starts(height):
-        for x in _starts(width):
-            yield x, y, picture[y : y + TILE, x : x + TILE]
+    for y, down in _parts(height):
+        for x, right in _parts(width):
+            yield x, y, picture[y : y + down, x : x + right]
 
 
-def _starts(length: int) -> list[int]:
+def _parts(length: int) -> list[tuple[int, int]]:
+    """Starts and lengths of the fewest equal parts that overlap by the margin or a little more."""
     if length <= TILE:
-        return [0]
-    return [*range(0, length - TILE, TILE - MARGIN), length - TILE]
+        return [(0, length)]
+    count = math.ceil((length - MARGIN) / (TILE - MARGIN))
+    part = math.ceil((length + (count - 1) * MARGIN) / count)
+    return [(min(number * (part - MARGIN), length - part), part) for number in range(count)]
 
 
 def _look_closer(photo: Photo, places: Iterable[Place], known: list[FoundFace]) -> list[FoundFace]:

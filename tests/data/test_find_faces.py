@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -112,6 +113,18 @@ def test_every_run_and_every_thread_says_the_same(photo):
         cv2.setNumThreads(threads)
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(find_faces, [photo] * 8)) == [first] * 8
+
+
+@pytest.mark.parametrize("length", [1, 640, 641, 720, 1184, 1185, 1280, 4001])
+def test_tiles_cover_a_picture_and_overlap(length):
+    parts = module._parts(length)
+    assert parts[0][0] == 0
+    assert sum(parts[-1]) == length
+    assert max(part for _, part in parts) <= module.TILE
+    for (start, part), (after, _) in itertools.pairwise(parts):
+        assert module.MARGIN <= start + part - after < module.MARGIN + len(parts)
+    searched = sum(part for _, part in parts)
+    assert searched <= length + len(parts) * (module.MARGIN + 1)  # and no more than that is seen twice
 
 
 @pytest.mark.parametrize("left", [540, 600, 660])
