@@ -47,4 +47,7 @@ class TestDoubts:
     def test_the_landmark_network_is_heard(self):
         face = average_face(200.0, 200.0, 150.0)
         assert not doubt(self.PHOTO, face, presence=0.3).refused
-        assert doubt(self.PHOTO, face, presence=0.001).refused
+        assert not doubt(self.PHOTO, face, presence=0.001).refused  # one in profile
+        unsure = average_face(200.0, 200.0, 150.0, score=0.7)
+        assert not doubt(self.PHOTO, unsure, presence=0.3).refused
+        assert doubt(self.PHOTO, unsure, presence=0.1).refused

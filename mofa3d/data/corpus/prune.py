@@ -36,7 +36,7 @@ class Limits:
             duplicates.
     """
 
-    min_size: float = 40.0
+    min_size: float = 32.0
     min_sharpness: float = 0.002
     min_color: float = 0.01
     max_turn: float = 60.0

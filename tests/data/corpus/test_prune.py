@@ -39,7 +39,7 @@ class TestRules:
     @pytest.mark.parametrize(
         ("change", "rule", "reason"),
         [
-            ({"size": 39.0}, "small", "the face is 39 pixels wide, less than 40"),
+            ({"size": 31.0}, "small", "the face is 31 pixels wide, less than 32"),
             ({"sharpness": 0.0005}, "blurred", r"the sharpness is 0.0005, less than 0\.\d+"),
             ({"color": 0.0}, "grey", "the colorfulness is 0.0000, less than 0.01"),
             ({"turn": -61.0}, "turned", "the head is turned by 61°, more than 60°"),
