@@ -63,6 +63,11 @@ class Face:
         return self.reconstruction.code
 
     @property
+    def warning(self) -> str:
+        """Why the result may be poor, in words that complete "the face ...", or ""."""
+        return self.reconstruction.warning
+
+    @property
     def vertices(self) -> Float[Tensor, "N 3"]:
         """Vertices in model space: mm, +X to the subject's left, +Y up, +Z out of the face."""
         return self.reconstruction.scene.vertices[0]

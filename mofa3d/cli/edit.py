@@ -136,7 +136,8 @@ class Edit:
         if self.input.is_dir():
             return reopen(self.input, self._reconstructor.decode)
         photo = read_photo(self.input)
-        return Reopened(photo, self._most_prominent(photo, self.input), note="")
+        face = self._most_prominent(photo, self.input)
+        return Reopened(photo, face, f"the face {face.warning}; the result may be poor" if face.warning else "")
 
     def _code_of(self, path: Path) -> SemanticCode:
         """The code of another face."""

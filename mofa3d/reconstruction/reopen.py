@@ -31,7 +31,8 @@ class Reopened(NamedTuple):
     Attributes:
         photo: the photograph, or the crop that stands in for it.
         face: the face in it.
-        note: what to tell the user: where the photograph is that was not where it had been; or "".
+        note: what to tell the user: where the photograph is that was not where it had been, or why the result may be
+            poor; or "".
     """
 
     photo: Photo
