@@ -70,7 +70,7 @@ def stated_colors(file: io.BufferedIOBase) -> dict:
 def _made(primaries: Primaries | None, exponent: float | None) -> bytes | None:
     try:
         return matrix_profile(primaries, exponent) if primaries else None
-    except ValueError:  # no display has these
+    except ValueError:  # of matrix_profile(), where no display has these
         return None
 
 

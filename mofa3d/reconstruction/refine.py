@@ -57,7 +57,8 @@ def batch_of(crop: FaceCrop, landmarks: bool) -> Batch:
         if crop.dense is not None:
             points[0] = torch.from_numpy(crop.transform.to_crop(to_68(crop.dense.points).astype(np.float64)))
         batch["landmarks"] = points
-        batch["confidence"] = torch.full((1, 68), 0.0 if crop.dense is None else crop.dense.presence)
+        confidence = 0.0 if crop.dense is None else crop.dense.presence
+        batch["confidence"] = torch.full((1, 68), confidence, dtype=torch.float32)
     return batch
 
 

@@ -87,7 +87,7 @@ class TestModels:
         found = model_landmarks.with_fitted_landmarks(default_model, make_renderer("cpu"))
         away = distances(found, default_model)
         assert away[INNER].mean() < 2.5
-        assert away.mean() < 3.5
+        assert away.mean() < 3.6
         assert away.max() < 10
         for name, tensor in default_model.state_dict().items():
             if not name.startswith("landmark"):

@@ -167,7 +167,7 @@ def read_about(file: int, offset: int, size: int) -> Face:
         if not member.isreg() or member.size > MOST_SAID:
             raise InputError(f"{member.name} has {member.size} bytes, and {MOST_SAID} are allowed")
         return checked(Face(**json.loads(read_at(file, member.size, header_at + tarfile.BLOCKSIZE))))
-    except (tarfile.TarError, ValueError, TypeError, RecursionError) as error:
+    except (tarfile.TarError, ValueError, TypeError, RecursionError) as error:  # of json, and of Face()
         raise InputError(f"what its shard says about a face is damaged ({error}); prepare the corpus again") from None
 
 
