@@ -34,6 +34,7 @@ SMALLEST = 8.0  # pixels of a face in the photograph; networks see less in anyth
 LOOKED_AT, CONFIRMED = 0.5, 0.5  # least scores of BlazeFace, and of YuNet on the upright face
 ALONE = 0.85  # YuNet's score from which it needs no second opinion
 NEARLY_UPRIGHT = 20.0  # degrees; up to them, the points that YuNet proposes are as good as those of the close-up
+AGREED_ROLL = 4.5  # degrees by which both networks may differ about a clear face that needs no close-up
 BETTER = 0.05  # score by which they must be better to count
 WIDE = 2.0  # side of what is looked at, over the face's
 CLOSE_UP = 128  # pixels at which YuNet sees the upright face
@@ -163,12 +164,15 @@ def _face_seen(photo: Photo, place: Place) -> tuple[FoundFace | None, float]:
         if place.points is None or place.sure < ALONE:
             return None, roll
         return FoundFace.of_points(place.points, float(np.sqrt(LOOKED_AT * place.sure))), roll
-    face = _stand_upright(photo, upright, score)
     first = float(np.sqrt(score * place.sure))
-    if place.points is not None and abs(roll) < NEARLY_UPRIGHT and first > (0 if face is None else face.score + BETTER):
-        # Half-hidden faces are surer in their surroundings than in the close-up.
-        return FoundFace.of_points(place.points, first), roll
-    return face, roll
+    seen = None
+    if place.points is not None and abs(roll) < NEARLY_UPRIGHT:
+        seen = FoundFace.of_points(place.points, first)
+        if first >= CLEAR and abs(seen.roll - upright.roll) < AGREED_ROLL:
+            return seen, roll  # the close-up would say the same
+    face = _stand_upright(photo, upright, score)
+    # Half-hidden faces are surer in their surroundings than in the close-up.
+    return (seen if seen is not None and first > (0 if face is None else face.score + BETTER) else face), roll
 
 
 def _stand_upright(photo: Photo, place: Place, score: float) -> FoundFace | None:
