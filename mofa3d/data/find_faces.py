@@ -48,6 +48,7 @@ class Place(NamedTuple):
     roll: float
     points: Float[np.ndarray, "5 2"] | None = None  # and YuNet's score, if it saw it at this roll
     sure: float = 0.0
+    pixels: float = 0.0  # how large YuNet saw it
 
 
 def find_faces(photo: Photo, every: bool = False) -> list[FoundFace]:
@@ -111,7 +112,7 @@ def _places(picture: Photo, scale: float, quarters: int) -> Iterator[Place]:
                 3: (down, height - right),
             }
             middle, *five = np.stack(back[quarters], axis=-1) / scale
-            yield Place(middle, float(size) / scale, 90.0 * quarters, np.array(five), float(sure))
+            yield Place(middle, float(size) / scale, 90.0 * quarters, np.array(five), float(sure), float(size))
 
 
 def _tiles(picture: Photo) -> Iterator[tuple[int, int, Photo]]:
@@ -168,8 +169,9 @@ def _face_seen(photo: Photo, place: Place) -> tuple[FoundFace | None, float]:
     seen = None
     if place.points is not None and abs(roll) < NEARLY_UPRIGHT:
         seen = FoundFace.of_points(place.points, first)
-        if first >= CLEAR and abs(seen.roll - upright.roll) < AGREED_ROLL:
-            return seen, roll  # the close-up would say the same
+        agreed = abs(seen.roll - upright.roll) < AGREED_ROLL
+        if first >= CLEAR and agreed and place.pixels >= CLOSE_UP / WIDE:
+            return seen, roll  # the close-up shows it no larger, and would say the same
     face = _stand_upright(photo, upright, score)
     # Half-hidden faces are surer in their surroundings than in the close-up.
     return (seen if seen is not None and first > (0 if face is None else face.score + BETTER) else face), roll
