@@ -4,8 +4,8 @@ The crop is `CROP_SCALE` times the face's square, turned with it, and lies `CROP
 as the face counts below. Code 0 then starts in place, and the encoder has only deviations to learn. The constants come
 from ``experiments/calibrate_crops.py``: one pair for all sources, each counted the same.
 
-Give it faces that `mofa3d.data.locate.locate` has gone over: while a photograph is turned, their crops wander by 0.2
-pixels, 0.4 % in scale and 0.1°, those of a detector's five points by 1.5 pixels, 1.7 % and 1.4°.
+Give it faces that `mofa3d.data.locate.locate` has gone over: their crops wander much less, while a photograph is
+turned, than those of a detector's five points.
 """
 
 from __future__ import annotations

@@ -64,8 +64,8 @@ def detect_dense_landmarks(photo: Photo, face: FoundFace) -> DenseLandmarks:
     """The points of a face that was found, whatever its roll.
 
     The network looks twice, the second time around the points of the first, as it does in videos: where the detector
-    put the face then matters less, and a photograph that is turned gives the same points to a tenth of a pixel. The
-    first look counts where the second loses the face.
+    put the face then matters less, and a photograph that is turned gives nearly the same points. The first look counts
+    where the second loses the face.
     """
     first = _look(photo, CropTransform.around((face.x, face.y), WIDE * face.size, face.roll, SIZE))
     second = _look(photo, region_around(first.points))

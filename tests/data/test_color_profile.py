@@ -173,7 +173,7 @@ class TestProfilesThatCannotBeUsed:
     @pytest.mark.parametrize(
         "icc",
         [
-            b"", b"no profile", GOOD[:60], GOOD[:200], b"\0" * 128, GOOD.replace(b"rTRC", b"xxxx"),
+            b"", b"no profile", GOOD[:60], GOOD[:200], b"\0" * 128, GOOD.replace(b"rTRC", b"none"),
             GOOD.replace(b"RGB XYZ ", b"6CLRXYZ "), GOOD.replace(b"mntr", b"link"), grey_profile(gamma_curve(1.8)),
             cmyk_profile(np.zeros((2, 2, 2, 2, 3))), GOOD.replace(b"XYZ \0", b"curv\0"),
             rgb_profile(ADOBE_RGB, gamma_curve(200)),
