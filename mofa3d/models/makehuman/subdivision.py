@@ -71,3 +71,9 @@ def to_triangles(count: int, quads: np.ndarray) -> tuple[sparse.csr_matrix, np.n
     middle = np.arange(len(quads)) + count
     triangles = [np.stack([quads[:, i], quads[:, (i + 1) % 4], middle], axis=1) for i in range(4)]
     return sparse.vstack([sparse.identity(count), centres]).tocsr(), np.concatenate(triangles)
+
+
+def spread(matrix: sparse.csr_matrix, columns: np.ndarray, count: int) -> sparse.csr_matrix:
+    """A matrix (N, U) as one (N, count) with its columns at other places."""
+    coo = matrix.tocoo()
+    return sparse.csr_matrix((coo.data, (coo.row, columns[coo.col])), shape=(matrix.shape[0], count))

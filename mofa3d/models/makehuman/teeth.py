@@ -12,7 +12,7 @@ import numpy as np
 import scipy.sparse as sparse
 from jaxtyping import Bool, Float, Int
 
-from mofa3d.models.makehuman.subdivision import to_triangles
+from mofa3d.models.makehuman.subdivision import spread, to_triangles
 
 UPPER, LOWER = "helper-upper-teeth", "helper-lower-teeth"
 IVORY = (0.80, 0.74, 0.66)  # display RGB at the front
@@ -27,32 +27,31 @@ class Teeth:
     """The teeth as triangles.
 
     Attributes:
-        used: (U,) which of the base mesh's kept vertices they are made of.
-        refine: (T, U) from those to the triangles' vertices.
+        refine: (T, V) from the cage's vertices to the triangles'.
         triangles: (F, 3).
-        upper: (U,) which belong to the upper jaw.
+        upper: (V,) which of the cage's vertices belong to the upper jaw.
     """
 
-    used: Int[np.ndarray, "U"]
     refine: sparse.csr_matrix
     triangles: Int[np.ndarray, "F 3"]
-    upper: Bool[np.ndarray, "U"]
+    upper: Bool[np.ndarray, "V"]
 
-    def positions(self, mean: Float[np.ndarray, "V 3"]) -> Float[np.ndarray, "T 3"]:
-        """Where they are on the average head, dm."""
-        return self.refine @ (mean[self.used] - LONGER * self.upper[:, None] * [0.0, 1.0, 0.0])
+    def positions(self, mean: Float[np.ndarray, "V 3"], scale: float) -> Float[np.ndarray, "T 3"]:
+        """Where they are on the average head, mm; `scale` is mm per decimetre of MakeHuman."""
+        return self.refine @ (mean - LONGER * scale * self.upper[:, None] * [0.0, 1.0, 0.0])
 
 
-def make_teeth(quads: Int[np.ndarray, "Q 4"], upper: Bool[np.ndarray, "Q"]) -> Teeth:
+def make_teeth(quads: Int[np.ndarray, "P 4"], upper: Bool[np.ndarray, "P"], count: int) -> Teeth:
     """Split the teeth into triangles; smoothing so coarse a mesh would make them shorter by a third.
 
     Args:
-        quads: of the teeth, indices into the kept vertices.
+        quads: of the teeth, indices into the cage's vertices.
         upper: which belong to the upper jaw.
+        count: of the cage's vertices.
     """
     used = np.unique(quads)
     refine, triangles = to_triangles(len(used), np.searchsorted(used, quads))
-    return Teeth(used, refine, triangles, np.isin(used, quads[upper]))
+    return Teeth(spread(refine, used, count), triangles, np.isin(np.arange(count), quads[upper]))
 
 
 def follow(
