@@ -75,15 +75,21 @@ class FitEnergy:
         image: (H, W, 3) RGB in 0 to 1; it may be smaller than the camera's image.
         points: the photograph's landmarks in pixels of the camera, or ``None``.
         weights: of the terms; without that of landmarks, lips are not compared either.
+        shape_prior: what the shape costs beyond its part of Eq. 10, times Σα².
     """
 
     def __init__(
-        self, face: SampledFace, image: Float[Tensor, "H W 3"], points: Points | None, weights: LossWeights
+        self,
+        face: SampledFace,
+        image: Float[Tensor, "H W 3"],
+        points: Points | None,
+        weights: LossWeights,
+        shape_prior: float = 0.0,
     ) -> None:
         self.face, self.image, self.weights = face, image, weights
         self.points = points if weights.landmark else None
         self.shrink = face.decode.camera.image_size / image.shape[0]
-        self.prior = prior_matrix(face.decode.model.sizes, weights)
+        self.prior = prior_matrix(face.decode.model.sizes, weights, shape_prior)
 
     @torch.no_grad()
     def evaluate(self, vector: Float[Tensor, "D"]) -> Evaluation:
@@ -166,11 +172,11 @@ def square(rows: Float[Tensor, "R D"]) -> Float[Tensor, "D D"]:
     return torch.from_numpy(array.T @ array)
 
 
-def prior_matrix(sizes: CodeSizes, weights: LossWeights) -> Float[Tensor, "D D"]:
+def prior_matrix(sizes: CodeSizes, weights: LossWeights, shape_prior: float = 0.0) -> Float[Tensor, "D D"]:
     """Q of the code's own terms xᵀQx: the regulariser (Eq. 10) and the light's distance from white, in float64."""
     where = sizes.slices
     diagonal = torch.zeros(sizes.total, dtype=torch.float64)
-    diagonal[where["shape"]] = weights.regularizer
+    diagonal[where["shape"]] = weights.regularizer + shape_prior
     diagonal[where["expression"]] = weights.regularizer * WEIGHT_EXPRESSION
     diagonal[where["reflectance"]] = weights.regularizer * WEIGHT_REFLECTANCE
     matrix = torch.diag(diagonal)

@@ -61,13 +61,16 @@ class GaussNewtonConfig:
         levels: coarse to fine.
         loss: weights of the energy's terms; `background_cost` must be 0.
         damping: Marquardt's factor on the diagonal, at the start of each level.
+        shape_prior: times Σα², beyond the regulariser's part of it. Colors say little about geometry, and wrong light
+            much that is wrong: without this price, photometric steps lead away from the person.
         tolerance: a level ends when a step lowers the energy by less than this part of it; 0 takes all steps.
     """
 
     levels: tuple[Level, ...]
     loss: LossWeights = field(
-        default_factory=lambda: LossWeights(regularizer=1e-4, landmark=2.0, lip_closure=10.0, coloured_light=1.0)
+        default_factory=lambda: LossWeights(regularizer=1e-3, landmark=2.0, lip_closure=10.0, coloured_light=1.0)
     )
+    shape_prior: float = 5e-3
     damping: float = 1e-3
     tolerance: float = 0.0
 
@@ -191,7 +194,9 @@ class GaussNewton:
             points = Points(*(value.to(image) for value in points))
         steps: list[TriedStep] = []
         for number, level in enumerate(self.config.levels):
-            energy = FitEnergy(self.faces[level.every], shrunk(image, level.shrink), points, self.config.loss)
+            energy = FitEnergy(
+                self.faces[level.every], shrunk(image, level.shrink), points, self.config.loss, self.config.shape_prior
+            )
             vector, taken = minimize(energy, vector, level.steps, self.config.damping, self.config.tolerance)
             steps += [TriedStep(number, *step) for step in taken]
         return vector, steps

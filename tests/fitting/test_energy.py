@@ -166,3 +166,11 @@ def test_prior_is_that_of_the_losses():
     vector = code.to_vector()[0]
     expected = 0.02 * losses.regularizer(code) + 0.7 * losses.coloured_light(code)
     assert float(vector @ prior_matrix(code.sizes, WEIGHTS) @ vector) == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_shape_may_cost_more_than_its_part_of_the_regulariser():
+    sizes = CodeSizes(3, 2, 2)
+    more = prior_matrix(sizes, WEIGHTS, 0.5) - prior_matrix(sizes, WEIGHTS)
+    expected = torch.zeros(sizes.total, dtype=torch.float64)
+    expected[:3] = 0.5
+    torch.testing.assert_close(more, torch.diag(expected))

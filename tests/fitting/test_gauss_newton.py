@@ -39,6 +39,10 @@ def photographs(decode, truth) -> dict[str, torch.Tensor]:
     return {"image": image, "landmarks": scene.landmarks, "confidence": torch.ones(2, 68)}
 
 
+# Of the prior, so little that a face is found which is an unlikely one.
+UNBIASED = {"shape_prior": 0.0, "loss": replace(garrido().loss, regularizer=1e-4)}
+
+
 @pytest.fixture(scope="module")
 def fit(decode, photographs) -> Fit:
     """Of both photographs, from the average face."""
@@ -61,7 +65,7 @@ def errors(decode: Decoder, code: SemanticCode, batch: dict[str, torch.Tensor]) 
 class TestFits:
     @pytest.mark.parametrize("method", [garrido, thies])
     def test_the_code_behind_a_photograph_is_found(self, decode, truth, photographs, method):
-        config = method(levels=tuple(replace(level, every=1) for level in method().levels))
+        config = method(levels=tuple(replace(level, every=1) for level in method().levels), **UNBIASED)
         found = GaussNewton(decode, config)(average(decode), photographs).codes
         photometric_before, landmark_before = errors(decode, average(decode), photographs)
         photometric, landmark = errors(decode, found, photographs)
@@ -70,6 +74,14 @@ class TestFits:
         assert photometric < 0.1 * photometric_before
         assert (found.rotation - truth.rotation).norm() < 0.1 * truth.rotation.norm()
         assert (found.shape - truth.shape).norm() < 0.5 * truth.shape.norm()
+
+    def test_a_price_on_shape_holds_it_and_nothing_else(self, decode, photographs):
+        free, held = (
+            GaussNewton(decode, garrido(levels=LEVELS, shape_prior=price))(average(decode), photographs).codes
+            for price in (0.0, 10.0)
+        )
+        assert held.shape.norm() < 0.05 * free.shape.norm()
+        assert held.expression.norm() > 0.5 * free.expression.norm()
 
     def test_numbers_of_steps_are_the_methods(self):
         assert sum(level.steps for level in garrido().levels) == 50
@@ -89,7 +101,8 @@ class TestFits:
     def test_last_energy_is_that_of_the_code(self, decode, photographs, fit):
         points = Points(photographs["landmarks"][1], photographs["confidence"][1])
         image = photographs["image"][1].permute(1, 2, 0).contiguous()
-        energy = FitEnergy(SampledFace(decode.model, decode.camera), image, points, garrido().loss)
+        config = garrido()
+        energy = FitEnergy(SampledFace(decode.model, decode.camera), image, points, config.loss, config.shape_prior)
         steps = fit.steps[1]
         last = min(min(step.before, step.after) for step in steps if step.level == 2)
         assert energy.evaluate(fit.codes.to_vector()[1].double()).total == pytest.approx(last, rel=1e-4)

@@ -52,7 +52,7 @@ def scene(default_model) -> Scene:
 class TestMeanFace:
     def test_sizes(self, default_model):
         assert default_model.sizes == CodeSizes(80, 64, 80)
-        assert 20_000 < len(default_model.mean_shape) < 30_000
+        assert 28_000 < len(default_model.mean_shape) < 34_000
         assert 1.8 < len(default_model.faces) / len(default_model.mean_shape) < 2.05
         assert default_model.name == "makehuman"
 

@@ -15,6 +15,7 @@ from jaxtyping import Float
 
 from mofa3d.fitting.shape_learning.population import Population
 from mofa3d.fitting.shape_learning.skin import Skin
+from mofa3d.fitting.shape_learning.touching import closed
 from mofa3d.models.nearest_surface import SurfacePoints, nearest_surface, vertex_normals
 
 RIDGE = 3.0  # mm² per thousand vertices for a target at full strength
@@ -74,7 +75,9 @@ def find_pairs(surface: Float[np.ndarray, "N 3"], skin: Skin, population: Popula
 def register(skin: Skin, population: Population) -> Registration:
     """Lay the skin over the mean, which must lie near it already."""
     weights = fit_targets(skin, population)
-    return Registration(weights, fit_displacement(skin, population, weights))
+    displacement = fit_displacement(skin, population, weights)
+    surface = skin.on_surface(skin.moved(weights) + displacement)
+    return Registration(weights, closed(skin, surface, displacement))
 
 
 def fit_targets(skin: Skin, population: Population) -> Float[np.ndarray, "T"]:

@@ -65,6 +65,10 @@ class Skin:
         """The iBUG points of any values of the cage."""
         return np.einsum("kl,kl...->k...", self.landmark_weights, values[self.landmark_vertices])
 
+    def landmarks_of(self, surface: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "68 3"]:
+        """The iBUG points of the surface in any place: where refining leaves the vertices that carry them."""
+        return self.landmarks(surface[: len(self.vertices)])
+
     def areas(self, surface: Float[np.ndarray, "N 3"]) -> Float[np.ndarray, "N"]:
         """The part of the surface that each of its vertices stands for, 1 in the mean."""
         corners = surface[self.triangles]

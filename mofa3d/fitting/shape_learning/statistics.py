@@ -8,17 +8,22 @@ import numpy as np
 import scipy.sparse as sparse
 import scipy.sparse.linalg
 from jaxtyping import Bool, Float
+from scipy.spatial import cKDTree
 
 from mofa3d.fitting.shape_learning.population import Population
 from mofa3d.fitting.shape_learning.regions import Regions
 from mofa3d.fitting.shape_learning.registration import LOPSIDED, RIDGE, find_pairs
 from mofa3d.fitting.shape_learning.skin import Skin
+from mofa3d.fitting.shape_learning.touching import OpposedPairs, tangled_vertices, touching_pairs
 
 SKULL_WEIGHT, NECK_WEIGHT = 0.15, 0.02  # of variances when columns are chosen; 1 in the face
 TOUCHING, SAME_SIDE = 1.5, 0.7  # mm and cosine within which a vertex of the skin is one of the population's
 ACROSS = 0.2  # weight of distances across the normal when targets are chosen
 SMOOTH = 0.03  # price of the remainder's roughness
+FIRM = 10.0  # price of moving apart, or into each other, for what lies on each other
 TINY = 1e-7
+UNTANGLINGS, TRIED, FAR = 6, 60, 1.25  # rounds at most, random heads in each, and their deviation
+TANGLED_REACH, TRUST = 3.0, 0.1  # mm about what crosses where the population counts less, and how much less
 
 
 class Movements(NamedTuple):
@@ -100,8 +105,18 @@ def learn_statistics(
     turn = principal_turn(movements.columns, areas * movements.known * importance, count)
     columns = movements.columns @ turn
     weights = target_weights(skin, columns, movements, areas * movements.known * np.where(regions.neck, 0.1, 1.0))
-    left = columns - skin.surface_targets @ weights
-    return Statistics(weights, smooth_displacement(skin, left, areas * movements.known), turn)
+    by_targets = skin.surface_targets @ weights
+    known, touching = areas * movements.known, touching_pairs(skin, surface, regions.ears)
+    random = np.random.default_rng(0)
+    for _ in range(UNTANGLINGS):
+        displacement = smooth_displacement(skin, columns, by_targets, known, touching)
+        codes = FAR * random.normal(size=(TRIED, count))
+        tangled = tangled_vertices(skin, surface, by_targets + skin.on_surface(displacement), codes)
+        if not len(tangled):
+            break
+        near = cKDTree(surface[tangled]).query(surface, distance_upper_bound=TANGLED_REACH)[0] < np.inf
+        known = np.where(near, known * TRUST, known)
+    return Statistics(weights, displacement, turn)
 
 
 def target_weights(
@@ -118,13 +133,23 @@ def target_weights(
 
 
 def smooth_displacement(
-    skin: Skin, left: Float[np.ndarray, "N 3 K"], weights: Float[np.ndarray, "N"]
+    skin: Skin,
+    columns: Float[np.ndarray, "N 3 K"],
+    by_targets: Float[np.ndarray, "N 3 K"],
+    weights: Float[np.ndarray, "N"],
+    touching: OpposedPairs,
 ) -> Float[np.ndarray, "S 3 K"]:
-    """The smooth displacement of the cage that comes nearest to movements of the surface; it continues where the
-    weights are 0.
+    """The smooth displacement of the cage that adds to the targets' what the columns have beyond it.
+
+    It continues where the weights are 0, and moves what lies on each other alike.
     """
-    count = len(skin.vertices)
-    matrix = skin.refine.T @ sparse.diags(weights) @ skin.refine + SMOOTH * skin.roughness
-    aims = skin.refine.T @ (weights[:, None] * left.reshape(len(left), -1))
+    count, refine = len(skin.vertices), skin.refine
+    firm = sparse.diags(FIRM * touching.hold)
+    welded = touching.between @ refine
+    matrix = refine.T @ sparse.diags(weights) @ refine + welded.T @ firm @ welded + SMOOTH * skin.roughness
+    flat = by_targets.reshape(len(by_targets), -1)
+    aims = refine.T @ (weights[:, None] * (columns.reshape(flat.shape) - flat)) - welded.T @ (
+        firm @ (touching.between @ flat)
+    )
     solved = scipy.sparse.linalg.splu((matrix + TINY * sparse.identity(count)).tocsc()).solve(aims)
     return solved.reshape(count, 3, -1)

@@ -44,9 +44,9 @@ def follow(cage: Cage, movement: Float[np.ndarray, "S C"]) -> Float[np.ndarray, 
     return result
 
 
-def border_vertices(quads: Int[np.ndarray, "Q 4"]) -> Int[np.ndarray, "B"]:
-    """The vertices of edges that belong to one quad only."""
-    sides = np.sort(np.stack([quads, np.roll(quads, -1, axis=1)], axis=-1).reshape(-1, 2), axis=1)
+def border_vertices(cells: Int[np.ndarray, "Q n"]) -> Int[np.ndarray, "B"]:
+    """The vertices of edges that belong to one quad, or triangle, only."""
+    sides = np.sort(np.stack([cells, np.roll(cells, -1, axis=1)], axis=-1).reshape(-1, 2), axis=1)
     edges, count = np.unique(sides, axis=0, return_counts=True)
     return np.unique(edges[count == 1])
 
