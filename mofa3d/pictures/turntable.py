@@ -39,7 +39,7 @@ def turntable(
         code: a batch of one.
         size: height of the pictures, pixels; they are twice as wide.
         frames: of one turn, an even number; the last is followed by the first.
-        sweep: greatest angle from the front, degrees; there is no back of the head.
+        sweep: greatest angle from the front, degrees.
 
     Raises:
         InputError: fewer than 4 frames, or an odd number.

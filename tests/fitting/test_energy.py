@@ -14,6 +14,7 @@ from mofa3d.fitting.energy import SMALLEST, WORST, FitEnergy, Points, prior_matr
 from mofa3d.fitting.jacobian import SampledFace
 from mofa3d.objective import LossWeights
 from mofa3d.renderers import make_renderer
+from mofa3d.semantic_code import CodeSizes
 
 CAMERA = Camera(64)
 WEIGHTS = LossWeights(photometric=1.5, regularizer=0.02, landmark=2.0, lip_closure=3.0, coloured_light=0.7)

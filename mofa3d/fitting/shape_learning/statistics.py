@@ -22,7 +22,7 @@ ACROSS = 0.2  # weight of distances across the normal when targets are chosen
 SMOOTH = 0.03  # price of the remainder's roughness
 FIRM = 10.0  # price of moving apart, or into each other, for what lies on each other
 TINY = 1e-7
-UNTANGLINGS, TRIED, FAR = 6, 60, 1.25  # rounds at most, random heads in each, and their deviation
+UNTANGLINGS, TRIED, FAR = 6, 100, 1.2  # rounds at most, random heads in each, and their deviation
 TANGLED_REACH, TRUST = 3.0, 0.1  # mm about what crosses where the population counts less, and how much less
 
 
@@ -107,10 +107,9 @@ def learn_statistics(
     weights = target_weights(skin, columns, movements, areas * movements.known * np.where(regions.neck, 0.1, 1.0))
     by_targets = skin.surface_targets @ weights
     known, touching = areas * movements.known, touching_pairs(skin, surface, regions.ears)
-    random = np.random.default_rng(0)
+    codes = FAR * np.random.default_rng(0).normal(size=(TRIED, count))
     for _ in range(UNTANGLINGS):
         displacement = smooth_displacement(skin, columns, by_targets, known, touching)
-        codes = FAR * random.normal(size=(TRIED, count))
         tangled = tangled_vertices(skin, surface, by_targets + skin.on_surface(displacement), codes)
         if not len(tangled):
             break
