@@ -22,7 +22,7 @@ ACROSS = 0.2  # weight of distances across the normal when targets are chosen
 SMOOTH = 0.03  # price of the remainder's roughness
 FIRM = 10.0  # price of moving apart, or into each other, for what lies on each other
 TINY = 1e-7
-UNTANGLINGS, TRIED, FAR = 6, 100, 1.2  # rounds at most, random heads in each, and their deviation
+UNTANGLINGS, TRIED, FAR = 3, 40, 1.2  # rounds at most, random heads in each, and their deviation
 TANGLED_REACH, TRUST = 3.0, 0.1  # mm about what crosses where the population counts less, and how much less
 
 
