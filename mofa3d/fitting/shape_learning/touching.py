@@ -26,7 +26,7 @@ LIP_FACING = 0.3  # least part of a normal that looks to the other lip
 FOLDED = [*range(31, 48)]  # landmarks of nostrils and lids
 AROUND = 12.0  # mm from these, or from an ear
 TOUCH, CLOSE = 0.12, 0.8  # mm left between lips that touch, and at which lips do
-FIRM, SMOOTH, TINY = 100.0, 1.0, 1e-4  # prices of a gap, of roughness, and of a movement, all in mm²
+FIRM, SMOOTH, TINY = 100.0, 1.0, 0.03  # prices of a gap, of roughness, and of a movement, all in mm²
 
 
 class OpposedPairs(NamedTuple):
