@@ -25,7 +25,7 @@ from mofa3d.data.corpus.split import held_out, identity_of
 from mofa3d.data.face_landmarker import detect_dense_landmarks
 from mofa3d.data.find_faces import find_faces
 from mofa3d.data.landmark_table import find_landmarks
-from mofa3d.data.landmarks_478 import CONTOUR, turn_of
+from mofa3d.data.landmarks_478 import CONTOUR, mirrored_mesh, turn_of
 from mofa3d.data.photo import find_photos, read_photo
 from mofa3d.errors import InputError
 from mofa3d.files.folders import refuse_existing
@@ -102,14 +102,6 @@ def fit(mesh: Float[np.ndarray, "K 478 2"], target: Float[np.ndarray, "K 68 2"])
             rows[number] = fit_point(meshes, targets[:, number], turning=number in CONTOUR)
             rows[twin] = mirrored(rows[number], other_side) if twin != number else symmetric(rows[number], other_side)
     return rows
-
-
-def mirrored_mesh(average: Float[np.ndarray, "478 2"]) -> list[int]:
-    """Which point every point becomes in the mirror image."""
-    middle = average[:, 0].mean()
-    flipped = average * [-1, 1] + [2 * middle, 0]
-    distance = np.linalg.norm(average[:, None] - flipped, axis=-1)
-    return [int(number) for number in distance.argmin(axis=0)]
 
 
 def fit_point(mesh: Float[np.ndarray, "K 478 2"], target: Float[np.ndarray, "K 2"], turning: bool) -> dict:

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import default_collate
 from tqdm import tqdm
 
-from mofa3d import Decoder, SemanticCode, metrics
+from mofa3d import Decoder, SemanticCode, load_model, metrics
 from mofa3d.cli import program
 from mofa3d.data.corpus.balance import balanced, group_of
 from mofa3d.data.corpus.dataset import Corpus
@@ -35,7 +35,8 @@ from mofa3d.fitting.adam import FitConfig, fit_codes
 from mofa3d.fitting.delighting import ReflectanceSamples, delight, divide_light, front_light, symmetrize, unoccluded
 from mofa3d.fitting.reflectance_learning import Fits, divide, with_components
 from mofa3d.fitting.robust_pca import robust_pca
-from mofa3d.models.makehuman.learned import save_reflectance
+from mofa3d.models.makehuman.learned import mesh_hash, save_reflectance
+from mofa3d.models.makehuman.parts import colored_by_part
 from mofa3d.models.mesh_fields import mirror_vertices
 from mofa3d.morphable_model import MorphableModel, save_model
 from mofa3d.numeric_options import MOST, check_ranges
@@ -117,6 +118,13 @@ def sample(fits: Fits, corpus: Corpus, indices: list[int], decode: Decoder, conf
     return ReflectanceSamples(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
+def in_parts(model: MorphableModel) -> MorphableModel:
+    """The default model with eyes, lids and mouth in a color each; any other model as it is."""
+    painted = load_model("makehuman", reflectance="pigment") if model.name == "makehuman" else None
+    same = painted is not None and mesh_hash(painted) == mesh_hash(model)
+    return colored_by_part(model, painted) if same else model
+
+
 def main(config: Config) -> None:
     torch.manual_seed(config.seed)
     corpus = Corpus(config.data)
@@ -144,8 +152,9 @@ def main(config: Config) -> None:
         codes = restart(fits.codes[good], components.codes, factor[good], decode.model)
         decode = Decoder(with_components(decode.model, components), decode.camera)
         indices, groups = ([values[i] for i in good.tolist()] for values in (indices, groups))
-    save_model(decode.model, config.out / "model.safetensors")
-    save_reflectance(decode.model, config.out / "reflectance.safetensors")
+    parted = in_parts(decode.model)
+    save_model(parted, config.out / "model.safetensors")
+    save_reflectance(parted, config.out / "reflectance.safetensors")
     kept = ReflectanceSamples(*(value[good] for value in samples))
     facts = {"data": f"{config.data}, {len(corpus)} faces", "start": str(config.checkpoint), "commit": commit()}
     learned = Learned(decode.model, history, good, components, kept, groups)

@@ -55,6 +55,14 @@ def steadied(face: FoundFace, dense: Float[np.ndarray, "478 dims"]) -> FoundFace
     return FoundFace.of_points(np.array(five), face.score)
 
 
+def mirrored_mesh(average: Float[np.ndarray, "478 2"]) -> list[int]:
+    """Which point every point becomes in the mirror image, by an average face that looks ahead."""
+    middle = average[:, 0].mean()
+    flipped = average * [-1, 1] + [2 * middle, 0]
+    distance = np.linalg.norm(average[:, None] - flipped, axis=-1)
+    return [int(number) for number in distance.argmin(axis=0)]
+
+
 @cache
 def landmark_map() -> tuple[Float[np.ndarray, "68 478"], Float[np.ndarray, "68 478"]]:
     """Weights, and what is added to them for each unit of `turn_of`."""

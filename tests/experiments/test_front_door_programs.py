@@ -11,7 +11,7 @@ from mofa3d.data.batches.augment import MIRRORED_68
 from mofa3d.data.face_landmarker import detect_dense_landmarks
 from mofa3d.data.find_faces import find_faces
 from mofa3d.data.found_face import FoundFace
-from mofa3d.data.landmarks_478 import to_68
+from mofa3d.data.landmarks_478 import mirrored_mesh, to_68
 from mofa3d.data.photo import read_photo
 
 fit_landmark_map, check_detector = load("fit_landmark_map"), load("check_detector")
@@ -50,7 +50,7 @@ class TestFit:
 
     def test_halves_mirror_each_other(self, dense):
         mesh = self.meshes(dense, 20)
-        target = mesh[:, fit_landmark_map.mirrored_mesh(mesh[0])[:68]]
+        target = mesh[:, mirrored_mesh(mesh[0])[:68]]
         rows = fit_landmark_map.fit(mesh, target)
         for number, twin in enumerate(MIRRORED_68):
             assert sorted(rows[number]["weights"]) == pytest.approx(sorted(rows[twin]["weights"]), abs=1e-5)

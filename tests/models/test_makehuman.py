@@ -21,6 +21,7 @@ from mofa3d.models.makehuman import cache, learned, source
 from mofa3d.models.makehuman.build import Built
 from mofa3d.models.makehuman.cache import load_units
 from mofa3d.models.makehuman.units import make_units
+from mofa3d.morphable_model import LandmarkBarycentric
 from mofa3d.pictures.color import lightness
 from mofa3d.scene import Scene
 from mofa3d.semantic_code import CodeSizes, SemanticCode
@@ -117,9 +118,11 @@ class TestMeanFace:
 class TestTeeth:
     @pytest.fixture
     def teeth(self, default_model) -> torch.Tensor:
-        """They come last: whatever has no learned reflectance."""
+        """They come last, before the tongue: whatever has no learned reflectance, and is white."""
         first = len(read_safetensors(learned.PATH)["mean_reflectance"])
-        return torch.arange(first, len(default_model.mean_shape))
+        last = torch.arange(first, len(default_model.mean_shape))
+        colors = default_model.mean_reflectance[last]
+        return last[colors[:, 1] > 0.7 * colors[:, 0]]
 
     def test_stand_in_the_mouth_and_do_not_count(self, default_model, teeth, landmarks):
         assert 100 < len(teeth) < 1000
@@ -257,7 +260,8 @@ class TestCache:
         def build() -> Built:
             self.builds.append(1)
             time.sleep(0.5)
-            return Built(make_tiny_model(), make_units(["jawOpen"], np.ones((1, 4)), np.ones(1), np.ones((68, 3, 4))))
+            units = make_units(["jawOpen"], np.ones((1, 4)), np.ones(1), np.ones((68, 3, 4)))
+            return Built(make_tiny_model(), units, LandmarkBarycentric(torch.arange(478), torch.ones(478, 3) / 3))
 
         monkeypatch.setattr("mofa3d.models.makehuman.build.build", build)
         self.folder = tmp_path / "cache"
@@ -282,7 +286,7 @@ class TestCache:
         monkeypatch.setattr(cache, "package_version", lambda: "0.1")
         load_model("makehuman", reflectance="pigment")
         assert len(self.builds) == 2
-        assert len(list(self.folder.glob("makehuman-*"))) == 4  # a model and its units each
+        assert len(list(self.folder.glob("makehuman-*"))) == 6  # a model, its units and dense landmarks each
 
     def test_units_are_kept_beside_the_model(self):
         load_model("makehuman", reflectance="pigment")
@@ -294,6 +298,15 @@ class TestCache:
         file.unlink()
         assert load_units().names == ("jawOpen",)
         assert len(self.builds) == 3
+
+    def test_dense_landmarks_are_kept_beside_the_model(self):
+        load_model("makehuman", reflectance="pigment")
+        assert torch.equal(cache.dense_landmarks().faces, torch.arange(478))
+        assert len(self.builds) == 1
+        (file,) = self.folder.glob("*-dense.safetensors")
+        file.write_bytes(b"noise")
+        assert torch.equal(cache.dense_landmarks().weights, torch.ones(478, 3) / 3)
+        assert len(self.builds) == 2
 
     @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
     def test_of_two_processes_that_start_at_once_one_builds_and_the_other_waits(self):
@@ -315,7 +328,7 @@ class TestCache:
         assert [process.exitcode for process in processes] == [0, 0]
         assert set(fingerprints) == {make_tiny_model().fingerprint()}
         assert sorted(builds) == [0, 1]
-        assert len(list(self.folder.iterdir())) == 3  # a model, its units and the lock: no temporary file stays
+        assert len(list(self.folder.iterdir())) == 4  # a model, its units, points and the lock: no temporary file stays
 
 
 def test_missing_data_are_named_with_the_remedy(monkeypatch, tmp_path):

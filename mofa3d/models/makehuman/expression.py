@@ -1,18 +1,14 @@
-"""Expression modes: principal components of sparse random activations of MakeHuman's face and expression units."""
+"""Expression modes: principal components of MakeHuman's face and expression units as photographs show them."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float
 
 from mofa3d.models.makehuman.source import read_target
 from mofa3d.models.makehuman.targets import ANCESTRIES
-
-SAMPLE_COUNT = 1000
-ACTIVE_FRACTION = 0.06
-# Photographs show smiles and open mouths far more often than any other unit.
-FREQUENT_UNITS = ("mouthSmileLeft", "mouthSmileRight", "jawOpen", "mouthUpperUpLeft", "mouthUpperUpRight")
 
 
 def read_units(data: Path, vertex_count: int, keep: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -28,29 +24,29 @@ def read_units(data: Path, vertex_count: int, keep: np.ndarray) -> tuple[np.ndar
     return np.stack(units), names
 
 
-def sample_expressions(units: np.ndarray, names: list[str], random: np.random.Generator) -> np.ndarray:
-    """Random expressions (M, V, 3), dm: each unit is mostly off, both sides of the face together half of the time."""
-    shape = (SAMPLE_COUNT, len(names))
-    activation = (random.random(shape) < ACTIVE_FRACTION) * random.random(shape)
-    frequent = np.isin(names, FREQUENT_UNITS)
-    both = random.random((SAMPLE_COUNT, 1)) < 0.4
-    smile = both * random.random((SAMPLE_COUNT, 1))
-    activation[:, frequent] = np.maximum(activation[:, frequent], smile * random.random((SAMPLE_COUNT, frequent.sum())))
-    for i, name in enumerate(names):
-        if name.endswith("Left"):
-            other = names.index(name.removesuffix("Left") + "Right")
-            symmetric = random.random(SAMPLE_COUNT) < 0.7
-            activation[symmetric, other] = activation[symmetric, i]
-    return np.einsum("mu,uvc->mvc", activation, units)
+def expression_modes(
+    movements: Float[np.ndarray, "U V 3"],
+    weights: Float[np.ndarray, "V"],
+    covariance: Float[np.ndarray, "U U"],
+    count: int,
+) -> Float[np.ndarray, "U K"]:
+    """The strengths of the units in each mode, scaled to one standard deviation, strongest mode first.
 
+    Code zero is the neutral face, not the average photograph, which smiles by 0.8 standard deviations.
 
-def expression_modes(samples: np.ndarray, weights: np.ndarray, count: int) -> np.ndarray:
-    """Modes (V, 3, count) about the neutral face, scaled to one root mean square, strongest first.
-
-    The samples are not centred: code zero has to be the neutral face.
+    Args:
+        movements: of the units at full strength.
+        weights: of the vertices.
+        covariance: of the units' strengths.
+        count: of the modes, at most U.
     """
-    flat = (samples * weights[:, None]).reshape(len(samples), -1)
-    values, vectors = np.linalg.eigh(flat @ flat.T)
-    values, vectors = values[::-1][:count], vectors[:, ::-1][:, :count]
-    modes = (vectors.T @ flat) / np.sqrt(len(samples))
-    return np.moveaxis(modes.reshape(count, -1, 3) / weights[:, None], 0, -1)
+    values, vectors = np.linalg.eigh(covariance)
+    factor = vectors * np.sqrt(np.maximum(values, 0))  # a unit a row: what independent N(0, 1) numbers do with it
+    flat = factor.T @ (movements * weights[:, None]).reshape(len(movements), -1)
+    _, turns = np.linalg.eigh(flat @ flat.T)
+    return factor @ turns[:, ::-1][:, :count]
+
+
+def moved(movements: Float[np.ndarray, "U V 3"], mixing: Float[np.ndarray, "U K"]) -> Float[np.ndarray, "V 3 K"]:
+    """What modes do to vertices."""
+    return np.einsum("uvc,uk->vck", movements, mixing, optimize=True)

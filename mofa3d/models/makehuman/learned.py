@@ -16,13 +16,24 @@ from mofa3d.morphable_model import MorphableModel
 PATH = Path(__file__).with_name("reflectance.safetensors")
 
 
-def save_reflectance(model: MorphableModel, path: Path) -> None:
-    """Write a model's reflectance as half-precision numbers, atomically, with a hash of the mesh it belongs to."""
+def save_reflectance(model: MorphableModel, path: Path, count: int | None = None) -> None:
+    """Write a model's reflectance as half-precision numbers, atomically, with a hash of the mesh it belongs to.
+
+    Args:
+        model: the model.
+        path: the file to write.
+        count: of its first vertices that are written; all of them by default.
+    """
     tensors = {
-        "mean_reflectance": model.mean_reflectance.half(),
-        "reflectance_basis": model.reflectance_basis.half(),
+        "mean_reflectance": model.mean_reflectance[:count].half(),
+        "reflectance_basis": model.reflectance_basis[:count].half(),
     }
-    write_tensors(path, tensors, {"mofa3d": json.dumps({"mesh": mesh_hash(model)})})
+    write_tensors(path, tensors, {"mofa3d": json.dumps({"mesh": mesh_hash(model, count)})})
+
+
+def known_count(path: Path = PATH) -> int:
+    """The number of vertices of a file that `save_reflectance` wrote."""
+    return len(read_tensors(path)[0]["mean_reflectance"])
 
 
 def with_learned_reflectance(model: MorphableModel, path: Path = PATH) -> MorphableModel:

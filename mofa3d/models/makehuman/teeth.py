@@ -1,7 +1,6 @@
-"""Teeth of the default model: they follow the head's modes, and change nothing of the head.
+"""Teeth and tongue of the default model: they follow the head's modes, and change nothing of the head.
 
-They come after all vertices and triangles of the head, so that these keep their numbers, and take no part when modes
-are chosen, so that what was trained for the head without teeth holds for it with them.
+They come after all vertices and triangles of the head, so that these keep their numbers.
 """
 
 from __future__ import annotations
@@ -12,70 +11,84 @@ import numpy as np
 import scipy.sparse as sparse
 from jaxtyping import Bool, Float, Int
 
-from mofa3d.models.makehuman.subdivision import spread, to_triangles
+from mofa3d.models.makehuman.subdivision import catmull_clark, spread, to_triangles
 
-UPPER, LOWER = "helper-upper-teeth", "helper-lower-teeth"
+UPPER, LOWER, TONGUE = "helper-upper-teeth", "helper-lower-teeth", "helper-tongue"
 IVORY = (0.80, 0.74, 0.66)  # display RGB at the front
-DARKEST = 0.35  # of that, at the back: the light model knows no shadows, and the mouth throws one
+FLESH = (0.62, 0.34, 0.33)  # of the tongue's tip
+# Of these, farther back, and mm behind the front over which they grow dark: the light model knows no shadows, and the
+# mouth throws one.
+DARKEST, DARKENING = 0.22, {"teeth": 35.0, "tongue": 22.0}
 # dm that the upper ones are moved down: MakeHuman's end where the lips meet, and would not be seen in a smile whose
 # lower lip goes down more than its upper one goes up, as encoders see it.
 LONGER = 0.055
+# MakeHuman's arch is so wide that its sides stand in the corners of the mouth, and would be seen between closed lips.
+NARROWER, FARTHER_BACK, ROUNDER = 0.92, 0.02, 0.5  # of its width; dm; dm per square dm beside the middle
+TIP, TAPERING = 0.16, 0.4  # dm of the tongue that taper, for MakeHuman's ends in a square, and how much they do
 
 
 @dataclass(frozen=True)
 class Teeth:
-    """The teeth as triangles.
+    """Teeth and tongue as triangles.
 
     Attributes:
         refine: (T, V) from the cage's vertices to the triangles'.
         triangles: (F, 3).
+        tongue: (T,) which vertices are the tongue's.
         upper: (V,) which of the cage's vertices belong to the upper jaw.
+        soft: (V,) which to the tongue.
     """
 
     refine: sparse.csr_matrix
     triangles: Int[np.ndarray, "F 3"]
+    tongue: Bool[np.ndarray, "T"]
     upper: Bool[np.ndarray, "V"]
+    soft: Bool[np.ndarray, "V"]
 
     def positions(self, mean: Float[np.ndarray, "V 3"], scale: float) -> Float[np.ndarray, "T 3"]:
         """Where they are on the average head, mm; `scale` is mm per decimetre of MakeHuman."""
-        return self.refine @ (mean - LONGER * scale * self.upper[:, None] * [0.0, 1.0, 0.0])
+        moved = mean - LONGER * scale * self.upper[:, None] * [0.0, 1.0, 0.0]
+        moved[:, 2] -= (FARTHER_BACK * scale + ROUNDER / scale * np.square(moved[:, 0])) * ~self.soft
+        moved[:, 0] *= np.where(self.soft, 1.0, NARROWER)
+        tongue = moved[self.soft]
+        tip = np.clip((tongue[:, 2] - tongue[:, 2].max()) / (TIP * scale) + 1, 0, 1)[:, None] ** 2
+        middle = np.average(tongue, axis=0, weights=tip[:, 0]) * [0, 1, 0]
+        moved[self.soft] = tongue - TAPERING * tip * (tongue - middle) * [1, 1, 0]
+        return self.refine @ moved
 
 
-def make_teeth(quads: Int[np.ndarray, "P 4"], upper: Bool[np.ndarray, "P"], count: int) -> Teeth:
-    """Split the teeth into triangles; smoothing so coarse a mesh would make them shorter by a third.
+def make_teeth(
+    quads: Int[np.ndarray, "P 4"], upper: Bool[np.ndarray, "P"], tongue: Bool[np.ndarray, "P"], count: int
+) -> Teeth:
+    """Split teeth and tongue into triangles; smoothing as coarse a mesh as the teeth's would make them shorter by a
+    third.
 
     Args:
-        quads: of the teeth, indices into the cage's vertices.
+        quads: indices into the cage's vertices.
         upper: which belong to the upper jaw.
+        tongue: which are the tongue.
         count: of the cage's vertices.
     """
-    used = np.unique(quads)
-    refine, triangles = to_triangles(len(used), np.searchsorted(used, quads))
-    return Teeth(spread(refine, used, count), triangles, np.isin(np.arange(count), quads[upper]))
+    hard, soft = (np.unique(quads[part]) for part in (~tongue, tongue))
+    split, triangles = to_triangles(len(hard), np.searchsorted(hard, quads[~tongue]))
+    smooth, _ = catmull_clark(len(soft), np.searchsorted(soft, quads[tongue]))
+    # Its first rows are the old vertices where the smooth surface has them.
+    tongue_split, tongue_triangles = to_triangles(len(soft), np.searchsorted(soft, quads[tongue]))
+    tongue_refine = (tongue_split @ smooth[: len(soft)]).tocsr()
+    refine = sparse.vstack([spread(split, hard, count), spread(tongue_refine, soft, count)]).tocsr()
+    return Teeth(
+        refine=refine,
+        triangles=np.concatenate([triangles, tongue_triangles + split.shape[0]]),
+        tongue=np.arange(refine.shape[0]) >= split.shape[0],
+        upper=np.isin(np.arange(count), quads[upper]),
+        soft=np.isin(np.arange(count), soft),
+    )
 
 
-def follow(
-    samples: Float[np.ndarray, "M U 3"],
-    modes: Float[np.ndarray, "U 3 K"],
-    weights: Float[np.ndarray, "U"],
-    others: Float[np.ndarray, "M X 3"],
-) -> Float[np.ndarray, "X 3 K"]:
-    """How other vertices move with modes that were found without them, by least squares over the samples.
-
-    Args:
-        samples: deviations from which the modes were made.
-        modes: of those vertices.
-        weights: with which they were made.
-        others: deviations of the others in the same samples.
-    """
-    weighted = (modes * weights[:, None, None]).reshape(-1, modes.shape[2])
-    coordinates = (samples * weights[:, None]).reshape(len(samples), -1) @ weighted / np.square(weighted).sum(axis=0)
-    found, *_ = np.linalg.lstsq(coordinates, others.reshape(len(samples), -1), rcond=None)
-    return np.moveaxis(found.reshape(-1, others.shape[1], 3), 0, -1)
-
-
-def reflectance(positions: Float[np.ndarray, "T 3"]) -> Float[np.ndarray, "T 3"]:
-    """Ivory at the front, darker farther back in the mouth."""
-    depth = positions[:, 2]
-    front = (depth - depth.min()) / np.ptp(depth)
-    return np.array(IVORY) * (DARKEST + (1 - DARKEST) * front[:, None])
+def reflectance(positions: Float[np.ndarray, "T 3"], tongue: Bool[np.ndarray, "T"]) -> Float[np.ndarray, "T 3"]:
+    """Ivory and flesh at the front, darker farther back in the mouth."""
+    shade = np.zeros(len(positions))
+    for part, depth in ((~tongue, DARKENING["teeth"]), (tongue, DARKENING["tongue"])):
+        behind = positions[part, 2].max() - positions[part, 2]
+        shade[part] = DARKEST + (1 - DARKEST) * np.exp(-np.square(behind / depth))
+    return np.where(tongue[:, None], FLESH, IVORY) * shade[:, None]

@@ -1,0 +1,100 @@
+"""MediaPipe's 478 points on the default model, as far as its surface has them.
+
+The file says where each lies on MakeHuman's base mesh, as a weighted sum of a few of its vertices; the program that
+wrote it is ``experiments/fit_dense_landmarks.py``.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import scipy.sparse as sparse
+import torch
+from jaxtyping import Float
+
+from mofa3d.errors import InputError
+from mofa3d.files.given import read_tensors
+from mofa3d.files.whole import write_tensors, write_text
+from mofa3d.models.makehuman.cage import Cage
+from mofa3d.models.makehuman.head_mesh import HeadMesh
+from mofa3d.models.nearest_surface import nearest_surface
+from mofa3d.morphable_model import LandmarkBarycentric
+
+PATH = Path(__file__).with_name("landmarks478.json")
+DENSE_COUNT = 478
+SKIN_COUNT = 468  # the first ones; those of the irises, five for each eye, come after them
+LEAST_WEIGHT = 0.01  # smaller ones are left out of the file
+
+
+def attach_dense(
+    on_base: sparse.csr_matrix, cage: Cage, mean: Float[np.ndarray, "V 3"], mesh: HeadMesh
+) -> LandmarkBarycentric:
+    """The points on a refined head: those of the irises on the eyeballs, all others on skin and lips.
+
+    Args:
+        on_base: (478, B) weights of the base mesh's vertices, see `read_dense`.
+        cage: what is kept of the base mesh.
+        mean: its vertices on the average head, mm.
+        mesh: what it is refined to.
+    """
+    points, vertices, triangles = on_base[:, cage.kept] @ mean, mesh.refine @ mean, mesh.triangles
+    faces, weights = np.zeros(DENSE_COUNT, np.int64), np.zeros((DENSE_COUNT, 3))
+    iris = np.arange(DENSE_COUNT) >= SKIN_COUNT
+    for wanted, allowed in ((~iris, ~(mesh.eyes | mesh.mouth)), (iris, mesh.eyes)):
+        candidates = np.flatnonzero(allowed[triangles].all(axis=1))
+        found = nearest_surface(points[wanted], vertices, triangles[candidates])
+        faces[wanted], weights[wanted] = candidates[found.faces], found.weights
+    return LandmarkBarycentric(torch.from_numpy(faces), torch.from_numpy(weights).float())
+
+
+def write_dense(on_base: sparse.csr_matrix, path: Path) -> None:
+    """Write where the points lie on the base mesh, as JSON."""
+    rows = []
+    for number in range(DENSE_COUNT):
+        row = on_base[number].tocoo()
+        order = np.argsort(-row.data)
+        chosen = order[row.data[order] >= LEAST_WEIGHT]
+        weights = row.data[chosen] / row.data[chosen].sum()
+        rows.append(json.dumps({"vertices": row.col[chosen].tolist(), "weights": weights.round(4).tolist()}))
+    comment = (
+        "MediaPipe's 478 points on the MakeHuman base mesh (base.obj, 0-based vertex indices as in file order), by "
+        "experiments/fit_dense_landmarks.py"
+    )
+    text = ",\n  ".join(rows)
+    write_text(path, f'{{"comment": {json.dumps(comment)},\n "points": [\n  {text}\n]}}\n')
+
+
+def read_dense(base_count: int, path: Path = PATH) -> sparse.csr_matrix:
+    """(478, B) weights of the base mesh's vertices, each row with the sum 1.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        points = json.loads(path.read_text(encoding="utf-8"))["points"]
+        rows = np.repeat(np.arange(len(points)), [len(point["vertices"]) for point in points])
+        columns = np.concatenate([point["vertices"] for point in points])
+        weights = np.concatenate([np.array(point["weights"]) / np.sum(point["weights"]) for point in points])
+        return sparse.csr_matrix((weights, (rows, columns)), shape=(DENSE_COUNT, base_count))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} contains no valid landmarks ({error}); install mofa3d again") from error
+
+
+def save_barycentric(points: LandmarkBarycentric, path: Path) -> None:
+    """Write points on a triangulation to a ``.safetensors`` file, atomically."""
+    write_tensors(path, {"faces": points.faces, "weights": points.weights}, {})
+
+
+def read_barycentric(path: Path) -> LandmarkBarycentric:
+    """Read what `save_barycentric` wrote.
+
+    Raises:
+        InputError: the file is missing, damaged, or holds no such points.
+    """
+    try:
+        tensors, _ = read_tensors(path)
+        return LandmarkBarycentric(tensors["faces"].long(), tensors["weights"])
+    except (ValueError, KeyError) as error:
+        raise InputError(f"{path} contains no valid landmarks ({error}); delete it and they are made again") from error
