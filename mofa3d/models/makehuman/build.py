@@ -17,7 +17,6 @@ from mofa3d.models.makehuman import dense, expression, source, teeth, units
 from mofa3d.models.makehuman.cage import Cage, read_cage
 from mofa3d.models.makehuman.head_mesh import HeadMesh, make_head_mesh, texture_coordinates
 from mofa3d.models.makehuman.identity import Identity, identity
-from mofa3d.models.makehuman.lips import LipClosing, find_contact
 from mofa3d.models.makehuman.people import People, read_people
 from mofa3d.models.makehuman.reflectance import Surface, reflectance_modes
 from mofa3d.models.makehuman.repairs import repaired
@@ -41,12 +40,11 @@ class Built(NamedTuple):
 
 
 class Head(NamedTuple):
-    """The cage, its average head and shape columns with lips that meet, the mesh, and what closed the lips."""
+    """The cage, its average head and shape columns, the mesh, and the statistics."""
 
     cage: Cage
     identity: Identity
     mesh: HeadMesh
-    lips: LipClosing
     people: People
 
 
@@ -59,9 +57,7 @@ def make_head(data: Path) -> Head:
     cage, people = read_cage(data), read_people()
     head = identity(cage, people, read_targets(data, people.names, cage.base_count, cage.kept))
     mesh = make_head_mesh(cage, head.mean)
-    contact = find_contact(mesh.refine @ head.mean, mesh.triangles, cage.landmarks(head.mean))
-    lips = LipClosing(contact, mesh.refine, head.mean)
-    return Head(cage, Identity(lips.rest(head.mean), lips.columns(head.columns)), mesh, lips, people)
+    return Head(cage, head, mesh, people)
 
 
 def build() -> Built:
@@ -71,12 +67,12 @@ def build() -> Built:
         InputError: the data are not installed, or are not those of the statistics.
     """
     data = source.data_directory()
-    cage, head, mesh, lips, people = make_head(data)
+    cage, head, mesh, people = make_head(data)
     tooth = teeth.make_teeth(cage.tooth_quads, cage.upper, cage.tongue, len(cage.vertices))
     landmarks = cage.landmarks(head.mean)
 
     movements, names = expression.read_units(data, cage.base_count, cage.kept)
-    movements = repaired(movements * people.scale, names, cage, lips)
+    movements = repaired(movements * people.scale, names, cage)
     weights = _importance(cage, mesh, head.mean)
     likely = read_scores().covariance_of(names)
     mixing = expression.expression_modes(movements, weights, likely, EXPRESSION_MODES)

@@ -1,6 +1,4 @@
-"""What MakeHuman's units lack to look right on this model: eyeballs that make way for lids, lips for the tongue, and
-lips that stay closed.
-"""
+"""What MakeHuman's units lack to look right on this model: eyeballs that make way for lids, and lips for the tongue."""
 
 from __future__ import annotations
 
@@ -10,7 +8,6 @@ import numpy as np
 from jaxtyping import Float
 
 from mofa3d.models.makehuman.cage import EYES, Cage
-from mofa3d.models.makehuman.lips import LipClosing
 
 # The lid moves along a straight line in front of a ball, and the cornea would come through it halfway and, with wide
 # eyes, at the end. Eyes do go back when lids close, by 1 to 2 mm (Collewijn, van der Steen and Steinman 1985).
@@ -19,20 +16,11 @@ FARTHER = 1.06  # of what lids move on MakeHuman's head, so that wide eyes close
 CLOSING = {"eyeBlinkLeft": "L", "eyeBlinkRight": "R", "eye-left-closure": "L", "eye-right-closure": "R"}
 # MakeHuman's tongue goes straight through closed lips.
 TONGUE, MAKES_WAY = "tongueOut", {"jawOpen": 0.22}
-# Units that leave the lips closed; `CLOSES` does so together with another one, which opens them.
-CLOSED = ("jawForward", "jawLeft", "jawRight", "cheekPuff")
-CLOSES = ("mouthClose", "jawOpen")
 
 
-def repaired(
-    movements: Float[np.ndarray, "U V 3"], names: Sequence[str], cage: Cage, lips: LipClosing
-) -> Float[np.ndarray, "U V 3"]:
+def repaired(movements: Float[np.ndarray, "U V 3"], names: Sequence[str], cage: Cage) -> Float[np.ndarray, "U V 3"]:
     """The units' movements (mm) with what they lack."""
     result, place = movements.copy(), {name: number for number, name in enumerate(names)}
-    closed, (closing, opening) = [place[name] for name in CLOSED], (place[name] for name in CLOSES)
-    result[closing] += movements[opening]
-    result[[*closed, closing]] = np.moveaxis(lips.columns(np.moveaxis(result[[*closed, closing]], 0, -1)), -1, 0)
-    result[closing] -= movements[opening]
     for name, side in CLOSING.items():
         eye = np.unique(cage.quads[cage.of(*(part for part in EYES if part.endswith(side)))])
         result[place[name]] *= FARTHER
