@@ -17,8 +17,8 @@ from mofa3d.data.crop_transform import CropTransform, resample
 from mofa3d.data.found_face import FoundFace
 from mofa3d.data.photo import Photo
 
-CROP_SCALE = 1.384
-CROP_SHIFT = 0.060
+CROP_SCALE = 1.301
+CROP_SHIFT = 0.063
 IMAGE_SIZE = 240
 
 
