@@ -1,10 +1,13 @@
 """Learn the reflectance of a face model from photographs: fit faces, divide by their light, take principal components.
 
-    python experiments/train_mofa.py --data CORPUS --landmarks --minutes 12 --out runs/start
-    python experiments/learn_reflectance.py --data CORPUS --checkpoint runs/start --out runs/reflectance
+    python experiments/learn_reflectance.py --data CORPUS --out runs/reflectance
+    python experiments/learn_reflectance.py --data CORPUS --checkpoint runs/of_my_model --out runs/my_reflectance
 
-The corpus comes from `mofa3d prepare`, with landmarks; held-out photographs are not used. Writes model.safetensors (for
-`--model-path`), reflectance.safetensors (what the package ships), report.md, report.json and pictures into --out.
+The corpus comes from `mofa3d prepare`, with landmarks; held-out photographs are not used. The default model is fitted
+to MediaPipe's points, so that no color moves its geometry, and light and reflectance to the photograph. Any other model
+needs an encoder that was trained for it, and is fitted to landmarks and colors from its predictions on. Writes
+model.safetensors (for `--model-path`), reflectance.safetensors (what the package ships), report.md, report.json and
+pictures into --out.
 
 Reference: Tewari et al. 2018, "Self-supervised Multi-level Face Model Learning for Monocular Reconstruction at over
 250 Hz", and 2019, "FML", which learn such models from photographs inside the network.
@@ -21,10 +24,11 @@ from torch import Tensor
 from torch.utils.data import default_collate
 from tqdm import tqdm
 
-from mofa3d import Decoder, SemanticCode, load_model, metrics
+from mofa3d import Camera, Decoder, SemanticCode, load_model, metrics
 from mofa3d.cli import program
 from mofa3d.data.corpus.balance import balanced, group_of
 from mofa3d.data.corpus.dataset import Corpus
+from mofa3d.data.crop import IMAGE_SIZE
 from mofa3d.data.readable import readable
 from mofa3d.encoders.checkpoint import open_run
 from mofa3d.environment.machine import commit
@@ -32,9 +36,12 @@ from mofa3d.errors import InputError
 from mofa3d.evaluation.reflectance_report import Learned, write_report
 from mofa3d.files.folders import take_folder
 from mofa3d.fitting.adam import FitConfig, fit_codes
+from mofa3d.fitting.color_fit import ColorFit
 from mofa3d.fitting.delighting import ReflectanceSamples, delight, divide_light, front_light, symmetrize, unoccluded
+from mofa3d.fitting.dense_fit import DenseFit
 from mofa3d.fitting.reflectance_learning import Fits, divide, with_components
 from mofa3d.fitting.robust_pca import robust_pca
+from mofa3d.models.makehuman import dense_landmarks
 from mofa3d.models.makehuman.learned import mesh_hash, save_reflectance
 from mofa3d.models.makehuman.parts import colored_by_part
 from mofa3d.models.mesh_fields import mirror_vertices
@@ -50,8 +57,8 @@ FEWEST = 4  # photographs per mode
 class Config:
     data: Path
     """A corpus of `mofa3d prepare` with landmarks."""
-    checkpoint: Path
-    """Folder of a training run on that corpus; its encoder starts the fits, with its face model."""
+    checkpoint: Path | None = None
+    """Folder of a training run on that corpus, whose encoder starts the fits, with its face model."""
     out: Path = Path("runs/reflectance")
     photographs: int = 3000
     """Number of photographs to learn from, equally many of each group (UTKFace's labels, other sources)."""
@@ -89,13 +96,33 @@ def loaded(corpus: Corpus, indices: list[int], size: int, label: str) -> Iterato
         yield slice(start, start + size), default_collate([corpus[i] for i in indices[start : start + size]])
 
 
+def start(corpus: Corpus, indices: list[int], config: Config) -> tuple[Tensor, Decoder]:
+    """Codes to begin with, and the decoder of their face model."""
+    if config.checkpoint is not None:
+        encoder, decode = open_run(config.checkpoint)
+        with torch.no_grad():
+            codes = [encoder(batch["image"]) for _, batch in loaded(corpus, indices, 48, "encoding")]
+        return torch.cat(codes), decode
+    decode = Decoder(load_model("makehuman"), Camera(IMAGE_SIZE))
+    fit_points = DenseFit(decode.model, dense_landmarks(), decode.camera)
+    codes = []
+    for begin in tqdm(range(0, len(indices), config.batch_size), desc="fitting points", dynamic_ncols=True):
+        points = [corpus.face(i).dense for i in indices[begin : begin + config.batch_size]]
+        codes.append(fit_points(torch.tensor(points, dtype=torch.float32)[..., :2]).code.to_vector())
+    return torch.cat(codes), decode
+
+
 def fit(codes: Tensor, corpus: Corpus, indices: list[int], whole: Decoder, config: Config, label: str) -> Fits:
     """Fit the frontal face to every photograph, and measure."""
     model = whole.model
     decode, render = Decoder(model.restrict(model.frontal), whole.camera), make_renderer("vertex")
-    found = []
+    fit_colors, found = ColorFit(decode), []
     for place, batch in loaded(corpus, indices, config.batch_size, label):
-        code = fit_codes(SemanticCode.from_vector(codes[place], model.sizes), batch, decode, render, config.fit)
+        code = SemanticCode.from_vector(codes[place], model.sizes)
+        if config.checkpoint is None:
+            code = fit_colors(code, batch["image"])
+        else:
+            code = fit_codes(code, batch, decode, render, config.fit)
         with torch.no_grad():
             scene = decode(code)
             points = (scene.landmarks, batch["landmarks"], batch["confidence"])
@@ -128,11 +155,9 @@ def in_parts(model: MorphableModel) -> MorphableModel:
 def main(config: Config) -> None:
     torch.manual_seed(config.seed)
     corpus = Corpus(config.data)
-    encoder, decode = open_run(config.checkpoint)
     indices, groups = choose(corpus, config)
     take_folder(config.out, "learn_reflectance.py")
-    with torch.no_grad():
-        codes = torch.cat([encoder(batch["image"]) for _, batch in loaded(corpus, indices, 48, "encoding")])
+    codes, decode = start(corpus, indices, config)
     history = []
     for number in range(1, config.rounds + 1):
         fits = fit(codes, corpus, indices, decode, config, f"fitting, round {number}")
@@ -156,7 +181,8 @@ def main(config: Config) -> None:
     save_model(parted, config.out / "model.safetensors")
     save_reflectance(parted, config.out / "reflectance.safetensors")
     kept = ReflectanceSamples(*(value[good] for value in samples))
-    facts = {"data": f"{config.data}, {len(corpus)} faces", "start": str(config.checkpoint), "commit": commit()}
+    began = str(config.checkpoint or "MediaPipe's points")
+    facts = {"data": f"{config.data}, {len(corpus)} faces", "start": began, "commit": commit()}
     learned = Learned(decode.model, history, good, components, kept, groups)
     print(write_report(config.out, facts, learned, make_renderer("cpu")))
 
