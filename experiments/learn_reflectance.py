@@ -19,7 +19,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import torch
+from jaxtyping import Bool
 from torch import Tensor
 from torch.utils.data import default_collate
 from tqdm import tqdm
@@ -29,6 +31,7 @@ from mofa3d.cli import program
 from mofa3d.data.corpus.balance import balanced, group_of
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.crop import IMAGE_SIZE
+from mofa3d.data.landmarks_478 import OVAL
 from mofa3d.data.readable import readable
 from mofa3d.encoders.checkpoint import open_run
 from mofa3d.environment.machine import commit
@@ -51,6 +54,7 @@ from mofa3d.renderers import make_renderer
 from mofa3d.renderers.cpu_rasterizer import rasterize
 
 FEWEST = 4  # photographs per mode
+HAIR = 7.0  # mm inside MediaPipe's oval up to which hair may lie on the face
 
 
 @dataclass(frozen=True)
@@ -133,16 +137,28 @@ def fit(codes: Tensor, corpus: Corpus, indices: list[int], whole: Decoder, confi
 
 @torch.no_grad()
 def sample(fits: Fits, corpus: Corpus, indices: list[int], decode: Decoder, config: Config) -> ReflectanceSamples:
-    """Reflectance of the frontal vertices as the photographs show it, both sides of each face averaged."""
-    model, frontal = decode.model, decode.model.frontal
-    mirror = torch.from_numpy(mirror_vertices(model.mean_shape[frontal].double().numpy()))
+    """Reflectance of the face as the photographs show it, both sides averaged."""
+    model, region = decode.model, region_of(decode.model, config)
+    mirror = torch.from_numpy(mirror_vertices(model.mean_shape[region].double().numpy()))
     parts = []
     for place, batch in loaded(corpus, indices, config.batch_size, "sampling"):
         scene = decode(SemanticCode.from_vector(fits.codes[place], model.sizes))
         fragments = rasterize(scene.pixels, scene.depth, scene.faces, scene.camera.image_size, cull_backfaces=True)
         seen = delight(scene, batch["image"], unoccluded(scene, fragments.zbuf[..., 0]))
-        parts.append(symmetrize(ReflectanceSamples(*(value[:, frontal] for value in seen)), mirror))
+        parts.append(symmetrize(ReflectanceSamples(*(value[:, region] for value in seen)), mirror))
     return ReflectanceSamples(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def region_of(model: MorphableModel, config: Config) -> Bool[Tensor, "N"]:
+    """What is learned from photographs: the frontal face, of the default model without what hair covers."""
+    if config.checkpoint is not None:
+        return model.frontal
+    attached = dense_landmarks()
+    faces, weights = attached.faces[list(OVAL)], attached.weights[list(OVAL)]
+    oval = (model.mean_shape[model.faces[faces]] * weights[..., None]).sum(dim=1)[:, :2].contiguous().numpy()
+    x, y = model.mean_shape[:, :2].numpy().T
+    inside = [cv2.pointPolygonTest(oval, (float(a), float(b)), True) > HAIR for a, b in zip(x, y, strict=True)]
+    return model.frontal & torch.tensor(inside)
 
 
 def in_parts(model: MorphableModel) -> MorphableModel:
@@ -175,7 +191,7 @@ def main(config: Config) -> None:
         history[-1] = fits._replace(light=fits.light / factor.log().mean(dim=1).exp())
         components = robust_pca(samples.colors[good], samples.weights[good], config.modes, seed=config.seed)
         codes = restart(fits.codes[good], components.codes, factor[good], decode.model)
-        decode = Decoder(with_components(decode.model, components), decode.camera)
+        decode = Decoder(with_components(decode.model, components, region_of(decode.model, config)), decode.camera)
         indices, groups = ([values[i] for i in good.tolist()] for values in (indices, groups))
     parted = in_parts(decode.model)
     save_model(parted, config.out / "model.safetensors")

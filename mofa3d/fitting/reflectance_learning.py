@@ -15,6 +15,7 @@ from mofa3d.models.mesh_fields import connected_to, extend
 from mofa3d.morphable_model import DARK, MorphableModel
 
 REACH = 40.0  # mm beyond the seen face over which its colors fade to the average skin's
+EXPOSURE = 0.25  # share of a photograph's deviation from average lightness that is its exposure, not the skin
 CAST = 0.75  # share of a photograph's deviation from the color of average skin that is its white balance, not the skin
 QUIET = 0.5  # quantile of the noise below which a vertex is plain skin
 
@@ -35,27 +36,30 @@ class Fits(NamedTuple):
     light: Float[Tensor, "M"]
 
 
-def with_components(model: MorphableModel, components: Components) -> MorphableModel:
-    """The model with the reflectance of components of its frontal vertices.
+def with_components(
+    model: MorphableModel, components: Components, seen: Bool[Tensor, "N"] | None = None
+) -> MorphableModel:
+    """The model with the reflectance of components of the vertices that photographs show.
 
-    Beyond the frontal region every column continues smoothly and fades to that of plain skin, the vertices which the
-    components explain best. The inside of the mouth keeps its color, and so do parts of the mesh that have no frontal
+    Beyond these every column continues smoothly and fades to that of plain skin, the vertices which the
+    components explain best. The inside of the mouth keeps its color, and so do parts of the mesh that have no such
     vertex, as the teeth.
 
     Args:
-        components: of the model's frontal vertices in their order, three channels.
+        components: of those vertices in their order, three channels.
+        seen: which they are; by default the frontal ones.
     """
-    frontal = model.frontal.numpy()
+    known = (model.frontal if seen is None else seen).numpy()
     columns = torch.cat([components.mean[..., None], components.basis], dim=2)  # (V, 3, 1 + K)
     skin = columns[plain_skin(components)].median(dim=0).values
-    values = np.zeros((len(frontal), skin.numel()))
-    values[frontal] = columns.flatten(1).double().numpy()
+    values = np.zeros((len(known), skin.numel()))
+    values[known] = columns.flatten(1).double().numpy()
     vertices, faces = model.mean_shape.double().numpy(), model.faces.numpy()
-    everywhere = extend(values, frontal, vertices, faces, skin.flatten().double().numpy(), REACH)
-    whole = torch.from_numpy(everywhere).float().view(len(frontal), *skin.shape)
+    everywhere = extend(values, known, vertices, faces, skin.flatten().double().numpy(), REACH)
+    whole = torch.from_numpy(everywhere).float().view(len(known), *skin.shape)
     mean, basis = whole[..., 0].contiguous(), whole[..., 1:].contiguous()
     dark = ~model.frontal & (model.mean_reflectance.amax(dim=1) < DARK)
-    kept = dark | ~torch.from_numpy(connected_to(frontal, faces))
+    kept = dark | ~torch.from_numpy(connected_to(known, faces))
     mean[kept], basis[kept] = model.mean_reflectance[kept], 0.0
     return model.with_reflectance(mean.clamp(0, 1), basis)
 
@@ -70,8 +74,9 @@ def divide(light: Float[Tensor, "M"], samples: ReflectanceSamples) -> Float[Tens
 
     A photograph shows their product only, and a fit divides it as it happens to: dark skin then gets dark light, and a
     yellow picture yellow skin. Here three things are asked for. The light is 1 at the median. Its logarithm does not
-    depend on how light the skin is: the part that a regression explains goes to the skin. And the color that a face
-    has beyond what faces of its lightness have on average is mostly (`CAST`) the camera's.
+    depend on how light the skin is: the part that a regression explains goes to the skin, and of the lightness that the
+    photograph then shows, a part (`EXPOSURE`) is the camera's. And the color that a face has beyond what faces of its
+    lightness have on average is mostly (`CAST`) the camera's.
 
     Args:
         light: mean irradiance of the front of each face.
@@ -87,8 +92,8 @@ def divide(light: Float[Tensor, "M"], samples: ReflectanceSamples) -> Float[Tens
     color = log_color - tone
     color = color - color.mean(dim=0)
     usual = (color * tone_offset).sum(dim=0) / spread * tone_offset
-    factor = to_skin - CAST * (color - usual)
-    return (factor + (log_light - to_skin).median()).exp()
+    factor = to_skin - EXPOSURE * (tone_offset + to_skin) - CAST * (color - usual)
+    return (factor + (log_light - factor.mean(dim=1, keepdim=True)).median()).exp()
 
 
 def completed(values: Float[Tensor, "M V 3"], components: Components) -> Float[Tensor, "M V 3"]:
