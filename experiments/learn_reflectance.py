@@ -84,6 +84,8 @@ def choose(corpus: Corpus, config: Config) -> tuple[list[int], list[str]]:
     """Indices of the photographs to learn from, and the group of each."""
     usable = torch.from_numpy(~corpus.held_out) & corpus.confidence.bool().all(dim=1)
     candidates, _ = readable(corpus, usable.nonzero().flatten().tolist())
+    if config.checkpoint is None:
+        candidates = [i for i in candidates if corpus.face(i).dense is not None]
     groups = [group_of(corpus.photos[i], corpus.sources[i]) for i in candidates]
     chosen = balanced(groups, config.photographs, config.seed)
     if len(chosen) < FEWEST * config.modes:
