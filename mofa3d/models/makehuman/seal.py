@@ -16,7 +16,8 @@ from mofa3d.models.makehuman.lips import PLACES, find_contact
 
 COUNT = 2 * PLACES  # vertices
 WIDTH = 1.0  # of the way from the middle to the corners of the inner lips
-ABOVE, BELOW = 0.8, 1.2  # mm over and under the seam
+ABOVE, BELOW = 0.8, 1.2  # mm over and under the seam, in its middle
+LESS = 0.7  # of which it is lower in the corners
 UP = np.array([0.0, 1.0, 0.0])
 BENDS = 4  # degree of the curve on which it hangs
 ALONG = 2.0  # mm along the lip over which its movements are averaged
@@ -56,9 +57,10 @@ def make_seal(
     follows = sparse.csr_matrix(
         (weights.ravel(), (rows, np.tile(contact.upper, PLACES))), shape=(PLACES, len(vertices))
     )
+    lower = 1 - LESS * wanted[:, None] ** 4
     place = np.arange(PLACES - 1)
     return Seal(
-        vertices=np.concatenate([seam + ABOVE * UP, seam - BELOW * UP]),
+        vertices=np.concatenate([seam + ABOVE * UP, seam - BELOW * lower * UP]),
         follows=sparse.vstack([follows, follows]).tocsr(),
         lip=np.tile(contact.upper, 2),
         triangles=np.concatenate([
