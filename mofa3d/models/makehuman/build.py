@@ -28,6 +28,7 @@ from mofa3d.morphable_model import LandmarkBarycentric, MorphableModel
 EXPRESSION_MODES, REFLECTANCE_MODES = 64, 80
 SIDE_WEIGHT = 0.15  # of vertices outside the frontal face when expression modes are chosen
 TONGUE_WEIGHT = 0.3  # of the tongue's
+PARTED = 0.2  # of the jaw's opening, at which landmarks are attached
 FOREHEAD, BACK = 39.0, 12.0  # mm: top of the frontal face above the brow's middle, and its back before the jaw's ends
 
 
@@ -92,7 +93,9 @@ def build() -> Built:
     mean_reflectance, reflectance_basis = reflectance_modes(surface, REFLECTANCE_MODES, np.random.default_rng(0))
 
     frontal = _frontal(vertices, landmarks, mesh.mouth)
-    attached = _attach(landmarks, vertices, mesh.triangles, ~mesh.eyes)
+    # On lips that meet, the nearest triangle to a point of one lip may be the other's.
+    parted = head.mean + PARTED * movements[names.index("jawOpen")]
+    attached = _attach(cage.landmarks(parted), mesh.refine @ parted, mesh.triangles, ~mesh.eyes)
     shown = sparse.vstack([mesh.refine[frontal], tooth.refine[tooth.tongue]]).tocsr()
     codes, explained = units.fit_units(refined(shown, np.moveaxis(movements, 0, -1)), refined(shown, modes))
 
