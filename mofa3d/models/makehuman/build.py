@@ -130,7 +130,7 @@ def build() -> Built:
         name="makehuman",
     )
     on_base = dense.read_dense(cage.base_count)
-    points = dense.attach_dense(on_base, cage, head.mean, mesh)
+    points = dense.attach_dense(on_base, cage, parted, mesh)
     return Built(model, units.make_units(names, codes, explained, at_landmarks(expression_basis)), points)
 
 

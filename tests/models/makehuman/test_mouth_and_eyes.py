@@ -132,6 +132,11 @@ class TestLips:
         assert int(white) > 150
         assert len(colors) - int(white) > 300
 
+    def test_dense_points_lie_each_on_its_own(self, default_model, points, units):
+        opened = at(points, default_model, default_model.expression_basis @ units["jawOpen"])[:, 1]
+        assert float((opened[[81, 82, 13, 312, 311]] - opened[[178, 87, 14, 317, 402]]).min()) > 20
+        assert float((opened[[41, 38, 12, 268, 271]] - opened[[179, 86, 15, 316, 403]]).min()) > 20
+
 
 class TestLids:
     def test_closed_ones_hide_the_eyeballs(self, default_model, units):
