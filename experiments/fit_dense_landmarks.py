@@ -31,7 +31,7 @@ from mofa3d.errors import InputError
 from mofa3d.files.folders import refuse_existing
 from mofa3d.models.landmarks import LIGHTS
 from mofa3d.models.makehuman.build import make_head
-from mofa3d.models.makehuman.dense import SKIN_COUNT, write_dense
+from mofa3d.models.makehuman.dense import DENSE_COUNT, SKIN_COUNT, write_dense
 from mofa3d.models.makehuman.source import data_directory
 from mofa3d.models.makehuman.subdivision import spread as spread_columns
 from mofa3d.models.nearest_surface import nearest_surface, vertex_normals
@@ -45,6 +45,11 @@ NOSE = (1, 4, 5, 195, 197, 6)  # points along its ridge, whose depth says how de
 DEPTH_WEIGHT = 0.1  # of a mm of depth against a mm in the picture
 MIDDLE = 0.5  # mm to either side
 FACING = 0.1  # least z of the normals of skin that is seen
+# MediaPipe's points of the inner lips and the row in front of them, which lie in nearly the same places while the mouth
+# is closed.
+UPPER_LIP = (191, 80, 81, 82, 13, 312, 311, 310, 415, 183, 42, 41, 38, 12, 268, 271, 272, 407)
+LOWER_LIP = (95, 88, 178, 87, 14, 317, 402, 318, 324, 96, 89, 179, 86, 15, 316, 403, 319, 325)
+LIPS_APART = 20.0  # mm by which they count as apart where points are paired with their mirror images
 
 
 @dataclass(frozen=True)
@@ -72,18 +77,25 @@ def main(config: Config) -> None:
     seen = normals[:, 2] > FACING
     ridge = [np.flatnonzero(seen)[np.linalg.norm(flat[seen] - points[k, :2], axis=1).argmin()] for k in NOSE]
     points[:, 2] += np.median(depth[ridge] - points[list(NOSE), 2])
-    on_cage = []
+    skin, down, up = ~(mesh.eyes | mesh.mouth), normals[:, 1] < 0, normals[:, 1] > 0
+    irises = np.arange(SKIN_COUNT, DENSE_COUNT)
+    rest = np.setdiff1d(np.arange(SKIN_COUNT), [*UPPER_LIP, *LOWER_LIP])
+    on_cage, order = [], []
     for wanted, allowed, weight in (
-        (slice(SKIN_COUNT), ~(mesh.eyes | mesh.mouth), DEPTH_WEIGHT),
-        (slice(SKIN_COUNT, None), mesh.eyes, 0.0),
+        (rest, skin, DEPTH_WEIGHT),
+        (np.array(UPPER_LIP), skin & down, DEPTH_WEIGHT),
+        (np.array(LOWER_LIP), skin & up, DEPTH_WEIGHT),
+        (irises, mesh.eyes, 0.0),
     ):
         candidates = np.flatnonzero((allowed & seen)[mesh.triangles].all(axis=1))
         surface = np.column_stack([flat, weight * depth])
         found = nearest_surface(points[wanted] * [1, 1, weight], surface, mesh.triangles[candidates])
         corners = mesh.triangles[candidates][found.faces]
+        order.append(wanted)
         on_cage.append(sum(mesh.refine[corners[:, k]].multiply(found.weights[:, [k]]) for k in range(3)))
         print(f"distance from the surface: {found.distances.mean():.2f} mm, at most {found.distances.max():.2f}")
-    rows = symmetric(sparse.vstack(on_cage).tocsr(), points, head.cage.vertices)
+    ordered = sparse.vstack(on_cage).tocsr()[np.argsort(np.concatenate(order))]
+    rows = symmetric(ordered, points, head.cage.vertices)
     write_dense(spread_columns(rows, head.cage.kept, head.cage.base_count), config.out)
     print(f"points differ by {spread:.2f} mm between pictures: {config.out}")
 
@@ -96,8 +108,9 @@ def symmetric(
     Beside the ears the surface is seen edge-on, and a pixel's breadth is centimetres of depth.
     """
     _, mirror = cKDTree(cage).query(cage * [-1, 1, 1])
-    flipped = points * [-1, 1, 1]
-    _, other = linear_sum_assignment(np.linalg.norm(points[:, None, :2] - flipped[:, :2], axis=2))
+    places = points * [1, 1, 0]
+    places[list(UPPER_LIP), 2], places[list(LOWER_LIP), 2] = LIPS_APART, -LIPS_APART
+    _, other = linear_sum_assignment(np.linalg.norm(places[:, None] - places * [-1, 1, 1], axis=2))
     mirrored = rows[other][:, mirror]
     side = np.sign(points[:, 0]) * (np.abs(points[:, 0]) > MIDDLE)
     keep = np.where(side < 0, 1.0, np.where(side > 0, 0.0, 0.5))

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from mofa3d.camera import Camera
 from mofa3d.decoder import Decoder
-from mofa3d.models.makehuman.lips import find_contact
+from mofa3d.models.makehuman.learned import known_count
+from mofa3d.models.makehuman.lips import INNER, Contact, find_contact
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.pictures.portraits import turned
 from mofa3d.renderers.cpu_rasterizer import rasterize
@@ -19,10 +20,17 @@ TOLERANCE = 0.1  # mm
 PRESSED = 0.6  # mm by which closed lips overlap at least
 
 
+def lips_contact(model: MorphableModel, inner: float = INNER) -> Contact:
+    """Where the lips of the average face meet; teeth, and the strip behind the upper lip, are no lips."""
+    mean, count = model.mean_shape.double(), known_count()
+    skin = model.faces[(model.faces < count).all(dim=1)]
+    return find_contact(mean[:count].numpy(), skin.numpy(), model.at_landmarks(mean).numpy(), inner)
+
+
 def closed_mouths(model: MorphableModel, count: int, seed: int = 1) -> SemanticCode:
     """Identity and expression from N(0, 1), on the condition that lips are pressed together all along, as at rest."""
     mean = model.mean_shape.double()
-    contact = find_contact(mean.numpy(), model.faces.numpy(), model.at_landmarks(mean).numpy(), TO_CORNERS)
+    contact = lips_contact(model, TO_CORNERS)
     by_shape, by_expression = (
         torch.from_numpy(contact.gap(basis[:, 1].numpy())) for basis in (model.shape_basis, model.expression_basis)
     )

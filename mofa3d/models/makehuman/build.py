@@ -13,7 +13,7 @@ import torch
 import trimesh
 from jaxtyping import Float
 
-from mofa3d.models.makehuman import dense, expression, source, teeth, units
+from mofa3d.models.makehuman import dense, expression, seal, source, teeth, units
 from mofa3d.models.makehuman.cage import Cage, read_cage
 from mofa3d.models.makehuman.head_mesh import HeadMesh, make_head_mesh, texture_coordinates
 from mofa3d.models.makehuman.identity import Identity, identity
@@ -28,6 +28,7 @@ from mofa3d.morphable_model import LandmarkBarycentric, MorphableModel
 EXPRESSION_MODES, REFLECTANCE_MODES = 64, 80
 SIDE_WEIGHT = 0.15  # of vertices outside the frontal face when expression modes are chosen
 TONGUE_WEIGHT = 0.3  # of the tongue's
+PARTED = 0.2  # of the jaw's opening, at which landmarks are attached
 FOREHEAD, BACK = 39.0, 12.0  # mm: top of the frontal face above the brow's middle, and its back before the jaw's ends
 
 
@@ -77,7 +78,6 @@ def build() -> Built:
     likely = read_scores().covariance_of(names)
     mixing = expression.expression_modes(movements, weights, likely, EXPRESSION_MODES)
     modes = expression.moved(movements, mixing)
-    expression_basis = refined(mesh.refine, modes)
 
     vertices = mesh.refine @ head.mean
     surface = Surface(
@@ -93,17 +93,23 @@ def build() -> Built:
     mean_reflectance, reflectance_basis = reflectance_modes(surface, REFLECTANCE_MODES, np.random.default_rng(0))
 
     frontal = _frontal(vertices, landmarks, mesh.mouth)
-    attached = _attach(landmarks, vertices, mesh.triangles, ~mesh.eyes)
+    # On lips that meet, the nearest triangle to a point of one lip may be the other's.
+    parted = head.mean + PARTED * movements[names.index("jawOpen")]
+    attached = _attach(cage.landmarks(parted), mesh.refine @ parted, mesh.triangles, ~mesh.eyes)
     shown = sparse.vstack([mesh.refine[frontal], tooth.refine[tooth.tongue]]).tocsr()
     codes, explained = units.fit_units(refined(shown, np.moveaxis(movements, 0, -1)), refined(shown, modes))
 
+    lips = seal.make_seal(vertices, mesh.triangles, landmarks)
     tooth_vertices = tooth.positions(head.mean, people.scale)
-    still = np.zeros((len(tooth_vertices), *reflectance_basis.shape[1:]))
     tooth_uv = texture_coordinates(cage.texture, cage.tooth_quads, cage.tooth_texture_quads, tooth.refine)
-    triangles = np.concatenate([mesh.triangles, tooth.triangles + len(vertices)])
-    vertices = np.concatenate([vertices, tooth_vertices])
-    shape_basis = np.concatenate([refined(part.refine, head.columns) for part in (mesh, tooth)])
-    expression_basis = np.concatenate([expression_basis, refined(tooth.refine, modes)])
+    tooth_colors, lip_colors = teeth.reflectance(tooth_vertices, tooth.tongue), np.tile(seal.COLOR, (seal.COUNT, 1))
+    head_count, teeth_end = len(vertices), len(vertices) + len(tooth_vertices)
+    triangles = np.concatenate([mesh.triangles, tooth.triangles + head_count, lips.triangles + teeth_end])
+    vertices = np.concatenate([vertices, tooth_vertices, lips.vertices])
+    refine = sparse.vstack([mesh.refine, tooth.refine, lips.follows @ mesh.refine]).tocsr()
+    expression_basis = refined(refine, modes)
+    added = len(vertices) - head_count
+    still = np.zeros((added, *reflectance_basis.shape[1:]))
 
     def at_landmarks(values: np.ndarray) -> np.ndarray:
         return np.einsum("kj,kj...->k...", attached.weights.numpy(), values[triangles[attached.faces.numpy()]])
@@ -113,18 +119,18 @@ def build() -> Built:
 
     model = MorphableModel(
         mean_shape=tensor(vertices - at_landmarks(vertices)[27:68].mean(axis=0) + np.array(FEATURES_CENTRE)),
-        shape_basis=tensor(shape_basis),
+        shape_basis=tensor(refined(refine, head.columns)),
         expression_basis=tensor(expression_basis),
-        mean_reflectance=tensor(np.concatenate([mean_reflectance, teeth.reflectance(tooth_vertices, tooth.tongue)])),
+        mean_reflectance=tensor(np.concatenate([mean_reflectance, tooth_colors, lip_colors])),
         reflectance_basis=tensor(np.concatenate([reflectance_basis, still])),
         faces=torch.from_numpy(triangles),
         landmark_barycentric=attached,
-        frontal=torch.from_numpy(np.concatenate([frontal, np.zeros(len(tooth_vertices), dtype=bool)])),
-        uv=tensor(np.concatenate([mesh.uv, tooth_uv])),
+        frontal=torch.from_numpy(np.concatenate([frontal, np.zeros(added, dtype=bool)])),
+        uv=tensor(np.concatenate([mesh.uv, tooth_uv, mesh.uv[lips.lip]])),
         name="makehuman",
     )
     on_base = dense.read_dense(cage.base_count)
-    points = dense.attach_dense(on_base, cage, head.mean, mesh)
+    points = dense.attach_dense(on_base, cage, parted, mesh)
     return Built(model, units.make_units(names, codes, explained, at_landmarks(expression_basis)), points)
 
 

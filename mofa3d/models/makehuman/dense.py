@@ -36,7 +36,7 @@ def attach_dense(
     Args:
         on_base: (478, B) weights of the base mesh's vertices, see `read_dense`.
         cage: what is kept of the base mesh.
-        mean: its vertices on the average head, mm.
+        mean: its vertices on the average head with its lips apart, mm; of lips that meet, either would be the nearest.
         mesh: what it is refined to.
     """
     points, vertices, triangles = on_base[:, cage.kept] @ mean, mesh.refine @ mean, mesh.triangles

@@ -18,12 +18,13 @@ IVORY = (0.80, 0.74, 0.66)  # display RGB at the front
 FLESH = (0.62, 0.34, 0.33)  # of the tongue's tip
 # Of these, farther back, and mm behind the front over which they grow dark: the light model knows no shadows, and the
 # mouth throws one.
-DARKEST, DARKENING = 0.22, {"teeth": 35.0, "tongue": 22.0}
+DARKEST, DARKENING = 0.22, {"teeth": 26.0, "tongue": 22.0}
 # dm that the upper ones are moved down: MakeHuman's end where the lips meet, and would not be seen in a smile whose
 # lower lip goes down more than its upper one goes up, as encoders see it.
 LONGER = 0.055
-# MakeHuman's arch is so wide that its sides stand in the corners of the mouth, and would be seen between closed lips.
-NARROWER, FARTHER_BACK, ROUNDER = 0.92, 0.02, 0.5  # of its width; dm; dm per square dm beside the middle
+# MakeHuman's arch is so wide and flat that its sides stand in the corners of the mouth and come through stretched lips;
+# farther from the lips it would end abruptly, seen from the side.
+NARROWER, ROUNDER = 0.96, 0.6  # of its width; dm that it is farther back per square dm beside the middle
 TIP, TAPERING = 0.16, 0.4  # dm of the tongue that taper, for MakeHuman's ends in a square, and how much they do
 
 
@@ -48,7 +49,7 @@ class Teeth:
     def positions(self, mean: Float[np.ndarray, "V 3"], scale: float) -> Float[np.ndarray, "T 3"]:
         """Where they are on the average head, mm; `scale` is mm per decimetre of MakeHuman."""
         moved = mean - LONGER * scale * self.upper[:, None] * [0.0, 1.0, 0.0]
-        moved[:, 2] -= (FARTHER_BACK * scale + ROUNDER / scale * np.square(moved[:, 0])) * ~self.soft
+        moved[:, 2] -= ROUNDER / scale * np.square(moved[:, 0]) * ~self.soft
         moved[:, 0] *= np.where(self.soft, 1.0, NARROWER)
         tongue = moved[self.soft]
         tip = np.clip((tongue[:, 2] - tongue[:, 2].max()) / (TIP * scale) + 1, 0, 1)[:, None] ** 2

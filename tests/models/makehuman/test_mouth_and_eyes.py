@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
-from closed_mouths import closed_mouths, seen_faces
+from closed_mouths import closed_mouths, lips_contact, seen_faces
 from safetensors.torch import load_file as read_safetensors
 
 from mofa3d.data.face_landmarker import EXPRESSION_NAMES
 from mofa3d.data.landmarks_478 import mirrored_mesh
 from mofa3d.models.expression_units import expression_units
-from mofa3d.models.makehuman import dense_landmarks, learned
-from mofa3d.models.makehuman.lips import find_contact
+from mofa3d.models.makehuman import dense_landmarks, learned, seal
 from mofa3d.morphable_model import LandmarkBarycentric
 from mofa3d.semantic_code import SemanticCode
 
@@ -30,9 +30,16 @@ def points() -> LandmarkBarycentric:
 
 @pytest.fixture(scope="module")
 def in_mouth(default_model) -> torch.Tensor:
-    """Triangles of teeth and tongue, which come after the head."""
+    """Triangles of teeth and tongue, which come after the head and before the strip behind the upper lip."""
     head = len(read_safetensors(learned.PATH)["mean_reflectance"])
-    return (default_model.faces >= head).all(dim=1)
+    inside = (default_model.faces >= head) & (default_model.faces < len(default_model.mean_shape) - seal.COUNT)
+    return inside.all(dim=1)
+
+
+@pytest.fixture(scope="module")
+def mouth(default_model) -> torch.Tensor:
+    """Its middle at rest."""
+    return default_model.at_landmarks(default_model.mean_shape)[48:68].mean(dim=0)
 
 
 def at(points: LandmarkBarycentric, model, values: torch.Tensor) -> torch.Tensor:
@@ -68,37 +75,67 @@ def ball_faces(model, middle: torch.Tensor) -> torch.Tensor:
 
 
 class TestLips:
-    def test_meet_at_rest_and_nearly_in_everybody(self, default_model, in_mouth, units):
-        mean = default_model.mean_shape.double()
-        # Where lips overlap, vertices of both are in each other's place; what meets is seen when they part.
-        parted = mean + 0.08 * (default_model.expression_basis @ units["jawOpen"]).double()
-        contact = find_contact(parted.numpy(), default_model.faces.numpy(), default_model.at_landmarks(parted).numpy())
-        rest = contact.gap(mean[:, 1].numpy())
-        assert -2.0 < rest.min() <= rest.max() < 0  # mm: they overlap a little
+    def test_meet_at_rest_in_front_of_the_strip_that_seals_them(self, default_model):
+        mean = default_model.mean_shape.double().numpy()
+        contact = lips_contact(default_model)
+        assert abs(contact.gap(mean[:, 1])).max() < 1  # mm
+        above, below = np.split(mean[-seal.COUNT :], 2)
+        sides = contact.seam[:, 0]
+        assert (np.interp(sides, above[:, 0], above[:, 1]) > mean[contact.upper, 1] + 0.3).all()
+        assert (np.interp(sides, below[:, 0], below[:, 1]) < mean[contact.lower, 1] - 0.3).all()
+
+    def test_strip_follows_the_upper_lip(self, default_model, units):
+        moved = default_model.expression_basis @ units["mouthShrugUpper"]
+        lips = default_model.at_landmarks(moved)[[61, 62, 63], 1]
+        assert float(lips.min()) > 2
+        assert float(moved[-seal.COUNT :, 1].max()) == pytest.approx(float(lips.max()), abs=0.8)
+
+    def test_landmarks_of_the_inner_lips_lie_each_on_its_own(self, default_model, units):
+        opened = default_model.at_landmarks(default_model.expression_basis @ units["jawOpen"])[:, 1]
+        assert float((opened[[61, 62, 63]] - opened[[67, 66, 65]]).min()) > 20
+
+    @pytest.mark.parametrize("angle", [0.0, 30.0, -30.0])
+    def test_hide_teeth_and_tongue_of_everybody_at_rest(self, default_model, in_mouth, mouth, angle):
         random = torch.Generator().manual_seed(2)
         people = SemanticCode.zeros(20, default_model.sizes).replace(shape=torch.randn(20, 80, generator=random))
-        middle = default_model.at_landmarks(default_model.mean_shape)[48:68].mean(dim=0)
-        slivers = [int(in_mouth[seen].sum()) for seen in seen_faces(default_model, people, middle, 0.0, 128, 2.6)]
-        assert max(slivers) <= 4  # pixels of 0.7 mm
-        assert slivers.count(0) >= 16
+        slivers = [int(in_mouth[seen].sum()) for seen in seen_faces(default_model, people, mouth, angle, 128, 2.6)]
+        assert slivers == [0] * 20
+
+    def test_hide_teeth_and_tongue_when_cheeks_are_puffed(self, default_model, in_mouth, mouth, units):
+        code = SemanticCode.zeros(1, default_model.sizes).replace(expression=units["cheekPuff"][None])
+        (seen,) = seen_faces(default_model, code, mouth, 0.0, 128, 2.6)
+        assert not in_mouth[seen].any()
 
     @pytest.mark.parametrize("count", [20, pytest.param(1000, marks=pytest.mark.slow)])
-    def test_closed_ones_hide_teeth_and_tongue(self, default_model, in_mouth, count):
+    def test_closed_ones_hide_teeth_and_tongue(self, default_model, in_mouth, mouth, count):
         codes = closed_mouths(default_model, count)
-        middle = default_model.at_landmarks(default_model.mean_shape)[48:68].mean(dim=0)
         for angle in (0.0, 30.0, -30.0):
-            seen = seen_faces(default_model, codes, middle, angle, 128, 2.6)
+            seen = seen_faces(default_model, codes, mouth, angle, 128, 2.6)
             pixels = torch.tensor([int(in_mouth[face].sum()) for face in seen])
             assert int(pixels.sum()) == 0
 
-    def test_open_ones_show_both_rows_and_the_tongue(self, default_model, in_mouth, units):
+    @pytest.mark.parametrize(("strengths", "least"), [
+        ({"mouthSmileLeft": 1, "mouthSmileRight": 1, "jawOpen": 0.2}, 60),
+        ({"mouthUpperUpLeft": 1, "mouthUpperUpRight": 1}, 100),
+    ])  # fmt: skip
+    def test_smiling_ones_show_the_upper_teeth(self, default_model, in_mouth, mouth, units, strengths, least):
+        expression = sum(strength * units[name] for name, strength in strengths.items())
+        code = SemanticCode.zeros(1, default_model.sizes).replace(expression=expression[None])
+        (seen,) = seen_faces(default_model, code, mouth, 0.0, 128, 2.6)
+        assert int(in_mouth[seen].sum()) > least
+
+    def test_open_ones_show_both_rows_and_the_tongue(self, default_model, in_mouth, mouth, units):
         code = SemanticCode.zeros(1, default_model.sizes).replace(expression=units["jawOpen"][None])
-        middle = default_model.at_landmarks(default_model.mean_shape)[48:68].mean(dim=0)
-        (seen,) = seen_faces(default_model, code, middle, 0.0, 128, 2.6)
+        (seen,) = seen_faces(default_model, code, mouth, 0.0, 128, 2.6)
         colors = default_model.mean_reflectance[default_model.faces[seen[in_mouth[seen]]]].mean(dim=1)
         white = (colors[:, 1] > 0.75 * colors[:, 0]).sum()
         assert int(white) > 150
         assert len(colors) - int(white) > 300
+
+    def test_dense_points_lie_each_on_its_own(self, default_model, points, units):
+        opened = at(points, default_model, default_model.expression_basis @ units["jawOpen"])[:, 1]
+        assert float((opened[[81, 82, 13, 312, 311]] - opened[[178, 87, 14, 317, 402]]).min()) > 20
+        assert float((opened[[41, 38, 12, 268, 271]] - opened[[179, 86, 15, 316, 403]]).min()) > 20
 
 
 class TestLids:
