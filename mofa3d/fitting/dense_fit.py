@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pytorch3d.transforms import axis_angle_to_matrix, matrix_to_axis_angle
 from torch import Tensor
 
@@ -156,7 +156,7 @@ class DenseFit:
 
 
 def shared_shape(
-    shapes: Float[Tensor, "B S"], information: Float[Tensor, "B S S"], people: Float[Tensor, "B"]
+    shapes: Float[Tensor, "B S"], information: Float[Tensor, "B S S"], people: Int[Tensor, "B"]
 ) -> Float[Tensor, "P S"]:
     """The likeliest shape of each person, given what each photograph says by itself.
 
