@@ -29,6 +29,7 @@ from mofa3d.fitting.shape_learning.reach import Reach, measure_reach
 from mofa3d.fitting.shape_learning.regions import find_regions
 from mofa3d.fitting.shape_learning.registration import register
 from mofa3d.fitting.shape_learning.skin import make_skin
+from mofa3d.fitting.shape_learning.skull import narrowing
 from mofa3d.fitting.shape_learning.statistics import follow_population, learn_statistics
 from mofa3d.models.alignment import Similarity, similarity
 from mofa3d.models.makehuman import source
@@ -79,15 +80,18 @@ def main(config: Config) -> None:
     fine_uv = texture_coordinates(cage.texture, skin.quads, cage.texture_quads[cage.of(*SKIN)], skin.refine)
     regions = find_regions(surface, skin.landmarks(coarse), source.read_mask(data, "ears", fine_uv) > 0.5)
     movements = follow_population(skin, surface, population, regions)
+    narrower = narrowing(coarse, skin.landmarks(coarse))
+    narrow = coarse * narrower
+    movements = movements._replace(columns=movements.columns * skin.on_surface(narrower)[..., None])
     print("learning the statistics", flush=True)
-    learned = learn_statistics(skin, surface, movements, regions, config.columns)
+    learned = learn_statistics(skin, narrow, movements, regions, config.columns)
     people = People(
         names=tuple(names),
         scale=laid.scale,
         weights=found.weights,
         weight_columns=learned.weights,
         skin=cage.kept[cage.skin],
-        remainder=found.displacement,
+        remainder=found.displacement + narrow - coarse,
         remainder_columns=learned.displacement,
         source=config.credit,
     )

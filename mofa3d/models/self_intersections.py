@@ -6,6 +6,8 @@ import numba
 import numpy as np
 from jaxtyping import Float, Int
 
+SLABS = 64  # along z, at most
+
 
 def crossing_triangles(vertices: Float[np.ndarray, "N 3"], faces: Int[np.ndarray, "F 3"]) -> Int[np.ndarray, "K 2"]:
     """Triangles that cross, among those without a common edge, found by sweeping along x.
@@ -19,21 +21,38 @@ def crossing_triangles(vertices: Float[np.ndarray, "N 3"], faces: Int[np.ndarray
 
 @numba.njit(cache=True)
 def _sweep(corners, faces):
+    """Sweep along x in slabs of z; a pair belongs to the slab in which its common part begins."""
     count = len(corners)
     low, high = np.empty((count, 3)), np.empty((count, 3))
     for i in range(count):
         for axis in range(3):
             low[i, axis] = min(corners[i, 0, axis], corners[i, 1, axis], corners[i, 2, axis])
             high[i, axis] = max(corners[i, 0, axis], corners[i, 1, axis], corners[i, 2, axis])
+    bottom, depth = low[:, 2].min(), high[:, 2].max() - low[:, 2].min()
+    slabs = max(1, min(SLABS, count // 100))
+    step = max(depth / slabs, 1e-300)
     pairs = []
-    for i in range(count):
-        for j in range(i + 1, count):
-            if low[j, 0] > high[i, 0]:
-                break
-            if low[j, 1] > high[i, 1] or low[i, 1] > high[j, 1] or low[j, 2] > high[i, 2] or low[i, 2] > high[j, 2]:
-                continue
-            if _cross(corners[i], corners[j], faces[i], faces[j]):
-                pairs.append((i, j))
+    chosen = np.empty(count, np.int64)
+    for slab in range(slabs):
+        begin, end = bottom + slab * step, bottom + (slab + 1) * step
+        if slab == slabs - 1:
+            end = np.inf
+        inside = 0
+        for i in range(count):
+            if low[i, 2] < end and high[i, 2] >= begin:
+                chosen[inside] = i
+                inside += 1
+        for a in range(inside):
+            i = chosen[a]
+            for b in range(a + 1, inside):
+                j = chosen[b]
+                if low[j, 0] > high[i, 0]:
+                    break
+                if low[j, 1] > high[i, 1] or low[i, 1] > high[j, 1] or low[j, 2] > high[i, 2] or low[i, 2] > high[j, 2]:
+                    continue
+                first = max(low[i, 2], low[j, 2])
+                if begin <= first < end and _cross(corners[i], corners[j], faces[i], faces[j]):
+                    pairs.append((i, j))
     result = np.empty((len(pairs), 2), np.int64)
     for k in range(len(pairs)):
         result[k, 0], result[k, 1] = pairs[k]
@@ -65,19 +84,20 @@ def _has(face, vertex):
 @numba.njit(cache=True)
 def _pierces(start, end, triangle):
     """Whether a segment passes through a triangle (Möller and Trumbore 1997)."""
-    way = end - start
-    one, two = triangle[1] - triangle[0], triangle[2] - triangle[0]
-    across = np.cross(way, two)
-    volume = one @ across
+    wx, wy, wz = end[0] - start[0], end[1] - start[1], end[2] - start[2]
+    ax, ay, az = triangle[1, 0] - triangle[0, 0], triangle[1, 1] - triangle[0, 1], triangle[1, 2] - triangle[0, 2]
+    bx, by, bz = triangle[2, 0] - triangle[0, 0], triangle[2, 1] - triangle[0, 1], triangle[2, 2] - triangle[0, 2]
+    cx, cy, cz = wy * bz - wz * by, wz * bx - wx * bz, wx * by - wy * bx
+    volume = ax * cx + ay * cy + az * cz
     if abs(volume) < 1e-14:
         return False
-    offset = start - triangle[0]
-    u = (offset @ across) / volume
+    ox, oy, oz = start[0] - triangle[0, 0], start[1] - triangle[0, 1], start[2] - triangle[0, 2]
+    u = (ox * cx + oy * cy + oz * cz) / volume
     if u < 0 or u > 1:
         return False
-    turned = np.cross(offset, one)
-    v = (way @ turned) / volume
+    tx, ty, tz = oy * az - oz * ay, oz * ax - ox * az, ox * ay - oy * ax
+    v = (wx * tx + wy * ty + wz * tz) / volume
     if v < 0 or u + v > 1:
         return False
-    along = (two @ turned) / volume
+    along = (bx * tx + by * ty + bz * tz) / volume
     return 0 <= along <= 1

@@ -11,13 +11,16 @@ from mofa3d.fitting.shape_learning.reach import measure_reach
 from mofa3d.fitting.shape_learning.regions import Regions, find_regions
 from mofa3d.fitting.shape_learning.registration import register
 from mofa3d.fitting.shape_learning.skin import Skin
+from mofa3d.fitting.shape_learning.skull import FADES, SHARE, narrowing
 from mofa3d.fitting.shape_learning.statistics import (
     follow_population,
     learn_statistics,
     principal_turn,
     without_similarity,
 )
+from mofa3d.fitting.shape_learning.untangling import untangled
 from mofa3d.models.makehuman.subdivision import catmull_clark, to_triangles
+from mofa3d.models.self_intersections import crossing_triangles
 
 SIZE, STEP = 13, 10.0  # quads on a side, mm
 
@@ -80,12 +83,13 @@ def learned():
     skin = make_skin()
     population = make_population(skin)
     found = register(skin, population)
-    surface = skin.on_surface(skin.moved(found.weights) + found.displacement)
+    cage = skin.moved(found.weights) + found.displacement
+    surface = skin.on_surface(cage)
     inner = np.linalg.norm(surface[:, :2], axis=1) < 55
     nothing = np.zeros(len(surface), dtype=bool)
     regions = Regions(face=inner, ears=nothing, neck=nothing, skull=~inner)
     movements = follow_population(skin, surface, population, regions)
-    return skin, population, found, surface, regions, movements, learn_statistics(skin, surface, movements, regions, 3)
+    return skin, population, found, surface, regions, movements, learn_statistics(skin, cage, movements, regions, 3)
 
 
 def test_the_average_is_reached_by_its_target_and_a_remainder(learned):
@@ -146,3 +150,51 @@ def test_regions_do_not_overlap():
     regions = find_regions(surface, landmarks, random.random(500) < 0.1)
     np.testing.assert_array_equal(np.sum(regions, axis=0) >= 1, True)
     assert not (regions.face & (regions.ears | regions.neck)).any()
+
+
+def test_columns_that_push_one_sheet_through_another_move_both():
+    skin = two_sheets()
+    columns = np.zeros((*skin.vertices.shape, 1))
+    middle = np.exp(-np.square(skin.vertices[:, :2] / 12).sum(axis=1))
+    columns[:, 2, 0] = 3.0 * middle * (skin.vertices[:, 2] == 0)  # of the lower one, 2 mm below the other
+
+    def crossing(of: np.ndarray) -> int:
+        return len(crossing_triangles(skin.on_surface(skin.vertices + of[..., 0]), skin.triangles))
+
+    whole = untangled(skin, skin.vertices, columns, tried=10)
+    assert crossing(columns) > 0
+    assert crossing(whole) == 0
+    upper = skin.vertices[:, 2] > 0
+    assert whole[upper, 2].max() > 0.3  # it makes way
+    edge = np.linalg.norm(skin.vertices[:, :2], axis=1) > 40
+    np.testing.assert_array_equal(whole[edge], columns[edge])
+
+
+def test_columns_that_cross_nothing_stay():
+    skin = two_sheets()
+    columns = np.random.default_rng(4).normal(size=(1, 3, 2)) * np.ones((len(skin.vertices), 1, 1))
+    np.testing.assert_array_equal(untangled(skin, skin.vertices, columns, tried=3), columns)
+
+
+def two_sheets() -> Skin:
+    """Squares of 100 mm, one 2 mm above the other."""
+    line = np.linspace(-50, 50, 13)
+    plane = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+    number = np.arange(len(plane)).reshape(13, 13)
+    one = np.stack([number[:-1, :-1], number[:-1, 1:], number[1:, 1:], number[1:, :-1]], axis=-1).reshape(-1, 4)
+    quads = np.concatenate([one, one + len(plane)])
+    refine, fine = catmull_clark(2 * len(plane), quads)
+    split, triangles = to_triangles(refine.shape[0], fine)
+    vertices = np.concatenate([np.insert(plane, 2, z, axis=1) for z in (0.0, 2.0)])
+    nothing = np.zeros((68, 1), dtype=int)
+    return Skin(vertices, np.zeros((0, *vertices.shape)), np.zeros(0, dtype=bool), quads, (split @ refine).tocsr(),
+                triangles, nothing, nothing.astype(float))  # fmt: skip
+
+
+def test_skulls_become_narrower_and_faces_and_necks_do_not():
+    landmarks = np.zeros((68, 3))
+    landmarks[:, 2] = 100.0
+    points = np.array([[70, 60, 0], [70, 60, 100], [70, -50, 0], [70, 0.75 * FADES, 0]], dtype=float)
+    factor = narrowing(points, landmarks)
+    np.testing.assert_array_equal(factor[:, 1:], 1)
+    np.testing.assert_allclose(factor[:, 0], [SHARE, 1, 1, (1 + SHARE) / 2])

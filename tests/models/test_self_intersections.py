@@ -32,3 +32,18 @@ def test_of_triangles_with_a_common_vertex_the_opposite_side_counts():
     assert len(crossing_triangles(points, np.array([[0, 1, 2], [0, 3, 4]]))) == 1
     points[3:, 2] = [1, 2]
     assert len(crossing_triangles(points, np.array([[0, 1, 2], [0, 3, 4]]))) == 0
+
+
+def test_many_small_triangles_cross_as_each_pair_alone_does():
+    random = np.random.default_rng(0)
+    corners = random.uniform(0, 10, size=(120, 1, 3)) + random.normal(size=(120, 3, 3)) * [1, 1, 3]
+    faces = np.arange(360).reshape(-1, 3)
+    found = {tuple(sorted(pair)) for pair in crossing_triangles(corners.reshape(-1, 3), faces).tolist()}
+    alone = {
+        (i, j)
+        for i in range(120)
+        for j in range(i + 1, 120)
+        if len(crossing_triangles(corners[[i, j]].reshape(-1, 3), faces[:2]))
+    }
+    assert found == alone
+    assert len(found) > 50

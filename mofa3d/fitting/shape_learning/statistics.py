@@ -8,13 +8,13 @@ import numpy as np
 import scipy.sparse as sparse
 import scipy.sparse.linalg
 from jaxtyping import Bool, Float
-from scipy.spatial import cKDTree
 
 from mofa3d.fitting.shape_learning.population import Population
 from mofa3d.fitting.shape_learning.regions import Regions
 from mofa3d.fitting.shape_learning.registration import LOPSIDED, RIDGE, find_pairs
 from mofa3d.fitting.shape_learning.skin import Skin
-from mofa3d.fitting.shape_learning.touching import OpposedPairs, tangled_vertices, touching_pairs
+from mofa3d.fitting.shape_learning.touching import OpposedPairs, touching_pairs
+from mofa3d.fitting.shape_learning.untangling import untangled
 
 SKULL_WEIGHT, NECK_WEIGHT = 0.15, 0.02  # of variances when columns are chosen; 1 in the face
 TOUCHING, SAME_SIDE = 1.5, 0.7  # mm and cosine within which a vertex of the skin is one of the population's
@@ -22,8 +22,6 @@ ACROSS = 0.2  # weight of distances across the normal when targets are chosen
 SMOOTH = 0.03  # price of the remainder's roughness
 FIRM = 10.0  # price of moving apart, or into each other, for what lies on each other
 TINY = 1e-7
-UNTANGLINGS, TRIED, FAR = 3, 40, 1.2  # rounds at most, random heads in each, and their deviation
-TANGLED_REACH, TRUST = 3.0, 0.1  # mm about what crosses where the population counts less, and how much less
 
 
 class Movements(NamedTuple):
@@ -97,24 +95,28 @@ def principal_turn(
 
 
 def learn_statistics(
-    skin: Skin, surface: Float[np.ndarray, "N 3"], movements: Movements, regions: Regions, count: int
+    skin: Skin, cage: Float[np.ndarray, "S 3"], movements: Movements, regions: Regions, count: int
 ) -> Statistics:
-    """Weights of targets, and what they do not reach, for the strongest columns."""
+    """Weights of targets, and what they do not reach, for the strongest columns.
+
+    Args:
+        skin: what the columns move.
+        cage: mm, the average head.
+        movements: of the population.
+        regions: of the surface.
+        count: of columns.
+    """
+    surface = skin.on_surface(cage)
     areas = skin.areas(surface)
     importance = np.select([regions.face, regions.neck], [1.0, NECK_WEIGHT], SKULL_WEIGHT)
     turn = principal_turn(movements.columns, areas * movements.known * importance, count)
     columns = movements.columns @ turn
     weights = target_weights(skin, columns, movements, areas * movements.known * np.where(regions.neck, 0.1, 1.0))
     by_targets = skin.surface_targets @ weights
-    known, touching = areas * movements.known, touching_pairs(skin, surface, regions.ears)
-    codes = FAR * np.random.default_rng(0).normal(size=(TRIED, count))
-    for _ in range(UNTANGLINGS):
-        displacement = smooth_displacement(skin, columns, by_targets, known, touching)
-        tangled = tangled_vertices(skin, surface, by_targets + skin.on_surface(displacement), codes)
-        if not len(tangled):
-            break
-        near = cKDTree(surface[tangled]).query(surface, distance_upper_bound=TANGLED_REACH)[0] < np.inf
-        known = np.where(near, known * TRUST, known)
+    touching = touching_pairs(skin, surface, regions.ears)
+    displacement = smooth_displacement(skin, columns, by_targets, areas * movements.known, touching)
+    of_targets = np.tensordot(skin.targets, weights, axes=(0, 0))
+    displacement = untangled(skin, cage, of_targets + displacement) - of_targets
     return Statistics(weights, displacement, turn)
 
 

@@ -16,7 +16,6 @@ from scipy.spatial import cKDTree
 from mofa3d.fitting.shape_learning.skin import Skin
 from mofa3d.models.makehuman.following import border_vertices
 from mofa3d.models.nearest_surface import vertex_normals
-from mofa3d.models.self_intersections import crossing_triangles
 
 NEAR, SURE = 3.0, 1.5  # mm beyond which two points are no pair, and over which they lose their hold on each other
 OPPOSED, ACROSS = -0.5, 0.7  # cosines: most between two normals, least between one and the way to the other point
@@ -54,17 +53,6 @@ def together(*kinds: OpposedPairs) -> OpposedPairs:
     """All pairs of several kinds."""
     between = sparse.vstack([kind.between for kind in kinds]).tocsr()
     return OpposedPairs(between, np.concatenate([kind.hold for kind in kinds]))
-
-
-def tangled_vertices(
-    skin: Skin,
-    surface: Float[np.ndarray, "N 3"],
-    columns: Float[np.ndarray, "N 3 K"],
-    codes: Float[np.ndarray, "M K"],
-) -> Int[np.ndarray, "C"]:
-    """Vertices of triangles that pass through others in some of the heads of codes."""
-    found = [crossing_triangles(surface + columns @ code, skin.triangles).ravel() for code in codes]
-    return np.unique(skin.triangles[np.concatenate(found)])
 
 
 def lip_pairs(skin: Skin, surface: Float[np.ndarray, "N 3"]) -> OpposedPairs:

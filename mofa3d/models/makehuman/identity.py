@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from mofa3d.errors import InputError
 from mofa3d.models.makehuman.cage import Cage
-from mofa3d.models.makehuman.following import follow
+from mofa3d.models.makehuman.following import follow, stretch_wall
 from mofa3d.models.makehuman.people import People
 
 
@@ -46,4 +46,6 @@ def identity(cage: Cage, people: People, targets: Float[np.ndarray, "T V 3"]) ->
     weights = np.concatenate([people.weights[:, None], people.weight_columns], axis=1)
     moved = people.scale * np.einsum("tvc,tk->vck", targets, weights, optimize=True)
     moved += follow(cage, both.reshape(len(both), -1)).reshape(moved.shape)
+    # Weights that are right for the skin may be strong and cancel out there, and send the wall through the lips.
+    moved = stretch_wall(cage, moved.reshape(len(moved), -1)).reshape(moved.shape)
     return Identity(people.scale * cage.vertices + moved[..., 0], moved[..., 1:])

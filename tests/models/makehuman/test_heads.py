@@ -10,11 +10,14 @@ from mofa3d.models.mesh_fields import connected_to
 from mofa3d.models.self_intersections import crossing_triangles
 from mofa3d.morphable_model import MorphableModel
 
-# Least and most that 3 standard deviations around the averages of women and men allow, mm. Breadth and length: Zhuang
-# and Bradtmiller 2005, "Head-and-Face Anthropometric Survey of U.S. Respirator Users" (146.8 ± 5.6 and 153.0 ± 6.0;
-# 187.5 ± 7.2 and 197.3 ± 7.4). Height from chin to vertex: Farkas 1994, "Anthropometry of the Head and Face", and
-# Gordon et al. 1989, "1988 Anthropometric Survey of U.S. Army Personnel" (about 218 ± 9 and 232 ± 9).
-BREADTH, LENGTH, HEIGHT = (130.0, 171.0), (165.9, 219.5), (191.0, 259.0)
+# Least and most that 3 standard deviations around the averages of groups allow, mm. Breadth above the ears and
+# length: Chan, "Online Anthropometry" (City University of Hong Kong), tables 27 and 26: breadth of British women 145
+# ± 6, British men 155 ± 6, men of Hong Kong 160 ± 7; length of British women 180 ± 7, men 195 ± 8. Height from chin
+# to vertex: medians of women 218 and men 232 in the FAA's "Human Factors Design Standard", exhibit 14.3.2.1; for the
+# spread, which it does not give, 4 %, as of length.
+BREADTH, LENGTH, HEIGHT = (127.0, 181.0), (159.0, 219.0), (191.8, 259.8)
+# Average and standard deviation of the 6,068 women and men of ANSUR II (Gordon et al. 2014, NATICK/TR-15/007).
+SURVEYED_BREADTH, SURVEYED_LENGTH = (152.2, 6.2), (196.3, 8.5)
 ABOVE_EARS = 15.0  # mm over the root of the nose, above which no ear reaches
 
 
@@ -49,21 +52,18 @@ def skin_crossings(model: MorphableModel, codes: torch.Tensor) -> list[int]:
     marked[model.faces[model.landmark_faces].numpy()] = True
     faces = model.faces.numpy()
     whole = connected_to(marked, faces)
-    dark = (~model.frontal & (model.mean_reflectance.amax(dim=1) < 0.35)).numpy()  # the inside of the mouth
-    faces = faces[(whole & ~dark)[faces].all(axis=1)]
+    faces = faces[whole[faces].all(axis=1)]
     mean, basis = model.mean_shape.double().numpy(), model.shape_basis.double().numpy()
     return [len(crossing_triangles(mean + basis @ code, faces)) for code in codes.double().numpy()]
 
 
 def test_sizes_are_those_of_people(default_model):
     average = measures(default_model, torch.zeros(1, 80))[0]
-    for value, (least, most) in zip(average, (BREADTH, LENGTH, HEIGHT), strict=False):
-        third = (most - least) / 6
-        assert least + third < value < most - third, average
+    for value, (middle, deviation) in zip(average, (SURVEYED_BREADTH, SURVEYED_LENGTH), strict=False):
+        assert abs(value - middle) < deviation, average
     heads = measures(default_model, random_codes(1000))
     for values, (least, most) in zip(heads.T, (BREADTH, LENGTH, HEIGHT), strict=False):
-        inside = (values > least) & (values < most)
-        assert inside.mean() >= 0.98  # the population's heads are 5 mm broader than the literature's
+        assert least < values.min() < values.max() < most
     assert np.ptp(np.percentile(heads[:, 3], [5, 95])) < 30
 
 
@@ -82,5 +82,4 @@ def test_heads_are_whole(default_model):
 
 @pytest.mark.slow
 def test_a_thousand_heads_are_whole(default_model):
-    crossing = np.array(skin_crossings(default_model, random_codes(1000, seed=1)))
-    assert (crossing > 0).mean() < 0.03
+    assert np.flatnonzero(skin_crossings(default_model, random_codes(1000, seed=1))).tolist() == []

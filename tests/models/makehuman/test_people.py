@@ -10,8 +10,8 @@ import pytest
 
 from mofa3d.errors import InputError
 from mofa3d.models.makehuman import source
-from mofa3d.models.makehuman.cage import EYES, Cage, read_cage
-from mofa3d.models.makehuman.following import border_vertices, follow
+from mofa3d.models.makehuman.cage import EYES, MOUTH, Cage, read_cage
+from mofa3d.models.makehuman.following import border_vertices, follow, stretch_wall
 from mofa3d.models.makehuman.identity import identity
 from mofa3d.models.makehuman.people import People, read_people, save_people
 from mofa3d.models.makehuman.targets import target_names
@@ -94,6 +94,16 @@ class TestFollowing:
         movement = np.tile([1.0, -2.0, 3.0], (len(cage.skin), 1))
         used = np.unique(np.concatenate([cage.quads.ravel(), cage.tooth_quads.ravel()]))
         np.testing.assert_allclose(follow(cage, movement)[used], np.tile([1.0, -2.0, 3.0], (len(used), 1)), atol=1e-6)
+
+    def test_the_mouths_wall_does_only_what_the_lips_do(self, cage):
+        random = np.random.default_rng(3)
+        movement = random.normal(size=(len(cage.vertices), 2))
+        wall = np.setdiff1d(cage.quads[cage.of(MOUTH)], cage.skin)
+        movement[cage.skin] = [1.0, -2.0]
+        moved = stretch_wall(cage, movement)
+        np.testing.assert_allclose(moved[wall], np.tile([1.0, -2.0], (len(wall), 1)), atol=1e-9)
+        others = np.setdiff1d(np.arange(len(movement)), wall)
+        np.testing.assert_array_equal(moved[others], movement[others])
 
     def test_eyes_stay_round_and_behind_lids_that_come_forward(self, cage):
         place = cage.vertices[cage.skin]
