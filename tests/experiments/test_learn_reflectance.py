@@ -6,6 +6,7 @@ import json
 
 import pytest
 import torch
+from dense_corpus import make_dense_corpus
 from programs import load
 from tiny_model import make_tiny_model
 
@@ -17,6 +18,7 @@ from mofa3d.models.makehuman.learned import with_learned_reflectance
 from mofa3d.models.mesh_fields import mirror_vertices
 from mofa3d.morphable_model import read_model, save_model
 from mofa3d.renderers import make_renderer
+from mofa3d.semantic_code import SemanticCode
 from mofa3d.training.checkpoint import save_checkpoint
 from mofa3d.training.mofa import TrainingConfig, make_optimizer
 from mofa3d.training.progress import Progress
@@ -92,3 +94,36 @@ def test_too_few_photographs_are_refused(workplace):
         learn_reflectance.main(
             learn_reflectance.Config(folder / "corpus", folder / "run", folder / "no", photographs=10, modes=8)
         )
+
+
+@pytest.fixture(scope="module")
+def dense(tmp_path_factory, default_model):
+    """Faces of the default model, darker and lighter than its average, and one without points."""
+    random = torch.Generator().manual_seed(0)
+    codes = SemanticCode.zeros(13, default_model.sizes).replace(
+        shape=0.5 * torch.randn(13, 80, generator=random), rotation=0.1 * torch.randn(13, 3, generator=random)
+    )
+    code = codes.reflectance.clone()
+    code[:, 0] = torch.linspace(-1, 1, 13)
+    names = [f"Some_One{'abcdefghijklm'[i]}_0001.jpg" for i in range(12)] + ["plain_0001.jpg"]
+    folder = tmp_path_factory.mktemp("dense") / "corpus"
+    make_dense_corpus(folder, default_model, names, codes.replace(reflectance=code))
+    return folder
+
+
+def test_the_default_model_learns_from_faces_laid_on_points(dense, tmp_path, default_model):
+    out = tmp_path / "learned"
+    learn_reflectance.main(learn_reflectance.Config(dense, out=out, modes=2, rounds=1, photographs=20))
+    learned = read_model(out / "model.safetensors")
+    assert torch.equal(learned.faces, default_model.faces)
+    region = learn_reflectance.region_of(default_model, learn_reflectance.Config(dense))
+    assert 0.8 < float(region.sum() / default_model.frontal.sum()) < 1.0
+    points = default_model.at_landmarks(default_model.mean_shape)
+    assert float(default_model.mean_shape[region, 0].abs().max()) < float(points[[0, 16], 0].abs().mean())
+    away = torch.cdist(default_model.mean_shape[:, :2], points[36:48, :2])
+    eyes = away.amin(dim=1) < 20  # mm; they have colors of their own
+    mean, true = (model.mean_reflectance[region & ~eyes] for model in (learned, default_model))
+    assert float((mean / mean.mean() - true / true.mean()).abs().mean()) < 0.05
+    text = (out / "report.md").read_text(encoding="utf-8")
+    assert "MediaPipe's points" in text
+    assert "| 1 | 12 |" in text  # that without points is left out
