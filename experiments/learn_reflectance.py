@@ -45,7 +45,7 @@ from mofa3d.fitting.dense_fit import DenseFit
 from mofa3d.fitting.reflectance_learning import Fits, divide, with_components
 from mofa3d.fitting.robust_pca import robust_pca
 from mofa3d.models.makehuman import dense_landmarks
-from mofa3d.models.makehuman.learned import mesh_hash, save_reflectance
+from mofa3d.models.makehuman.learned import known_count, mesh_hash, save_reflectance
 from mofa3d.models.makehuman.parts import colored_by_part
 from mofa3d.models.mesh_fields import mirror_vertices
 from mofa3d.morphable_model import MorphableModel, save_model
@@ -197,7 +197,8 @@ def main(config: Config) -> None:
         indices, groups = ([values[i] for i in good.tolist()] for values in (indices, groups))
     parted = in_parts(decode.model)
     save_model(parted, config.out / "model.safetensors")
-    save_reflectance(parted, config.out / "reflectance.safetensors")
+    # Teeth and tongue come last in the default model, and are painted.
+    save_reflectance(parted, config.out / "reflectance.safetensors", None if config.checkpoint else known_count())
     kept = ReflectanceSamples(*(value[good] for value in samples))
     began = str(config.checkpoint or "MediaPipe's points")
     facts = {"data": f"{config.data}, {len(corpus)} faces", "start": began, "commit": commit()}
