@@ -31,7 +31,7 @@ from mofa3d.errors import InputError
 from mofa3d.files.folders import refuse_existing
 from mofa3d.models.landmarks import LIGHTS
 from mofa3d.models.makehuman.build import make_head
-from mofa3d.models.makehuman.dense import DENSE_COUNT, SKIN_COUNT, write_dense
+from mofa3d.models.makehuman.dense import DENSE_COUNT, SKIN_COUNT, write_points
 from mofa3d.models.makehuman.source import data_directory
 from mofa3d.models.makehuman.subdivision import spread as spread_columns
 from mofa3d.models.nearest_surface import nearest_surface, vertex_normals
@@ -96,7 +96,7 @@ def main(config: Config) -> None:
         print(f"distance from the surface: {found.distances.mean():.2f} mm, at most {found.distances.max():.2f}")
     ordered = sparse.vstack(on_cage).tocsr()[np.argsort(np.concatenate(order))]
     rows = symmetric(ordered, points, head.cage.vertices)
-    write_dense(spread_columns(rows, head.cage.kept, head.cage.base_count), config.out)
+    write_points(spread_columns(rows, head.cage.kept, head.cage.base_count), config.out, "MediaPipe's 478 points")
     print(f"points differ by {spread:.2f} mm between pictures: {config.out}")
 
 

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import scipy.sparse as sparse
 import torch
-import trimesh
 from jaxtyping import Float
 
 from mofa3d.models.makehuman import dense, expression, seal, source, teeth, units
@@ -95,7 +94,7 @@ def build() -> Built:
     frontal = _frontal(vertices, landmarks, mesh.mouth)
     # On lips that meet, the nearest triangle to a point of one lip may be the other's.
     parted = head.mean + PARTED * movements[names.index("jawOpen")]
-    attached = _attach(cage.landmarks(parted), mesh.refine @ parted, mesh.triangles, ~mesh.eyes)
+    attached = dense.attach_ibug(dense.read_points(cage.base_count, dense.IBUG_PATH), cage, parted, mesh)
     shown = sparse.vstack([mesh.refine[frontal], tooth.refine[tooth.tongue]]).tocsr()
     codes, explained = units.fit_units(refined(shown, np.moveaxis(movements, 0, -1)), refined(shown, modes))
 
@@ -129,7 +128,7 @@ def build() -> Built:
         uv=tensor(np.concatenate([mesh.uv, tooth_uv, mesh.uv[lips.lip]])),
         name="makehuman",
     )
-    on_base = dense.read_dense(cage.base_count)
+    on_base = dense.read_points(cage.base_count)
     points = dense.attach_dense(on_base, cage, parted, mesh)
     return Built(model, units.make_units(names, codes, explained, at_landmarks(expression_basis)), points)
 
@@ -147,19 +146,6 @@ def _importance(cage: Cage, mesh: HeadMesh, mean: Float[np.ndarray, "V 3"]) -> F
     weights[used] = np.where(_is_front(mean[used], cage.landmarks(mean)), 1.0, SIDE_WEIGHT)
     weights[np.unique(cage.tooth_quads[cage.tongue])] = TONGUE_WEIGHT
     return weights
-
-
-def _attach(
-    points: np.ndarray, vertices: np.ndarray, triangles: np.ndarray, allowed: np.ndarray
-) -> LandmarkBarycentric:
-    """The nearest points on the triangles whose vertices are all allowed, as barycentric coordinates."""
-    candidates = np.flatnonzero(allowed[triangles].all(axis=1))
-    mesh = trimesh.Trimesh(vertices, triangles[candidates], process=False)
-    closest, _, index = trimesh.proximity.closest_point_naive(mesh, points)
-    weights = trimesh.triangles.points_to_barycentric(mesh.triangles[index], closest)
-    weights = np.clip(weights, 0, 1)
-    weights /= weights.sum(axis=1, keepdims=True)
-    return LandmarkBarycentric(torch.from_numpy(candidates[index]), torch.from_numpy(weights.astype(np.float32)))
 
 
 def _is_front(vertices: np.ndarray, landmarks: np.ndarray) -> np.ndarray:

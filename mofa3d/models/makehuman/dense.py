@@ -1,7 +1,8 @@
-"""MediaPipe's 478 points on the default model, as far as its surface has them.
+"""MediaPipe's 478 points on the default model, as far as its surface has them, and the 68 iBUG points by them.
 
-The file says where each lies on MakeHuman's base mesh, as a weighted sum of a few of its vertices; the program that
-wrote it is ``experiments/fit_dense_landmarks.py``.
+Files say where each lies on MakeHuman's base mesh, as a weighted sum of a few of its vertices; the program that wrote
+them is ``experiments/fit_dense_landmarks.py``. The 68 are where annotators of photographs put them, whom the map of
+`mofa3d.data.landmarks_478` was fitted to: anatomy alone would have the ridge of the nose and the chin 8 mm higher.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from mofa3d.models.nearest_surface import nearest_surface
 from mofa3d.morphable_model import LandmarkBarycentric
 
 PATH = Path(__file__).with_name("landmarks478.json")
+IBUG_PATH = Path(__file__).with_name("ibug68.json")
 DENSE_COUNT = 478
 SKIN_COUNT = 468  # the first ones; those of the irises, five for each eye, come after them
 LEAST_WEIGHT = 0.01  # smaller ones are left out of the file
@@ -34,7 +36,7 @@ def attach_dense(
     """The points on a refined head: those of the irises on the eyeballs, all others on skin and lips.
 
     Args:
-        on_base: (478, B) weights of the base mesh's vertices, see `read_dense`.
+        on_base: (478, B) weights of the base mesh's vertices, see `read_points`.
         cage: what is kept of the base mesh.
         mean: its vertices on the average head with its lips apart, mm; of lips that meet, either would be the nearest.
         mesh: what it is refined to.
@@ -49,25 +51,35 @@ def attach_dense(
     return LandmarkBarycentric(torch.from_numpy(faces), torch.from_numpy(weights).float())
 
 
-def write_dense(on_base: sparse.csr_matrix, path: Path) -> None:
-    """Write where the points lie on the base mesh, as JSON."""
+def attach_ibug(
+    on_base: sparse.csr_matrix, cage: Cage, mean: Float[np.ndarray, "V 3"], mesh: HeadMesh
+) -> LandmarkBarycentric:
+    """The 68 iBUG points on skin and lips; arguments as of `attach_dense`."""
+    candidates = np.flatnonzero((~mesh.eyes)[mesh.triangles].all(axis=1))
+    found = nearest_surface(on_base[:, cage.kept] @ mean, mesh.refine @ mean, mesh.triangles[candidates])
+    faces, weights = torch.from_numpy(candidates[found.faces]), torch.from_numpy(found.weights).float()
+    return LandmarkBarycentric(faces, weights)
+
+
+def write_points(on_base: sparse.csr_matrix, path: Path, what: str) -> None:
+    """Write where points lie on the base mesh, as JSON; `what` says which they are."""
     rows = []
-    for number in range(DENSE_COUNT):
+    for number in range(on_base.shape[0]):
         row = on_base[number].tocoo()
         order = np.argsort(-row.data)
         chosen = order[row.data[order] >= LEAST_WEIGHT]
         weights = row.data[chosen] / row.data[chosen].sum()
         rows.append(json.dumps({"vertices": row.col[chosen].tolist(), "weights": weights.round(4).tolist()}))
     comment = (
-        "MediaPipe's 478 points on the MakeHuman base mesh (base.obj, 0-based vertex indices as in file order), by "
+        f"{what} on the MakeHuman base mesh (base.obj, 0-based vertex indices as in file order), by "
         "experiments/fit_dense_landmarks.py"
     )
     text = ",\n  ".join(rows)
     write_text(path, f'{{"comment": {json.dumps(comment)},\n "points": [\n  {text}\n]}}\n')
 
 
-def read_dense(base_count: int, path: Path = PATH) -> sparse.csr_matrix:
-    """(478, B) weights of the base mesh's vertices, each row with the sum 1.
+def read_points(base_count: int, path: Path = PATH) -> sparse.csr_matrix:
+    """(478 or 68, B) weights of the base mesh's vertices, each row with the sum 1.
 
     Raises:
         InputError: the file is missing or damaged.
@@ -77,7 +89,7 @@ def read_dense(base_count: int, path: Path = PATH) -> sparse.csr_matrix:
         rows = np.repeat(np.arange(len(points)), [len(point["vertices"]) for point in points])
         columns = np.concatenate([point["vertices"] for point in points])
         weights = np.concatenate([np.array(point["weights"]) / np.sum(point["weights"]) for point in points])
-        return sparse.csr_matrix((weights, (rows, columns)), shape=(DENSE_COUNT, base_count))
+        return sparse.csr_matrix((weights, (rows, columns)), shape=(len(points), base_count))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{path} contains no valid landmarks ({error}); install mofa3d again") from error
 
