@@ -29,6 +29,7 @@ from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.corpus.open import SYNTHETIC, Faces, open_faces
 from mofa3d.data.corpus.split import repeat_evenly, spread
 from mofa3d.data.corpus.synthetic_config import SyntheticConfig
+from mofa3d.data.corpus.targets import read_targets
 from mofa3d.data.failures import FAILURES, list_failures
 from mofa3d.encoders.checkpoint import Description, how_to_go_on, start_from
 from mofa3d.encoders.network import Encoder
@@ -68,6 +69,14 @@ QUICK_LANDMARKS = replace(
     loss=LossWeights(regularizer=1e-4, coloured_light=0.5, landmark=1.0, lip_closure=5.0),
 )
 
+BY_TARGETS = replace(
+    QUICK,
+    freeze_geometry=0,  # the geometry does not wait for the colors
+    loss=LossWeights(
+        regularizer=1e-5, coloured_light=0.5, points=1.0, openings=5.0, geometry=0.05, tone=5.0, background_cost=0.12
+    ),
+)
+
 TRAINING = overrides_of(
     TrainingConfig,
     [
@@ -84,7 +93,10 @@ TRAINING = overrides_of(
         "checkpoint_minutes",
     ],
 )
-LOSS = overrides_of(LossWeights, ("background_cost", "regularizer", "fitted_photometric"))
+LOSS = overrides_of(
+    LossWeights,
+    ("photometric", "background_cost", "regularizer", "fitted_photometric", "points", "openings", "geometry", "tone"),
+)
 
 
 @dataclass(frozen=True)
@@ -101,6 +113,9 @@ class Config(LOSS, TRAINING):
     """Folder for all files that this training writes."""
     landmarks: Flag = False
     """Also train with the landmark surrogate loss (Eq. 9); the default for synthetic faces."""
+    targets: Path | None = None
+    """Also train with what `experiments/fit_corpus.py` wrote about the corpus: points of the whole face, lids and lips,
+    a geometry that photographs of one person share, and the tone of their skin."""
     no_landmarks: Flag = False
     """Train without the landmark surrogate on synthetic faces, too."""
     encoder: str | None = None
@@ -137,6 +152,8 @@ def with_landmarks(config: Config) -> bool:
     Synthetic faces fit the model so well that a background cost that suits photographs makes unsupervised faces grow
     without end (landmark error 17 -> 108 px in five minutes at 0.18).
     """
+    if config.targets is not None and config.data == SYNTHETIC:
+        raise InputError("--targets belong to a corpus of photographs; give it as --data")
     if config.landmarks and config.no_landmarks:
         raise InputError("--landmarks and --no-landmarks cannot be combined; give only one of them")
     by_default = config.data == SYNTHETIC and config.preset == "quick"
@@ -149,7 +166,7 @@ def training_config(config: Config) -> TrainingConfig:
     if config.preset == "paper":
         preset = replace(PAPER, loss=replace(PAPER.loss, landmark=float(landmarks)))
     else:
-        preset = QUICK_LANDMARKS if landmarks else QUICK
+        preset = BY_TARGETS if config.targets is not None else QUICK_LANDMARKS if landmarks else QUICK
     implied = {}
     if config.start is not None:
         implied["freeze_geometry"] = 0  # its colors are not wrong any more
@@ -178,6 +195,8 @@ def open_data(config: Config, model: MorphableModel) -> Faces:
         )
     if config.data != SYNTHETIC:
         list_failures(config.out / FAILURES, faces.dataset.failures)
+    if config.targets is not None:
+        faces.dataset.targets = read_targets(config.targets, faces.dataset.photos, model.fingerprint())
     return faces
 
 
@@ -221,6 +240,13 @@ def main(config: Config) -> None:
         faces = open_data(config, model)
         decode, render, fused = make_formation(render, model, camera, config.device, settings.loss.background_cost)
 
+        losses = None
+        if settings.loss.by_targets:
+            from mofa3d.models.makehuman import dense_landmarks
+            from mofa3d.training.target_losses import TargetLosses
+
+            losses = TargetLosses(model, dense_landmarks(), camera)
+
         version = commit()  # before the training, during which the repository may change
         record = {"config": config, "training": settings, "description": about}
         record = {**{name: asdict(value) for name, value in record.items()}, "commit": version}
@@ -228,7 +254,9 @@ def main(config: Config) -> None:
 
         shown = repeat_evenly(faces.train, faces.dataset.sources) if config.even_sources else faces.train
         stream = photo_stream(faces.dataset, shown, settings.batch_size, about.image_size, config)
-        progress = train(encoder, decode, render, stream, settings, config.out, about.to_dict(), config.resume, fused)
+        progress = train(
+            encoder, decode, render, stream, settings, config.out, about.to_dict(), config.resume, fused, losses
+        )
 
         facts = {"data": faces.fact}
         if config.data != SYNTHETIC:

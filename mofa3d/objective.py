@@ -33,6 +33,8 @@ class LossWeights:
         fitted_photometric: weight of the photometric loss with colors found by least squares for the code's geometry,
             beside the one with the encoder's; geometry then need not wait until the encoder has learned colors. The
             paper has none.
+        points, openings, geometry, tone: of `mofa3d.training.target_losses`; they need the targets of
+            ``experiments/fit_corpus.py``, and the paper has none of them.
     """
 
     photometric: float = 1.92
@@ -42,6 +44,15 @@ class LossWeights:
     coloured_light: float = 0.0
     background_cost: float = 0.0
     fitted_photometric: float = 0.0
+    points: float = 0.0
+    openings: float = 0.0
+    geometry: float = 0.0
+    tone: float = 0.0
+
+    @property
+    def by_targets(self) -> bool:
+        """Whether a loss needs targets."""
+        return bool(self.points or self.openings or self.geometry or self.tone)
 
 
 def compute_losses(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 
@@ -22,6 +22,9 @@ from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
 from mofa3d.training.loop import Step, optimize
 from mofa3d.training.progress import Progress, check_schedule
+
+if TYPE_CHECKING:
+    from mofa3d.training.target_losses import TargetLosses
 
 
 @dataclass(frozen=True)
@@ -137,6 +140,7 @@ def train(
     description: dict,
     resume: bool = False,
     fused: FusedLoss | None = None,
+    targets: TargetLosses | None = None,
 ) -> Progress:
     """Train the encoder until a limit of `config` is reached.
 
@@ -149,6 +153,7 @@ def train(
             `mofa3d.encoders.checkpoint`).
         resume: go on from the checkpoint in `out`.
         fused: see `mofa3d.objective.evaluate_batch`; its numbers must be those of `decode` and `render`.
+        targets: computes the losses that need them.
 
     Warns:
         SlowerPathWarning: bfloat16 on a processor that does not multiply it; float32 is used.
@@ -159,7 +164,8 @@ def train(
         InputError: nothing to resume from, or a training of another encoder, face model or optimiser.
         OSError: a file cannot be written, with its name; the last checkpoint stays.
     """
-
+    if config.loss.by_targets and targets is None:
+        raise InputError("a loss by targets is on, but nothing computes it: give targets=TargetLosses(...)")
     half = config.bfloat16
     if half:
         from mofa3d.environment.instruction_sets import bfloat16_or_float32
@@ -180,6 +186,8 @@ def train(
             code = without_geometry(code)
             weights = replace(weights, fitted_photometric=0.0)  # which moves geometry only
         terms, watch = evaluate_batch(code, batch, weights, decode, render, fused, fit_colors)
+        if targets is not None:
+            terms |= targets(code, batch, weights)
         total = sum(getattr(weights, name) * term.mean() for name, term in terms.items())
         return Step(terms, total, watch)
 

@@ -87,7 +87,8 @@ def augment(batch: dict[str, Tensor], config: AugmentConfig, generator: torch.Ge
 
     Args:
         batch: ``image`` (B, 3, H, W) in 0 to 1, ``landmarks`` (B, 68, 2) px and ``confidence`` (B, 68), on one device,
-            and what else it has. A true ``code`` would no longer fit what was moved, and is dropped then.
+            and what else it has. A true ``code`` would no longer fit what was moved, and is dropped then. What
+            `mofa3d.data.corpus.targets` adds goes along; of ``geometry`` (B, 2, G) the one that fits is left, (B, G).
         config: how much.
         generator: of the CPU, decides; the same state gives the same changes on every device.
 
@@ -159,12 +160,16 @@ def _draw_item(config: AugmentConfig, numbers: Iterator[float]) -> list[float]:
 def apply_changes(batch: dict[str, Tensor], changes: Changes, config: AugmentConfig) -> dict[str, Tensor]:
     """The changed batch; `config` says which kinds of changes there are at all."""
     image, landmarks, confidence = _mirror(batch, changes.mirrored)
+    targets = _mirror_targets(batch, changes.mirrored) if "dense" in batch else {}
     if config.moves:
-        image, landmarks = _move(image, landmarks, changes)
+        image = _move(image, changes)
+        landmarks = _move_points(landmarks, image, changes)
+        if targets:
+            targets["dense"] = _move_points(targets["dense"], image, changes)
     if config.color:
         contrast, gain = changes.contrast.view(-1, 1, 1, 1), changes.gain[..., None, None]
         image = (((image - 0.5) * contrast + 0.5) * gain).clamp(0, 1)
-    changed = {**batch, "image": image, "landmarks": landmarks, "confidence": confidence}
+    changed = {**batch, **targets, "image": image, "landmarks": landmarks, "confidence": confidence}
     if "code" in batch and (config.moves or changes.mirrored.any()):
         del changed["code"]
     if config.occluders:
@@ -185,18 +190,35 @@ def _mirror(batch: dict[str, Tensor], mirrored: Bool[Tensor, "B"]) -> tuple[Tens
     )
 
 
-def _move(
-    image: Float[Tensor, "B 3 H W"], landmarks: Float[Tensor, "B 68 2"], changes: Changes
-) -> tuple[Tensor, Tensor]:
+def _mirror_targets(batch: dict[str, Tensor], mirrored: Bool[Tensor, "B"]) -> dict[str, Tensor]:
+    dense, order = batch["dense"], batch["dense_mirrored"][0]
+    across = batch["image"].shape[-1] - dense[:, order, :1]
+    points = torch.cat([across, dense[:, order, 1:]], dim=2)
+    return {
+        "dense": torch.where(mirrored.view(-1, 1, 1), points, dense),
+        "geometry": torch.where(mirrored[:, None], batch["geometry"][:, 1], batch["geometry"][:, 0]),
+    }
+
+
+def _move(image: Float[Tensor, "B 3 H W"], changes: Changes) -> Float[Tensor, "B 3 H W"]:
     size = image.new_tensor([image.shape[-1], image.shape[-2]])
-    forward = changes.scale.view(-1, 1, 1) * _rotation(changes.angle)
-    points = (landmarks - size / 2) @ forward.mT + size / 2 + changes.shift[:, None]
-    backward = torch.linalg.inv(forward)
+    backward = torch.linalg.inv(_forward(changes))
     # `affine_grid` counts in halves of the image, which need not be square.
     linear = backward * size / size[:, None]
     offset = -(backward @ changes.shift[..., None]) * 2 / size[:, None]
     grid = nn.functional.affine_grid(torch.cat([linear, offset], dim=2), list(image.shape), align_corners=False)
-    return nn.functional.grid_sample(image, grid, padding_mode="border", align_corners=False), points
+    return nn.functional.grid_sample(image, grid, padding_mode="border", align_corners=False)
+
+
+def _move_points(
+    points: Float[Tensor, "B L 2"], image: Float[Tensor, "B 3 H W"], changes: Changes
+) -> Float[Tensor, "B L 2"]:
+    size = image.new_tensor([image.shape[-1], image.shape[-2]])
+    return (points - size / 2) @ _forward(changes).mT + size / 2 + changes.shift[:, None]
+
+
+def _forward(changes: Changes) -> Float[Tensor, "B 2 2"]:
+    return changes.scale.view(-1, 1, 1) * _rotation(changes.angle)
 
 
 def _occlude(

@@ -9,7 +9,7 @@ from os import cpu_count
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, default_collate
 from tqdm import tqdm
 
 from mofa3d.data.batches.augment import AugmentConfig, augment
@@ -44,6 +44,7 @@ class ResidentFaces:
         self.images = torch.empty(len(self.rows), *size, dtype=torch.uint8, device=device)
         self.landmarks = torch.empty(len(self.rows), 68, 2, device=device, dtype=torch.float32)
         self.confidence = torch.empty(len(self.rows), 68, device=device, dtype=torch.float32)
+        self.targets = getattr(dataset, "targets", None)
 
         def load(pair: tuple[int, int]) -> None:
             index, row = pair
@@ -86,4 +87,7 @@ class ResidentFaces:
                 "confidence": self.confidence[rows],
                 "index": torch.tensor(chosen, device=self.device),
             }
+            if self.targets is not None:
+                targets = default_collate([self.targets.item(index) for index in chosen])
+                batch |= {name: value.to(self.device) for name, value in targets.items()}
             yield augment(batch, changes, generator)

@@ -18,7 +18,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -34,6 +34,9 @@ from mofa3d.data.photo import Photo, to_tensor
 from mofa3d.environment.torch_settings import plain_settings
 from mofa3d.errors import InputError
 from mofa3d.files.whole import whole_file, write_text
+
+if TYPE_CHECKING:
+    from mofa3d.data.corpus.targets import Targets
 
 FORMAT = 2  # 1 had crops that were not upright, and no dense landmarks
 MOST_SOURCES = 20
@@ -61,7 +64,7 @@ class Corpus(Dataset):
     """The kept faces of a prepared corpus, read from the shards when asked for.
 
     Items are ``image`` (3, H, W) in 0 to 1, ``landmarks`` (68, 2) px, ``confidence`` (68,) in 0 to 1 (0: unknown),
-    ``index``, and for synthetic faces the true ``code`` (D,).
+    ``index``, for synthetic faces the true ``code`` (D,), and what `targets` add once they are there.
 
     Attributes:
         folder: where it is.
@@ -72,6 +75,7 @@ class Corpus(Dataset):
         confidence: (K, 68).
         held_out: (K,) bool, for validation.
         summary: what ``corpus.json`` says.
+        targets: what an encoder is to find, see `mofa3d.data.corpus.targets`; at first ``None``.
     """
 
     @plain_settings()
@@ -94,6 +98,7 @@ class Corpus(Dataset):
         self.confidence = torch.from_numpy(index.confidence)
         self.held_out = index.held_out
         self.codes = None if index.codes is None else torch.from_numpy(index.codes)
+        self.targets: Targets | None = None
         self._place = index.place
         self._files: dict[int, int] = {}
 
@@ -109,6 +114,8 @@ class Corpus(Dataset):
         }
         if self.codes is not None:
             item["code"] = self.codes[index]
+        if self.targets is not None:
+            item |= self.targets.item(index)
         return item
 
     def _crop(self, index: int) -> Photo:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mofa3d.camera import FACE_FRACTION, Camera
 from mofa3d.environment.torch_settings import plain_settings
-from mofa3d.morphable_model import MorphableModel
+from mofa3d.morphable_model import LandmarkBarycentric, MorphableModel
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
 
@@ -38,24 +38,29 @@ class VertexLoss:
         return self.project_landmarks()
 
 
-class LandmarkProjection:
-    """Codes to the 68 iBUG points in pixels, without the vertices in between; differentiable.
+class PointProjection:
+    """Codes to points of the face in pixels, without the vertices in between; differentiable.
 
     Args:
         model: the points' part of it is copied.
+        attached: the points on its triangles.
         camera: the camera that sees the face.
     """
 
-    def __init__(self, model: MorphableModel, camera: Camera) -> None:
+    def __init__(self, model: MorphableModel, attached: LandmarkBarycentric, camera: Camera) -> None:
         self.camera = camera
-        geometry = torch.cat([model.shape_basis, model.expression_basis], dim=2)
-        self.mean = model.at_landmarks(model.mean_shape).flatten()
-        self.basis = model.at_landmarks(geometry).flatten(0, 1)
+        corners, weights = model.faces[attached.faces], attached.weights
 
-    def __call__(self, code: SemanticCode) -> Float[Tensor, "B 68 2"]:
+        def at(values: Tensor) -> Tensor:
+            return torch.einsum("lk,lk...->l...", weights.to(values), values[corners])
+
+        geometry = torch.cat([model.shape_basis, model.expression_basis], dim=2)
+        self.mean, self.basis = at(model.mean_shape).flatten(), at(geometry).flatten(0, 1)
+
+    def __call__(self, code: SemanticCode) -> Float[Tensor, "B L 2"]:
         geometry = torch.cat([code.shape, code.expression], dim=1)
         with torch.autocast(geometry.device.type, enabled=False):  # pixels need all their digits
-            points = nn.functional.linear(geometry, self.basis, self.mean).unflatten(1, (68, 3))
+            points = nn.functional.linear(geometry, self.basis, self.mean).unflatten(1, (-1, 3))
             return self.camera.project(self.camera.to_camera(points, code.rotation, code.translation))
 
 
@@ -103,7 +108,7 @@ class FusedLoss:
         self.camera, self.area_weights, self.sizes = camera, area_weights, model.sizes
         area, count = FACE_FRACTION * camera.image_size**2, max(int(model.frontal.sum()), 1)
         self.weight = 1 / area if area_weights else 1 / count
-        self.project_landmarks = LandmarkProjection(model, camera)
+        self.project_landmarks = PointProjection(model, model.landmark_barycentric, camera)
 
     def __call__(self, code: SemanticCode, image: Float[Tensor, "B 3 H W"], background_cost: float = 0.0) -> VertexLoss:
         """Compare the faces that `code` means with photographs.

@@ -1,0 +1,100 @@
+"""The color of a person's skin: of a reflectance, in a photograph, and in all other photographs of the same person.
+
+A photograph shows skin times light, and nothing in it says which is which: dark skin in much light and light skin in
+little are the same picture. But photographs of one person in many lights have their skin in common.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mofa3d.morphable_model import LandmarkBarycentric, MorphableModel
+
+# MediaPipe's points on the cheeks, away from eyes, nose, beard and hair.
+CHEEKS = (50, 280, 117, 346, 118, 347, 101, 330, 205, 425, 36, 266)
+PATCH = 3  # pixels on each side of a point in a 240-pixel crop whose median is its color
+DARKEST = 0.02  # of a color whose logarithm is taken
+SHARED = 0.5  # of the variance of light that two photographs of one person have in common
+
+
+class Others(NamedTuple):
+    """What the other photographs of the same person show.
+
+    Attributes:
+        color: mean logarithm of the skin's color, less that of all people.
+        weight: 0 without other photographs, growing towards 1.
+    """
+
+    color: Float[np.ndarray, "K 3"]
+    weight: Float[np.ndarray, "K"]
+
+
+def cheek_color(image: Float[np.ndarray, "3 H W"], dense: Float[np.ndarray, "478 2"]) -> Float[np.ndarray, "3"]:
+    """Color of the cheeks in a crop, display RGB: the median over points that lie inside, NaN if none does."""
+    height, width = image.shape[1:]
+    reach = max(1, round(PATCH * width / 240))
+    found = []
+    for x, y in np.round(dense[list(CHEEKS)] - 0.5).astype(int):
+        if 0 <= x < width and 0 <= y < height:
+            patch = image[:, max(y - reach, 0) : y + reach + 1, max(x - reach, 0) : x + reach + 1]
+            found.append(np.median(patch.reshape(3, -1), axis=1))
+    return np.median(found, axis=0) if found else np.full(3, np.nan)
+
+
+def tone_of_others(
+    colors: Float[np.ndarray, "K 3"], people: Int[np.ndarray, "K"], sittings: Int[np.ndarray, "K"]
+) -> Others:
+    """For each photograph the color in all others of the same person but those of the same sitting.
+
+    Args:
+        colors: of the skin in each photograph, NaN where it is unknown.
+        people, sittings: numbers of who each shows and when.
+    """
+    logs = np.log(np.maximum(colors, DARKEST))
+    logs[~np.isfinite(colors).all(axis=1)] = np.nan
+    color, weight = np.zeros_like(logs), np.zeros(len(logs))
+    order = np.argsort(people, kind="stable")
+    for own in np.split(order, np.flatnonzero(np.diff(people[order])) + 1):
+        own = own[np.isfinite(logs[own]).all(axis=1)]
+        numbers, when = np.unique(sittings[own], return_inverse=True)
+        if len(numbers) < 2:
+            continue
+        means = np.stack([logs[own[when == number]].mean(axis=0) for number in range(len(numbers))])
+        for index, number in zip(own, when, strict=True):
+            color[index] = np.delete(means, number, axis=0).mean(axis=0)
+        count = len(numbers) - 1
+        weight[own] = count / (1 + SHARED * (count - 1)) / (1 / SHARED)
+    if weight.any():
+        color[weight > 0] -= np.average(color[weight > 0], axis=0, weights=weight[weight > 0])
+    return Others(color, weight)
+
+
+class SkinTone:
+    """The skin's color of a reflectance code, linear in it.
+
+    Args:
+        model: the default model.
+        attached: MediaPipe's points on it.
+    """
+
+    def __init__(self, model: MorphableModel, attached: LandmarkBarycentric) -> None:
+        cheeks = list(CHEEKS)
+        corners, weights = model.faces[attached.faces[cheeks]], attached.weights[cheeks]
+
+        def at(values: Tensor) -> Tensor:
+            return torch.einsum("lk,lk...->...", weights, values[corners]) / len(cheeks)
+
+        self.mean, self.basis = at(model.mean_reflectance), at(model.reflectance_basis)
+
+    def __call__(self, reflectance: Float[Tensor, "B R"]) -> Float[Tensor, "B 3"]:
+        """Display RGB."""
+        return self.mean + reflectance @ self.basis.T
+
+    def from_photographs(self, color: Float[np.ndarray, "K 3"], contrast: float) -> Float[np.ndarray, "K 3"]:
+        """Reflectance of people whose skin is lighter or darker than the average's by logarithms."""
+        return self.mean.double().numpy() * np.exp(contrast * color)
