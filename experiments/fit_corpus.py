@@ -79,7 +79,7 @@ def main(config: Config) -> None:
     sittings = numbers_of([f"{who} in a video" if video else str(number) for number, (who, video) in enumerate(
         zip(corpus.identities, videos, strict=True))])  # fmt: skip
     others = tone_of_others(colors, people.numpy(), sittings.numpy())
-    tone = SkinTone(model, dense_landmarks()).from_photographs(others.color, config.contrast)
+    tone = SkinTone(model).from_photographs(others.color, config.contrast)
     targets = Targets(
         dense=dense,
         known=known,

@@ -122,7 +122,7 @@ def fit(codes: Tensor, corpus: Corpus, indices: list[int], whole: Decoder, confi
     """Fit the frontal face to every photograph, and measure."""
     model = whole.model
     decode, render = Decoder(model.restrict(model.frontal), whole.camera), make_renderer("vertex")
-    fit_colors, found = ColorFit(decode), []
+    fit_colors, found = ColorFit(decode, keep_tone=False), []
     for place, batch in loaded(corpus, indices, config.batch_size, label):
         code = SemanticCode.from_vector(codes[place], model.sizes)
         if config.checkpoint is None:

@@ -6,9 +6,10 @@ features. So they are solved for, in turns, with what minimises ::
 
     E(β, γ) = w_photo · mean ‖I(u_i) − c_i‖₂ + w_β ‖β‖² + w_white · losses.coloured_light + w_γ ‖γ − γ₀‖²
 
-over the visible vertices, where γ₀ is the prediction of the encoder. The norm is not squared (ℓ2,1), so that an
-occluder does not change the color of the rest of the face: see the iteratively reweighted least squares of
-`mofa3d.fitting.energy`.
+over the visible vertices, where γ₀ is the prediction of the encoder, with the skin's tone as predicted: how light skin
+is can be told from many photographs, which an encoder has learned from, and not from one. The norm is not squared
+(ℓ2,1), so that an occluder does not change the color of the rest of the face: see the iteratively reweighted least
+squares of `mofa3d.fitting.energy`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from mofa3d import harmonics
 from mofa3d.camera import inside, sample
 from mofa3d.decoder import Decoder
 from mofa3d.environment.torch_settings import plain_settings
+from mofa3d.fitting.skin_tone import SkinTone
 from mofa3d.harmonics import AMBIENT
 from mofa3d.semantic_code import SemanticCode
 
@@ -28,6 +30,7 @@ PHOTOMETRIC = 1.92  # w_photo, as in training
 REFLECTANCE = 3e-4  # w_β
 WHITE = 0.5  # w_white
 LIGHT = 0.01  # w_γ
+TONE = 100.0  # price of a squared difference from the predicted color of the skin
 ROUNDS = 3  # of reflectance, then light
 EVERY = 6  # one in so many vertices is compared
 SMALLEST = 0.02  # color distance: a vertex that fits better than this weighs no more than one that fits so
@@ -43,14 +46,16 @@ class ColorFit:
     Args:
         decode: of the codes.
         every: one in so many frontal vertices is compared, `EVERY` if ``None``.
+        keep_tone: the average color of the cheeks stays as predicted.
     """
 
     @plain_settings()
-    def __init__(self, decode: Decoder, every: int | None = None) -> None:
+    def __init__(self, decode: Decoder, every: int | None = None, keep_tone: bool = True) -> None:
         model = decode.model.restrict(decode.model.frontal)
         self.decode = Decoder(model, decode.camera)
         self.chosen = model.frontal.nonzero().flatten()[:: every or EVERY]
         self.mean, self.basis = model.mean_reflectance[self.chosen], model.reflectance_basis[self.chosen]
+        self.hold = TONE * keep_tone * _gram(SkinTone(model).basis)
 
     @torch.no_grad()
     def __call__(self, code: SemanticCode, image: Float[Tensor, "B 3 H W"], light_only: bool = False) -> SemanticCode:
@@ -73,7 +78,7 @@ class ColorFit:
             irradiance = lights @ illumination + AMBIENT
             if not light_only:
                 root = _root_weights(photo - self._skin(reflectance) * irradiance, share)
-                reflectance = self._solve_reflectance(photo, irradiance, root)
+                reflectance = self._solve_reflectance(photo, irradiance, root, code.reflectance)
             skin = self._skin(reflectance)
             root = _root_weights(photo - skin * irradiance, share)
             illumination = _solve_light(photo, skin, lights, root, code.illumination)
@@ -89,12 +94,20 @@ class ColorFit:
         return self.mean + (self.basis.flatten(0, 1) @ reflectance.T).T.unflatten(1, (-1, 3))
 
     def _solve_reflectance(
-        self, photo: Float[Tensor, "B S 3"], irradiance: Float[Tensor, "B S 3"], root: Float[Tensor, "B S 1"]
+        self,
+        photo: Float[Tensor, "B S 3"],
+        irradiance: Float[Tensor, "B S 3"],
+        root: Float[Tensor, "B S 1"],
+        predicted: Float[Tensor, "B R"],
     ) -> Float[Tensor, "B R"]:
         rows = (self.basis * (root * irradiance)[..., None]).flatten(1, 2)
         known = (root * (photo - self.mean * irradiance)).flatten(1, 2)
-        prior = REFLECTANCE * torch.eye(rows.shape[2]).to(rows)
-        return _solve(rows.mT @ rows + prior, (rows.mT @ known[..., None])[..., 0])
+        prior = REFLECTANCE * torch.eye(rows.shape[2]).to(rows) + self.hold
+        return _solve(rows.mT @ rows + prior, (rows.mT @ known[..., None])[..., 0] + predicted @ self.hold)
+
+
+def _gram(rows: Float[Tensor, "C R"]) -> Float[Tensor, "R R"]:
+    return rows.T @ rows
 
 
 def _root_weights(residuals: Float[Tensor, "B S 3"], share: Float[Tensor, "B S"]) -> Float[Tensor, "B S 1"]:

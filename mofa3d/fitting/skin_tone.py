@@ -13,10 +13,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mofa3d.morphable_model import LandmarkBarycentric, MorphableModel
+from mofa3d.morphable_model import MorphableModel
 
 # MediaPipe's points on the cheeks, away from eyes, nose, beard and hair.
 CHEEKS = (50, 280, 117, 346, 118, 347, 101, 330, 205, 425, 36, 266)
+# iBUG points around the middle of each cheek, and mm about it that are its skin.
+AROUND_CHEEKS, CHEEK = ((2, 31, 41, 48), (14, 35, 46, 54)), 10.0
 PATCH = 3  # pixels on each side of a point in a 240-pixel crop whose median is its color
 DARKEST = 0.02  # of a color whose logarithm is taken
 SHARED = 0.5  # of the variance of light that two photographs of one person have in common
@@ -78,18 +80,16 @@ class SkinTone:
     """The skin's color of a reflectance code, linear in it.
 
     Args:
-        model: the default model.
-        attached: MediaPipe's points on it.
+        model: any face model; its cheeks are found by the iBUG points around them.
     """
 
-    def __init__(self, model: MorphableModel, attached: LandmarkBarycentric) -> None:
-        cheeks = list(CHEEKS)
-        corners, weights = model.faces[attached.faces[cheeks]], attached.weights[cheeks]
-
-        def at(values: Tensor) -> Tensor:
-            return torch.einsum("lk,lk...->...", weights, values[corners]) / len(cheeks)
-
-        self.mean, self.basis = at(model.mean_reflectance), at(model.reflectance_basis)
+    def __init__(self, model: MorphableModel) -> None:
+        points = model.at_landmarks(model.mean_shape)
+        cheeks = torch.stack([points[list(around)].mean(dim=0) for around in AROUND_CHEEKS])
+        near = torch.cdist(model.mean_shape, cheeks).amin(dim=1)
+        chosen = model.frontal & (near < max(CHEEK, float(near[model.frontal].min()) + 1e-3))
+        self.mean = model.mean_reflectance[chosen].mean(dim=0)
+        self.basis = model.reflectance_basis[chosen].mean(dim=0)
 
     def __call__(self, reflectance: Float[Tensor, "B R"]) -> Float[Tensor, "B 3"]:
         """Display RGB."""

@@ -31,7 +31,7 @@ class TargetLosses:
     """
 
     def __init__(self, model: MorphableModel, attached: LandmarkBarycentric, camera: Camera) -> None:
-        self.project, self.tone, self.size = PointProjection(model, attached, camera), SkinTone(model, attached), camera
+        self.project, self.tone, self.size = PointProjection(model, attached, camera), SkinTone(model), camera
         weights = torch.where(model.frontal, 1.0, BEYOND)
         grams = []
         for basis in (model.shape_basis, model.expression_basis):
