@@ -17,7 +17,7 @@ from mofa3d.morphable_model import MorphableModel
 
 # MediaPipe's points on the cheeks, away from eyes, nose, beard and hair.
 CHEEKS = (50, 280, 117, 346, 118, 347, 101, 330, 205, 425, 36, 266)
-# iBUG points around the middle of each cheek, and mm about it that are its skin.
+# iBUG points around the middle of each cheek, and mm about it, seen from the front, that are its skin.
 AROUND_CHEEKS, CHEEK = ((2, 31, 41, 48), (14, 35, 46, 54)), 10.0
 PATCH = 3  # pixels on each side of a point in a 240-pixel crop whose median is its color
 DARKEST = 0.02  # of a color whose logarithm is taken
@@ -86,7 +86,7 @@ class SkinTone:
     def __init__(self, model: MorphableModel) -> None:
         points = model.at_landmarks(model.mean_shape)
         cheeks = torch.stack([points[list(around)].mean(dim=0) for around in AROUND_CHEEKS])
-        near = torch.cdist(model.mean_shape, cheeks).amin(dim=1)
+        near = torch.cdist(model.mean_shape[:, :2], cheeks[:, :2]).amin(dim=1)  # as seen from the front
         chosen = model.frontal & (near < max(CHEEK, float(near[model.frontal].min()) + 1e-3))
         self.mean = model.mean_reflectance[chosen].mean(dim=0)
         self.basis = model.reflectance_basis[chosen].mean(dim=0)
