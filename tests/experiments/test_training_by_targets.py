@@ -1,0 +1,107 @@
+"""From a corpus to targets to a training by them, and skulls measured on the way."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from dense_corpus import make_dense_corpus
+from programs import load
+
+from mofa3d.data.corpus.dataset import Corpus
+from mofa3d.data.corpus.targets import read_targets
+from mofa3d.errors import InputError
+from mofa3d.fitting.dense_fit import DenseFitConfig
+from mofa3d.fitting.skin_tone import SkinTone
+from mofa3d.semantic_code import SemanticCode
+
+fit_corpus, check_skulls, train_mofa = load("fit_corpus"), load("check_skulls"), load("train_mofa")
+NAMES = [f"faces/{source}/{name}_{number:04d}.jpg" for source, name, number in (
+    ("still", "Ann_Lee", 1), ("still", "Ann_Lee", 2), ("still", "Bob_Roe", 1), ("still", "Bob_Roe", 2),
+    ("film", "Cid_Fox", 1), ("film", "Cid_Fox", 2), ("still", "plain_Dee", 1),
+)]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def codes(default_model) -> SemanticCode:
+    """Three people in two photographs each, the second one light and the third one dark, and one without points."""
+    random = torch.Generator().manual_seed(0)
+    shape = torch.randn(4, 80, generator=random)[[0, 0, 1, 1, 2, 2, 3]]
+    reflectance = torch.zeros(7, 80)
+    along = SkinTone(default_model).basis.mean(dim=0)
+    reflectance[2:4] = 0.15 * along / along.square().sum()
+    reflectance[4:6] = -0.15 * along / along.square().sum()
+    turns = torch.tensor([0.0, 0.4, -0.4, 0.0, 0.2, -0.2, 0.0])
+    return SemanticCode.zeros(7, default_model.sizes).replace(
+        shape=shape,
+        reflectance=reflectance,
+        rotation=torch.stack([torch.zeros(7), turns, torch.zeros(7)], dim=1),
+        expression=0.3 * torch.randn(7, 64, generator=random),
+    )
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory, default_model, codes) -> Path:
+    folder = tmp_path_factory.mktemp("targets") / "corpus"
+    make_dense_corpus(folder, default_model, NAMES, codes)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def targets(corpus) -> Path:
+    path = corpus.parent / "targets.safetensors"
+    fit_corpus.main(fit_corpus.Config(corpus, path, videos=("film",), fit=DenseFitConfig(noise=1.0)))
+    return path
+
+
+def test_photographs_of_one_person_share_a_shape_and_tell_each_other_their_skin(
+    corpus, targets, default_model, codes, capsys
+):
+    found = read_targets(targets, Corpus(corpus).photos, default_model.fingerprint())
+    assert found.known.tolist() == [True] * 6 + [False]
+    shape, expression = found.geometry[:, :80], found.geometry[:, 80:]
+    assert torch.equal(shape[[0, 2, 4]], shape[[1, 3, 5]])
+    assert not torch.equal(expression[0], expression[1])
+    true = default_model.geometry(codes.shape[:6], codes.expression[:6])[:, default_model.frontal]
+    fitted = default_model.geometry(shape[:6], expression[:6])[:, default_model.frontal]
+    average = default_model.mean_shape[default_model.frontal]
+    assert float((fitted - true).norm(dim=2).mean()) < 0.35 * float((average - true).norm(dim=2).mean())
+    assert (found.tone_weight > 0).tolist() == [True] * 4 + [False] * 3  # a film has one light
+    assert float(found.tone[2].mean() - found.tone[0].mean()) > 0.05
+    with pytest.raises(InputError, match="exists"):
+        fit_corpus.main(fit_corpus.Config(corpus, targets))
+    with pytest.raises(InputError, match="'films'"):
+        fit_corpus.main(fit_corpus.Config(corpus, targets, videos=("films",), force=True))
+
+
+def test_training_by_targets_lowers_their_losses(corpus, targets, tmp_path):
+    out = tmp_path / "run"
+    settings = {"batch_size": 4, "learning_rate": 1e-3, "encoder_weights": "none", "input_size": 32, "held_out": 0.3}
+    train_mofa.main(train_mofa.Config(data=str(corpus), targets=targets, out=out, iterations=20, **settings))
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {"points", "openings", "geometry", "tone"} <= set(lines[0])
+    assert lines[1]["loss"] < lines[0]["loss"]
+    wrong = train_mofa.Config(data=str(corpus), targets=corpus / "none.safetensors", held_out=0.3, out=out)
+    with pytest.raises(InputError, match=r"none\.safetensors"):
+        train_mofa.open_data(wrong, train_mofa.description(wrong).load_model())
+
+
+def test_targets_need_photographs():
+    config = train_mofa.Config(targets=Path("targets.safetensors"))
+    with pytest.raises(InputError, match="belong to a corpus of photographs"):
+        train_mofa.training_config(config)
+
+
+def test_skulls_of_fitted_heads(corpus, capsys, default_model):
+    check_skulls.main(check_skulls.Config(corpus, count=100))
+    row = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("| points"))
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[1] == "6"
+    low, middle, high, span = map(float, cells[2:6])
+    assert low <= middle <= high
+    assert span == pytest.approx(high - low, abs=0.11)
+    top = float(check_skulls.skull_tops(default_model, torch.zeros(1, 80)))
+    assert top == pytest.approx(float(default_model.mean_shape[:, 1].max()), abs=1e-4)
+    assert abs(middle - top) < 15
