@@ -28,6 +28,7 @@ FINER = 4  # pixels of the depth image per pixel of the crop: hair's breadth mat
 SURE_COSINE = 0.5  # of the angle to the camera from which the photograph alone counts
 KNOWN_COSINE = 0.35  # from which a vertex passes on what it shows; nearer the silhouette lie hair and background
 SEAM = 0.012  # of the texture's side over which photograph and model are mixed
+KNEE = 0.85  # display RGB above which a texture is pressed together: no skin is lighter, but highlights on it are
 DARKEST = 0.02  # display RGB below which a ratio means nothing
 REACH = 40.0  # mm over which the surroundings of a hole give way to the face's average tone
 
@@ -41,7 +42,9 @@ def photo_texture(
     texels: Texels,
     rasterize: Rasterize,
 ) -> UInt8[np.ndarray, "S S 3"]:
-    """The reflectance of a reconstructed face as its photograph shows it; under the scene's light it is the photograph.
+    """The reflectance of a reconstructed face as its photograph shows it.
+
+    Under the scene's light it is the photograph, but for highlights (see `unclipped`).
 
     Args:
         scene: one face fitted to the crop.
@@ -65,7 +68,18 @@ def photo_texture(
     filled = texels.interpolate(filled_reflectance(scene.reflectance[0], colors[0], weights[0], model)).numpy()
     colors, weights = seen(points)
     mix = _mix(weights[0].numpy(), texels.covered)[:, None]
-    return to_texture(texels.image(mix * colors[0].numpy() + (1 - mix) * filled))
+    return to_texture(texels.image(unclipped(mix * colors[0].numpy() + (1 - mix) * filled)))
+
+
+def unclipped(colors: Float[np.ndarray, "T 3"]) -> Float[np.ndarray, "T 3"]:
+    """Colors that approach 1 and do not reach it: highlights of a photograph divided by its light can be any number.
+
+    All channels of a texel are pressed together by one factor, so that the skin keeps its color.
+    """
+    brightest = colors.max(axis=1, keepdims=True).clip(KNEE)
+    room = 1 - KNEE
+    pressed = KNEE + room * (1 - np.exp(-(brightest - KNEE) / room))
+    return colors * pressed / brightest
 
 
 def _shrunk(photo: Photo, scale: float) -> tuple[Float[Tensor, "3 height width"], tuple[float, float]]:

@@ -13,7 +13,7 @@ from tiny_model import make_tiny_model
 from mofa3d import Camera, Decoder, SemanticCode
 from mofa3d.data.crop_transform import CropTransform
 from mofa3d.export import find_texels
-from mofa3d.export.photo_texture import _mix, _shrunk, filled_reflectance, photo_texture
+from mofa3d.export.photo_texture import _mix, _shrunk, filled_reflectance, photo_texture, unclipped
 from mofa3d.export.texture_layout import texture_layout
 from mofa3d.harmonics import irradiance
 from mofa3d.renderers import make_renderer
@@ -142,3 +142,12 @@ def test_large_photographs_are_averaged():
     assert factors == (0.5, 0.5)
     assert float((image - 0.5).abs().max()) < 0.01
     assert _shrunk(photo, 1.5)[1] == (1.0, 1.0)
+
+
+def test_highlights_are_pressed_together_and_keep_their_color():
+    colors = np.array([[0.5, 0.4, 0.3], [0.85, 0.2, 0.0], [1.2, 0.9, 0.6], [40.0, 40.0, 20.0]])
+    found = unclipped(colors)
+    np.testing.assert_allclose(found[:2], colors[:2])  # skin stays as it is
+    assert (found < 1).all()
+    np.testing.assert_allclose(found[2] / found[2].max(), [1, 0.75, 0.5])
+    assert 0.85 < found[2].max() < found[3].max()
