@@ -53,8 +53,8 @@ class Config:
     videos: tuple[str, ...] = ()
     """Sources of the corpus in which all photographs of a person are frames of one video, and so have one light."""
     contrast: float = 1.0
-    """Factor on the differences between people's skin. What one photograph tells about the others is less than the
-    whole difference, so that encoders that learn from it make all people more alike than they are."""
+    """Factor on the differences between people's skin. One photograph tells only a part of them, so that encoders which
+    learn from it make people more alike than they are."""
     fit: DenseFitConfig = field(default_factory=DenseFitConfig)
     force: Flag = False
     """Replace the file if it is there."""
@@ -65,6 +65,8 @@ class Config:
 
 def main(config: Config) -> None:
     refuse_existing(config.out, config.force)
+    if not config.out.absolute().parent.is_dir():
+        raise InputError(f"there is no folder {config.out.absolute().parent} for {config.out.name}; make it first")
     corpus, model = Corpus(config.corpus), load_model("makehuman")
     fit = DenseFit(model, dense_landmarks(), Camera(IMAGE_SIZE), config.fit)
     unknown = set(config.videos) - set(corpus.sources)
@@ -75,6 +77,10 @@ def main(config: Config) -> None:
         raise InputError(f"{config.corpus} has no dense landmarks; prepare it again")
     people = numbers_of(corpus.identities)
     geometry = fit_people(fit, dense, known, people)
+    lost = known & ~geometry.isfinite().all(dim=1)
+    if lost.any():  # points that are no face's can lead a fit astray
+        print(f"{int(lost.sum())} faces could not be fitted, and count as unknown")
+        known, geometry = known & ~lost, geometry.nan_to_num(0.0, 0.0, 0.0)
     videos = np.isin(corpus.sources, config.videos)
     sittings = numbers_of([f"{who} in a video" if video else str(number) for number, (who, video) in enumerate(
         zip(corpus.identities, videos, strict=True))])  # fmt: skip

@@ -96,7 +96,8 @@ def main(config: Config) -> None:
         print(f"distance from the surface: {found.distances.mean():.2f} mm, at most {found.distances.max():.2f}")
     ordered = sparse.vstack(on_cage).tocsr()[np.argsort(np.concatenate(order))]
     rows = symmetric(ordered, points, head.cage.vertices)
-    write_points(spread_columns(rows, head.cage.kept, head.cage.base_count), config.out, "MediaPipe's 478 points")
+    on_base = spread_columns(rows, head.cage.kept, head.cage.base_count)
+    write_points(on_base, config.out, "MediaPipe's 478 points, by experiments/fit_dense_landmarks.py")
     print(f"points differ by {spread:.2f} mm between pictures: {config.out}")
 
 

@@ -38,6 +38,7 @@ from mofa3d.models.makehuman.head_mesh import texture_coordinates
 from mofa3d.models.makehuman.people import People, save_people
 from mofa3d.models.makehuman.targets import read_targets, target_names
 
+ICT = "ICT-FaceKit, Li et al. 2020, MIT license, USC Institute for Creative Technologies"
 PLACED_BY = slice(17, 68)  # landmarks that say where the population lies; the jaw's are lines
 ABOUT = """\
 Average: distance from the skin of the average head to that of the population's mean, median and in brackets 95th
@@ -54,12 +55,15 @@ class Config:
     """Its name."""
     columns: int = 80
     """Number of shape columns."""
-    credit: str = "ICT-FaceKit, Li et al. 2020, MIT license, USC Institute for Creative Technologies"
-    """Who made the population; it is written into the file."""
+    credit: str = ""
+    """Who made the population, and its license; it is written into the file. Known of ICT-FaceKit."""
     out: Path = Path("runs/shape")
 
 
 def main(config: Config) -> None:
+    credit = config.credit or (ICT if config.model == "ict" else "")
+    if not credit:
+        raise InputError(f"say with --credit who made {config.path}, and under which license")
     population = population_of(load_model(config.model, path=config.path))
     available = population.columns.shape[2]
     if not 1 <= config.columns <= available:
@@ -93,7 +97,7 @@ def main(config: Config) -> None:
         skin=cage.kept[cage.skin],
         remainder=found.displacement + narrow - coarse,
         remainder_columns=learned.displacement,
-        source=config.credit,
+        source=credit,
     )
     save_people(people, config.out / "people.safetensors")
 
@@ -108,7 +112,7 @@ def main(config: Config) -> None:
         for name, (average, columns) in systems.items()
     }
     facts = {
-        "population": f"{config.path}: {available} columns; {config.credit}",
+        "population": f"{config.path}: {available} columns; {credit}",
         "model": f"{len(names)} targets, {config.columns} columns; {laid.scale:.2f} mm per decimetre of MakeHuman",
         "commit": commit(),
     }

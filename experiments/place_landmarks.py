@@ -68,7 +68,7 @@ def main(config: Config) -> None:
     keep = np.where(np.isin(np.arange(68), MIDDLE), 0.5, np.where(points[:, 0] < 0, 1.0, 0.0))
     both = sparse.diags(keep) @ ordered + sparse.diags(1 - keep) @ ordered[list(MIRRORED_68)][:, mirror]
     on_base = spread_columns(both.tocsr(), cage.kept, cage.base_count)
-    write_points(on_base, config.out, "The 68 iBUG points as annotators see them")
+    write_points(on_base, config.out, "The 68 iBUG points as annotators see them, by experiments/place_landmarks.py")
     print(config.out)
 
 

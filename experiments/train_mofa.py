@@ -29,7 +29,6 @@ from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.corpus.open import SYNTHETIC, Faces, open_faces
 from mofa3d.data.corpus.split import repeat_evenly, spread
 from mofa3d.data.corpus.synthetic_config import SyntheticConfig
-from mofa3d.data.corpus.targets import read_targets
 from mofa3d.data.failures import FAILURES, list_failures
 from mofa3d.encoders.checkpoint import Description, how_to_go_on, start_from
 from mofa3d.encoders.network import Encoder
@@ -152,8 +151,6 @@ def with_landmarks(config: Config) -> bool:
     Synthetic faces fit the model so well that a background cost that suits photographs makes unsupervised faces grow
     without end (landmark error 17 -> 108 px in five minutes at 0.18).
     """
-    if config.targets is not None and config.data == SYNTHETIC:
-        raise InputError("--targets belong to a corpus of photographs; give it as --data")
     if config.landmarks and config.no_landmarks:
         raise InputError("--landmarks and --no-landmarks cannot be combined; give only one of them")
     by_default = config.data == SYNTHETIC and config.preset == "quick"
@@ -163,6 +160,11 @@ def with_landmarks(config: Config) -> bool:
 def training_config(config: Config) -> TrainingConfig:
     """The preset with what was asked for on top."""
     landmarks = with_landmarks(config)
+    if config.targets is not None and (config.data == SYNTHETIC or config.preset == "paper" or landmarks):
+        raise InputError(
+            "--targets belong to a corpus of photographs (--data), whose points they have, and to the preset quick; "
+            "leave --landmarks and --preset paper out"
+        )
     if config.preset == "paper":
         preset = replace(PAPER, loss=replace(PAPER.loss, landmark=float(landmarks)))
     else:
@@ -173,6 +175,8 @@ def training_config(config: Config) -> TrainingConfig:
     if config.iterations is not None:
         implied["minutes"] = 0.0  # a number of iterations means just that
     loss = apply_overrides(preset.loss, config)
+    if loss.by_targets and config.targets is None:
+        raise InputError("--points, --openings, --geometry and --tone need --targets, a file of fit_corpus.py")
     return apply_overrides(replace(preset, **implied, loss=loss), config)
 
 
@@ -196,6 +200,8 @@ def open_data(config: Config, model: MorphableModel) -> Faces:
     if config.data != SYNTHETIC:
         list_failures(config.out / FAILURES, faces.dataset.failures)
     if config.targets is not None:
+        from mofa3d.data.corpus.targets import read_targets
+
         faces.dataset.targets = read_targets(config.targets, faces.dataset.photos, model.fingerprint())
     return faces
 
@@ -245,7 +251,7 @@ def main(config: Config) -> None:
             from mofa3d.models.makehuman import dense_landmarks
             from mofa3d.training.target_losses import TargetLosses
 
-            losses = TargetLosses(model, dense_landmarks(), camera)
+            losses = TargetLosses(model, dense_landmarks(), camera, config.device)
 
         version = commit()  # before the training, during which the repository may change
         record = {"config": config, "training": settings, "description": about}

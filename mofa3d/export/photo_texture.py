@@ -72,7 +72,7 @@ def photo_texture(
 
 
 def unclipped(colors: Float[np.ndarray, "T 3"]) -> Float[np.ndarray, "T 3"]:
-    """Colors that approach 1 and do not reach it: highlights of a photograph divided by its light can be any number.
+    """Colors of which none is above 1: highlights of a photograph divided by its light can be any number.
 
     All channels of a texel are pressed together by one factor, so that the skin keeps its color.
     """

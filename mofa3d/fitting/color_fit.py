@@ -5,11 +5,12 @@ encoder's prediction of them is the vaguest part of its code: 80 modes of skin c
 features. So they are solved for, in turns, with what minimises ::
 
     E(β, γ) = w_photo · mean ‖I(u_i) − c_i‖₂ + w_β ‖β‖² + w_white · losses.coloured_light + w_γ ‖γ − γ₀‖²
+              + w_tone ‖t(β) − t(β₀)‖²
 
-over the visible vertices, where γ₀ is the prediction of the encoder, with the skin's tone as predicted: how light skin
-is can be told from many photographs, which an encoder has learned from, and not from one. The norm is not squared
-(ℓ2,1), so that an occluder does not change the color of the rest of the face: see the iteratively reweighted least
-squares of `mofa3d.fitting.energy`.
+over the visible vertices, where β₀ and γ₀ are the prediction of the encoder, and t is the skin's tone (`SkinTone`). How
+light skin is can be told from many photographs, which an encoder has learned from, and not from one: so the tone stays
+as predicted. The norm is not squared (ℓ2,1), so that an occluder does not change the color of the rest of the face: see
+the iteratively reweighted least squares of `mofa3d.fitting.energy`.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ PHOTOMETRIC = 1.92  # w_photo, as in training
 REFLECTANCE = 3e-4  # w_β
 WHITE = 0.5  # w_white
 LIGHT = 0.01  # w_γ
-TONE = 100.0  # price of a squared difference from the predicted color of the skin
+TONE = 100.0  # w_tone
 ROUNDS = 3  # of reflectance, then light
 EVERY = 6  # one in so many vertices is compared
 SMALLEST = 0.02  # color distance: a vertex that fits better than this weighs no more than one that fits so

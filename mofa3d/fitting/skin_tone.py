@@ -70,7 +70,7 @@ def tone_of_others(
         for index, number in zip(own, when, strict=True):
             color[index] = np.delete(means, number, axis=0).mean(axis=0)
         count = len(numbers) - 1
-        weight[own] = count / (1 + SHARED * (count - 1)) / (1 / SHARED)
+        weight[own] = SHARED * count / (1 + SHARED * (count - 1))
     if weight.any():
         color[weight > 0] -= np.average(color[weight > 0], axis=0, weights=weight[weight > 0])
     return Others(color, weight)
@@ -90,6 +90,11 @@ class SkinTone:
         chosen = model.frontal & (near < max(CHEEK, float(near[model.frontal].min()) + 1e-3))
         self.mean = model.mean_reflectance[chosen].mean(dim=0)
         self.basis = model.reflectance_basis[chosen].mean(dim=0)
+
+    def to(self, device: torch.device | str) -> SkinTone:
+        """The same, with its numbers on a device."""
+        self.mean, self.basis = self.mean.to(device), self.basis.to(device)
+        return self
 
     def __call__(self, reflectance: Float[Tensor, "B R"]) -> Float[Tensor, "B 3"]:
         """Display RGB."""

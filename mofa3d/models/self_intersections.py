@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 from jaxtyping import Float, Int
+
+from mofa3d.kernels.compiled import compiled
 
 SLABS = 64  # along z, at most
 
@@ -19,7 +20,7 @@ def crossing_triangles(vertices: Float[np.ndarray, "N 3"], faces: Int[np.ndarray
     return order[_sweep(corners[order], faces[order].astype(np.int64))]
 
 
-@numba.njit(cache=True)
+@compiled()
 def _sweep(corners, faces):
     """Sweep along x in slabs of z; a pair belongs to the slab in which its common part begins."""
     count = len(corners)
@@ -59,7 +60,7 @@ def _sweep(corners, faces):
     return result
 
 
-@numba.njit(cache=True)
+@compiled()
 def _cross(a, b, first, second):
     shared = 0
     for i in range(3):
@@ -76,12 +77,12 @@ def _cross(a, b, first, second):
     return False
 
 
-@numba.njit(cache=True)
+@compiled()
 def _has(face, vertex):
     return face[0] == vertex or face[1] == vertex or face[2] == vertex
 
 
-@numba.njit(cache=True)
+@compiled()
 def _pierces(start, end, triangle):
     """Whether a segment passes through a triangle (Möller and Trumbore 1997)."""
     wx, wy, wz = end[0] - start[0], end[1] - start[1], end[2] - start[2]

@@ -175,7 +175,7 @@ def train(
     if config.loss.fitted_photometric:
         from mofa3d.fitting.color_fit import ColorFit
 
-        fit_colors = ColorFit(decode)
+        fit_colors = ColorFit(decode, keep_tone=False)
 
     def step(batch: Batch, iteration: int) -> Step:
         with torch.autocast(batch["image"].device.type, torch.bfloat16, enabled=half):

@@ -10,6 +10,7 @@ from mofa3d.camera import Camera
 from mofa3d.data.landmarks_478 import LID_PAIRS
 from mofa3d.fitting.skin_tone import SkinTone
 from mofa3d.kernels.vertex_loss.base import PointProjection
+from mofa3d.losses import LANDMARKS_46
 from mofa3d.morphable_model import LandmarkBarycentric, MorphableModel
 from mofa3d.objective import Batch, LossWeights
 from mofa3d.semantic_code import SemanticCode
@@ -17,7 +18,7 @@ from mofa3d.semantic_code import SemanticCode
 # MediaPipe's points on the inner edges of the upper and the lower lip, and on the lids, that meet when they close.
 LIPS = ((82, 87), (13, 14), (312, 317))
 OPENINGS = (*LIPS, *LID_PAIRS[0], *LID_PAIRS[1])
-AS_MANY = 46  # points that all of them together count as: those of Eq. 9
+AS_MANY = len(LANDMARKS_46)  # points that all of them together count as
 BEYOND = 0.15  # weight of vertices outside the frontal face
 
 
@@ -28,16 +29,21 @@ class TargetLosses:
         model: the default model, whole.
         attached: MediaPipe's points on it.
         camera: sees the crops.
+        device: of the batches.
     """
 
-    def __init__(self, model: MorphableModel, attached: LandmarkBarycentric, camera: Camera) -> None:
-        self.project, self.tone, self.size = PointProjection(model, attached, camera), SkinTone(model), camera
+    def __init__(
+        self, model: MorphableModel, attached: LandmarkBarycentric, camera: Camera, device: torch.device | str = "cpu"
+    ) -> None:
+        self.half = camera.image_size / 2
+        self.project = PointProjection(model, attached, camera).to(device)
+        self.tone = SkinTone(model).to(device)
         weights = torch.where(model.frontal, 1.0, BEYOND)
         grams = []
         for basis in (model.shape_basis, model.expression_basis):
             flat = (basis * weights.sqrt()[:, None, None]).flatten(0, 1)
             grams.append(flat.T @ flat / weights.sum())
-        self.metric = torch.block_diag(*grams)  # mm² per vertex
+        self.metric = torch.block_diag(*grams).to(device)  # mm² per vertex
 
     def __call__(self, code: SemanticCode, batch: Batch, weights: LossWeights) -> dict[str, Float[Tensor, "B"]]:
         """Unweighted losses; one that is off is absent.
@@ -48,7 +54,7 @@ class TargetLosses:
         """
         terms = {}
         if weights.points or weights.openings:
-            off = (self.project(code) - batch["dense"]) / (self.size.image_size / 2)
+            off = (self.project(code) - batch["dense"]) / self.half
             off = off * batch["dense_known"][:, None, None]
             upper, lower = (list(points) for points in zip(*OPENINGS, strict=True))
             if weights.points:

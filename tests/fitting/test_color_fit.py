@@ -10,6 +10,7 @@ from torch import Tensor
 from mofa3d import Camera, Decoder, SemanticCode, losses
 from mofa3d.fitting import color_fit
 from mofa3d.fitting.color_fit import ColorFit
+from mofa3d.fitting.skin_tone import SkinTone
 from mofa3d.renderers import make_renderer
 
 pytestmark = pytest.mark.usefixtures("colors_of_few_vertices")
@@ -59,11 +60,14 @@ def energy(decode: Decoder, code: SemanticCode, image: Tensor, before: SemanticC
     least = color_fit.SMALLEST
     bowl = torch.where(distance < least, distance.square() / (2 * least) + least / 2, distance)
     moved = (code.illumination - before.illumination).square().sum(dim=(1, 2))
+    tone = SkinTone(decode.model)
+    turned = (tone(code.reflectance) - tone(before.reflectance)).square().sum(dim=1)
     return (
         color_fit.PHOTOMETRIC * (bowl * seen).sum(dim=1) / seen.sum(dim=1)
         + color_fit.REFLECTANCE * code.reflectance.square().sum(dim=1)
         + color_fit.WHITE * losses.coloured_light(code)
         + color_fit.LIGHT * moved
+        + color_fit.TONE * turned
     )
 
 
@@ -89,6 +93,14 @@ def test_it_is_the_least_of_the_energy(decode, predicted, image, monkeypatch):
 
     assert slope(before) > 0.01
     assert slope(found) < 1e-4 * slope(before)
+
+
+def test_the_tone_stays_as_predicted_unless_it_is_free(decode, predicted, image):
+    tone, photo = SkinTone(decode.model), 0.6 * image
+    before = tone(predicted.reflectance)
+    kept, free = (tone(ColorFit(decode, keep_tone=keep)(predicted, photo).reflectance) for keep in (True, False))
+    assert float((kept - before).abs().max()) < 0.01
+    assert float((free - before).abs().max()) > 0.03
 
 
 def test_few_rounds_come_near_to_the_least(decode, predicted, image, monkeypatch):

@@ -57,6 +57,11 @@ class PointProjection:
         geometry = torch.cat([model.shape_basis, model.expression_basis], dim=2)
         self.mean, self.basis = at(model.mean_shape).flatten(), at(geometry).flatten(0, 1)
 
+    def to(self, device: torch.device | str) -> PointProjection:
+        """The same, with its numbers on a device."""
+        self.mean, self.basis = self.mean.to(device), self.basis.to(device)
+        return self
+
     def __call__(self, code: SemanticCode) -> Float[Tensor, "B L 2"]:
         geometry = torch.cat([code.shape, code.expression], dim=1)
         with torch.autocast(geometry.device.type, enabled=False):  # pixels need all their digits

@@ -1,4 +1,4 @@
-"""Put the default model together: a whole head of about 33,000 vertices, 80 shape, 64 expression and 80 reflectance
+"""Put the default model together: a whole head of about 32,000 vertices, 80 shape, 64 expression and 80 reflectance
 modes.
 """
 

@@ -1,8 +1,9 @@
 """MediaPipe's 478 points on the default model, as far as its surface has them, and the 68 iBUG points by them.
 
-Files say where each lies on MakeHuman's base mesh, as a weighted sum of a few of its vertices; the program that wrote
-them is ``experiments/fit_dense_landmarks.py``. The 68 are where annotators of photographs put them, whom the map of
-`mofa3d.data.landmarks_478` was fitted to: anatomy alone would have the ridge of the nose and the chin 8 mm higher.
+Files say where each lies on MakeHuman's base mesh, as a weighted sum of a few of its vertices; the programs that wrote
+them are ``experiments/fit_dense_landmarks.py`` and ``place_landmarks.py``. The 68 are where annotators of photographs
+put them, whom the map of `mofa3d.data.landmarks_478` was fitted to: anatomy alone would have the ridge of the nose and
+the chin 8 mm higher.
 """
 
 from __future__ import annotations
@@ -55,14 +56,14 @@ def attach_ibug(
     on_base: sparse.csr_matrix, cage: Cage, mean: Float[np.ndarray, "V 3"], mesh: HeadMesh
 ) -> LandmarkBarycentric:
     """The 68 iBUG points on skin and lips; arguments as of `attach_dense`."""
-    candidates = np.flatnonzero((~mesh.eyes)[mesh.triangles].all(axis=1))
+    candidates = np.flatnonzero((~(mesh.eyes | mesh.mouth))[mesh.triangles].all(axis=1))
     found = nearest_surface(on_base[:, cage.kept] @ mean, mesh.refine @ mean, mesh.triangles[candidates])
     faces, weights = torch.from_numpy(candidates[found.faces]), torch.from_numpy(found.weights).float()
     return LandmarkBarycentric(faces, weights)
 
 
 def write_points(on_base: sparse.csr_matrix, path: Path, what: str) -> None:
-    """Write where points lie on the base mesh, as JSON; `what` says which they are."""
+    """Write where points lie on the base mesh, as JSON; `what` says which they are, and who wrote them."""
     rows = []
     for number in range(on_base.shape[0]):
         row = on_base[number].tocoo()
@@ -70,10 +71,7 @@ def write_points(on_base: sparse.csr_matrix, path: Path, what: str) -> None:
         chosen = order[row.data[order] >= LEAST_WEIGHT]
         weights = row.data[chosen] / row.data[chosen].sum()
         rows.append(json.dumps({"vertices": row.col[chosen].tolist(), "weights": weights.round(4).tolist()}))
-    comment = (
-        f"{what} on the MakeHuman base mesh (base.obj, 0-based vertex indices as in file order), by "
-        "experiments/fit_dense_landmarks.py"
-    )
+    comment = f"{what}, on the MakeHuman base mesh (base.obj, 0-based vertex indices as in file order)"
     text = ",\n  ".join(rows)
     write_text(path, f'{{"comment": {json.dumps(comment)},\n "points": [\n  {text}\n]}}\n')
 

@@ -16,7 +16,7 @@ from mofa3d.files.given import read_tensors
 from mofa3d.files.whole import write_tensors
 
 TOLERANCE = 0.02  # mm at every vertex that a coefficient of one standard deviation has to be worth
-LEAST_EXPLAINED = 0.75  # share of a unit's movement; the tongue and the nostrils' flare are hardly in the model
+LEAST_EXPLAINED = 0.75  # share of a unit's movement; the nostrils' flare is hardly in the model
 LEAST_MOVED = 0.01  # mm, root mean square; below it a unit moves nothing of the face's front
 
 
