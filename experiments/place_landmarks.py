@@ -29,7 +29,9 @@ from mofa3d.models.nearest_surface import nearest_surface, vertex_normals
 
 UPPER_LIP, LOWER_LIP = (61, 62, 63), (65, 66, 67)  # iBUG points on the edges that meet
 MIDDLE = (8, 27, 28, 29, 30, 33, 51, 57, 62, 66)
-DEPTH_WEIGHT = 0.1  # of a mm of depth against a mm as seen from the front
+# Of a mm of depth against a mm as seen from the front. Along the contour the skin is seen edge-on, so that depth counts
+# in full there: 2 mm lower, a point of the chin would lie 2 cm farther back.
+DEPTH_WEIGHT, CONTOUR_WEIGHT = 0.1, 1.0
 FACING = 0.05  # least z of the normals of skin that is seen
 
 
@@ -44,18 +46,20 @@ class Config:
 def main(config: Config) -> None:
     refuse_existing(config.out, config.force)
     cage, identity, mesh, _ = make_head(data_directory())
-    mean, scale = identity.mean, np.array([1, 1, DEPTH_WEIGHT])
+    mean = identity.mean
     points = landmark_map()[0] @ (read_points(cage.base_count)[:, cage.kept] @ mean)
     vertices = mesh.refine @ mean
     normals = vertex_normals(vertices, mesh.triangles)
     skin = ~(mesh.eyes | mesh.mouth) & (normals[:, 2] > FACING)
-    others = np.setdiff1d(np.arange(68), [*UPPER_LIP, *LOWER_LIP])
+    others = np.setdiff1d(np.arange(17, 68), [*UPPER_LIP, *LOWER_LIP])
     order, rows = [], []
-    for wanted, allowed in (
-        (others, skin),
-        (np.array(UPPER_LIP), skin & (normals[:, 1] < 0)),
-        (np.array(LOWER_LIP), skin & (normals[:, 1] > 0)),
+    for wanted, allowed, depth in (
+        (np.arange(17), skin, CONTOUR_WEIGHT),
+        (others, skin, DEPTH_WEIGHT),
+        (np.array(UPPER_LIP), skin & (normals[:, 1] < 0), DEPTH_WEIGHT),
+        (np.array(LOWER_LIP), skin & (normals[:, 1] > 0), DEPTH_WEIGHT),
     ):
+        scale = np.array([1, 1, depth])
         candidates = mesh.triangles[allowed[mesh.triangles].all(axis=1)]
         found = nearest_surface(points[wanted] * scale, vertices * scale, candidates)
         corners = candidates[found.faces]

@@ -23,7 +23,6 @@ import cv2
 import numpy as np
 from jaxtyping import Float
 
-from mofa3d.data.crop import CROP_SCALE, CROP_SHIFT
 from mofa3d.data.found_face import FoundFace
 from mofa3d.data.photo import Photo
 
@@ -35,12 +34,9 @@ LARGE_FACE, SMALL_FACE = 0.2, 0.06  # smallest face searched first, and then, ov
 LARGE_VOTES, SMALL_VOTES = 8, 6  # raw answers that must agree: true faces have about 80, 95 % of the wrong ones < 16
 FAR_VOTES = 8  # of small faces beside large ones, where a wrong find is likelier than in a photograph without any
 HALF_SURE = 12  # votes at which a score is one half
-# The crop that lies on the projected mean face on average, from the cascade's box (26,000 photographs of three
-# corpora): its side over the box's, and how far it lies below the box's middle, in sides. A face's square follows from
-# it.
-BOX_CROP_SCALE, BOX_CROP_SHIFT = 1.325, 0.148
-BOX_SIZE = CROP_SCALE / BOX_CROP_SCALE  # side of the box over the square's
-BOX_SHIFT = CROP_SHIFT - BOX_CROP_SHIFT * BOX_SIZE  # how far its middle lies below the square's, in the square's sides
+# The cascade's box by the square of the same face, over 26,000 photographs of three corpora: its side over the
+# square's, and how far its middle lies below the square's, in the square's sides.
+BOX_SIZE, BOX_SHIFT = 1.04453, -0.09459
 SAME_FACE = 0.4  # of the smaller box that lies in the other; faces cheek to cheek share a quarter
 
 _cascades = threading.local()  # a classifier keeps buffers, so every thread needs its own

@@ -82,7 +82,7 @@ def read_targets(path: Path, keys: list[str], fingerprint: str) -> Targets:
             about = json.loads(metadata["mofa3d"])
             targets = Targets(**{name: tensors[name] for name in NAMES})
             matching = about["faces"] == keys_hash(keys), about["model"] == fingerprint
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError) as error:  # of json and the dictionaries
             raise InputError(f"this is no file of experiments/fit_corpus.py ({error}); write it again") from error
         if not all(matching):
             other = "face model" if matching[0] else "corpus"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-BUILDER_VERSION = 16  # raise it with every change that alters the numbers
+BUILDER_VERSION = 17  # raise it with every change that alters the numbers
 
 
 def load(reflectance: Literal["learned", "pigment"] = "learned") -> MorphableModel:

@@ -88,7 +88,7 @@ def read_points(base_count: int, path: Path = PATH) -> sparse.csr_matrix:
         columns = np.concatenate([point["vertices"] for point in points])
         weights = np.concatenate([np.array(point["weights"]) / np.sum(point["weights"]) for point in points])
         return sparse.csr_matrix((weights, (rows, columns)), shape=(len(points), base_count))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:  # of json and NumPy
         raise InputError(f"{path} contains no valid landmarks ({error}); install mofa3d again") from error
 
 
@@ -106,5 +106,5 @@ def read_barycentric(path: Path) -> LandmarkBarycentric:
     try:
         tensors, _ = read_tensors(path)
         return LandmarkBarycentric(tensors["faces"].long(), tensors["weights"])
-    except (ValueError, KeyError) as error:
+    except (ValueError, KeyError) as error:  # of read_tensors and the dictionary
         raise InputError(f"{path} contains no valid landmarks ({error}); delete it and they are made again") from error

@@ -88,7 +88,7 @@ def read_scores(path: Path = PATH) -> Scores:
         if mean.shape != (len(names),) or len(found["covariance"]) != len(names):
             raise ValueError(f"{len(names)} names, {len(mean)} means, {len(found['covariance'])} rows of covariances")
         return Scores(names, mean, covariance, int(found["photographs"]), str(found["source"]))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:  # of json, and above
         raise InputError(
             f"{path} contains no valid statistics of expressions ({error}); install mofa3d again"
         ) from error
