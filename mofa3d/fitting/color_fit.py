@@ -5,12 +5,12 @@ encoder's prediction of them is the vaguest part of its code: 80 modes of skin c
 features. So they are solved for, in turns, with what minimises ::
 
     E(β, γ) = w_photo · mean ‖I(u_i) − c_i‖₂ + w_β ‖β‖² + w_white · losses.coloured_light + w_γ ‖γ − γ₀‖²
-              + w_tone ‖t(β) − t(β₀)‖²
+              + w_tone (‖t(β) − t(β₀)‖² + ‖m(β) − m(β₀)‖²)
 
-over the visible vertices, where β₀ and γ₀ are the prediction of the encoder, and t is the skin's tone (`SkinTone`). How
-light skin is can be told from many photographs, which an encoder has learned from, and not from one: so the tone stays
-as predicted. The norm is not squared (ℓ2,1), so that an occluder does not change the color of the rest of the face: see
-the iteratively reweighted least squares of `mofa3d.fitting.energy`.
+over the visible vertices, where β₀ and γ₀ are the prediction of the encoder, t is the skin's tone (`SkinTone`), and m
+the mean over the face. How light skin is can be told from many photographs, which an encoder has learned from, and not
+from one: so the tone stays as predicted. The norm is not squared (ℓ2,1), so that an occluder does not change the color
+of the rest of the face: see the iteratively reweighted least squares of `mofa3d.fitting.energy`.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class ColorFit:
     Args:
         decode: of the codes.
         every: one in so many frontal vertices is compared, `EVERY` if ``None``.
-        keep_tone: the average color of the cheeks stays as predicted.
+        keep_tone: the average colors of the cheeks and of the face stay as predicted.
     """
 
     @plain_settings()
@@ -56,7 +56,7 @@ class ColorFit:
         self.decode = Decoder(model, decode.camera)
         self.chosen = model.frontal.nonzero().flatten()[:: every or EVERY]
         self.mean, self.basis = model.mean_reflectance[self.chosen], model.reflectance_basis[self.chosen]
-        self.hold = TONE * keep_tone * _gram(SkinTone(model).basis)
+        self.hold = TONE * keep_tone * (_gram(SkinTone(model).basis) + _gram(self.basis.mean(dim=0)))
 
     @torch.no_grad()
     def __call__(self, code: SemanticCode, image: Float[Tensor, "B 3 H W"], light_only: bool = False) -> SemanticCode:

@@ -60,8 +60,9 @@ def energy(decode: Decoder, code: SemanticCode, image: Tensor, before: SemanticC
     least = color_fit.SMALLEST
     bowl = torch.where(distance < least, distance.square() / (2 * least) + least / 2, distance)
     moved = (code.illumination - before.illumination).square().sum(dim=(1, 2))
-    tone = SkinTone(decode.model)
-    turned = (tone(code.reflectance) - tone(before.reflectance)).square().sum(dim=1)
+    change = code.reflectance - before.reflectance
+    face = decode.model.reflectance_basis[decode.model.frontal][:: color_fit.EVERY].mean(dim=0)
+    turned = sum((change @ basis.T).square().sum(dim=1) for basis in (SkinTone(decode.model).basis, face))
     return (
         color_fit.PHOTOMETRIC * (bowl * seen).sum(dim=1) / seen.sum(dim=1)
         + color_fit.REFLECTANCE * code.reflectance.square().sum(dim=1)
