@@ -28,6 +28,8 @@ from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.corpus.open import open_corpus
 from mofa3d.data.corpus.split import held_out, spread
 from mofa3d.data.failures import Failure
+from mofa3d.data.found_face import FoundFace
+from mofa3d.data.photo import Photo
 from mofa3d.data.readable import readable
 from mofa3d.encoders.checkpoint import open_run
 from mofa3d.encoders.network import Encoder
@@ -52,19 +54,22 @@ from mofa3d.evaluation.occlusion import OccludedFaces
 from mofa3d.evaluation.scans.errors import (
     FREE,
     KEPT,
+    Predict,
     ScanErrors,
     average_errors,
+    face_mesh,
     measure_scans,
     predicted,
     read_scans,
     write_table,
 )
 from mofa3d.evaluation.scans.folder import find_scans
-from mofa3d.evaluation.scans.scan import Unit
+from mofa3d.evaluation.scans.scan import FaceMesh, Unit
 from mofa3d.files.folders import take_folder
 from mofa3d.fitting.gauss_newton import GaussNewton, GaussNewtonConfig, garrido, thies
 from mofa3d.objective import Batch
-from mofa3d.reconstruction.refine import one_thread, own_points
+from mofa3d.reconstruction.reconstructor import crop_at
+from mofa3d.reconstruction.refine import Refiner, one_thread, own_points
 from mofa3d.renderers import make_renderer
 from mofa3d.semantic_code import SemanticCode
 
@@ -252,11 +257,12 @@ def scan_sections(config: Config, encoder: Encoder, whole: Decoder) -> tuple[lis
     """Tables of the distances from scans, and what they were measured on."""
     scans = read_scans(find_scans(config.scans), config.scan_unit, whole.model)
     found = measure_scans(predicted(encoder_estimate(encoder, whole), whole, landmarks=False), scans)
+    refined = measure_scans(refined_mesh(encoder, whole), scans, "with --refine") if config.refine else None
     write_table(config.out / "scans.csv", found)
     failures = [*scans.failures, *found.failures]
     average = average_errors(whole.model, scans, found.photos)
     sections = [
-        Section(title, text, scan_rows(found, average, kind), SCAN_MEASURES, scan_notes(found, kind, left_out))
+        Section(title, text, scan_rows(found, average, refined, kind), SCAN_MEASURES, scan_notes(found, kind, left_out))
         for title, text, kind, left_out in (
             ("Against scans", SCANS, FREE, failures),
             ("Against scans, at its own size", SCANS_RIGID, KEPT, []),
@@ -267,13 +273,28 @@ def scan_sections(config: Config, encoder: Encoder, whole: Decoder) -> tuple[lis
     return sections, {"scans": f"{fact}; scans.csv has each photograph"}
 
 
-def scan_rows(found: ScanErrors, average: dict[str, torch.Tensor], kind: str) -> list[Group]:
-    """All photographs, each group, and the average face."""
+def refined_mesh(encoder: Encoder, whole: Decoder) -> Predict:
+    """Geometry as `reconstruct --refine` gives it."""
+    refine, estimate = Refiner(whole), encoder_estimate(encoder, whole)
+
+    def predict(photo: Photo, box: FoundFace) -> FaceMesh:
+        crop = crop_at(photo, box, whole.camera.image_size)
+        code = refine(estimate({"image": crop.pixels[None]}), crop)
+        return face_mesh(whole.model, whole.model.geometry(code.shape, code.expression)[0])
+
+    return predict
+
+
+def scan_rows(
+    found: ScanErrors, average: dict[str, torch.Tensor], refined: ScanErrors | None, kind: str
+) -> list[Group]:
+    """All photographs, each group, refined ones, and the average face."""
     errors, still = ({name: values[kind + name] for name in SCAN_MEASURES} for values in (found.errors, average))
     groups = sorted({photo.group for photo in found.photos} - {""})
     members = {"all": [True] * len(found.photos)}
     members |= {group: [photo.group == group for photo in found.photos] for group in groups}
-    return [*by_group(errors, members), Group(AVERAGE, still)]
+    again = {} if refined is None else {name: refined.errors[kind + name] for name in SCAN_MEASURES}
+    return [*by_group(errors, members), *([Group("all, with --refine", again)] if again else []), Group(AVERAGE, still)]
 
 
 def scan_notes(found: ScanErrors, kind: str, failures: list[Failure]) -> list[str]:

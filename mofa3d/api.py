@@ -155,7 +155,7 @@ def reconstruct(
         photo: a file, a Pillow image, or an RGB array (H, W, 3) of type uint8.
         checkpoint: folder or checkpoint of a training run, or an encoder's .safetensors file; ``None`` means the
             encoder that ships with the package.
-        refine: fit each face to the photograph and its landmarks by Gauss-Newton steps.
+        refine: fit each face to the points that are detected in the photograph, and its colors to the photograph.
         fit_colors: fit reflectance and illumination of the prediction to the photograph; `refine` always does.
         every_face: return a list of all faces, the most prominent first.
 

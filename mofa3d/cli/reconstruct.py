@@ -37,8 +37,8 @@ class Reconstruct:
     every_face: Flag = False
     """Reconstruct every face of a photograph, not only the most prominent one. Videos only ever use that one."""
     refine: Flag = False
-    """Fit each face to its photograph and its landmarks by Gauss-Newton steps. Videos are fitted to the predictions for
-    all of their frames."""
+    """Fit each face to the points that are detected in its photograph, and its colors to the photograph. Videos are
+    fitted to the predictions for all of their frames."""
     as_predicted: Flag = False
     """Leave each code as the encoder predicts it; otherwise skin colors and light are fitted to the photograph, which
     takes some milliseconds; those of videos, to every frame."""

@@ -1,4 +1,4 @@
-"""Refine a predicted code by Gauss-Newton steps on its photograph."""
+"""Refine a predicted code on its photograph."""
 
 from __future__ import annotations
 
@@ -11,18 +11,26 @@ import torch
 
 from mofa3d.data.landmarks_478 import to_68
 from mofa3d.decoder import Decoder
+from mofa3d.fitting.color_fit import ColorFit
+from mofa3d.fitting.dense_fit import DenseFit
 from mofa3d.fitting.gauss_newton import GaussNewton, GaussNewtonConfig, thies
+from mofa3d.models.makehuman import dense_landmarks
 from mofa3d.objective import Batch
 from mofa3d.reconstruction.reconstructor import FaceCrop
 from mofa3d.semantic_code import SemanticCode
 
 
 class Refiner:
-    """Fits codes to crops, each from where it is; see `GaussNewton`.
+    """Fits codes to crops, each from where it is.
+
+    The geometry of the default model is fitted to the crop's dense landmarks, with the given code as its prior, and
+    colors to the photograph: colors lead geometry away from the person (`mofa3d.fitting.dense_fit`). Any other model,
+    and a crop without dense landmarks, is fitted to colors and the 68 landmarks together (`GaussNewton`).
 
     Args:
         decode: gives the face model, on the CPU, and the size of the crops.
-        config: how to fit; `thies` by default, whose few steps do from a prediction.
+        config: how to fit by `GaussNewton`, which is then done with the default model too; `thies` by default, whose
+            few steps do from a prediction.
         landmarks: whether the crops' landmarks take part, and where a crop has none, the points where the given code
             has them: a fit to colors alone would move away from what was right already.
 
@@ -31,6 +39,10 @@ class Refiner:
     """
 
     def __init__(self, decode: Decoder, config: GaussNewtonConfig | None = None, landmarks: bool = True) -> None:
+        self.fit_points = self.fit_colors = None
+        if landmarks and config is None and decode.model.name == "makehuman":
+            self.fit_points = DenseFit(decode.model, dense_landmarks(), decode.camera)
+            self.fit_colors = ColorFit(decode, every=1)
         config = config or thies()
         self.decode = decode
         self.landmarks = landmarks
@@ -40,6 +52,11 @@ class Refiner:
 
     def __call__(self, code: SemanticCode, crop: FaceCrop) -> SemanticCode:
         """A code that fits the crop better."""
+        if self.fit_points is not None and self.fit_colors is not None and crop.dense is not None:
+            points = torch.from_numpy(crop.transform.to_crop(crop.dense.points[:, :2].astype(np.float64))).float()
+            found = self.fit_points(points[None], prior=code).code
+            found = found.replace(reflectance=code.reflectance, illumination=code.illumination)
+            return self.fit_colors(found, crop.pixels[None])
         batch = batch_of(crop, self.landmarks)
         if self.landmarks and crop.dense is None:
             batch |= own_points(code, self.decode)
