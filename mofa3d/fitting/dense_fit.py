@@ -93,30 +93,21 @@ class DenseFit:
         self.basis = torch.cat([at(model.shape_basis), at(model.expression_basis)], dim=2)
 
     @torch.no_grad()
-    def __call__(
-        self,
-        points: Float[Tensor, "B L 2"],
-        shape: Float[Tensor, "B S"] | None = None,
-        prior: SemanticCode | None = None,
-    ) -> DenseEstimate:
+    def __call__(self, points: Float[Tensor, "B L 2"], shape: Float[Tensor, "B S"] | None = None) -> DenseEstimate:
         """Fit.
 
         Args:
             points: in pixels of the camera's image.
             shape: where it is known; expression and pose are fitted to it.
-            prior: shape and expression about which codes are N(0, 1), as an encoder's prediction; 0 by default.
         """
         count, modes, shapes = len(points), self.basis.shape[2], self.sizes.shape
-        expected = points.new_zeros(count, modes)
-        if prior is not None:
-            expected = torch.cat([prior.shape, prior.expression], dim=1).to(points)
-        start = expected.clone()
+        start = points.new_zeros(count, modes)
         if shape is not None:
             start[:, :shapes] = shape
         now = _Pose(start, torch.eye(3, dtype=points.dtype).repeat(count, 1, 1), points.new_zeros(count, 3))
         fixed = 0 if shape is None else shapes
         for _ in range(self.config.steps):
-            hessian, gradient = self._equations(now, points, expected)
+            hessian, gradient = self._equations(now, points)
             step = points.new_zeros(count, modes + 6)
             step[:, fixed:] = -torch.linalg.solve(hessian[:, fixed:, fixed:], gradient[:, fixed:])
             now = _Pose(
@@ -124,16 +115,14 @@ class DenseFit:
                 now.rotation @ axis_angle_to_matrix(step[:, modes : modes + 3]),
                 now.translation + step[:, modes + 3 :],
             )
-        hessian, _ = self._equations(now, points, expected)
+        hessian, _ = self._equations(now, points)
         across = hessian[:, :shapes, shapes:]
         known = hessian[:, :shapes, :shapes] - torch.eye(shapes, dtype=points.dtype)
         information = known - across @ torch.linalg.solve(hessian[:, shapes:, shapes:], across.mT)
         left = self.camera.project(self._positions(now)) - points
         return DenseEstimate(self._code(now), left, information)
 
-    def _equations(
-        self, now: _Pose, points: Float[Tensor, "B L 2"], expected: Float[Tensor, "B M"]
-    ) -> tuple[Tensor, Tensor]:
+    def _equations(self, now: _Pose, points: Float[Tensor, "B L 2"]) -> tuple[Tensor, Tensor]:
         """Hessian (B, M + 6, M + 6) and gradient of coefficients, a turn about the camera's axes, and translation."""
         count, modes = now.coefficients.shape
         root = REFERENCE_SIZE / (self.config.noise * self.camera.image_size)
@@ -149,7 +138,7 @@ class DenseFit:
         prior = points.new_full((modes + 6,), FREE)
         prior[:modes], prior[-1] = 1.0, self.config.distance**-2
         gradient = (rows.mT @ left[..., None])[..., 0]
-        gradient[:, :modes] += now.coefficients - expected
+        gradient[:, :modes] += now.coefficients
         gradient[:, -1] += prior[-1] * now.translation[:, 2]
         return rows.mT @ rows + torch.diag(prior), gradient
 

@@ -20,6 +20,7 @@ CHEEKS = (50, 280, 117, 346, 118, 347, 101, 330, 205, 425, 36, 266)
 # iBUG points around the middle of each cheek, and mm about it, seen from the front, that are its skin.
 AROUND_CHEEKS, CHEEK = ((2, 31, 41, 48), (14, 35, 46, 54)), 10.0
 PATCH = 3  # pixels on each side of a point in a 240-pixel crop whose median is its color
+SKIN = (0.06, 0.98)  # least and most reflectance, display RGB
 DARKEST = 0.02  # of a color whose logarithm is taken
 SHARED = 0.5  # of the variance of light that two photographs of one person have in common
 
@@ -101,5 +102,5 @@ class SkinTone:
         return self.mean + reflectance @ self.basis.T
 
     def from_photographs(self, color: Float[np.ndarray, "K 3"], contrast: float) -> Float[np.ndarray, "K 3"]:
-        """Reflectance of people whose skin is lighter or darker than the average's by logarithms."""
-        return self.mean.double().numpy() * np.exp(contrast * color)
+        """Reflectance of people whose skin is lighter or darker than the average's by logarithms, as skin can be."""
+        return np.clip(self.mean.double().numpy() * np.exp(contrast * color), *SKIN)

@@ -21,11 +21,12 @@ from mofa3d.semantic_code import SemanticCode
 
 
 class Refiner:
-    """Fits codes to crops, each from where it is.
+    """Fits codes to crops.
 
-    The geometry of the default model is fitted to the crop's dense landmarks, with the given code as its prior, and
-    colors to the photograph: colors lead geometry away from the person (`mofa3d.fitting.dense_fit`). Any other model,
-    and a crop without dense landmarks, is fitted to colors and the 68 landmarks together (`GaussNewton`).
+    The geometry of the default model is fitted to the crop's dense landmarks under the model's prior, and colors to the
+    photograph: colors lead geometry away from the person (`mofa3d.fitting.dense_fit`), and so did an encoder's
+    prediction as the prior. Any other model, and a crop without dense landmarks, is fitted to colors and the 68
+    landmarks together (`GaussNewton`), from the given code on.
 
     Args:
         decode: gives the face model, on the CPU, and the size of the crops.
@@ -54,7 +55,7 @@ class Refiner:
         """A code that fits the crop better."""
         if self.fit_points is not None and self.fit_colors is not None and crop.dense is not None:
             points = torch.from_numpy(crop.transform.to_crop(crop.dense.points[:, :2].astype(np.float64))).float()
-            found = self.fit_points(points[None], prior=code).code
+            found = self.fit_points(points[None]).code
             found = found.replace(reflectance=code.reflectance, illumination=code.illumination)
             return self.fit_colors(found, crop.pixels[None])
         batch = batch_of(crop, self.landmarks)
