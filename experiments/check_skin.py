@@ -104,7 +104,8 @@ def intraclass_correlation(values: Float[np.ndarray, "K"], groups: list[list[int
     between = sum(len(group) * (group.mean() - mean) ** 2 for group in own) / (count - 1)
     within = sum(np.square(group - group.mean()).sum() for group in own) / (total - count)
     typical = (total - np.square(sizes).sum() / total) / (count - 1)
-    return float((between - within) / (between + (typical - 1) * within))
+    whole = between + (typical - 1) * within
+    return float((between - within) / whole) if whole > 0 else 0.0
 
 
 def auc(values: Float[np.ndarray, "K"], higher: Bool[np.ndarray, "K"], lower: Bool[np.ndarray, "K"]) -> float:

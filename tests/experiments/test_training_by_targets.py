@@ -10,6 +10,7 @@ import torch
 from dense_corpus import make_dense_corpus
 from programs import load
 
+from mofa3d.data.batches.augment import AugmentConfig
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.corpus.targets import read_targets
 from mofa3d.errors import InputError
@@ -78,8 +79,15 @@ def test_photographs_of_one_person_share_a_shape_and_tell_each_other_their_skin(
 
 def test_training_by_targets_lowers_their_losses(corpus, targets, tmp_path):
     out = tmp_path / "run"
-    settings = {"batch_size": 4, "learning_rate": 1e-4, "encoder_weights": "none", "input_size": 32, "held_out": 0.3}
-    settings["report_images"] = 1
+    settings = {
+        "batch_size": 12,
+        "learning_rate": 1e-4,
+        "augment": AugmentConfig(mirror=0),
+        "encoder_weights": "none",
+        "input_size": 32,
+        "held_out": 0.3,
+        "report_images": 1,
+    }
     train_mofa.main(train_mofa.Config(data=str(corpus), targets=targets, out=out, iterations=20, **settings))
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert {"points", "openings", "geometry", "tone"} <= set(lines[0])
