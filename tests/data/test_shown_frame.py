@@ -88,7 +88,10 @@ def test_grey_and_rgb_stay_as_they_are():
 def test_pixel_formats_of_files(tmp_path, codec, pixels):
     frame = np.broadcast_to(np.array([150, 150, 150], np.uint8), (64, 96, 3)).copy()
     frame[:, :48] = 60 if pixels.startswith("gray") else (180, 70, 60)
-    path = write_any(tmp_path / "a.mov" if codec == "qtrle" else tmp_path / "a.mkv", [frame] * 2, codec, pixels=pixels)
+    # With B-frames, x265's decoding times of so short a stream are at times out of order, and no container takes them.
+    options = {"x265-params": "log-level=none:bframes=0"} if codec == "libx265" else {}
+    name = "a.mov" if codec == "qtrle" else "a.mkv"
+    path = write_any(tmp_path / name, [frame] * 2, codec, pixels=pixels, **options)
     photo = next(read_frames(path)).photo.astype(int)
     assert photo.shape == (64, 96, 3)
     assert np.abs(photo[10, [10, 80]] - frame[10, [10, 80]]).max() <= 4
