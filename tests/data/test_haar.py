@@ -178,10 +178,11 @@ class TestGroup:
 
 
 def test_crops_are_those_that_were_calibrated_on_the_cascade_s_boxes():
-    # The crop's side is 1.2456 of the box's, and it lies 0.1509 of it below.
+    # The crop's side is 1.2455 of the box's, and it lies 0.1509 of it below.
     transform = crop_transform(of_haar_box(200.0, 150.0, 80.0, 0.5), 240)
-    assert transform.scale == pytest.approx(240 / (1.2456 * 80), rel=1e-4)
-    np.testing.assert_allclose(transform.to_photo(np.array([120.0, 120.0])), [200, 150 + 0.1509 * 80], atol=0.01)
+    assert transform.scale == pytest.approx(240 / (1.301 / 1.04453 * 80))
+    below = (0.063 + 0.09459) * 80 / 1.04453
+    np.testing.assert_allclose(transform.to_photo(np.array([120.0, 120.0])), [200, 150 + below], atol=1e-9)
     assert transform.roll == 0
 
 

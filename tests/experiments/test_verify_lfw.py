@@ -91,7 +91,7 @@ class TestVerification:
         torch.set_num_threads(threads)
         alike = torch.nn.functional.cosine_similarity(code.shape, true.shape[[2, 0, 1]])
         assert float(alike.min()) > 0.7
-        assert float(alike.mean()) > 0.8
+        assert float(alike.mean()) > 0.8  # the price on shape draws codes to the average
 
     def test_people_of_a_corpus(self, people, run, tmp_path):
         settings = verify_lfw.Config(corpus=people, checkpoint=run, out=tmp_path / "out")

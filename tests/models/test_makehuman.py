@@ -61,7 +61,7 @@ class TestMeanFace:
         jaw_width = landmarks[16, 0] - landmarks[0, 0]
         eye_distance = landmarks[42:48, 0].mean() - landmarks[36:42, 0].mean()
         brow_to_chin = landmarks[17:27, 1].mean() - landmarks[8, 1]
-        assert 130 < float(jaw_width) < 165
+        assert 140 < float(jaw_width) < 165
         assert 54 < float(eye_distance) < 72
         assert 105 < float(brow_to_chin) < 140
 

@@ -184,7 +184,7 @@ class TestComplaints:
 
 def test_default_model_is_of_human_size_and_variety(default_model):
     found = sanity.check(default_model)
-    assert 130 < found.face_width < 165
+    assert 140 < found.face_width < 165
     assert found.eye_distance_mean == pytest.approx(63, abs=8)
     assert found.eye_distance_inside > 0.95
     assert 2 < found.deviation < 4
