@@ -29,7 +29,7 @@ from mofa3d.errors import InputError
 from mofa3d.export.face_textures import FaceTextures
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.reconstruction import reconstructor as inference
-from mofa3d.reconstruction.options import Format, Look, OutputOptions
+from mofa3d.reconstruction.options import Format, Look, OutputOptions, Unit
 from mofa3d.reconstruction.reconstructor import Reconstruction, Reconstructor, lay_over
 from mofa3d.reconstruction.writer import ReconstructionWriter
 from mofa3d.renderers import make_renderer
@@ -91,14 +91,16 @@ class Face:
         texture_size: int = 1024,
         morph_targets: int = 0,
         blendshapes: Sequence[str] = (),
+        neutral: bool = False,
+        units: Unit = "mm",
     ) -> Path:
         """Write the face to a file; the suffix selects what is written.
 
         Args:
-            path: ends in ``.glb`` (meters), ``.obj`` (millimeters, with ``NAME.mtl`` and ``NAME_texture.png`` beside
-                it) or ``.ply`` (millimeters) for the mesh, ``.json`` for the code, or ``.png`` for the overlay. Missing
-                folders are created; an existing file is replaced.
-            texture, texture_size, morph_targets, blendshapes: options for meshes; see `OutputOptions`.
+            path: ends in ``.glb`` (meters), ``.obj`` (with ``NAME.mtl`` and ``NAME_texture.png`` beside it) or ``.ply``
+                for the mesh, ``.json`` for the code, or ``.png`` for the overlay. Missing folders are created; an
+                existing file is replaced.
+            texture, texture_size, morph_targets, blendshapes, neutral, units: options for meshes; see `OutputOptions`.
 
         Raises:
             InputError: the suffix is unknown, an option does not fit the face model, or a material or texture of
@@ -116,6 +118,8 @@ class Face:
             texture_size=texture_size,
             morph_targets=morph_targets,
             blendshapes=tuple(blendshapes),
+            neutral=neutral,
+            units=units,
         )
         writer = replace(self.writer, options=options)
         _check_side_files(path)

@@ -98,10 +98,15 @@ class Reconstruct:
             runtime=self.runtime,
             output=self.output,
         )
-        columns = reconstructor.decode.model.sizes.expression
-        films = VideoOptions(morph_targets=min(VideoOptions.morph_targets, columns))
+        films = VideoOptions(
+            mesh="glb" in self.output.formats,
+            blendshapes=self.output.blendshapes,
+            morph_targets=self.output.morph_targets or None,
+            texture=self.output.texture,
+            texture_size=self.output.texture_size,
+        )
 
         def film(path: Path, folder: Path) -> None:
-            reconstruct_video(path, reconstructor, write.render, folder, films, reader)
+            reconstruct_video(path, reconstructor, write.render, folder, films, reader, write.textures)
 
         return BatchTools(lambda photo: reconstructor(photo, self.every_face), write, film)

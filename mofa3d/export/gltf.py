@@ -26,11 +26,18 @@ from mofa3d.files.whole import write_bytes
 from mofa3d.kernels.normals import VertexNormals
 
 if TYPE_CHECKING:
+    from mofa3d.export.morph_packing import PackedVectors
     from mofa3d.export.morphs import MorphTargets, Movement
 
 METRES = 1e-3  # per millimetre
 ROUGHNESS = 0.6
 GENERATOR = "mofa3d"
+INTEGERS = {
+    "int8": gltf.BYTE,
+    "int16": gltf.SHORT,
+    "uint16": gltf.UNSIGNED_SHORT,
+    "uint32": gltf.UNSIGNED_INT,
+}
 
 
 @dataclass(frozen=True)
@@ -93,11 +100,7 @@ def write_glb(
         primitive.attributes.COLOR_0 = file.colors(appearance)
     mesh = gltf.Mesh(name="face", primitives=[primitive])
     if names and targets is not None:
-        rest = face.normals(vertices)
-        for displacement in targets.displacements:
-            bent = face.normals(vertices + displacement) - rest
-            accessors = file.vectors(face.points(displacement), bounds=True), file.vectors(bent)
-            primitive.targets.append(gltf.Attributes(POSITION=accessors[0], NORMAL=accessors[1]))
+        file.add_targets(primitive, face, vertices, targets)
         mesh.weights = [0.0] * len(names)
         mesh.extras = {"targetNames": list(names)}  # where three.js and Blender look for them
     file.content.meshes.append(mesh)
@@ -130,6 +133,12 @@ class _Geometry:
     def normals(self, vertices: Float[Tensor, "N 3"]) -> Float[Tensor, "M 3"]:
         """Of the model, so that no edge shows where the texture has one."""
         return self.vertex_normals(vertices.detach().cpu()[None])[0, self.source]
+
+
+def _numbers(indices: Int[np.ndarray, "K"]) -> np.ndarray:
+    """Numbers of vertices in 16 bits if they fit; the largest 16-bit number is none, for some graphics cards."""
+    small = int(indices.max(initial=0)) < np.iinfo(np.uint16).max
+    return indices.astype(np.uint16 if small else np.uint32)
 
 
 def _tree() -> gltf.GLTF2:
@@ -169,9 +178,46 @@ class _File:
         return self._accessor(array, accessor, gltf.ARRAY_BUFFER)
 
     def indices(self, faces: Tensor) -> int:
-        array = faces.numpy().astype(np.uint32).ravel()
-        accessor = gltf.Accessor(componentType=gltf.UNSIGNED_INT, count=len(array), type=gltf.SCALAR)
+        array = _numbers(faces.numpy().ravel())
+        accessor = gltf.Accessor(componentType=INTEGERS[array.dtype.name], count=len(array), type=gltf.SCALAR)
         return self._accessor(array, accessor, gltf.ELEMENT_ARRAY_BUFFER)
+
+    def add_targets(self, primitive: gltf.Primitive, face: _Geometry, vertices: Tensor, targets: MorphTargets) -> None:
+        """Morph targets of positions and normals, packed."""
+        from mofa3d.export.morph_packing import QUANTIZATION, pack_displacements, pack_normals
+
+        rest = face.normals(vertices)
+        for displacement in targets.displacements:
+            bent = face.normals(vertices + displacement) - rest
+            places = self._sparse(pack_displacements(face.points(displacement).numpy()), len(rest), bounds=True)
+            turns = self._sparse(pack_normals(bent.numpy()), len(rest))
+            primitive.targets.append(gltf.Attributes(POSITION=places, NORMAL=turns))
+        self.content.extensionsUsed.append(QUANTIZATION)
+        self.content.extensionsRequired.append(QUANTIZATION)
+
+    def _sparse(self, packed: PackedVectors, count: int, bounds: bool = False) -> int:
+        """An accessor of vectors that are zero but for the packed ones."""
+        rows = _numbers(packed.rows)
+        accessor = gltf.Accessor(
+            byteOffset=None,  # there is no buffer of the zeros
+            componentType=INTEGERS[packed.values.dtype.name],
+            normalized=True,
+            count=count,
+            type=gltf.VEC3,
+            sparse=gltf.Sparse(
+                count=len(rows),
+                indices=gltf.AccessorSparseIndices(
+                    bufferView=self._view(rows.tobytes()), componentType=INTEGERS[rows.dtype.name]
+                ),
+                values=gltf.AccessorSparseValues(bufferView=self._view(packed.values.tobytes())),
+            ),
+        )
+        if bounds:  # as stored, and with the zeros between
+            zero = [0] if len(rows) < count else []
+            accessor.min = [min([*column, *zero]) for column in packed.values.T.tolist()]
+            accessor.max = [max([*column, *zero]) for column in packed.values.T.tolist()]
+        self.content.accessors.append(accessor)
+        return len(self.content.accessors) - 1
 
     def texture(self, image: np.ndarray) -> int:
         """An embedded PNG, which is sRGB because it becomes the base color."""

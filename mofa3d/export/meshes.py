@@ -22,10 +22,9 @@ def write_mesh(path: Path, model: MorphableModel, vertices: Float[Tensor, "N 3"]
     """Write a face with vertex colors; the suffix chooses the format.
 
     Args:
-        path: ends in ``.glb`` (metres, linear colors, as glTF wants), ``.ply`` or ``.obj`` (millimetres, display
-            colors).
+        path: ends in ``.glb`` (metres, linear colors, as glTF wants), ``.ply`` or ``.obj`` (display colors).
         model: gives the triangles.
-        vertices: model space, mm.
+        vertices: model space, mm; for PLY and OBJ files, in the file's unit.
         colors: display RGB, clamped to 0 to 1.
 
     Raises:

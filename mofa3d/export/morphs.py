@@ -84,12 +84,31 @@ def resting(code: SemanticCode, count: int) -> SemanticCode:
     return code.replace(expression=expression)
 
 
-def movement(codes: SemanticCode, count: int, times: Float[Tensor, "T"]) -> Movement:
-    """The movement that a sequence of codes shows, one frame each; it starts from a face at rest (`resting`).
+def two_sided(targets: MorphTargets, weights: Float[Tensor, "T K"]) -> tuple[MorphTargets, Float[Tensor, "T J"]]:
+    """The same movement with weights from 0 to 1: two targets for each, one for either direction, at full strength.
+
+    Principal components have weights of either sign and beyond 1, which programs cut off: Blender's sliders, for one,
+    end at 0 and 1. Directions that the film does not take have no target.
+    """
+    names, displacements, columns = [], [], []
+    for number, name in enumerate(targets.names):
+        for suffix, sign in (("plus", 1.0), ("minus", -1.0)):
+            weight = (sign * weights[:, number]).clamp_min(0)
+            most = weight.max() if len(weight) else weight.new_zeros(())
+            if most > 0:
+                names.append(f"{name}_{suffix}")
+                displacements.append(sign * most.to(targets.displacements) * targets.displacements[number])
+                columns.append(weight / most)
+    kept = torch.stack(displacements) if names else targets.displacements[:0]
+    return MorphTargets(tuple(names), kept), torch.stack(columns, 1) if names else weights[:, :0]
+
+
+def movement(codes: SemanticCode, weights: Float[Tensor, "T K"], times: Float[Tensor, "T"]) -> Movement:
+    """The movement that a sequence of codes shows, one frame each.
 
     Args:
-        codes: their shape and reflectance do not count: it is one face that moves.
-        count: of the morph targets.
+        codes: how the head is turned and where it is; nothing else of them counts.
+        weights: of the morph targets.
         times: (T,) when each is shown, seconds from the start.
 
     Raises:
@@ -106,4 +125,4 @@ def movement(codes: SemanticCode, count: int, times: Float[Tensor, "T"]) -> Move
     # A quaternion and its negative are one rotation, but a viewer that interpolates between them spins the head.
     flips = torch.where((turned[1:] * turned[:-1]).sum(dim=1) < 0, -1.0, 1.0).cumprod(dim=0)
     rotations = torch.cat([turned[:1], turned[1:] * flips[:, None]])[:, [1, 2, 3, 0]]
-    return Movement(times, codes.expression[:, :count], rotations, translations)
+    return Movement(times, weights, rotations, translations)

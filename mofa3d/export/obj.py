@@ -65,13 +65,13 @@ def _has_line(path: Path, line: str) -> bool:
 
 
 def write_textured_obj(path: Path, vertices: Float[Tensor, "N 3"], texture: Texture) -> None:
-    """Write a face as OBJ (millimetres), with a material file and a PNG beside it; see `side_files`.
+    """Write a face as OBJ, with a material file and a PNG beside it; see `side_files`.
 
     The vertices keep the model's order; only texture coordinates are there once per chart.
 
     Args:
         path: ends in ``.obj``; missing folders are made.
-        vertices: model space, mm.
+        vertices: model space, in the file's unit.
         texture: on the model of the vertices.
 
     Raises:
@@ -84,7 +84,7 @@ def write_textured_obj(path: Path, vertices: Float[Tensor, "N 3"], texture: Text
     pairs = np.stack([layout.source[corners].numpy(), corners.numpy()], axis=-1).reshape(len(corners), 6) + 1
     with whole_file(path) as file:
         file.write(f"mtllib {material.name}\n".encode())
-        np.savetxt(file, vertices.detach().cpu().numpy(), fmt="v %.5f %.5f %.5f")
+        np.savetxt(file, vertices.detach().cpu().numpy(), fmt="v %.7g %.7g %.7g")
         np.savetxt(file, coordinates, fmt="vt %.6f %.6f")
         file.write(f"usemtl {MATERIAL}\n".encode())
         np.savetxt(file, pairs, fmt="f %d/%d %d/%d %d/%d")

@@ -20,7 +20,7 @@ CONVENTION = (
     "the right of the image, y down, z forward (as in OpenCV). pixel = (focal · x / z + centre_x, "
     "focal · y / z + centre_y) in the original photograph, upright: x right, y down, the centre of the top-left pixel "
     "is (0.5, 0.5), so subtract 0.5 where the first pixel's centre is (0, 0). Model axes: +x to the subject's left, "
-    "+y up, +z out of the face; PLY and OBJ files are in millimetres, GLB files in metres."
+    "+y up, +z out of the face; PLY and OBJ files are in millimetres (unless --units m was given), GLB files in metres."
 )
 
 

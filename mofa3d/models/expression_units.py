@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mofa3d.errors import InputError
+from mofa3d.models.arkit import arkit_units
 from mofa3d.morphable_model import MorphableModel
 
 # Sums of units that belong together; a number is the strength within the sum.
@@ -92,15 +93,25 @@ def combine(units: Units, strengths: Mapping[str, float]) -> Float[Tensor, "E"]:
 
 
 def choose_units(units: Units, names: Sequence[str]) -> dict[str, Float[Tensor, "E"]]:
-    """Some of the units, in the order of the names; ``all`` means all of them.
+    """Some of the units, in the order of the names.
+
+    Args:
+        units: see `expression_units`.
+        names: ``arkit`` means the 52 of ARKit, and ``all`` every unit but the sums of several, which are had by name.
 
     Raises:
-        InputError: no unit has that name.
+        InputError: no unit has that name, or ARKit's are not among them.
     """
-    if "all" in names:
-        return dict(units)
-    combine(units, dict.fromkeys(names, 1.0))
-    return {name: units[name] for name in names}
+    chosen: dict[str, Float[Tensor, "E"]] = {}
+    for name in names:
+        if name == "all":
+            chosen |= {unit: code for unit, code in units.items() if unit not in COMBINATIONS}
+        elif name == "arkit":
+            chosen |= arkit_units(units)
+        else:
+            combine(units, {name: 1.0})
+            chosen[name] = units[name]
+    return chosen
 
 
 def _suggestion(name: str, units: Units) -> str:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # a batch that is done already needs neither PyTorch nor an e
 
 _LOG = logging.getLogger(__name__)
 FACE = "face_"
-VERSION = 3  # of what is done to a photograph
+VERSION = 4  # of what is done to a photograph
 
 
 class BatchTools(NamedTuple):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +24,11 @@ from mofa3d.scene import Renderer
 
 if TYPE_CHECKING:
     from mofa3d.export.morphs import MorphTargets
+    from mofa3d.models.expression_units import Units
+    from mofa3d.reconstruction.arkit_take import ArkitFit
 
 FILM_RATE = 24  # per second
+MILLIMETRES = {"mm": 1.0, "m": 1e-3}  # of PLY and OBJ files
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,31 @@ class ReconstructionWriter:
     def model(self) -> MorphableModel:
         return self.textures.model
 
+    @cached_property
+    def units(self) -> Units:
+        """All units of expression of the model."""
+        from mofa3d.models.expression_units import expression_units
+
+        return expression_units(self.model)
+
+    @cached_property
+    def arkit(self) -> ArkitFit | None:
+        """What finds the weights of ARKit's units, if the face model has these."""
+        from mofa3d.models.arkit import has_arkit
+
+        if not has_arkit(self.units):
+            return None
+        from mofa3d.reconstruction.arkit_take import ArkitFit
+
+        return ArkitFit(self.model, self.units)
+
     def chosen_units(self) -> dict[str, Tensor]:
         """The units of expression that were asked for."""
         if not self.options.blendshapes:
             return {}
-        from mofa3d.models.expression_units import choose_units, expression_units
+        from mofa3d.models.expression_units import choose_units
 
-        return choose_units(expression_units(self.model), self.options.blendshapes)
+        return choose_units(self.units, self.options.blendshapes)
 
     def morph_targets(self) -> MorphTargets | None:
         """Columns of the expression basis, then units of expression, if any were asked for."""
@@ -80,7 +102,8 @@ class ReconstructionWriter:
         from mofa3d.files.whole_pictures import write_picture
 
         folder.mkdir(parents=True, exist_ok=True)
-        self.write_code(folder / "code.json", name, found)
+        arkit = self.write_arkit(folder / "arkit.csv", found)
+        self.write_code(folder / "code.json", name, found, arkit)
         write_camera(folder / "camera.json", photo_camera(found.scene, found.transform, *photo.shape[:2]))
         write_picture(folder / "overlay.png", lay_over(photo, found, self.render))
         write_picture(folder / "panels.png", crop_panels(found, self.render))
@@ -97,18 +120,30 @@ class ReconstructionWriter:
         write_picture(folder / "turntable.png", sheet(film))
         write_video(folder / "turntable.mp4", film, FILM_RATE)
 
-    def write_code(self, path: Path, name: str, found: Reconstruction) -> None:
+    def write_code(self, path: Path, name: str, found: Reconstruction, extra: dict | None = None) -> None:
         """Write the code, the path of the photograph, and the position of the crop in it.
 
         Args:
             path: of the file.
             name: of the photograph.
             found: the face.
+            extra: to be written too.
         """
         from mofa3d.export.codes import write_code
         from mofa3d.reconstruction.photo_places import name_photo
 
-        write_code(path, found.code, {**name_photo(name, path.parent), "crop": asdict(found.transform)})
+        about = {**name_photo(name, path.parent), "crop": asdict(found.transform), **(extra or {})}
+        write_code(path, found.code, about)
+
+    def write_arkit(self, path: Path, found: Reconstruction) -> dict[str, float]:
+        """Write the weights of ARKit's units if the face model has these; returns their error, for the code's file."""
+        if self.arkit is None:
+            return {}
+        from mofa3d.export.arkit_csv import write_arkit
+
+        take, error = self.arkit.photograph(found.scene, found.code.expression, found.transform)
+        write_arkit(path, take)
+        return {"arkit_error_mm": round(error, 3)}
 
     def write_meshes(self, paths: Sequence[Path], photo: Photo, found: Reconstruction) -> None:
         """Write one face as several files, whose suffixes choose their formats.
@@ -117,6 +152,9 @@ class ReconstructionWriter:
             InputError: a suffix other than .glb, .obj and .ply, or an OBJ file whose name has spaces.
         """
         vertices, reflectance = found.scene.vertices[0], found.scene.reflectance[0]
+        if self.options.neutral:
+            vertices = self.model.geometry(found.code.shape, torch.zeros_like(found.code.expression))[0]
+        length = MILLIMETRES[self.options.units] * vertices
         suffixes = {path.suffix.lower() for path in paths}
         # An OBJ file has no place for colors but a texture.
         plain = self.options.texture == "none"
@@ -131,8 +169,8 @@ class ReconstructionWriter:
             elif path.suffix.lower() == ".obj":
                 from mofa3d.export.obj import write_textured_obj
 
-                write_textured_obj(path, vertices, texture)
+                write_textured_obj(path, length, texture)
             else:
                 from mofa3d.export.meshes import write_mesh
 
-                write_mesh(path, self.model, vertices, reflectance)
+                write_mesh(path, self.model, length, reflectance)

@@ -11,12 +11,15 @@ import cv2
 import numpy as np
 import pygltflib
 import pytest
+import torch
 import trimesh
 from odd_files import bad_files, good_files
 from PIL import Image
+from tiny_model import make_tiny_model
 
 from mofa3d.cli import main
 from mofa3d.cli.reconstruct import Reconstruct
+from mofa3d.export import read_code
 from mofa3d.files.record import RECORD
 from mofa3d.fitting import color_fit
 
@@ -144,6 +147,24 @@ def test_morph_targets_have_names(tiny_run, portrait, tmp_path):
     assert len(mesh.primitives[0].targets) == 3
 
 
+def test_face_at_rest_and_metres(tiny_run, portrait, tmp_path):
+    formats = ("--formats", "glb", "ply", "obj")
+    for name, more in {"seen": (), "rest": ("--neutral", "--units", "m", "--blendshapes", "all")}.items():
+        assert run(tiny_run, portrait, "--out", tmp_path / name, *formats, *more) == 0
+    folder = tmp_path / "rest" / "grace_hopper"
+    model, code = make_tiny_model(), read_code(folder / "code.json")[0]
+    expected = model.geometry(code.shape, torch.zeros_like(code.expression))[0].numpy() / 1000
+    for kind in ("ply", "obj", "glb"):
+        mesh = trimesh.load_mesh(folder / f"mesh.{kind}", process=False)
+        vertices = np.asarray(mesh.vertices)
+        np.testing.assert_allclose(vertices.min(axis=0), expected.min(axis=0), atol=1e-6)
+        np.testing.assert_allclose(vertices.max(axis=0), expected.max(axis=0), atol=1e-6)
+    seen = trimesh.load_mesh(tmp_path / "seen" / "grace_hopper" / "mesh.ply", process=False).vertices
+    smile = model.geometry(code.shape, code.expression)[0].numpy()
+    np.testing.assert_allclose(seen, smile, atol=1e-3)
+    assert np.abs(seen - 1000 * expected).max() > 0.01
+
+
 def test_videos_are_done_too(tiny_run, portrait, tmp_path):
     picture = cv2.resize(cv2.imread(str(portrait)), (160, 160))
     writer = cv2.VideoWriter(str(tmp_path / "talk.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 10.0, (160, 160))
@@ -165,6 +186,7 @@ def test_videos_are_done_too(tiny_run, portrait, tmp_path):
         (("--blendshapes", "expresion_1"), "there is no expression unit 'expresion_1'; did you mean expression_1"),
         (("--morph-targets", "5"), "has 4 expression columns, so there can be 0 to as many morph targets"),
         (("--texture-size", "8"), "texture_size is 8; give a number from 16 to 4096"),
+        (("--blendshapes", "arkit"), "this face model does not have the 52 expression units of ARKit"),
     ],
 )
 def test_mistakes_are_told_before_anything_is_written(tiny_run, portrait, tmp_path, capsys, options, message):

@@ -28,6 +28,8 @@ from mofa3d.kernels.normals import VertexNormals
 from mofa3d.pictures.color import to_linear
 from mofa3d.renderers.cpu_rasterizer import rasterize
 
+STEP = 1000 / 32767  # mm: of displacements in 16 bits
+
 
 @pytest.fixture
 def texture(tiny_model):
@@ -106,8 +108,9 @@ class TestMorphTargets:
             assert len(file.primitive["targets"]) == 3
             for k, target in enumerate(file.primitive["targets"]):
                 basis = tiny_model.expression_basis[source, :, k]
-                np.testing.assert_allclose(file.array(target["POSITION"]) * 1000, basis, atol=1e-4)
-                np.testing.assert_allclose(file.array(target["NORMAL"]), turned[k, source], atol=1e-6)
+                still = 0.02 * float(basis.norm(dim=1).max())
+                np.testing.assert_allclose(file.real(target["POSITION"]) * 1000, basis, atol=max(still, STEP / 2))
+                np.testing.assert_allclose(file.real(target["NORMAL"]), turned[k, source], atol=0.03)
 
     def test_names_and_weights(self, tiny_model, write):
         file = write(targets=expression_targets(tiny_model, 2))
@@ -115,6 +118,22 @@ class TestMorphTargets:
         assert file.mesh["weights"] == [0, 0]
         file = write(targets=MorphTargets(("smile",), torch.ones(1, 144, 3)))
         assert file.mesh["extras"]["targetNames"] == ["smile"]
+
+    def test_only_what_moves_takes_room(self, tiny_model, write):
+        moved = torch.zeros(3, 144, 3)
+        moved[0, 7] = torch.tensor([0.0, -5.0, 1.0])
+        moved[0, 8] = 0.05  # mm
+        moved[1, :, 2] = 2.0
+        file = write(targets=MorphTargets(("one", "all", "none"), moved))
+        places = [file.tree["accessors"][target["POSITION"]] for target in file.primitive["targets"]]
+        assert [place["sparse"]["count"] for place in places] == [1, 144, 1]
+        np.testing.assert_allclose(file.displacements()[0, 7], [0, -5e-3, 1e-3], atol=STEP / 2e3)
+        assert np.count_nonzero(file.displacements()[0]) == 2
+        assert (places[0]["min"], places[0]["max"]) == ([0, -164, 0], [0, 0, 33])  # of 32767 a metre
+        assert places[1]["min"][2] == places[1]["max"][2] == 66
+        assert not file.displacements()[2].any()
+        assert file.tree["extensionsRequired"] == ["KHR_mesh_quantization"]
+        assert validate(write.path)["issues"]["messages"] == []
 
     def test_no_targets(self, tiny_model, write):
         for targets in (None, expression_targets(tiny_model, 0)):
@@ -128,7 +147,10 @@ class TestMovement:
         codes = make_code(5, dtype=torch.float32)
         codes = codes.replace(shape=codes.shape[:1].expand(5, -1))
         vertices = tiny_model.geometry(codes.shape[:1], resting(codes[:1], 4).expression)[0]
-        options = {"targets": expression_targets(tiny_model, 4), "movement": movement(codes, 4, torch.arange(5) / 25)}
+        options = {
+            "targets": expression_targets(tiny_model, 4),
+            "movement": movement(codes, codes.expression, torch.arange(5) / 25),
+        }
         write_glb(tmp_path / "face.glb", vertices, tiny_model.faces, tiny_model.mean_reflectance, **options)
         file = Glb(tmp_path / "face.glb")
         [animation] = file.tree["animations"]
@@ -138,17 +160,19 @@ class TestMovement:
             np.testing.assert_allclose(file.array(sampler["input"]).ravel(), [0, 0.04, 0.08, 0.12, 0.16], atol=1e-7)
             assert channel["target"]["node"] == 0
             found[channel["target"]["path"]] = file.array(sampler["output"])
-        deltas = np.stack([file.array(target["POSITION"]) for target in file.primitive["targets"]])
+        deltas = file.displacements()
         expected = Decoder(tiny_model, Camera())(codes).positions
         for frame, weights in enumerate(found["weights"].reshape(5, 4)):
             points = file.attribute("POSITION") + np.einsum("k,knc->nc", weights, deltas)
             x, y, z, w = found["rotation"][frame]
             rotation = trimesh.transformations.quaternion_matrix([w, x, y, z])[:3, :3]
             seen = points @ rotation.T + found["translation"][frame]
-            np.testing.assert_allclose(1000 * seen, expected[frame], atol=2e-3)
+            left = np.linalg.norm(1000 * seen - expected[frame].numpy(), axis=1)
+            assert left.max() < 0.1 * np.abs(weights).sum()
+            assert left.mean() < 0.1
 
     def test_numbers_of_weights_must_agree(self, tiny_model, write):
-        moved = movement(make_code(2, dtype=torch.float32), 2, torch.arange(2) / 25)
+        moved = movement(make_code(2, dtype=torch.float32), torch.zeros(2, 2), torch.arange(2) / 25)
         with pytest.raises(ValueError, match="the animation has 2 weights for 3 morph targets"):
             write(targets=expression_targets(tiny_model, 3), movement=moved)
         with pytest.raises(ValueError, match="2 weights for 0 morph targets"):
@@ -159,7 +183,7 @@ class TestMovement:
 @pytest.mark.parametrize("count", [0, 3])
 @pytest.mark.parametrize("textured", [False, True], ids=["colors", "textured"])
 def test_khronos_validator(tiny_model, texture, write, textured, count, moving):
-    moved = movement(make_code(3, dtype=torch.float32), count, torch.arange(3) / 25) if moving else None
+    moved = movement(make_code(3, dtype=torch.float32), torch.rand(3, count), torch.arange(3) / 25) if moving else None
     write(texture if textured else None, targets=expression_targets(tiny_model, count), movement=moved)
     report = validate(write.path)
     assert report["issues"]["messages"] == []

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-COMPONENTS = {5121: np.uint8, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
+COMPONENTS = {5120: np.int8, 5121: np.uint8, 5122: np.int16, 5123: np.uint16, 5125: np.uint32, 5126: np.float32}
 WIDTHS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 SCRIPT = Path(__file__).with_name("validator.js")
 
@@ -35,9 +35,28 @@ class Glb:
         [self.primitive] = self.mesh["primitives"]
 
     def array(self, accessor: int) -> np.ndarray:
+        """As it is stored, without the zeros of sparse accessors being left out."""
         about = self.tree["accessors"][accessor]
-        values = np.frombuffer(self.view(about["bufferView"]), COMPONENTS[about["componentType"]])
-        return values.reshape(about["count"], WIDTHS[about["type"]])
+        shape = about["count"], WIDTHS[about["type"]]
+        kind = COMPONENTS[about["componentType"]]
+        if "sparse" not in about:
+            return np.frombuffer(self.view(about["bufferView"]), kind).reshape(shape)
+        sparse, values = about["sparse"], np.zeros(shape, kind)
+        places, stored = sparse["indices"], sparse["values"]
+        rows = np.frombuffer(self.view(places["bufferView"]), COMPONENTS[places["componentType"]])
+        assert len(rows) == sparse["count"]
+        assert (np.diff(rows.astype(int)) > 0).all()
+        values[rows] = np.frombuffer(self.view(stored["bufferView"]), kind).reshape(-1, shape[1])
+        return values
+
+    def real(self, accessor: int) -> np.ndarray:
+        """As it is meant: normalised whole numbers from -1 to 1."""
+        about, values = self.tree["accessors"][accessor], self.array(accessor)
+        return values / np.iinfo(values.dtype).max if about.get("normalized") else values
+
+    def displacements(self) -> np.ndarray:
+        """(K, M, 3) metres: what the morph targets do to positions."""
+        return np.stack([self.real(target["POSITION"]) for target in self.primitive["targets"]])
 
     def attribute(self, name: str) -> np.ndarray:
         return self.array(self.primitive["attributes"][name])

@@ -6,50 +6,39 @@ each); the second time the smoothed face is laid over the frames.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import tempfile
 import time
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float
 from tqdm import tqdm
 
+from mofa3d.data.photo import Photo
 from mofa3d.data.sources import Reader
 from mofa3d.data.video import TimedFrame, VideoInfo
+from mofa3d.decoder import Decoder
 from mofa3d.errors import InputError
-from mofa3d.export.gltf import write_glb
-from mofa3d.export.morphs import expression_targets, movement
+from mofa3d.export.face_textures import FaceTextures
 from mofa3d.export.video import codec, film_writer
-from mofa3d.files.whole import without_nan, write_text
-from mofa3d.morphable_model import MorphableModel
+from mofa3d.reconstruction.options import Look
 from mofa3d.reconstruction.reconstructor import Reconstructor
+from mofa3d.reconstruction.video.animation import FilmRig, write_film_arkit, write_film_mesh
 from mofa3d.reconstruction.video.film import FaceFilm
-from mofa3d.reconstruction.video.moving_face import Jitter, VideoFace, compare_jitter, face_of, in_one_camera
+from mofa3d.reconstruction.video.moving_face import VideoFace, compare_jitter, face_of, in_one_camera
 from mofa3d.reconstruction.video.smoothing import SmoothingConfig
+from mofa3d.reconstruction.video.summary import ArkitError, VideoSummary, write_summary
 from mofa3d.reconstruction.video.tracking import FaceTracker, Sighting, TrackingConfig
 from mofa3d.scene import Renderer
-from mofa3d.semantic_code import SemanticCode
 
 _LOG = logging.getLogger(__name__)
-FILM, CODES, MESH, SUMMARY = "overlay.mp4", "codes.npz", "mesh.glb", "summary.json"
+FILM, CODES, MESH, ARKIT, SUMMARY = "overlay.mp4", "codes.npz", "mesh.glb", "arkit.csv", "summary.json"
 SAME_RATE = 0.01  # relative difference
 CUT_OFF = 1.0  # seconds by which pictures may end before their file, whose sound may be longer
-DEFINITIONS = {
-    "frames": "numbers of frames count from 0",
-    "bridged": "frames in which the face was not found, and whose codes are interpolated",
-    "without_face": "frames in which the face was not found and that have no code, as [first, last]",
-    "jitter": "mean absolute second difference over time of the 68 projected landmarks, in pixels of the video; "
-    "per_frame: by every frame alone; smoothed: of the result, over the same frames; ratio: smoothed / per_frame",
-    "rate": "frames per second of the video, on average; the time of each frame is in codes.npz",
-    "damage": "what is missing of the video, as far as its header and its decoder tell",
-    "frames_per_second": "of the whole computation, reading and writing included",
-}
 
 
 @dataclass(frozen=True)
@@ -61,7 +50,13 @@ class VideoOptions:
         smoothing: how much is smoothed.
         geometry: whether the film has a third picture, with the surface in clay.
         max_side: longer side of one of the film's pictures, pixels; larger frames are made smaller.
-        morph_targets: how many expressions the mesh has; the animation moves them.
+        mesh: whether it is written.
+        blendshapes: expression units that the mesh has and the animation moves; by default ARKit's 52, where the face
+            model has them.
+        morph_targets: columns of the expression basis that it has instead of units; by default 20 where the face model
+            does not have ARKit's.
+        texture: of the mesh: of the frame that sees the face best from the front; the model's; or none.
+        texture_size: texels along each side.
         progress: whether progress bars are shown.
     """
 
@@ -69,50 +64,16 @@ class VideoOptions:
     smoothing: SmoothingConfig = field(default_factory=SmoothingConfig)
     geometry: bool = True
     max_side: int = 640
-    morph_targets: int = 20
+    mesh: bool = True
+    blendshapes: tuple[str, ...] = ()
+    morph_targets: int | None = None
+    texture: Look = "none"
+    texture_size: int = 1024
     progress: bool = True
 
     def __post_init__(self) -> None:
         if self.max_side < 2:
             raise InputError(f"max_side must be at least 2 pixels, got {self.max_side}")
-
-
-@dataclass(frozen=True)
-class VideoSummary:
-    """What became of a video; `DEFINITIONS` says what the numbers are.
-
-    Attributes:
-        video: the file.
-        width, height: of its frames, pixels.
-        rate: frames per second, on average.
-        frames: that were read.
-        announced: by the file's header; more than were read if it is damaged.
-        damage: what is missing of it, in words; or "".
-        found: frames in which the face was found.
-        bridged: numbers of the frames that were interpolated.
-        without_face: first and last number of stretches that were left out.
-        tracks: how often the face was found at a new place, as after a cut.
-        jitter: per frame and smoothed, pixels.
-        seconds: that it took.
-        frames_per_second: that were processed.
-        codec: of the film.
-    """
-
-    video: str
-    width: int
-    height: int
-    rate: float
-    frames: int
-    announced: int
-    damage: str
-    found: int
-    bridged: tuple[int, ...]
-    without_face: tuple[tuple[int, int], ...]
-    tracks: int
-    jitter: Jitter
-    seconds: float
-    frames_per_second: float
-    codec: str
 
 
 def reconstruct_video(
@@ -122,12 +83,14 @@ def reconstruct_video(
     out: Path,
     options: VideoOptions | None = None,
     reader: Reader | None = None,
+    textures: FaceTextures | None = None,
 ) -> VideoSummary:
     """Reconstruct the most prominent face of a video; nothing is in the folder before everything is done.
 
     It writes ``overlay.mp4`` (photograph, overlay, geometry; at the video's times), ``codes.npz`` (see `write_codes`),
-    ``mesh.glb`` (the identity with the video's expressions and head movement as an animation) and, last,
-    ``summary.json``. All tracks of a video are taken for one person.
+    ``mesh.glb`` (the identity with the video's expressions and head movement as an animation), ``arkit.csv`` where the
+    face model has ARKit's units (see `mofa3d.export.arkit_csv`) and, last, ``summary.json``. All tracks of a video are
+    taken for one person.
 
     Args:
         path: the video.
@@ -136,12 +99,14 @@ def reconstruct_video(
         out: the folder for the results.
         options: how.
         reader: reads the video.
+        textures: makes the texture that the options ask for; without it, the mesh has colors at its vertices.
 
     Raises:
-        InputError: the file is no video, or no face is found in it.
+        InputError: the options do not fit the face model, the file is no video, or no face is found in it.
     """
     options, reader = options or VideoOptions(), reader or Reader()
-    expression_targets(reconstructor.decode.model, options.morph_targets)  # a wrong number is said at once
+    # Wrong options are told at once.
+    rig = FilmRig(reconstructor.decode.model, options.blendshapes, options.morph_targets)
     start = time.perf_counter()
     info = reader.info(path)
     seen = _track(reader.frames(path), info, reconstructor, options)
@@ -160,13 +125,25 @@ def reconstruct_video(
         unfinished = Path(folder)
         size = (info.width, info.height, options.max_side)
         film = FaceFilm(face, reconstructor.decode, render, *size, options.geometry)
-        pictures = film.draw(frame.photo for frame in reader.frames(path))
+        best = _most_frontal(face)
+        photos: list[Photo] = []
+        pictures = film.draw(_kept(reader.frames(path), int(face.frames[best]), photos))
         shown = tqdm(pictures, "drawing", total=count, unit="frame", disable=not options.progress)
         with film_writer(unfinished / FILM, *film.size, info.rate) as write:
             for picture, at in zip(shown, seen.times.tolist(), strict=True):
                 write(picture, at)
         write_codes(unfinished / CODES, face, info, seen.times)
-        _write_mesh(unfinished / MESH, face, info, seen.times, reconstructor, options.morph_targets)
+        moving = rig(face.codes.expression, seen.times[face.frames])
+        codes = in_one_camera(face, reconstructor.decode.camera, info.width, info.height)
+        if options.mesh:
+            model, texture = reconstructor.decode.model.cpu(), None
+            if options.texture != "none" and textures is not None:
+                scene = Decoder(textures.model, reconstructor.decode.camera)(face.codes[best : best + 1])
+                where = photos[0], face.transforms[best]
+                texture = textures(scene, *where, options.texture, options.texture_size)
+            write_film_mesh(unfinished / MESH, model, codes, moving, face.frames, seen.times, texture)
+        if rig.arkit is not None and moving.arkit is not None:
+            write_film_arkit(unfinished / ARKIT, rig.arkit, codes, moving.arkit, face.frames, seen.times)
         jitter = compare_jitter(sightings, face)
         seconds = time.perf_counter() - start
         summary = VideoSummary(
@@ -185,11 +162,13 @@ def reconstruct_video(
             seconds=seconds,
             frames_per_second=count / seconds,
             codec=codec(),
+            arkit_error=None if moving.arkit is None else ArkitError.of(moving.arkit.error),
         )
-        _write_summary(unfinished / SUMMARY, summary)
+        write_summary(unfinished / SUMMARY, summary)
         out.mkdir(exist_ok=True)
-        for name in (FILM, CODES, MESH, SUMMARY):  # the summary last: where it is, the rest is
-            os.replace(unfinished / name, out / name)
+        for name in (FILM, CODES, MESH, ARKIT, SUMMARY):  # the summary last: where it is, the rest is
+            if (unfinished / name).exists():
+                os.replace(unfinished / name, out / name)
     return summary
 
 
@@ -278,32 +257,15 @@ def write_codes(path: Path, face: VideoFace, info: VideoInfo, times: Float[np.nd
     )
 
 
-def _write_mesh(
-    path: Path,
-    face: VideoFace,
-    info: VideoInfo,
-    times: Float[np.ndarray, "T"],
-    reconstructor: Reconstructor,
-    count: int,
-) -> None:
-    """The identity at rest, moved as in the video; where there is no face, it keeps still."""
-    model: MorphableModel = reconstructor.decode.model.cpu()
-    moving = in_one_camera(face, reconstructor.decode.camera, info.width, info.height)
-    every = np.arange(face.frames[0], face.frames[-1] + 1)
-    rows = np.searchsorted(face.frames, every, side="right") - 1
-    rest = SemanticCode.zeros(1, model.sizes).replace(shape=moving.shape[:1], reflectance=moving.reflectance[:1])
-    vertices = model.geometry(rest.shape, rest.expression)[0]
-    write_glb(
-        path,
-        vertices,
-        model.faces,
-        model.reflectance(rest.reflectance)[0],
-        expression_targets(model, count),
-        movement(moving[torch.from_numpy(rows)], count, torch.from_numpy(times[every] - times[every[0]])),
-    )
+def _most_frontal(face: VideoFace) -> int:
+    """The row of the frame that sees the face best from the front."""
+    turned = face.codes.rotation.norm(dim=1).numpy()
+    return int(np.where(face.seen, turned, np.inf).argmin())
 
 
-def _write_summary(path: Path, summary: VideoSummary) -> None:
-    content = asdict(summary)
-    content["jitter"]["ratio"] = summary.jitter.ratio
-    write_text(path, json.dumps({**without_nan(content), "definitions": DEFINITIONS}, indent=1) + "\n")
+def _kept(frames: Iterable[TimedFrame], number: int, kept: list[Photo]) -> Iterator[Photo]:
+    """The pictures of frames, of which one is kept."""
+    for count, frame in enumerate(frames):
+        if count == number:
+            kept.append(frame.photo)
+        yield frame.photo

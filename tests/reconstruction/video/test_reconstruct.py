@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 import re
@@ -15,6 +16,7 @@ import pytest
 import torch
 from any_videos import write_any
 from glb_file import Glb
+from scipy.spatial import cKDTree
 from spot_videos import SIDE, detect_spots, frame_of, locate_spot, spot_reconstructor, write_spots
 
 from mofa3d.camera import Camera
@@ -23,12 +25,17 @@ from mofa3d.data.video import read_frames, read_info
 from mofa3d.decoder import Decoder
 from mofa3d.errors import InputError
 from mofa3d.export import film_writer
+from mofa3d.export.face_textures import FaceTextures
 from mofa3d.losses import LANDMARKS_46
+from mofa3d.models.arkit import ARKIT, arkit_units
+from mofa3d.models.expression_units import expression_units
+from mofa3d.morphable_model import MorphableModel
 from mofa3d.pictures.overlay import composite
 from mofa3d.reconstruction.reconstructor import Reconstructor
 from mofa3d.reconstruction.video import tracking
 from mofa3d.reconstruction.video.reconstruct import VideoOptions, VideoSummary, reconstruct_video
 from mofa3d.renderers import make_renderer
+from mofa3d.renderers.cpu_rasterizer import rasterize
 from mofa3d.semantic_code import SemanticCode
 
 OPTIONS = VideoOptions(morph_targets=2, progress=False)
@@ -86,6 +93,17 @@ def test_identity_is_constant_and_the_face_trembles_less(tiny_model, render, tmp
     assert written["jitter"]["ratio"] == summary.jitter.ratio
     assert written["video"] == str(path)
     assert "second difference" in written["definitions"]["jitter"]
+    file = Glb(out / "mesh.glb")
+    columns = [f"expression_0{number}_{way}" for number in (1, 2) for way in ("plus", "minus")]
+    assert file.mesh["extras"]["targetNames"] == columns
+    [output] = [
+        file.tree["animations"][0]["samplers"][channel["sampler"]]["output"]
+        for channel in file.tree["animations"][0]["channels"]
+        if channel["target"]["path"] == "weights"
+    ]
+    weights = file.array(output).reshape(40, 4)
+    assert weights.min() == 0
+    np.testing.assert_allclose(weights.max(axis=0), 1)
     # The codes and crops of the file give the landmarks of the file.
     blocks = {name: torch.from_numpy(codes[name]) for name in SemanticCode.__dataclass_fields__}
     blocks |= {name: blocks[name].expand(40, -1) for name in ("shape", "reflectance")}
@@ -135,7 +153,6 @@ def test_frames_without_a_face(tiny_model, render, tmp_path):
     tree = pygltflib.GLTF2().load(str(out / "mesh.glb"))
     times = tree.accessors[tree.animations[0].samplers[0].input]
     assert (times.count, times.max) == (37, [pytest.approx(36 / 25)])  # frames 3 to 19 and 38 to 39, and between them
-    assert tree.meshes[0].extras["targetNames"] == ["expression_01", "expression_02"]
 
 
 def test_odd_sizes(tiny_model, render, tmp_path):
@@ -223,6 +240,37 @@ def test_options():
         VideoOptions(max_side=1)
 
 
+def check_animation(out: Path, model: MorphableModel, error: float) -> None:
+    """The weights of arkit.csv are those of the mesh, from 0 to 1, and make the mesh of every frame again."""
+    file, codes = Glb(out / "mesh.glb"), np.load(out / "codes.npz")
+    names = file.mesh["extras"]["targetNames"]
+    assert names == list(ARKIT)
+    assert file.tree["images"]
+    animation = file.tree["animations"][0]
+    samplers = {each["target"]["path"]: animation["samplers"][each["sampler"]] for each in animation["channels"]}
+    weights = file.array(samplers["weights"]["output"]).reshape(-1, 52)
+    with open(out / "arkit.csv", newline="") as lines:
+        rows = list(csv.DictReader(lines))
+    written = np.array([[float(row[name[0].upper() + name[1:]]) for name in names] for row in rows])
+    np.testing.assert_allclose(written, weights, atol=1e-6)
+    assert 0 <= weights.min() < 0.01 < 0.1 < weights.max() <= 1
+    units = arkit_units(expression_units(model))
+    codes_again = torch.from_numpy(weights) @ torch.stack(list(units.values()))
+    frontal = model.frontal
+    left = torch.from_numpy(codes["expression"]) - codes_again
+    distance = torch.einsum("nce,te->tnc", model.expression_basis[frontal], left).norm(dim=2)
+    assert float(distance.mean()) == pytest.approx(error, rel=0.3)  # there, vertices are as heavy as their surface
+    # Packed targets add up to what their units do to the frame with the largest weights.
+    row = int(weights.sum(axis=1).argmax())
+    moved = torch.einsum("nce,e->nc", model.expression_basis, codes_again[row]).numpy()
+    packed = 1000 * np.tensordot(weights[row], file.displacements(), 1)
+    positions = model.geometry(torch.from_numpy(codes["shape"])[None], torch.zeros(1, 64))[0].numpy()
+    nearest = cKDTree(positions).query(1000 * file.attribute("POSITION"))[1]
+    off = np.linalg.norm(packed - moved[nearest], axis=1)
+    assert off.mean() < 0.1
+    assert np.quantile(off, 0.999) < 0.5
+
+
 @pytest.mark.slow
 def test_shipped_encoder_on_a_rendered_face(default_model, render, tmp_path):
     """A talking, turning face with known codes, drawn with noise."""
@@ -251,9 +299,14 @@ def test_shipped_encoder_on_a_rendered_face(default_model, render, tmp_path):
             frame = composite(wall, rgba, crop) + noise.normal(0, 6, wall.shape)
             write(frame.clip(0, 255).astype(np.uint8))
             landmarks.append(crop.to_photo(scene.landmarks[0].double().numpy()))
-    options = VideoOptions(progress=False)
-    summary = reconstruct_video(tmp_path / "face.mp4", reconstructor, render, tmp_path / "out", options)
+    options = VideoOptions(progress=False, texture="photograph", texture_size=128)
+    textures = FaceTextures(reconstructor.decode.model, rasterize)
+    summary = reconstruct_video(
+        tmp_path / "face.mp4", reconstructor, render, tmp_path / "out", options, textures=textures
+    )
     assert (summary.found, summary.tracks) == (count, 1)
+    assert summary.arkit_error.mean < summary.arkit_error.largest < 1.0
+    check_animation(tmp_path / "out", reconstructor.decode.model, summary.arkit_error.mean)
     assert summary.jitter.ratio < 0.5
     found = np.load(tmp_path / "out" / "codes.npz")["landmarks"]
     points = list(LANDMARKS_46)
