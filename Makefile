@@ -3,6 +3,7 @@
 # make lint       linter, format, import rules and static types
 # make test       what lint does, and the quick tests
 # make test-isa   the tests that depend on the processor, with its instruction sets held down to AVX2 and to SSE
+# make gpu-check  what needs a GPU, in at most ten minutes, as one JSON; without a GPU it says so
 # make docs       the documentation and the reference of the library into site/
 # make cuda-build compile nvdiffrast's CUDA plugin; needs a C++ compiler, but neither a GPU nor a CUDA toolkit
 # PYTHON=python3.12 chooses the interpreter that .venv is made with.
@@ -16,7 +17,7 @@ SUPPORTED := import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 13
 PYTHON ?= $(firstword $(foreach name,python3 python3.12 python3.11 python3.10,\
 	$(shell $(name) -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $(name))))
 
-.PHONY: install train test test-isa lint docs cuda-build clean
+.PHONY: install train test test-isa gpu-check lint docs cuda-build clean
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -49,6 +50,9 @@ SSE := ONEDNN_MAX_CPU_ISA=SSE41 ATEN_CPU_CAPABILITY=default NUMBA_CPU_NAME=gener
 test-isa: $(STAMP)
 	$(AVX2) $(BIN)/python $(HELD)
 	$(SSE) $(BIN)/python $(HELD)
+
+gpu-check: $(STAMP)
+	@$(BIN)/python experiments/gpu_check.py
 
 docs: $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -e '.[docs]'

@@ -25,11 +25,12 @@ from mofa3d.cli.overrides import apply_overrides, overrides_of
 from mofa3d.cli.program import Flag
 from mofa3d.data.batches.augment import AugmentConfig
 from mofa3d.data.batches.stream import batches
-from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.corpus.open import SYNTHETIC, Faces, open_faces
 from mofa3d.data.corpus.split import repeat_evenly, spread
 from mofa3d.data.corpus.synthetic_config import SyntheticConfig
 from mofa3d.data.failures import FAILURES, list_failures
+from mofa3d.data.streaming.readable_faces import ReadableFaces
+from mofa3d.data.streaming.shard_stream import StreamConfig
 from mofa3d.encoders.checkpoint import Description, how_to_go_on, start_from
 from mofa3d.encoders.network import Encoder
 from mofa3d.environment.cache_folder import cache_directory
@@ -105,7 +106,8 @@ class Config(LOSS, TRAINING):
     renderer: str = "vertex"
     """Renderer: vertex (as in the paper), cpu, pytorch3d, nvdiffrast, or an entry point."""
     data: str = "synthetic"
-    """"synthetic", a folder of photographs (searched recursively), or a corpus of `mofa3d prepare`."""
+    """"synthetic", a folder of photographs (searched recursively), a corpus of `mofa3d prepare` or its URL, or
+    shards to stream: their folder, a pattern as 's3://bucket/part-*/shards/*.tar', or '{000000..000123}.tar'."""
     preset: Literal["quick", "paper"] = "quick"
     """"paper": AdaDelta, batches of 5, Eq. 8 as printed. "quick": Adam, batches of 24, a background cost."""
     out: Path = Path("runs/default")
@@ -132,6 +134,8 @@ class Config(LOSS, TRAINING):
     """Scale of the network's output for each block of the code."""
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    streaming: StreamConfig = field(default_factory=StreamConfig)
+    """How shards are streamed."""
     even_sources: Flag = False
     """Show photographs from smaller sources of a corpus more often, so that all sources are seen about equally
     often."""
@@ -191,8 +195,10 @@ def description(config: Config) -> Description:
 def open_data(config: Config, model: MorphableModel) -> Faces:
     """Synthetic faces, a prepared corpus, or the photographs of a folder, whose failures are listed."""
     chosen = (config.held_out, config.seed, config.report_images)
-    faces = open_faces(config.data, config.synthetic, model, draw, cache_directory(), *chosen)
-    if with_landmarks(config) and not faces.dataset.confidence[faces.train].any():
+    faces = open_faces(config.data, config.synthetic, model, draw, cache_directory(), *chosen, config.streaming)
+    if faces.stream is not None and (config.targets is not None or config.even_sources):
+        raise InputError("--targets and --even-sources need the index of a corpus, which shards alone do not have")
+    if with_landmarks(config) and not faces.has_landmarks:
         raise InputError(
             f"--landmarks, but no landmark is known for any photograph of {config.data}; put a landmarks_68.csv beside "
             "them, or install the detector: pip install mofa3d[landmarks]"
@@ -212,15 +218,20 @@ def draw(scene: Scene) -> Rendering:
 
 
 def photo_stream(
-    dataset: Corpus, shown: list[int], batch_size: int, image_size: int, config: Config
+    faces: Faces, batch_size: int, image_size: int, config: Config
 ) -> Callable[[int], Iterator[dict[str, torch.Tensor]]]:
     """Endless batches from an iteration on: out of a GPU's memory if they fit there, else read while it trains."""
+    if faces.stream is not None:
+        return partial(faces.stream.batches, batch_size, config.seed, changes=config.augment, device=config.device)
+    shown = repeat_evenly(faces.train, faces.dataset.sources) if config.even_sources else faces.train
+    skips = config.streaming.unreadable == "skip"
+    dataset = ReadableFaces(faces.dataset, shown) if skips else faces.dataset
     if fits_in_memory(len(set(shown)) * 3 * image_size**2, config.device):
         from mofa3d.data.batches.on_gpu import ResidentFaces
 
-        faces = ResidentFaces(dataset, shown, config.device)
-        return partial(faces.batches, shown, batch_size, config.seed, changes=config.augment)
-    options = {"changes": config.augment, "shards": dataset.shards_of(shown), "device": config.device}
+        resident = ResidentFaces(dataset, shown, config.device)
+        return partial(resident.batches, shown, batch_size, config.seed, changes=config.augment)
+    options = {"changes": config.augment, "shards": faces.dataset.shards_of(shown), "device": config.device}
     return partial(batches, dataset, shown, batch_size, config.seed, **options)
 
 
@@ -258,8 +269,7 @@ def main(config: Config) -> None:
         record = {**{name: asdict(value) for name, value in record.items()}, "commit": version}
         write_text(config.out / "config.json", json.dumps(record, indent=1, default=str) + "\n")
 
-        shown = repeat_evenly(faces.train, faces.dataset.sources) if config.even_sources else faces.train
-        stream = photo_stream(faces.dataset, shown, settings.batch_size, about.image_size, config)
+        stream = photo_stream(faces, settings.batch_size, about.image_size, config)
         progress = train(
             encoder, decode, render, stream, settings, config.out, about.to_dict(), config.resume, fused, losses
         )

@@ -19,7 +19,7 @@ from mofa3d.cli.model import ModelCommand
 from mofa3d.cli.reconstruct import Reconstruct
 from mofa3d.cli.streams import lasting_streams, say
 from mofa3d.cli.view import ViewCommand
-from mofa3d.data.corpus.config import PrepareConfig
+from mofa3d.data.corpus.config import Engine, PrepareConfig
 from mofa3d.data.corpus.synthetic_config import SyntheticConfig
 from mofa3d.environment.slower_path import warn_in_one_line
 from mofa3d.errors import InputError
@@ -37,16 +37,19 @@ class Prepare:
     """Folder to write; an existing corpus is brought up to date."""
     config: Annotated[PrepareConfig, arg(name="")] = field(default_factory=PrepareConfig)
     workers: int | None = None
-    """Number of processes; by default one per core."""
+    """Number of processes; by default one per core, of this machine or of the cluster."""
+    engine: Engine = "local"
+    """"ray" examines photographs on a Ray cluster (extra ray): that of RAY_ADDRESS, else one started on this machine.
+    The corpus is the same; all machines need the photographs at the same path."""
 
     def __post_init__(self) -> None:
-        check_ranges(self, workers=(1, 1024))
+        check_ranges(self, workers=(1, 100_000))
 
     def __call__(self) -> str:
         from mofa3d.data.corpus.prepare import prepare
         from mofa3d.data.corpus.report import REPORT
 
-        corpus = prepare(self.sources, self.out, self.config, self.workers)
+        corpus = prepare(self.sources, self.out, self.config, self.workers, engine=self.engine)
         counts = corpus.summary["counts"]
         removed = "".join(f", {number} {rule}" for rule, number in counts["removed"].items())
         return (
@@ -68,6 +71,9 @@ class Synthesize:
     """File or folder to read the face model from; may be a .safetensors file written by mofa3d."""
     image_size: int = 240
     """Width and height of the images, in pixels."""
+    engine: Engine = "local"
+    """"ray" renders on a Ray cluster (extra ray): that of RAY_ADDRESS, else one started on this machine. The corpus is
+    the same."""
 
     def __post_init__(self) -> None:
         check_ranges(self, image_size=(16, 4096))
@@ -80,7 +86,7 @@ class Synthesize:
         from mofa3d.renderers import make_renderer
 
         decode = Decoder(load_model(self.model, path=self.model_path or None), Camera(self.image_size))
-        corpus = synthesize(self.config, decode, make_renderer("cpu", antialias=False), self.out)
+        corpus = synthesize(self.config, decode, make_renderer("cpu", antialias=False), self.out, self.engine)
         return f"{len(corpus)} faces in {self.out}"
 
 

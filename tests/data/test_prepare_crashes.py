@@ -92,7 +92,7 @@ def test_a_photograph_that_crashed_is_left_alone_until_its_file_changes(portrait
     config = PrepareConfig(landmarks="none", limits=ALL, block=1)
     first = prepare([root], tmp_path / "corpus", config, 1, CrashingReader)
     with monkeypatch.context() as patch:
-        patch.setattr(module, "examine_runs", lambda runs, *_: pytest.fail("read again") if runs else iter(()))
+        patch.setattr(module, "examine_runs", lambda runs, **_: pytest.fail("read again") if runs else iter(()))
         second = prepare([root], tmp_path / "corpus", config, 1, CrashingReader)
     assert reasons(second) == reasons(first) != {}
     os.utime(root / CRASHING[0], (1, 1))

@@ -13,6 +13,7 @@ from mofa3d.errors import InputError
 from mofa3d.numeric_options import MOST, check_ranges
 
 VERSION = 2  # of what is done to a photograph
+Engine = Literal["local", "ray"]
 
 
 @dataclass(frozen=True)

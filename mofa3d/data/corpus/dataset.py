@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,8 +27,9 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from mofa3d.data.corpus.content import check_places, read_index, read_keys, read_summary
-from mofa3d.data.corpus.shards import SHARDS, Face, decode_crop, open_to_read, read_about, read_at, read_shard
+from mofa3d.data.corpus.content import read_index, read_keys, read_summary
+from mofa3d.data.corpus.shard_files import LocalShards, ShardFiles
+from mofa3d.data.corpus.shards import SHARDS, SIZES, Face, decode_crop, read_about, read_shard
 from mofa3d.data.corpus.split import held_out
 from mofa3d.data.failures import FAILURES, Failure, list_failures
 from mofa3d.data.photo import Photo, to_tensor
@@ -79,16 +81,25 @@ class Corpus(Dataset):
     """
 
     @plain_settings()
-    def __init__(self, folder: Path) -> None:
-        """Raises InputError for a folder that does not contain a complete corpus."""
+    def __init__(self, folder: Path, shards: ShardFiles | None = None) -> None:
+        """Open it.
+
+        Args:
+            folder: of the corpus.
+            shards: where its shards are; by default in the folder too.
+
+        Raises:
+            InputError: a folder that does not contain a complete corpus.
+        """
         self.folder = folder
+        self._shards = shards or LocalShards(folder / SHARDS)
         try:
             self.summary = read_summary(folder / SUMMARY)
             if self.summary.get("format") != FORMAT:
                 raise InputError("it was prepared by another version of mofa3d")
             self.photos, self.identities = read_keys(folder / KEYS)
             index = read_index(folder / INDEX, len(self.photos))
-            check_places(folder / SHARDS, index.place)
+            self._shards.check(index.place)
         except (OSError, InputError) as error:
             raise InputError(
                 f"{folder} does not contain a complete corpus ({error}); run `mofa3d prepare` again"
@@ -100,7 +111,6 @@ class Corpus(Dataset):
         self.codes = None if index.codes is None else torch.from_numpy(index.codes)
         self.targets: Targets | None = None
         self._place = index.place
-        self._files: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -119,11 +129,8 @@ class Corpus(Dataset):
         return item
 
     def _crop(self, index: int) -> Photo:
-        try:
-            return decode_crop(self._bytes(index))
-        except (InputError, OSError) as error:
-            shard = self.folder / SHARDS / f"{self._place[index, 0]:06d}.tar"
-            raise InputError(f"{self.photos[index]} in {shard}: {error}") from None
+        with self._naming(index):
+            return decode_crop(self._shards.read(*self._place[index].tolist()))
 
     def face(self, index: int) -> Face:
         """All that is known about a face, its dense landmarks and expression scores included.
@@ -132,29 +139,17 @@ class Corpus(Dataset):
             InputError: the shard is damaged.
         """
         shard, offset, size = self._place[index].tolist()
+        with self._naming(index):
+            return read_about(partial(self._shards.read, shard), offset, size)
+
+    @contextmanager
+    def _naming(self, index: int) -> Iterator[None]:
+        """Let mistakes name the photograph and its shard."""
         try:
-            return read_about(self._file(shard), offset, size)
+            yield
         except (InputError, OSError) as error:
-            path = self.folder / SHARDS / f"{shard:06d}.tar"
-            raise InputError(f"{self.photos[index]} in {path}: {error}") from None
-
-    def _bytes(self, index: int) -> bytes:
-        shard, offset, size = self._place[index].tolist()
-        return read_at(self._file(shard), size, offset)
-
-    def _file(self, shard: int) -> int:
-        if shard not in self._files:
-            opened = open_to_read(self.folder / "shards" / f"{shard:06d}.tar")
-            if self._files.setdefault(shard, opened) != opened:
-                os.close(opened)  # another thread was faster
-        return self._files[shard]
-
-    def __getstate__(self) -> dict:
-        return {**self.__dict__, "_files": {}}  # open files stay with their process
-
-    def __del__(self) -> None:
-        for file in getattr(self, "_files", {}).values():
-            os.close(file)
+            shard = self._shards.name(int(self._place[index, 0]))
+            raise InputError(f"{self.photos[index]} in {shard}: {error}") from None
 
     def shards_of(self, indices: Sequence[int]) -> list[int]:
         """Number of the shard that each of these faces lies in."""
@@ -224,7 +219,11 @@ def finish(folder: Path, keys: list[str], decisions: Decisions, about: dict) -> 
             failures.append(Failure(photo["key"], "; ".join(reason for _, reason in photo["removed"])))
     failures.sort(key=lambda failure: order[failure.photo])
     list_failures(folder / FAILURES, failures)
-    found = [(_position(face.key, order, folder, shard), face.hash) for shard, face, _, _ in _faces(folder)]
+    sizes = {path.name: 0 for path in sorted((folder / SHARDS).glob("*.tar"))}
+    found = []
+    for shard, face, _, _ in _faces(folder):
+        sizes[f"{shard:06d}.tar"] += 1  # duplicates included
+        found.append((_position(face.key, order, folder, shard), face.hash))
     if not found:
         often = ", ".join(f"{rule} {number} times" for rule, number in removed.most_common(3))
         raise InputError(
@@ -237,6 +236,7 @@ def finish(folder: Path, keys: list[str], decisions: Decisions, about: dict) -> 
     kept = np.full(len(found), -1)
     kept[ranked[~duplicate]] = np.arange(len(found) - duplicate.sum())
     _write_index(folder, kept, decisions)
+    write_text(folder / SHARDS / SIZES, json.dumps(sizes) + "\n")
     counts = {
         "photographs": len(keys),
         "faces": int((kept >= 0).sum()),

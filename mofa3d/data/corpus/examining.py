@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pickle
+import platform
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -12,7 +14,7 @@ from queue import SimpleQueue
 
 import cv2
 
-from mofa3d.data.corpus.config import PrepareConfig
+from mofa3d.data.corpus.config import Engine, PrepareConfig
 from mofa3d.data.corpus.examine import Kept, examine
 from mofa3d.data.corpus.parts import Examined
 from mofa3d.data.corpus.shards import encode_crop
@@ -71,19 +73,31 @@ class Examiner:
 
 
 def examine_runs(
-    runs: Sequence[Tasks], config: PrepareConfig, workers: int, reader: Callable[[], Reader] = Reader
+    runs: Sequence[Tasks],
+    config: PrepareConfig,
+    workers: int,
+    reader: Callable[[], Reader] = Reader,
+    engine: Engine = "local",
 ) -> Iterator[tuple[int, list[Examined]]]:
     """Examine photographs; gives the number of each run and what became of its photographs, as they come.
 
     Args:
         runs: consecutive photographs.
         config: how.
-        workers: processes; with 0, everything is done in this one, and ends with it if a decoder crashes.
+        workers: processes; with 0, everything is done in this one, and ends with it if a decoder crashes. On Ray, 0
+            means all that the cluster has.
         reader: makes what reads photographs; picklable.
+        engine: processes of this machine, or Ray's.
 
     Raises:
         Exception: what examining raised; a photograph that cannot be read is no exception.
     """
+    if engine == "ray":
+        from mofa3d.environment.on_ray import run_on_ray
+
+        work = partial(_examine_elsewhere, partial(_one_of_several, reader, config))
+        yield from run_on_ray(work, runs, workers or None)
+        return
     if workers:
         workers = min(workers, len(runs))
         yield from _in_processes(runs, partial(_one_of_several if workers > 1 else Examiner, reader, config), workers)
@@ -91,6 +105,26 @@ def examine_runs(
     with closing(Examiner(reader, config)) as examiner:
         for number, run in enumerate(runs):
             yield number, list(examiner(run))
+
+
+_elsewhere: dict[bytes, Worker] = {}  # of this process
+
+
+def _examine_elsewhere(make: Callable[[], Examiner], run: Tasks) -> list[Examined]:
+    """Examine photographs in a process of this one's own, which stays for the next ones, as one machine alone does."""
+    for task in run:
+        if not task.item.root.exists():
+            raise InputError(
+                f"{platform.node()} has no {task.item.root}; sources must have the same path on all machines of the "
+                "cluster"
+            )
+    name = pickle.dumps(make)
+    if name not in _elsewhere:
+        for other in _elsewhere.values():
+            other.close()
+        _elsewhere.clear()
+        _elsewhere[name] = Worker(make)
+    return list(_surviving(_elsewhere[name], run))
 
 
 def _one_of_several(reader: Callable[[], Reader], config: PrepareConfig) -> Examiner:

@@ -12,6 +12,7 @@ from mofa3d.camera import Camera
 from mofa3d.data.corpus.dataset import SUMMARY, Corpus
 from mofa3d.data.corpus.split import held_out, spread, train_and_test
 from mofa3d.data.corpus.synthetic_config import SyntheticConfig
+from mofa3d.data.streaming.shard_list import names_shards
 from mofa3d.decoder import Decoder
 from mofa3d.environment.cache_folder import check_cache
 from mofa3d.errors import InputError
@@ -20,6 +21,7 @@ from mofa3d.scene import Renderer
 
 if TYPE_CHECKING:
     from mofa3d.data.corpus.config import PrepareConfig
+    from mofa3d.data.streaming.shard_stream import ShardStream, StreamConfig
 
 SYNTHETIC = "synthetic"
 
@@ -32,12 +34,19 @@ class Faces:
         dataset: all faces.
         train, test: indices to train on and to report on.
         fact: what to say about them.
+        stream: trains on shards in the place of `train`, which is empty then.
     """
 
     dataset: Corpus
     train: list[int]
     test: list[int]
     fact: str
+    stream: ShardStream | None = None
+
+    @property
+    def has_landmarks(self) -> bool:
+        """Whether any are known of what is trained on; of a stream, of what is held out of it."""
+        return bool(self.dataset.confidence[self.train or self.test].any())
 
     @property
     def groups(self) -> dict[str, list[bool]]:
@@ -57,23 +66,35 @@ def open_faces(
     held_out_fraction: float | None = None,
     seed: int = 0,
     report_images: int = 0,
+    streaming: StreamConfig | None = None,
 ) -> Faces:
-    """Synthetic faces (rendered when they are first asked for), a prepared corpus, or a folder of photographs.
+    """Synthetic faces (rendered when they are first asked for), a corpus, a folder of photographs, or shards.
 
     Args:
-        data: "synthetic", a folder of photographs, or a prepared corpus.
+        data: "synthetic", a folder of photographs, a prepared corpus or its URL, or what names shards (see
+            `mofa3d.data.streaming.shard_list.find_shards`).
         synthetic: what synthetic faces look like.
         model: of synthetic faces.
         render: a raster backend with a black background, for synthetic faces.
         cache: where what is made is kept.
         held_out_fraction: of the identities that are kept for the report; ``None`` means the corpus's own choice.
         seed: of that choice.
-        report_images: held-out images, evenly spread, that are measured; 0 means all.
+        report_images: held-out images, evenly spread, that are measured; 0 means all; of a stream, a few hundred.
+        streaming: how shards are streamed; ``None`` refuses them.
 
     Raises:
         InputError: nothing usable, or nothing left to train or to report on.
     """
-    if data == SYNTHETIC:
+    is_remote = False
+    if data != SYNTHETIC and names_shards(data):
+        from mofa3d.data.streaming.open import is_remote_corpus, open_remote_corpus, open_stream
+
+        is_remote = is_remote_corpus(data)
+        if not is_remote:
+            return open_stream(data, cache, held_out_fraction, seed, report_images, streaming)
+    if is_remote:
+        corpus = open_remote_corpus(data, cache)
+    elif data == SYNTHETIC:
         from mofa3d.data.corpus.synthetic import fingerprint_of, synthesize
 
         decode = Decoder(model, Camera())

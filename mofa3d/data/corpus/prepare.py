@@ -15,13 +15,14 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 from tqdm import tqdm
 
 from mofa3d.data.corpus.blocks import finished_blocks, write_block
-from mofa3d.data.corpus.config import VERSION, PrepareConfig, digest
+from mofa3d.data.corpus.config import VERSION, Engine, PrepareConfig, digest
 from mofa3d.data.corpus.dataset import REMOVED, Corpus, Decisions, finish, is_corpus
 from mofa3d.data.corpus.examining import Task, examine_runs
 from mofa3d.data.corpus.parts import PART, PARTS, Examined, part_path, read_part, write_part
@@ -35,6 +36,7 @@ from mofa3d.files.folders import take_folder
 from mofa3d.files.locks import alone
 from mofa3d.files.whole import write_bytes
 
+RunAll = Callable[[list[list[Task]]], Iterator[tuple[int, list[Examined]]]]
 SHOWN = 6  # removed faces per rule and block that are kept for the report
 
 
@@ -44,6 +46,7 @@ def prepare(
     config: PrepareConfig | None = None,
     workers: int | None = None,
     reader: Callable[[], Reader] = Reader,
+    engine: Engine = "local",
 ) -> Corpus:
     """Prepare a corpus, or bring one up to date.
 
@@ -51,32 +54,30 @@ def prepare(
         sources: folders, files, glob patterns; see `mofa3d.data.sources`.
         out: folder of the corpus.
         config: how.
-        workers: processes; ``None`` means one per core. With 0, everything is done in this process, and ends with it if
-            a photograph crashes its decoder; else such a photograph is one that cannot be used.
+        workers: processes; ``None`` means one per core, of this machine or of a cluster. With 0, everything is done in
+            this process, and ends with it if a photograph crashes its decoder; else such a one cannot be used.
         reader: makes what reads photographs; picklable.
+        engine: "ray" examines photographs on a Ray cluster; the result is the same.
 
     Raises:
         InputError: a source without photographs, a malformed table of landmarks, dlib is wanted and missing, or no
             photograph has a usable face. Single photographs that cannot be used are listed in ``failures.csv``.
     """
     config = config or PrepareConfig()
-    workers = os.cpu_count() or 1 if workers is None else workers
+    if workers is None:
+        workers = 0 if engine == "ray" else os.cpu_count() or 1
     if workers < 0:
         raise InputError(f"workers must be at least 0 processes, got {workers}")
-    with closing(IsolatedReader(reader) if workers else reader()) as counting:
+    with closing(IsolatedReader(reader) if workers or engine == "ray" else reader()) as counting:
         tasks = find_tasks(sources, config, counting)
     take_folder(out, "prepare", known=is_corpus(out))
     with alone(out):
-        return _prepare(sources, tasks, out, config, workers, reader)
+        run_all = partial(examine_runs, config=config, workers=workers, reader=reader, engine=engine)
+        return _prepare(sources, tasks, out, config, run_all)
 
 
 def _prepare(
-    sources: Sequence[str | Path],
-    tasks: list[Task],
-    out: Path,
-    config: PrepareConfig,
-    workers: int,
-    reader: Callable[[], Reader],
+    sources: Sequence[str | Path], tasks: list[Task], out: Path, config: PrepareConfig, run_all: RunAll
 ) -> Corpus:
     (out / REMOVED).mkdir(parents=True, exist_ok=True)
     decisions = Decisions(config.limits.duplicate_bits, config.held_out, config.seed)
@@ -91,7 +92,7 @@ def _prepare(
         return corpus
     blocks = dict(zip(numbers, _cut(left, config.block), strict=False))
     with tqdm(total=len(left), desc="preparing", unit="photo", dynamic_ncols=True, disable=not left) as bar:
-        for done in _do_blocks(out, blocks, config, workers, reader):
+        for done in _do_blocks(out, blocks, config.fingerprint(), run_all):
             bar.update(done)
     shutil.rmtree(out / PARTS, ignore_errors=True)
     corpus = finish(out, [task.item.key for task in tasks], decisions, about)
@@ -139,11 +140,8 @@ def plan(out: Path, tasks: list[Task], config: PrepareConfig) -> tuple[Iterator[
     return (number for number in count() if number not in done), [t for t in tasks if t.item.key not in finished]
 
 
-def _do_blocks(
-    out: Path, blocks: dict[int, list[Task]], config: PrepareConfig, workers: int, reader: Callable[[], Reader]
-) -> Iterator[int]:
+def _do_blocks(out: Path, blocks: dict[int, list[Task]], fingerprint: str, run_all: RunAll) -> Iterator[int]:
     """Do blocks part by part; gives how many photographs each part had."""
-    fingerprint = config.fingerprint()
     parts: dict[int, list[Path]] = {}
     missing: list[tuple[int, Path, list[Task]]] = []
     for number, tasks in blocks.items():
@@ -165,7 +163,7 @@ def _do_blocks(
 
     for number in blocks.keys() - waiting.keys():
         join(number)
-    for index, examined in examine_runs([run for _, _, run in missing], config, workers, reader):
+    for index, examined in run_all([run for _, _, run in missing]):
         number, path, run = missing[index]
         write_part(path, examined)
         yield len(run)

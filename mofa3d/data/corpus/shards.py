@@ -10,7 +10,7 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Lock
@@ -24,6 +24,7 @@ from mofa3d.errors import InputError
 from mofa3d.files.whole import whole_file
 
 SHARDS = "shards"  # folder of a corpus
+SIZES = "sizes.json"  # in it: how many faces each shard has, as other programs of WebDataset write it too
 JPEG_QUALITY = 95
 LARGEST = 4096  # pixels along the sides of a crop
 MOST_SAID = 1_000_000  # bytes about a face
@@ -155,18 +156,22 @@ def read_shard(path: Path) -> Iterator[tuple[Face, int, int]]:
         raise InputError(f"{path} is not a readable shard ({error}); delete it and prepare the corpus again") from None
 
 
-def read_about(file: int, offset: int, size: int) -> Face:
-    """What an open shard says about the face whose crop has this offset and size.
+def read_about(read: Callable[[int, int], bytes], offset: int, size: int) -> Face:
+    """What a shard says about the face whose crop has this offset and size.
+
+    Args:
+        read: gives bytes of the shard at an offset, of a size.
+        offset, size: of the crop.
 
     Raises:
         InputError: there is nothing of the kind.
     """
     header_at = offset + -(-size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
     try:
-        member = tarfile.TarInfo.frombuf(read_at(file, tarfile.BLOCKSIZE, header_at), "utf-8", "strict")
+        member = tarfile.TarInfo.frombuf(read(header_at, tarfile.BLOCKSIZE), "utf-8", "strict")
         if not member.isreg() or member.size > MOST_SAID:
             raise InputError(f"{member.name} has {member.size} bytes, and {MOST_SAID} are allowed")
-        return checked(Face(**json.loads(read_at(file, member.size, header_at + tarfile.BLOCKSIZE))))
+        return checked(Face(**json.loads(read(header_at + tarfile.BLOCKSIZE, member.size))))
     except (tarfile.TarError, ValueError, TypeError, RecursionError) as error:  # of json, and of Face()
         raise InputError(f"what its shard says about a face is damaged ({error}); prepare the corpus again") from None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from mofa3d import harmonics
 from mofa3d.data.corpus.blocks import finished_blocks, write_block
+from mofa3d.data.corpus.config import Engine
 from mofa3d.data.corpus.dataset import Corpus, Decisions, finish, is_corpus
 from mofa3d.data.corpus.shards import Face, encode_crop
 from mofa3d.data.corpus.synthetic_config import SyntheticConfig
@@ -111,7 +112,9 @@ def background(photos: Sequence[Path], size: int, random: np.random.Generator) -
     raise InputError(f"none of the {len(photos)} backgrounds beside {photos[0]} can be read; give other photographs")
 
 
-def synthesize(config: SyntheticConfig, decode: Decoder, render: Renderer, out: Path) -> Corpus:
+def synthesize(
+    config: SyntheticConfig, decode: Decoder, render: Renderer, out: Path, engine: Engine = "local"
+) -> Corpus:
     """Render a corpus of faces, or what is missing of it.
 
     Every block of `BLOCK` faces has random numbers of its own, so the first faces of a larger corpus are those of a
@@ -122,14 +125,17 @@ def synthesize(config: SyntheticConfig, decode: Decoder, render: Renderer, out: 
         decode: with the whole model, not a restricted one.
         render: a raster backend with a black background, whose `Rendering` has an image.
         out: folder of the corpus.
+        engine: "ray" renders blocks on a Ray cluster; the result is the same.
     """
     fingerprint = fingerprint_of(replace(config, count=1), decode)
     take_folder(out, "synthesize", known=is_corpus(out))
     with alone(out):
-        return _synthesize(config, decode, render, out, fingerprint)
+        return _synthesize(config, decode, render, out, fingerprint, engine)
 
 
-def _synthesize(config: SyntheticConfig, decode: Decoder, render: Renderer, out: Path, fingerprint: str) -> Corpus:
+def _synthesize(
+    config: SyntheticConfig, decode: Decoder, render: Renderer, out: Path, fingerprint: str, engine: Engine
+) -> Corpus:
     starts = range(0, config.count, BLOCK)
     sizes = {number: min(BLOCK, config.count - start) for number, start in enumerate(starts)}
 
@@ -144,14 +150,15 @@ def _synthesize(config: SyntheticConfig, decode: Decoder, render: Renderer, out:
 
     done = finished_blocks(out, is_current)
     photos = find_photos(Path(config.backgrounds)) if config.backgrounds else []
+    blocks = {
+        number: [_key(number * BLOCK + i) for i in range(size)] for number, size in sizes.items() if number not in done
+    }
     with tqdm(total=config.count, desc="rendering synthetic faces", unit="face", dynamic_ncols=True) as bar:
-        for number, count in sizes.items():
-            if number not in done:
-                keys = [_key(number * BLOCK + i) for i in range(count)]
-                faces = _render(config, number, keys, decode, render, photos)
-                records = [{"key": key, "stamp": "", "faces": 1, "removed": []} for key in keys]
-                write_block(out, number, faces, partial(list, records), fingerprint)
-            bar.update(count)
+        bar.update(sum(size for number, size in sizes.items() if number in done))
+        for number, faces in _rendered(blocks, config, decode, render, photos, engine):
+            records = [{"key": key, "stamp": "", "faces": 1, "removed": []} for key in blocks[number]]
+            write_block(out, number, faces, partial(list, records), fingerprint)
+            bar.update(len(records))
     about = {"config": asdict(config), "model": decode.model.fingerprint(), "version": VERSION}
     return finish(out, [_key(i) for i in range(config.count)], Decisions(seed=config.seed), about)
 
@@ -168,11 +175,40 @@ def _key(index: int) -> str:
     return f"synthetic#{index:08d}"
 
 
+def _rendered(
+    blocks: dict[int, list[str]],
+    config: SyntheticConfig,
+    decode: Decoder,
+    render: Renderer,
+    photos: Sequence[Path],
+    engine: Engine,
+) -> Iterator[tuple[int, Iterable[tuple[Face, bytes]]]]:
+    """The faces of each block, given the keys of each."""
+    if engine == "local":
+        for number, keys in blocks.items():
+            yield number, _render(config, decode, render, photos, (number, keys))
+        return
+    from mofa3d.environment.on_ray import run_on_ray
+
+    numbers, work = list(blocks), partial(_render_elsewhere, config, decode, render, photos)
+    for index, faces in run_on_ray(work, list(blocks.items())):
+        yield numbers[index], faces
+
+
+def _render_elsewhere(*given: Any) -> list[tuple[Face, bytes]]:
+    return list(_render(*given))
+
+
 @torch.no_grad()
 def _render(
-    config: SyntheticConfig, block: int, keys: list[str], decode: Decoder, render: Renderer, photos: Sequence[Path]
+    config: SyntheticConfig,
+    decode: Decoder,
+    render: Renderer,
+    photos: Sequence[Path],
+    block: tuple[int, list[str]],
 ) -> Iterator[tuple[Face, bytes]]:
-    seed = np.random.SeedSequence([config.seed, block])
+    number, keys = block
+    seed = np.random.SeedSequence([config.seed, number])
     generator = torch.Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0] >> np.uint64(1)))
     random, size = np.random.default_rng(seed), decode.camera.image_size
     codes = sample_codes(config, BLOCK, decode.model.sizes, generator)[: len(keys)]

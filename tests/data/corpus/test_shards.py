@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import tarfile
 
 import cv2
@@ -14,7 +13,6 @@ from mofa3d.data.corpus.shards import (
     Face,
     decode_crop,
     encode_crop,
-    open_to_read,
     read_about,
     read_shard,
     write_shard,
@@ -51,14 +49,15 @@ def test_faces_come_back_with_their_crops(tmp_path, crop):
 def test_what_is_said_about_a_face_is_found_by_its_crop(tmp_path, crop):
     jpeg = encode_crop(crop)
     write_shard(tmp_path / "a.tar", [(face, jpeg + b"." * i) for i, face in enumerate(FACES)])
-    file = open_to_read(tmp_path / "a.tar")
-    try:
-        places = [(offset, size) for _, offset, size in read_shard(tmp_path / "a.tar")]
-        assert [read_about(file, *place) for place in places] == FACES
-        with pytest.raises(InputError, match=r"damaged .*prepare the corpus again"):
-            read_about(file, places[0][0] + 512, places[0][1])
-    finally:
-        os.close(file)
+    content = (tmp_path / "a.tar").read_bytes()
+
+    def read(offset: int, size: int) -> bytes:
+        return content[offset : offset + size]
+
+    places = [(offset, size) for _, offset, size in read_shard(tmp_path / "a.tar")]
+    assert [read_about(read, *place) for place in places] == FACES
+    with pytest.raises(InputError, match=r"damaged .*prepare the corpus again"):
+        read_about(read, places[0][0] + 512, places[0][1])
 
 
 def test_bytes_do_not_depend_on_time_and_user(tmp_path, crop, monkeypatch):

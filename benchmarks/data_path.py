@@ -1,0 +1,180 @@
+"""The data path of a training on a billion photographs, with ranks that are not there and shards that are all alike."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import cv2
+import fsspec
+import numpy as np
+from fsspec.spec import AbstractFileSystem
+from jaxtyping import Int
+
+from mofa3d.data.corpus.shards import Face, encode_crop, write_shard
+from mofa3d.data.streaming.lanes import ShardOrder, lanes_of
+from mofa3d.data.streaming.shard_list import ShardList
+from mofa3d.data.streaming.shard_stream import ShardStream, StreamConfig
+
+SIZE = 240  # pixels of a crop
+PROTOCOL = "alike"
+
+
+def like_a_photograph(random: np.random.Generator) -> np.ndarray:
+    """A crop (`SIZE`, `SIZE`, 3) whose JPEG is as large as a photograph's: smooth, with some grain."""
+    image = cv2.resize(random.random((24, 24, 3)).astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
+    return (255 * np.clip(image + 0.03 * random.standard_normal(image.shape), 0, 1)).astype(np.uint8)
+
+
+def make_shard(path: Path, count: int) -> int:
+    """Write a shard of what looks like faces with all their points; returns its bytes."""
+    random = np.random.default_rng(0)
+    dense = random.uniform(0, SIZE, (478, 3)).round(1).tolist()
+    points, scores = random.uniform(0, SIZE, (68, 2)).round(2).tolist(), random.random(52).round(3).tolist()
+    jpegs = [encode_crop(like_a_photograph(random)) for _ in range(8)]
+    faces = (
+        Face(f"{i}.jpg", f"{i}.jpg", landmarks=points, confidence=[1.0] * 68, dense=dense, expression=scores)
+        for i in range(count)
+    )
+    write_shard(path, ((face, jpegs[i % 8]) for i, face in enumerate(faces)))
+    return path.stat().st_size
+
+
+def shard_counts(samples: int, per_shard: int) -> Int[np.ndarray, "S"]:
+    """Samples of shards, the last one with what is left."""
+    count = -(-samples // per_shard)
+    counts = np.full(count, per_shard, dtype=np.int64)
+    counts[-1] = samples - (count - 1) * per_shard
+    return counts
+
+
+def shard_list(samples: int, per_shard: int) -> ShardList:
+    """Shards with names as in a bucket."""
+    counts = shard_counts(samples, per_shard)
+    names = [f"{PROTOCOL}://bucket/corpus/part-{i // 1000:06d}/shards/{i % 1000:06d}.tar" for i in range(len(counts))]
+    return ShardList(names, counts)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How ranks share an epoch.
+
+    Attributes:
+        ranks: how many.
+        samples: that all of them read.
+        once: every sample is read by one rank, once.
+        least, most: samples of a rank.
+        shards: that a rank reads at most.
+        shared: shards that more than one rank reads.
+        seconds: in which a rank finds out its share, at most.
+    """
+
+    ranks: int
+    samples: int
+    once: bool
+    least: int
+    most: int
+    shards: int
+    shared: int
+    seconds: float
+
+
+def coverage(counts: np.ndarray, batch: int, ranks: int, epoch: int = 0) -> Coverage:
+    """Let each rank name what it reads in an epoch, and put it together.
+
+    Args:
+        counts: samples of each shard.
+        batch: photographs of a step of all ranks.
+        ranks: how many.
+        epoch: which.
+    """
+    order = ShardOrder(counts, 0, lanes_of(batch, ranks))
+    sizes, shards, rows, slowest = [], [], [], 0.0
+    for rank in range(ranks):
+        begun = time.perf_counter()
+        pieces = order.share(epoch, rank, ranks)
+        slowest = max(slowest, time.perf_counter() - begun)
+        sizes.append(int((pieces[:, 2] - pieces[:, 1]).sum()))
+        shards.append(np.unique(pieces[:, 0]))
+        rows.append(pieces)
+    every = np.concatenate(rows)
+    every = every[np.lexsort((every[:, 1], every[:, 0]))]
+    new = np.r_[True, every[1:, 0] != every[:-1, 0]]
+    follows = np.where(new[1:], every[1:, 1] == 0, every[1:, 1] == every[:-1, 2])
+    ends = np.r_[new[1:], True]
+    complete = np.array_equal(every[ends, 2], counts) and np.array_equal(every[new, 0], np.arange(len(counts)))
+    readers = np.bincount(np.concatenate(shards), minlength=len(counts))
+    return Coverage(
+        ranks,
+        sum(sizes),
+        bool(follows.all() and every[0, 1] == 0 and complete),
+        min(sizes),
+        max(sizes),
+        max(map(len, shards)),
+        int((readers > 1).sum()),
+        slowest,
+    )
+
+
+class ShardsAlike(AbstractFileSystem):
+    """Any number of shards, each with the same bytes."""
+
+    protocol = PROTOCOL
+    content = b""
+
+    def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
+        """The bytes, copied as those that come over a network."""
+        return bytes(bytearray(self.content[start:end]))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What one rank needed to read batches.
+
+    Attributes:
+        peak: bytes of memory of its process, everything included.
+        begin: seconds to the first batch.
+        rate: photographs per second after it.
+    """
+
+    peak: float
+    begin: float
+    rate: float
+
+
+def read_simulated(shard: Path, samples: int, per_shard: int, batch: int, rank: int, ranks: int, steps: int) -> Reading:
+    """Read some batches as one of many ranks does, in a process of its own.
+
+    Args:
+        shard: a file that has the content of every shard.
+        samples, per_shard: how many faces there are, and in each shard.
+        batch: photographs of a step of all ranks.
+        rank, ranks: who reads.
+        steps: how many batches.
+    """
+    ShardsAlike.content = shard.read_bytes()
+    fsspec.register_implementation(PROTOCOL, ShardsAlike, clobber=True)
+    begun = time.perf_counter()
+    # One less in the last shard would be a shard that ends too early.
+    shards = shard_list(samples - samples % per_shard or per_shard, per_shard)
+    stream = ShardStream(shards, 0.08, 0, StreamConfig()).batches(batch, 0, 0, None, "cpu", rank, ranks)
+    next(stream)
+    first = time.perf_counter()
+    read = sum(len(rows["index"]) for rows in islice(stream, steps))
+    seconds = time.perf_counter() - first
+    return Reading(peak_memory(), first - begun, read / seconds)
+
+
+def peak_memory() -> int:
+    """Bytes that this process has had at most."""
+    status = Path("/proc/self/status")
+    if status.exists():  # where getrusage also counts what the parent had
+        [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
+        return 1024 * int(line.split()[1])
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

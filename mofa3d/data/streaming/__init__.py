@@ -1,0 +1,1 @@
+"""Corpora that are larger than memory and disk, read shard after shard."""
