@@ -31,6 +31,7 @@ from mofa3d.environment.machine import commit, machine
 from mofa3d.files.whole import without_nan
 from mofa3d.numeric_options import check_ranges
 
+ROOT = Path(__file__).resolve().parent.parent
 Check = Literal["tests", "nvdiffrast", "nccl", "steps"]
 SHARES: dict[Check, float] = {
     "steps": 0.25,

@@ -96,9 +96,7 @@ def url_exists(url: str) -> bool:
 def url_token(url: str) -> str:
     """Changes when the file does; "" where the server says nothing that would."""
     found = _trying(url, lambda system: system.info(url))
-    known = [
-        f"{name}={found[name]}" for name in ("ETag", "etag", "mtime", "LastModified", "updated") if found.get(name)
-    ]
+    known = [f"{name}={found[name]}" for name in TOKENS if found.get(name)]
     return ", ".join([*known, f"size={found.get('size')}"]) if known else ""
 
 
@@ -141,8 +139,10 @@ def naming_url(url: str) -> Iterator[None]:
     """Let whatever a file system raises be an InputError with the file's name."""
     try:
         yield
-    except InputError:
-        raise
+    except InputError as error:
+        if url in str(error):
+            raise
+        raise InputError(f"{url}: {error}") from error
     except Exception as error:  # each file system raises kinds of its own
         raise InputError(f"{url} cannot be read ({str(error) or type(error).__name__})") from error
 

@@ -44,7 +44,7 @@ def test_hours_and_prices_of_a_step_that_waits_for_nothing():
 
 @pytest.mark.parametrize(("costs", "cluster", "gpus", "wall", "step"), [
     (COSTS, replace(CLUSTER, cores_per_gpu=2), 1, "decoding", 0.2),
-    (COSTS, replace(CLUSTER, storage=1e8), 8, "storage", 0.2),
+    (COSTS, replace(CLUSTER, storage=1e8), 4, "storage", 0.2),
     (COSTS, CLUSTER, 8, "all-reduce", 0.1 + 2 * 7 / 8 * 0.1 - 0.05),
     (replace(COSTS, step=1.0), CLUSTER, 64, "compute", 1.0),  # gradients go along with the backward pass
 ])  # fmt: skip

@@ -198,11 +198,12 @@ class Windows:
         self._leave_out(f"{sample.key} in {self._shards.names[shard]}", error)
 
     def _leave_out(self, name: str, error: Exception) -> None:
+        reason = str(error).removeprefix(f"{name}: ")
         if self._on_unreadable == "stop":
             how = "mend or remove it, or go on without: --streaming.unreadable skip"
-            raise InputError(f"{name}: {error}; {how}") from None
+            raise InputError(f"{name}: {reason}; {how}") from None
         with self._telling:
             known = name in self.unreadable
-            self.unreadable[name] = str(error)
+            self.unreadable[name] = reason
         if not known:
-            _LOG.warning("%s is left out: %s", name, error)
+            _LOG.warning("%s is left out: %s", name, reason)
