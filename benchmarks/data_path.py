@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+import math
 import sys
 import time
 from dataclasses import dataclass
@@ -169,12 +171,9 @@ def read_simulated(shard: Path, samples: int, per_shard: int, batch: int, rank: 
     return Reading(peak_memory(), first - begun, read / seconds)
 
 
-def peak_memory() -> int:
-    """Bytes that this process has had at most."""
-    status = Path("/proc/self/status")
-    if status.exists():  # where getrusage also counts what the parent had
-        [line] = [line for line in status.read_text().splitlines() if line.startswith("VmHWM")]
-        return 1024 * int(line.split()[1])
-    import resource
-
+def peak_memory() -> float:
+    """Bytes that this process has had at most; NaN where nobody keeps count."""
+    if importlib.util.find_spec("resource") is None:
+        return math.nan
+    resource = importlib.import_module("resource")
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

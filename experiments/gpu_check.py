@@ -66,7 +66,9 @@ def run(command: list[str | Path], seconds: float) -> tuple[int, str]:
     try:
         said, _ = process.communicate(timeout=max(seconds, 1))
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)  # with what it has started
+        if hasattr(os, "killpg"):
+            os.killpg(process.pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # with what it has started
+        process.kill()
         said, _ = process.communicate()
         return TIMED_OUT, said
     return process.returncode, said
