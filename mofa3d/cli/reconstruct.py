@@ -15,7 +15,10 @@ from mofa3d.errors import InputError
 from mofa3d.reconstruction.options import OutputOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mofa3d.data.isolated_reader import IsolatedReader
+    from mofa3d.data.sources import Item
     from mofa3d.reconstruction.batch import BatchTools
 
 
@@ -42,6 +45,9 @@ class Reconstruct:
     as_predicted: Flag = False
     """Leave each code as the encoder predicts it; otherwise skin colors and light are fitted to the photograph, which
     takes some milliseconds; those of videos, to every frame."""
+    same_person: Flag = False
+    """Take all photographs for one person: one shape and one reflectance, with a pose, an expression and a light each,
+    fitted as by --refine, and one texture of what they all show."""
     output: Annotated[OutputOptions, arg(name="")] = field(default_factory=OutputOptions)
     runtime: Literal["auto", "torch", "onnx", "bfloat16"] = "auto"
     """What runs the encoder: PyTorch ("torch"), onnxruntime ("onnx", needs the extra `onnx`), PyTorch in bfloat16, or
@@ -57,13 +63,18 @@ class Reconstruct:
 
         if self.refine and self.as_predicted:
             raise InputError("--refine changes the codes that --as-predicted keeps unchanged; give only one of the two")
+        if self.same_person and (self.every_face or self.as_predicted):
+            raise InputError(
+                "--same-person fits the most prominent face of each photograph; leave out --every-face and "
+                "--as-predicted"
+            )
         with closing(IsolatedReader()) as reader:
             return self._reconstruct(reader)
 
     def _reconstruct(self, reader: IsolatedReader) -> str:
         from mofa3d.encoders.weights import checkpoint_file, digest_of
         from mofa3d.files.names import printable
-        from mofa3d.reconstruction.batch import BatchReconstruction
+        from mofa3d.reconstruction.batch import BatchReconstruction, find_inputs
 
         run = checkpoint_file(self.checkpoint or SHIPPED)
         about = {
@@ -73,7 +84,10 @@ class Reconstruct:
             "as_predicted": self.as_predicted,
             "output": asdict(self.output),
         }
-        batch = BatchReconstruction(lambda: self._tools(run, reader), about, reader)
+        items = find_inputs(self.inputs, self.out)[0] if self.same_person else []
+        if self.same_person:  # a photograph more, and all are done again
+            about["same_person"] = sorted(f"{item.key} {item.stamp}" for item in items)
+        batch = BatchReconstruction(lambda: self._tools(run, reader, items), about, reader)
         done = batch(self.inputs, self.out)
         if done.failures:
             raise InputError(
@@ -83,8 +97,8 @@ class Reconstruct:
         lines = [printable(str(folder)) for folder in done.written]
         return "\n".join([*lines, f"{done.skipped} were there already"] if done.skipped else lines)
 
-    def _tools(self, run: Path, reader: IsolatedReader) -> BatchTools:
-        """What reconstructs, with the encoder open."""
+    def _tools(self, run: Path, reader: IsolatedReader, person: Sequence[Item]) -> BatchTools:
+        """What reconstructs, with the encoder open; photographs of one person are done together."""
         reader.start()  # while the encoder is opened
 
         from mofa3d.api import open_tools
@@ -98,6 +112,10 @@ class Reconstruct:
             runtime=self.runtime,
             output=self.output,
         )
+        if person:
+            from mofa3d.reconstruction.same_person import person_tools
+
+            return person_tools(reconstructor, write, person, reader)
         films = VideoOptions(
             mesh="glb" in self.output.formats,
             blendshapes=self.output.blendshapes,

@@ -8,7 +8,9 @@ pixels to these vertices, which have the photograph's colors there: no edge is l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -30,45 +32,80 @@ KNOWN_COSINE = 0.35  # from which a vertex passes on what it shows; nearer the s
 SEAM = 0.012  # of the texture's side over which photograph and model are mixed
 KNEE = 0.85  # display RGB above which a texture is pressed together: no skin is lighter, but highlights on it are
 DARKEST = 0.02  # display RGB below which a ratio means nothing
+SHARPNESS = 6  # how much more a photograph counts that looks at a place more directly
 REACH = 40.0  # mm over which the surroundings of a hole give way to the face's average tone
 
 
-@torch.no_grad()
-def photo_texture(
-    scene: Scene,
-    photo: Photo,
-    transform: CropTransform,
-    model: MorphableModel,
-    texels: Texels,
-    rasterize: Rasterize,
-) -> UInt8[np.ndarray, "S S 3"]:
-    """The reflectance of a reconstructed face as its photograph shows it.
+class View(NamedTuple):
+    """A photograph of a face.
 
-    Under the scene's light it is the photograph, but for highlights (see `unclipped`).
-
-    Args:
+    Attributes:
         scene: one face fitted to the crop.
         photo: the photograph.
         transform: from the photograph to the crop.
+    """
+
+    scene: Scene
+    photo: Photo
+    transform: CropTransform
+
+
+def photo_texture(
+    views: Sequence[View], model: MorphableModel, texels: Texels, rasterize: Rasterize
+) -> UInt8[np.ndarray, "S S 3"]:
+    """The reflectance of a reconstructed face as its photographs show it.
+
+    Under a scene's light it is the photograph, but for highlights (see `unclipped`). Of several photographs, each texel
+    takes most from the one that looks at it most directly.
+
+    Args:
+        views: of one face with one reflectance, in one light and expression each.
         model: whose layout the texels are.
         texels: of the texture.
         rasterize: on the CPU.
     """
+    vertices, surface = zip(*(_seen(view, texels, rasterize) for view in views), strict=True)
+    known = _together([samples.colors[0] for samples in vertices], [samples.weights[0] for samples in vertices])
+    reflectance = views[0].scene.reflectance[0]
+    filled = texels.interpolate(filled_reflectance(reflectance, *known, model)).numpy()
+    mixes = [torch.from_numpy(_mix(samples.weights[0].numpy(), texels.covered)) for samples in surface]
+    straight = [mix * samples.weights[0] for mix, samples in zip(mixes, surface, strict=True)]
+    colors, _ = _together([samples.colors[0] for samples in surface], straight)
+    mix = torch.stack(mixes).amax(dim=0)[:, None].numpy()
+    return to_texture(texels.image(unclipped(mix * colors.numpy() + (1 - mix) * filled)))
+
+
+@torch.no_grad()
+def _seen(view: View, texels: Texels, rasterize: Rasterize) -> tuple[ReflectanceSamples, ReflectanceSamples]:
+    """What a photograph shows of the reflectance at the vertices, and at the texels."""
+    scene, transform = view.scene, view.transform
     fine = scene.camera.image_size * FINER
     zbuf = rasterize(scene.pixels * FINER, scene.depth, scene.faces, fine).zbuf[..., 0]
     points = _at_texels(scene, texels)
-    image, scale = _shrunk(photo, _texels_per_pixel(points, texels) * transform.scale)
+    image, scale = _shrunk(view.photo, _texels_per_pixel(points, texels) * transform.scale)
 
-    def seen(points: Scene) -> ReflectanceSamples:
+    def samples(points: Scene) -> ReflectanceSamples:
         visible = unoccluded(replace(points, pixels=points.pixels * FINER), zbuf, HIDDEN / FINER)
         pixels = transform.to_photo(points.pixels) * points.pixels.new_tensor(scale)
         return delight(replace(points, pixels=pixels), image[None], visible, grey=False)
 
-    colors, weights = seen(scene)
-    filled = texels.interpolate(filled_reflectance(scene.reflectance[0], colors[0], weights[0], model)).numpy()
-    colors, weights = seen(points)
-    mix = _mix(weights[0].numpy(), texels.covered)[:, None]
-    return to_texture(texels.image(unclipped(mix * colors[0].numpy() + (1 - mix) * filled)))
+    return samples(scene), samples(points)
+
+
+def _together(
+    colors: list[Float[Tensor, "K 3"]], weights: list[Float[Tensor, "K"]]
+) -> tuple[Float[Tensor, "K 3"], Float[Tensor, "K"]]:
+    """Colors that several photographs show, and the best of their weights.
+
+    A mean would blur what does not lie exactly on itself, so that the better view counts for nearly everything.
+    """
+    if len(colors) == 1:
+        return colors[0], weights[0]
+    best = torch.stack(weights).amax(dim=0)
+    shares = [(weight / best.clamp_min(1e-6)) ** SHARPNESS for weight in weights]
+    total = torch.stack(shares).sum(dim=0).clamp_min(1e-6)
+    mixed = torch.stack([(share / total)[:, None] * color for share, color in zip(shares, colors, strict=True)])
+    return mixed.sum(dim=0), best
 
 
 def unclipped(colors: Float[np.ndarray, "T 3"]) -> Float[np.ndarray, "T 3"]:

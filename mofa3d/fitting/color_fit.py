@@ -59,13 +59,20 @@ class ColorFit:
         self.hold = TONE * keep_tone * (_gram(SkinTone(model).basis) + _gram(self.basis.mean(dim=0)))
 
     @torch.no_grad()
-    def __call__(self, code: SemanticCode, image: Float[Tensor, "B 3 H W"], light_only: bool = False) -> SemanticCode:
+    def __call__(
+        self,
+        code: SemanticCode,
+        image: Float[Tensor, "B 3 H W"],
+        light_only: bool = False,
+        together: bool = False,
+    ) -> SemanticCode:
         """Codes with the colors of photographs; those of which too little is seen stay as they are.
 
         Args:
             code: as predicted.
             image: RGB in 0 to 1, of the camera's size.
             light_only: leave the reflectance as it is.
+            together: all show one person, who has one reflectance; the tones that are predicted are averaged.
         """
         scene = self.decode(code)
         pixels = scene.pixels[:, self.chosen]
@@ -73,13 +80,16 @@ class ColorFit:
         seen = scene.front_facing[:, self.chosen] & inside(pixels, image)
         share = seen.to(photo.dtype) / seen.sum(dim=1, keepdim=True).clamp_min(1)
         lights = harmonics.basis(scene.normals[:, self.chosen])
+        if together:  # what is hardly seen says nothing about the person
+            share = share * (seen.sum(dim=1, keepdim=True) >= FEWEST)
+            code = code.replace(reflectance=code.reflectance.mean(dim=0, keepdim=True).expand_as(code.reflectance))
 
         reflectance, illumination = code.reflectance, code.illumination
         for _ in range(ROUNDS):
             irradiance = lights @ illumination + AMBIENT
             if not light_only:
                 root = _root_weights(photo - self._skin(reflectance) * irradiance, share)
-                reflectance = self._solve_reflectance(photo, irradiance, root, code.reflectance)
+                reflectance = self._solve_reflectance(photo, irradiance, root, code.reflectance, together)
             skin = self._skin(reflectance)
             root = _root_weights(photo - skin * irradiance, share)
             illumination = _solve_light(photo, skin, lights, root, code.illumination)
@@ -87,7 +97,7 @@ class ColorFit:
         finite = reflectance.isfinite().all(dim=1) & illumination.isfinite().all(dim=2).all(dim=1)
         enough = (seen.sum(dim=1) >= FEWEST) & finite
         return code.replace(
-            reflectance=reflectance.where(enough[:, None], code.reflectance),
+            reflectance=reflectance.where(enough[:, None] | together, code.reflectance),
             illumination=illumination.where(enough[:, None, None], code.illumination),
         )
 
@@ -100,11 +110,14 @@ class ColorFit:
         irradiance: Float[Tensor, "B S 3"],
         root: Float[Tensor, "B S 1"],
         predicted: Float[Tensor, "B R"],
+        together: bool,
     ) -> Float[Tensor, "B R"]:
         rows = (self.basis * (root * irradiance)[..., None]).flatten(1, 2)
         known = (root * (photo - self.mean * irradiance)).flatten(1, 2)
-        prior = REFLECTANCE * torch.eye(rows.shape[2]).to(rows) + self.hold
-        return _solve(rows.mT @ rows + prior, (rows.mT @ known[..., None])[..., 0] + predicted @ self.hold)
+        matrix, right = rows.mT @ rows + self.hold, (rows.mT @ known[..., None])[..., 0] + predicted @ self.hold
+        if together:
+            matrix, right = matrix.sum(dim=0).expand_as(matrix), right.sum(dim=0).expand_as(right)
+        return _solve(matrix + REFLECTANCE * torch.eye(rows.shape[2]).to(rows), right)
 
 
 def _gram(rows: Float[Tensor, "C R"]) -> Float[Tensor, "R R"]:

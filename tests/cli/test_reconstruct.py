@@ -186,6 +186,8 @@ def test_videos_are_done_too(tiny_run, portrait, tmp_path):
         (("--blendshapes", "expresion_1"), "there is no expression unit 'expresion_1'; did you mean expression_1"),
         (("--morph-targets", "5"), "has 4 expression columns, so there can be 0 to as many morph targets"),
         (("--texture-size", "8"), "texture_size is 8; give a number from 16 to 4096"),
+        (("--same-person",), "with the default face model only, not with 'tiny'"),
+        (("--same-person", "--every-face"), "leave out --every-face and --as-predicted"),
         (("--blendshapes", "arkit"), "this face model does not have the 52 expression units of ARKit"),
     ],
 )

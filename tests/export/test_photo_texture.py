@@ -13,7 +13,7 @@ from tiny_model import make_tiny_model
 from mofa3d import Camera, Decoder, SemanticCode
 from mofa3d.data.crop_transform import CropTransform
 from mofa3d.export import find_texels
-from mofa3d.export.photo_texture import _mix, _shrunk, filled_reflectance, photo_texture, unclipped
+from mofa3d.export.photo_texture import View, _mix, _shrunk, filled_reflectance, photo_texture, unclipped
 from mofa3d.export.texture_layout import texture_layout
 from mofa3d.harmonics import irradiance
 from mofa3d.renderers import make_renderer
@@ -55,7 +55,7 @@ def photographed(model, code: SemanticCode, factor: int = 2):
 @pytest.mark.parametrize("yaw", [0.0, 0.7])
 def test_true_reflectance_comes_back_everywhere(model, texels, yaw, factor):
     photo, transform, scene = photographed(model, turned(model, yaw), factor)
-    image = photo_texture(scene, photo, transform, model, texels, rasterize)
+    image = photo_texture([View(scene, photo, transform)], model, texels, rasterize)
     assert (image.shape, image.dtype) == ((TEXTURE, TEXTURE, 3), np.uint8)
     expected = texels.interpolate(scene.reflectance[0] * TONE).numpy()
     error = np.abs(image[texels.covered] / 255 - expected).max(axis=1)
@@ -72,10 +72,23 @@ def test_a_turned_photograph_gives_the_same_texture(model, texels):
     corner = (photo.shape[0] - transform.top, transform.left)
     turned_transform = CropTransform(*corner, transform.scale, 90.0)
     images = [
-        photo_texture(scene, picture, place, model, texels, rasterize).astype(int)
+        photo_texture([View(scene, picture, place)], model, texels, rasterize).astype(int)
         for picture, place in ((photo, transform), (clockwise, turned_transform))
     ]
     assert np.abs(images[0] - images[1]).max() <= 1
+
+
+def test_each_side_is_of_the_photograph_that_looks_at_it(model, texels):
+    views = []
+    for yaw, brightness in ((0.7, 1.0), (-0.7, 0.8)):
+        photo, transform, scene = photographed(model, turned(model, yaw))
+        views.append(View(scene, np.round(brightness * photo).astype(np.uint8), transform))
+    image = photo_texture(views, model, texels, rasterize)[texels.covered] / 255
+    ratio = (image / texels.interpolate(views[0].scene.reflectance[0] * TONE).numpy()).mean(axis=1)
+    x = texels.interpolate(model.mean_shape).numpy()[:, 0]
+    # A head that is turned by R⁻¹ about +y to the left of the picture shows the subject's left.
+    for side, own in ((x > 30, 1.0), (x < -30, 0.8)):
+        assert np.median(ratio[side]) == pytest.approx(own, abs=0.03)
 
 
 def test_detail_between_the_vertices_is_kept(model, texels):
@@ -85,7 +98,7 @@ def test_detail_between_the_vertices_is_kept(model, texels):
     x, y = transform.to_photo(scene.pixels[0, vertex].numpy())
     marked = photo.copy()
     cv2.circle(marked, (round(float(x) - 0.5), round(float(y) - 0.5)), 4, (0, 0, 0), -1)
-    plain, drawn = (photo_texture(scene, p, transform, model, texels, rasterize) for p in (photo, marked))
+    plain, drawn = (photo_texture([View(scene, p, transform)], model, texels, rasterize) for p in (photo, marked))
     change = np.abs(plain.astype(int) - drawn).max(axis=2)
     row, column = np.unravel_index(change.argmax(), change.shape)
     assert change.max() > 100
@@ -97,7 +110,7 @@ def test_a_hidden_face_keeps_the_models_reflectance(model, texels):
     scene = Decoder(model, Camera(CROP))(turned(model, 0.0))
     black = np.zeros((100, 100, 3), dtype=np.uint8)
     outside = CropTransform(500.0, 500.0, 1.0)
-    image = photo_texture(scene, black, outside, model, texels, rasterize)
+    image = photo_texture([View(scene, black, outside)], model, texels, rasterize)
     expected = texels.interpolate(scene.reflectance[0]).numpy()
     np.testing.assert_allclose(image[texels.covered] / 255, expected, atol=0.003)
 

@@ -168,3 +168,23 @@ def test_what_is_no_number_stays_visible(decode, predicted, image):
     assert torch.equal(found.illumination[1], predicted.illumination[1])
     assert found.shape[1].isnan().all()
     assert found.to_vector()[0].isfinite().all()
+
+
+def test_photographs_of_one_person_have_one_reflectance(decode, true):
+    """What is found of two photographs in different lights is nearer to the skin than what each says alone."""
+    same = true.replace(
+        shape=true.shape[:1].expand(2, -1),
+        reflectance=true.reflectance[:1].expand(2, -1),
+        rotation=torch.tensor([[0.0, 0.5, 0.0], [0.0, -0.5, 0.0]]),
+    )
+    with torch.no_grad():
+        photos = make_renderer("cpu")(decode(same)).image[:, :3]
+    blank = same.replace(reflectance=torch.zeros_like(same.reflectance))
+    fit = ColorFit(decode, keep_tone=False)
+    alone, together = fit(blank, photos), fit(blank, photos, together=True)
+    assert torch.equal(together.reflectance[0], together.reflectance[1])
+    assert not torch.equal(together.illumination[0], together.illumination[1])
+    away = [(code.reflectance - same.reflectance).norm(dim=1).mean() for code in (alone, together)]
+    assert away[1] < 0.9 * away[0]
+    single = fit(blank[:1], photos[:1], together=True)
+    torch.testing.assert_close(single.reflectance, alone.reflectance[:1], atol=1e-4, rtol=1e-4)
