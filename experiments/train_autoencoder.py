@@ -19,7 +19,8 @@ from mofa3d.cli import program
 from mofa3d.data.batches.augment import AugmentConfig
 from mofa3d.encoders.checkpoint import how_to_go_on
 from mofa3d.environment.cache_folder import cache_directory
-from mofa3d.environment.machine import check_device, commit
+from mofa3d.environment.machine import commit
+from mofa3d.environment.processes import join
 from mofa3d.evaluation.comparison.networks.conv_autoencoder import ConvAutoencoder, ConvDescription
 from mofa3d.evaluation.comparison.pixels.errors import color_distance
 from mofa3d.evaluation.comparison.pixels.evaluate import PixelView
@@ -42,15 +43,16 @@ class Config(RunConfig):
 
 
 def main(config: Config) -> None:
-    check_device(config.device)
+    processes = join(config.device, config.batch_size)
     torch.manual_seed(config.seed)
     about = ConvDescription("autoencoder", config.image_size)
-    network = ConvAutoencoder(about.image_size, about.code_size).to(config.device)
-    with claim_folder(config.out, config.resume):
+    network = ConvAutoencoder(about.image_size, about.code_size).to(processes.device)
+    with claim_folder(config.out, config.resume, processes=processes) as resume:
         model = config.load_model()
         faces = config.open_faces(model, make_renderer("cpu", antialias=False), cache_directory())
         view, version = PixelView.of(model, about.image_size), commit()
-        write_record(config.out, config, about.to_dict(), version)
+        if processes.leads:
+            write_record(config.out, config, about.to_dict(), version)
 
         def step(batch: Batch, _iteration: int) -> Step:
             seen = view(batch)
@@ -59,7 +61,9 @@ def main(config: Config) -> None:
             loss = color_distance(network(photo), photo, counted)
             return Step({"photometric": loss}, loss.mean())
 
-        progress = train_network(network, step, faces, config, about.to_dict(), AugmentConfig())
+        progress = train_network(network, step, faces, config, about.to_dict(), AugmentConfig(), resume, processes)
+        if not processes.leads:
+            return
 
         network = network.cpu().eval()
         facts = {

@@ -20,7 +20,8 @@ from mofa3d.data.batches.augment import AugmentConfig
 from mofa3d.data.corpus.open import require_codes
 from mofa3d.encoders.checkpoint import how_to_go_on
 from mofa3d.environment.cache_folder import cache_directory
-from mofa3d.environment.machine import check_device, commit
+from mofa3d.environment.machine import commit
+from mofa3d.environment.processes import join
 from mofa3d.evaluation.comparison.networks.conv_autoencoder import ConvDescription, LearnedDecoder
 from mofa3d.evaluation.comparison.pixels.errors import color_distance
 from mofa3d.evaluation.comparison.pixels.evaluate import PixelView
@@ -41,17 +42,18 @@ class Config(RunConfig):
 
 
 def main(config: Config) -> None:
-    check_device(config.device)
+    processes = join(config.device, config.batch_size)
     torch.manual_seed(config.seed)
     model = config.load_model()
     about = ConvDescription("conv_decoder", config.image_size, model.sizes.total)
-    network = LearnedDecoder(about.image_size, about.code_size).to(config.device)
-    with claim_folder(config.out, config.resume):
+    network = LearnedDecoder(about.image_size, about.code_size).to(processes.device)
+    with claim_folder(config.out, config.resume, processes=processes) as resume:
         faces = config.open_faces(model, make_renderer("cpu", antialias=False), cache_directory())
         require_codes(faces.dataset, model, config.data)
         network.normalize_for(faces.dataset.codes[faces.train])
         view, version = PixelView.of(model, about.image_size), commit()
-        write_record(config.out, config, about.to_dict(), version)
+        if processes.leads:
+            write_record(config.out, config, about.to_dict(), version)
 
         def step(batch: Batch, _iteration: int) -> Step:
             seen = view(batch)
@@ -59,7 +61,10 @@ def main(config: Config) -> None:
             return Step({"photometric": loss}, loss.mean())
 
         # A mirrored face has another code than its original.
-        progress = train_network(network, step, faces, config, about.to_dict(), AugmentConfig(mirror=0.0))
+        changes = AugmentConfig(mirror=0.0)
+        progress = train_network(network, step, faces, config, about.to_dict(), changes, resume, processes)
+        if not processes.leads:
+            return
 
         network = network.cpu().eval()
         facts = {

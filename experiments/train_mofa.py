@@ -4,6 +4,7 @@
     python experiments/train_mofa.py --data PHOTOS --minutes 30              # on a folder of photographs
     python experiments/train_mofa.py --data PHOTOS --landmarks --minutes 30  # with the landmark surrogate
     python experiments/train_mofa.py --data PHOTOS --preset paper --encoder alexnet --encoder-weights alexnet.pth
+    torchrun --nproc-per-node 4 experiments/train_mofa.py --data CORPUS --resume auto --device cuda  # one card each
 
 Writes checkpoint.pt, config.json, metrics.jsonl, TensorBoard's files and report.md into --out.
 """
@@ -34,8 +35,9 @@ from mofa3d.data.streaming.shard_stream import StreamConfig
 from mofa3d.encoders.checkpoint import Description, how_to_go_on, start_from
 from mofa3d.encoders.network import Encoder
 from mofa3d.environment.cache_folder import cache_directory
-from mofa3d.environment.machine import check_device, commit
+from mofa3d.environment.machine import commit
 from mofa3d.environment.memory import fits_in_memory, keep_freed_memory
+from mofa3d.environment.processes import ALONE, Processes, join
 from mofa3d.errors import InputError
 from mofa3d.files.whole import write_text
 from mofa3d.morphable_model import MorphableModel
@@ -46,6 +48,7 @@ from mofa3d.semantic_code import OutputScales
 from mofa3d.training.checkpoint import claim_folder
 from mofa3d.training.mofa import TrainingConfig, make_formation, train
 from mofa3d.training.progress import DivergenceError
+from mofa3d.training.resume_option import Resume
 
 PAPER = TrainingConfig()
 QUICK = TrainingConfig(
@@ -91,6 +94,8 @@ TRAINING = overrides_of(
         "step_in_backward",
         "checkpoint_every",
         "checkpoint_minutes",
+        "keep_last",
+        "keep_best",
     ],
 )
 LOSS = overrides_of(
@@ -143,8 +148,8 @@ class Config(LOSS, TRAINING):
     """Fraction of identities (or synthetic faces) to hold out for the report; by default as the corpus defines it."""
     report_images: int = 0
     """Number of held-out images in the report, evenly spread; 0 means all."""
-    resume: bool = False
-    """Continue from the checkpoint in --out."""
+    resume: Resume = False
+    """Continue from the checkpoint in --out; with "auto", only if there is one."""
     seed: int = 0
     device: str = "cpu"
 
@@ -192,7 +197,7 @@ def description(config: Config) -> Description:
     return Description(config.model, path, encoder=name, input_size=size or None, scales=config.scales)
 
 
-def open_data(config: Config, model: MorphableModel) -> Faces:
+def open_data(config: Config, model: MorphableModel, processes: Processes = ALONE) -> Faces:
     """Synthetic faces, a prepared corpus, or the photographs of a folder, whose failures are listed."""
     chosen = (config.held_out, config.seed, config.report_images)
     faces = open_faces(config.data, config.synthetic, model, draw, cache_directory(), *chosen, config.streaming)
@@ -203,7 +208,7 @@ def open_data(config: Config, model: MorphableModel) -> Faces:
             f"--landmarks, but no landmark is known for any photograph of {config.data}; put a landmarks_68.csv beside "
             "them, or install the detector: pip install mofa3d[landmarks]"
         )
-    if config.data != SYNTHETIC:
+    if config.data != SYNTHETIC and processes.leads:
         list_failures(config.out / FAILURES, faces.dataset.failures)
     if config.targets is not None:
         from mofa3d.data.corpus.targets import read_targets
@@ -218,61 +223,70 @@ def draw(scene: Scene) -> Rendering:
 
 
 def photo_stream(
-    faces: Faces, batch_size: int, image_size: int, config: Config
+    faces: Faces, batch_size: int, image_size: int, config: Config, processes: Processes
 ) -> Callable[[int], Iterator[dict[str, torch.Tensor]]]:
     """Endless batches from an iteration on: out of a GPU's memory if they fit there, else read while it trains."""
+    device, changes = processes.device, config.augment
     if faces.stream is not None:
-        return partial(faces.stream.batches, batch_size, config.seed, changes=config.augment, device=config.device)
+        share = {"rank": processes.rank, "world": processes.count}
+        return partial(faces.stream.batches, batch_size, config.seed, changes=changes, device=device, **share)
     shown = repeat_evenly(faces.train, faces.dataset.sources) if config.even_sources else faces.train
     skips = config.streaming.unreadable == "skip"
     dataset = ReadableFaces(faces.dataset, shown) if skips else faces.dataset
-    if fits_in_memory(len(set(shown)) * 3 * image_size**2, config.device):
+    fits = fits_in_memory(len(set(shown)) * 3 * image_size**2, device)
+    if all(found for (found,) in processes.gather(fits)):  # the order of photographs depends on it
         from mofa3d.data.batches.on_gpu import ResidentFaces
 
-        resident = ResidentFaces(dataset, shown, config.device)
-        return partial(resident.batches, shown, batch_size, config.seed, changes=config.augment)
-    options = {"changes": config.augment, "shards": faces.dataset.shards_of(shown), "device": config.device}
+        resident = ResidentFaces(dataset, shown, device)
+        return partial(resident.batches, shown, batch_size, config.seed, changes=changes, processes=processes)
+    options = {"changes": changes, "device": device, "processes": processes}
+    options["shards"] = faces.dataset.shards_of(shown)
     return partial(batches, dataset, shown, batch_size, config.seed, **options)
 
 
 def main(config: Config) -> None:
     settings = training_config(config)
     render = make_renderer(config.renderer)
-    check_device(config.device)
+    processes = join(config.device, settings.batch_size)
+    device = processes.device
     if settings.bfloat16:
         from mofa3d.environment.instruction_sets import bfloat16_or_float32
 
-        settings = replace(settings, bfloat16=bfloat16_or_float32(True, config.device))
+        settings = replace(settings, bfloat16=bfloat16_or_float32(True, device))
     keep_freed_memory()
     torch.manual_seed(config.seed)
     about = description(config)
     model = about.load_model()
     about = replace(about, fingerprint=model.fingerprint())
     weights = None if config.encoder_weights == "none" else config.encoder_weights
-    encoder = about.make_encoder(model, weights).to(config.device)
+    encoder = about.make_encoder(model, weights).to(device)
     if config.start is not None:
         start_from(encoder, about, config.start)
-    with claim_folder(config.out, config.resume):
+    with claim_folder(config.out, config.resume, processes=processes) as resume:
         camera = Camera(about.image_size)
-        faces = open_data(config, model)
-        decode, render, fused = make_formation(render, model, camera, config.device, settings.loss.background_cost)
+        faces = open_data(config, model, processes)
+        decode, render, fused = make_formation(render, model, camera, device, settings.loss.background_cost)
 
         losses = None
         if settings.loss.by_targets:
             from mofa3d.models.makehuman import dense_landmarks
             from mofa3d.training.target_losses import TargetLosses
 
-            losses = TargetLosses(model, dense_landmarks(), camera, config.device)
+            losses = TargetLosses(model, dense_landmarks(), camera, device)
 
         version = commit()  # before the training, during which the repository may change
         record = {"config": config, "training": settings, "description": about}
         record = {**{name: asdict(value) for name, value in record.items()}, "commit": version}
-        write_text(config.out / "config.json", json.dumps(record, indent=1, default=str) + "\n")
+        if processes.leads:
+            write_text(config.out / "config.json", json.dumps(record, indent=1, default=str) + "\n")
 
-        stream = photo_stream(faces, settings.batch_size, about.image_size, config)
+        stream = photo_stream(faces, settings.batch_size, about.image_size, config, processes)
         progress = train(
-            encoder, decode, render, stream, settings, config.out, about.to_dict(), config.resume, fused, losses
-        )
+            encoder, decode, render, stream, settings, config.out, about.to_dict(), resume, fused, losses,
+            faces.fingerprints(), processes,
+        )  # fmt: skip
+        if not processes.leads:
+            return
 
         facts = {"data": faces.fact}
         if config.data != SYNTHETIC:
@@ -311,7 +325,7 @@ def report(
 
     out, dataset, model = config.out, faces.dataset, whole.model
     groups = faces.groups if config.data == SYNTHETIC else photo_groups(dataset, faces.test, model)
-    frontal = Decoder(model.restrict(model.frontal), whole.camera).to(config.device)
+    frontal = Decoder(model.restrict(model.frontal), whole.camera).to(next(encoder.parameters()).device)
     measure = partial(evaluate, decode=frontal, render=make_renderer("vertex"), dataset=dataset, indices=faces.test)
     found = BeforeAndAfter(groups, measure(average_face(frontal)), measure(encoder))
     draw_curves(out / "metrics.jsonl", out / "curves.png")

@@ -17,6 +17,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
 
 import torch
@@ -33,6 +34,7 @@ from mofa3d.data.readable import readable
 from mofa3d.encoders.checkpoint import CHECKPOINT_NAME, how_to_go_on, open_run, read_checkpoint
 from mofa3d.encoders.network import Encoder
 from mofa3d.environment.machine import commit
+from mofa3d.environment.processes import ALONE, Processes, join
 from mofa3d.errors import InputError
 from mofa3d.evaluation.comparison.networks.tran import (
     IDENTITY_BLOCKS,
@@ -61,6 +63,7 @@ from mofa3d.semantic_code import OutputScales
 from mofa3d.training.checkpoint import claim_folder
 from mofa3d.training.loop import Step, optimize
 from mofa3d.training.progress import DivergenceError
+from mofa3d.training.resume_option import Resume
 
 CURVES = {"identity": "shape and reflectance (σ²)", "rest": "expression, pose and light (units²)"}
 SHOWN, MESHES = 16, 3
@@ -89,8 +92,8 @@ class Config(ScheduleConfig):
     report_images: int = 0
     """Number of held-out photographs in the report, evenly spread; 0 means all."""
     fit: FitConfig = field(default_factory=FitConfig)
-    resume: bool = False
-    """Continue from the targets and, if there is one, the checkpoint in --out."""
+    resume: Resume = False
+    """Continue from the targets and, if there is one, the checkpoint in --out; with "auto", only if they are there."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -120,23 +123,29 @@ def choose(corpus: Corpus, config: Config) -> list[int]:
     return chosen
 
 
-def loaded(corpus: Corpus, indices: list[int], size: int, label: str) -> Iterator[Batch]:
-    for start in tqdm(range(0, len(indices), size), desc=label, dynamic_ncols=True):
+def loaded(corpus: Corpus, indices: list[int], size: int, label: str, processes: Processes = ALONE) -> Iterator[Batch]:
+    """Batches of some faces; of several processes, each has its share."""
+    starts = range(0, len(indices), size)[processes.rank :: processes.count]
+    for start in tqdm(starts, desc=label, dynamic_ncols=True, disable=not processes.leads):
         yield default_collate([corpus[i] for i in indices[start : start + size]])
 
 
-def fit(corpus: Corpus, indices: list[int], encoder: Encoder, whole: Decoder, config: Config) -> PooledTargets:
+def fit(
+    corpus: Corpus, indices: list[int], encoder: Encoder, whole: Decoder, config: Config, processes: Processes
+) -> PooledTargets:
     """Fit every photograph from the encoder's prediction, and pool what is good enough by person."""
     frontal = Decoder(whole.model.restrict(whole.model.frontal), whole.camera)
     render, sizes, found = make_renderer("vertex"), whole.model.sizes, []
-    for batch in loaded(corpus, indices, config.batch_size, "fitting"):
+    for batch in loaded(corpus, indices, config.batch_size, "fitting", processes):
         with torch.no_grad():
             start = SemanticCode.from_vector(encoder(batch["image"]), sizes)
         code = fit_codes(start, batch, frontal, render, config.fit)
         with torch.no_grad():
             off = metrics.landmark_error(frontal(code).landmarks, batch["landmarks"], batch["confidence"])
         found.append((code.to_vector(), off, batch["confidence"].mean(dim=1)))
-    codes, off, confidence = (torch.cat(column) for column in zip(*found, strict=True))
+    turns = zip_longest(*processes.collect(found))  # the order in which the processes took the batches
+    batched = [batch for turn in turns for batch in turn if batch is not None]
+    codes, off, confidence = (torch.cat(column) for column in zip(*batched, strict=True))
     good = (off < config.landmark_limit).nonzero().flatten().tolist()
     if not good:
         raise InputError(
@@ -163,23 +172,24 @@ def shares(encoder: Encoder, corpus: Corpus, indices: list[int], decode: Decoder
 
 
 def main(config: Config) -> None:
+    processes = join("cpu", config.batch_size)
     torch.manual_seed(config.seed)
     corpus = Corpus(config.data)
     encoder, whole = open_run(config.checkpoint)
     start, _ = open_run(config.checkpoint)  # stays as it is, to be compared with
     frontal = Decoder(whole.model.restrict(whole.model.frontal), whole.camera)
     _, test = train_and_test(corpus.identities, corpus.held_out.tolist(), str(config.data))
-    with claim_folder(config.out, config.resume, RESUMABLE):
-        path, resume = config.out / TARGETS, config.resume and (config.out / CHECKPOINT_NAME).exists()
+    with claim_folder(config.out, config.resume, RESUMABLE, processes) as begun:
+        path, resume = config.out / TARGETS, processes.hand_out(begun and (config.out / CHECKPOINT_NAME).exists())
         version = commit()
         record = {"config": asdict(config), "commit": version}
-        write_text(config.out / "config.json", json.dumps(record, indent=1, default=str) + "\n")
-        if config.resume and path.exists():
-            targets = PooledTargets.read(path)
-            if targets.fingerprint != whole.model.fingerprint():
-                raise InputError(f"{path} was fitted with another face model; choose another --out")
-        else:
-            targets = fit(corpus, choose(corpus, config), encoder, whole, config)
+        if processes.leads:
+            write_text(config.out / "config.json", json.dumps(record, indent=1, default=str) + "\n")
+        fitted = processes.hand_out(PooledTargets.read(path) if processes.leads and begun and path.exists() else None)
+        if fitted is not None and fitted.fingerprint != whole.model.fingerprint():
+            raise InputError(f"{path} was fitted with another face model; choose another --out")
+        targets = fitted or fit(corpus, choose(corpus, config), encoder, whole, config, processes)
+        if processes.leads and fitted is None:
             targets.save(path)
 
         sizes = whole.model.sizes
@@ -199,13 +209,17 @@ def main(config: Config) -> None:
 
         # A mirrored face has another code than its original.
         changes = AugmentConfig(mirror=0.0, color=0.1)
-        stream = partial(batches, people, range(len(people)), config.batch_size, config.seed, changes=changes)
+        options = {"changes": changes, "processes": processes}
+        stream = partial(batches, people, range(len(people)), config.batch_size, config.seed, **options)
         about = read_checkpoint(
             config.checkpoint / CHECKPOINT_NAME if config.checkpoint.is_dir() else config.checkpoint
         )["description"]
         rates = config.learning_rate, config.learning_rate
         optimizer = torch.optim.Adam(encoder.parameter_groups(*rates), fused=True)
-        progress = optimize(encoder, optimizer, step, stream, config, config.out, about, resume)
+        data = {"corpus": corpus.fingerprint()}
+        progress = optimize(encoder, optimizer, step, stream, config, config.out, about, resume, data, processes)
+        if not processes.leads:
+            return
 
         encoder.eval()
         share = [shares(network, corpus, test, whole) for network in (start, encoder)]

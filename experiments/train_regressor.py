@@ -24,7 +24,8 @@ from mofa3d.data.corpus.open import open_corpus, require_codes
 from mofa3d.data.corpus.split import spread, train_and_test
 from mofa3d.encoders.checkpoint import how_to_go_on
 from mofa3d.environment.cache_folder import cache_directory
-from mofa3d.environment.machine import check_device, commit
+from mofa3d.environment.machine import commit
+from mofa3d.environment.processes import join
 from mofa3d.evaluation.comparison.networks.light import with_light
 from mofa3d.evaluation.comparison.networks.richardson import (
     IterativeRegressor,
@@ -75,7 +76,7 @@ class Config(RunConfig):
 
 
 def main(config: Config) -> None:
-    check_device(config.device)
+    processes = join(config.device, config.batch_size)
     torch.manual_seed(config.seed)
     model = config.load_model()
     path = str(Path(config.model_path).resolve()) if config.model_path else ""
@@ -87,13 +88,14 @@ def main(config: Config) -> None:
     face = model.restrict(model.frontal)
     draw = draw_feedback(config.feedback, Decoder(face, Camera(config.input_size)), raster)
     weights = None if config.encoder_weights == "none" else config.encoder_weights
-    network = IterativeRegressor(about, model.sizes, draw, weights).to(config.device)
-    with claim_folder(config.out, config.resume):
+    network = IterativeRegressor(about, model.sizes, draw, weights).to(processes.device)
+    with claim_folder(config.out, config.resume, processes=processes) as resume:
         faces = config.open_faces(model, raster, cache_directory())
         require_codes(faces.dataset, model, config.data)
         version = commit()
-        write_record(config.out, config, about.to_dict(), version)
-        gram = geometry_gram(model).to(config.device)
+        if processes.leads:
+            write_record(config.out, config, about.to_dict(), version)
+        gram = geometry_gram(model).to(processes.device)
 
         def step(batch: Batch, _iteration: int) -> Step:
             true = SemanticCode.from_vector(batch["code"], model.sizes)
@@ -104,7 +106,10 @@ def main(config: Config) -> None:
             return Step(terms, total, lambda: {"last": losses[-1]["geometry"]})
 
         # A mirrored face has another code than its original.
-        progress = train_network(network, step, faces, config, about.to_dict(), AugmentConfig(mirror=0.0))
+        changes = AugmentConfig(mirror=0.0)
+        progress = train_network(network, step, faces, config, about.to_dict(), changes, resume, processes)
+        if not processes.leads:
+            return
 
         frontal, whole = Decoder(face, Camera()), Decoder(model, Camera())
         start, encode = (with_light(e, frontal) for e in (average_face(frontal), network.cpu().eval()))

@@ -19,6 +19,7 @@ from trained import assert_equal, content_of, lines, saved
 from mofa3d.encoders.checkpoint import how_to_go_on, read_checkpoint
 from mofa3d.files import whole as whole_files
 from mofa3d.files.locks import alone
+from mofa3d.training import log as training_log
 from mofa3d.training import loop
 from mofa3d.training.checkpoint import claim_folder
 from mofa3d.training.interruption import Interruption, as_ctrl_c
@@ -157,7 +158,7 @@ class TestFullDisks:
     def test_of_the_log_it_is_named_and_no_step_is_lost(self, tmp_path, monkeypatch, whole):
         out, opened = tmp_path / "out", open
         monkeypatch.setattr(
-            loop, "open", lambda *args, **options: FullLog(opened(*args, **options), 250), raising=False
+            training_log, "open", lambda *args, **options: FullLog(opened(*args, **options), 250), raising=False
         )
         with pytest.raises(OSError, match=r"No space left on device: '.*metrics\.jsonl'"):
             train(Config(out))

@@ -12,6 +12,7 @@ from tyro.conf import FlagCreatePairsOff
 from mofa3d.cli.arguments import refuse_empty
 from mofa3d.cli.logs import shown_logs
 from mofa3d.cli.streams import lasting_streams, say
+from mofa3d.environment import torchrun
 from mofa3d.environment.slower_path import warn_in_one_line
 from mofa3d.errors import InputError
 from mofa3d.numeric_options import check_numbers
@@ -70,9 +71,11 @@ def _status_of(
         with as_ctrl_c():
             status = main(options)
     except mendable as error:
-        say(f"error: {error}")
+        process = f" in process {rank} of {torchrun.count()}" if (rank := torchrun.rank()) else ""
+        say(f"error{process}: {error}")
         return MISTAKE
     except KeyboardInterrupt as ended:
-        say(str(ended) or (stopped if isinstance(stopped, str) else stopped(options)))
+        if torchrun.rank() == 0:  # which speaks for all
+            say(str(ended) or (stopped if isinstance(stopped, str) else stopped(options)))
         return status_of(ended)
     return status or 0

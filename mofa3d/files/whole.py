@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -101,6 +102,25 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     path.parent.mkdir(parents=True, exist_ok=True)
     contiguous = {name: value.contiguous() for name, value in tensors.items()}
     write_bytes(path, save(contiguous, dict(metadata)))
+
+
+def link_whole(source: Path, target: Path) -> None:
+    """Let a second name stand for a file, also when the first is replaced later; copied where disks have no links.
+
+    Raises:
+        OSError: see `whole_file`.
+    """
+    temporary = target.with_name(f".{target.name[:NAME_LENGTH]}.{os.getpid()}-{next(_numbers)}{ENDING}")
+    try:
+        os.link(source, temporary)
+    except OSError:
+        with open(source, "rb") as original, whole_file(target) as copy:
+            shutil.copyfileobj(original, copy)
+        return
+    try:
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)  # is left where both were the same file before
 
 
 def remove_leftovers(folder: Path) -> None:

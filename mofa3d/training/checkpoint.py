@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import logging
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
+from dataclasses import asdict
 from pathlib import Path
-from typing import TextIO
+from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mofa3d.encoders.checkpoint import CHECKPOINT_NAME, _begun, load_weights, read_checkpoint
+from mofa3d.environment.processes import ALONE, Processes
 from mofa3d.errors import InputError
 from mofa3d.files.folders import take_folder
 from mofa3d.files.locks import alone
-from mofa3d.files.whole import naming, remove_leftovers, whole_file
+from mofa3d.files.whole import remove_leftovers, whole_file
+from mofa3d.training.best_loss import BestLoss
 from mofa3d.training.log import LOG_NAME
 from mofa3d.training.progress import DivergenceError, Progress
 from mofa3d.training.random_states import random_states, set_random_states
@@ -26,18 +28,33 @@ _LOG = logging.getLogger(__name__)
 
 
 @contextmanager
-def claim_folder(out: Path, resume: bool, resumable: Sequence[str] = (CHECKPOINT_NAME,)) -> Iterator[None]:
+def claim_folder(
+    out: Path,
+    resume: bool | Literal["auto"],
+    resumable: Sequence[str] = (CHECKPOINT_NAME,),
+    processes: Processes = ALONE,
+) -> Iterator[bool]:
     """Make a training's output folder and keep other trainings out of it; leftovers of killed ones are removed.
 
     Args:
         out: the folder.
-        resume: a training in it is to be gone on with.
+        resume: a training in it is to be gone on with; with "auto", if there is one.
         resumable: names of files from which that is possible; one of them is enough.
+        processes: of the training; the first one claims the folder for all.
+
+    Yields:
+        Whether a training is gone on with.
 
     Raises:
         InputError: it holds a training that is not to be resumed, none that could be, or something else, or another
             process trains.
+        LostProcessError: the first process has failed.
     """
+    if not processes.leads:
+        yield processes.hand_out(False)
+        return
+    if resume == "auto":
+        resume = _begun(out, resumable)
     if resume and not _begun(out, resumable):
         raise InputError(f"{out} contains no training; leave out --resume, or choose another --out")
     take_folder(out, "a training", known=_begun(out, (*resumable, LOG_NAME)))
@@ -51,56 +68,45 @@ def claim_folder(out: Path, resume: bool, resumable: Sequence[str] = (CHECKPOINT
                 f"{out} contains the {LOG_NAME} of a training without a checkpoint; delete it, or choose another --out"
             )
         remove_leftovers(out)
-        yield
-
-
-@dataclass
-class _Keeper:
-    """Writes the checkpoints of one training.
-
-    Attributes:
-        path, network, optimizer, description: see `save_checkpoint`.
-        log: is on the disk before the checkpoint that it belongs to.
-        iteration, seconds: of the last checkpoint.
-    """
-
-    path: Path
-    network: nn.Module
-    optimizer: torch.optim.Optimizer
-    description: dict
-    log: TextIO
-    iteration: int
-    seconds: float
-
-    def save(self, progress: Progress) -> None:
-        """Write a checkpoint if anything was learned since the last."""
-        if progress.iteration == self.iteration:
-            return
-        with naming(self.path.with_name(LOG_NAME)):
-            self.log.flush()
-            os.fsync(self.log.fileno())
-        save_checkpoint(self.path, self.network, self.optimizer, progress, self.description)
-        self.iteration, self.seconds = progress.iteration, progress.seconds
-
-    @contextmanager
-    def saving_after_errors(self, progress: Progress) -> Iterator[None]:
-        """Between steps, where an error of the data or of the log is no reason to lose what was learned."""
-        try:
-            yield
-        except Exception:
-            with suppress(OSError, DivergenceError):  # the first error says what is to be mended
-                self.save(progress)
-            raise
+        yield processes.hand_out(resume)
 
 
 def save_checkpoint(
-    path: Path, encoder: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress, description: dict
+    path: Path,
+    encoder: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    description: dict,
+    **more: dict,
 ) -> None:
     """Write a checkpoint atomically: a crash leaves the previous one whole.
+
+    Args:
+        more: further parts, as `checkpoint_content` takes them.
 
     Raises:
         DivergenceError: a weight is not finite; the previous checkpoint stays.
         OSError: it cannot be written, with its name; the previous checkpoint stays.
+    """
+    write_checkpoint(path, checkpoint_content(path, encoder, optimizer, progress, description, **more))
+
+
+def checkpoint_content(
+    path: Path,
+    encoder: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    description: dict,
+    **more: dict,
+) -> dict:
+    """Everything that a training needs to go on; tensors are its own, which go on changing.
+
+    Args:
+        path: of the last good checkpoint, for messages.
+        more: ``data``, the names and fingerprints of what is learned from; ``best``, see `mofa3d.training.best_loss`.
+
+    Raises:
+        DivergenceError: a weight is not finite.
     """
     broken = [name for name, value in encoder.named_parameters() if not torch.isfinite(value).all()]
     if broken:
@@ -108,13 +114,22 @@ def save_checkpoint(
             f"{broken[0]} is not finite after iteration {progress.iteration}; the last good checkpoint, if any, is "
             f"{path}. Lower the learning rate and --resume"
         )
-    content = {
+    return {
         "encoder": encoder.state_dict(),
         "optimizer": optimizer.state_dict(),
         "progress": asdict(progress),
         "description": description,
         "random": random_states(),
+        **more,
     }
+
+
+def write_checkpoint(path: Path, content: dict) -> None:
+    """Write what `checkpoint_content` gave, atomically.
+
+    Raises:
+        OSError: it cannot be written, with its name; the previous checkpoint stays.
+    """
     with whole_file(path) as file:
         try:
             torch.save(content, file)
@@ -124,13 +139,30 @@ def save_checkpoint(
             raise
 
 
-def restore(path: Path, encoder: nn.Module, optimizer: torch.optim.Optimizer, description: dict) -> Progress:
+def copied(value: Any) -> Any:
+    """Dictionaries and lists with copies of their tensors on the CPU."""
+    if isinstance(value, dict):
+        made = copy(value)  # state dicts have attributes
+        made.update((name, copied(entry)) for name, entry in value.items())
+        return made
+    if isinstance(value, list | tuple):
+        return type(value)(copied(entry) for entry in value)
+    return value.detach().to("cpu", copy=True) if isinstance(value, Tensor) else value
+
+
+def restore(
+    path: Path,
+    encoder: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    description: dict,
+    data: Mapping[str, str] | None = None,
+) -> tuple[Progress, BestLoss]:
     """Load encoder, optimiser, progress and random states from a checkpoint of the same training.
 
     One without random states, of an older version, comes with a warning.
 
     Raises:
-        InputError: the checkpoint is of another encoder, face model or optimiser.
+        InputError: the checkpoint is of another encoder, face model or optimiser, or was trained with other data.
     """
     from mofa3d.encoders.checkpoint_content import check_optimizer
 
@@ -140,6 +172,13 @@ def restore(path: Path, encoder: nn.Module, optimizer: torch.optim.Optimizer, de
     for name, value in description.items():
         if before.get(name) != value:
             raise InputError(f"{path} was trained with {name} {before.get(name)!r}, not {value!r}; {remedy}")
+    learned_from = content.get("data", {})
+    for name, value in (data or {}).items():
+        if isinstance(learned_from, dict) and learned_from.get(name, value) != value:
+            raise InputError(
+                f"{path} was trained with another {name} than is given now ({learned_from[name]}, now {value}); resume "
+                "with what it was trained with, or choose another --out, and begin from this encoder with --start"
+            )
     try:
         check_optimizer(content.get("optimizer"), optimizer)
     except InputError as error:
@@ -157,4 +196,4 @@ def restore(path: Path, encoder: nn.Module, optimizer: torch.optim.Optimizer, de
             "training had not been stopped",
             path,
         )
-    return Progress(**content["progress"])
+    return Progress(**content["progress"]), BestLoss.from_dict(content.get("best"))

@@ -90,18 +90,21 @@ class Wish:
 
 
 @contextmanager
-def noted(promise: str) -> Iterator[Wish]:
-    """Only note the first signal that asks to end, so that work can be brought to an end; the second ends it at once.
+def noted(promise: str, then_at_once: bool = True) -> Iterator[Wish]:
+    """Only note the first signal that asks to end, so that work can be brought to an end.
 
     Args:
-        promise: what to say at the first.
+        promise: what to say at the first; nothing if it is empty.
+        then_at_once: the second ends it at once; otherwise, it is as the first.
     """
     wish = Wish()
 
     def note(number: int) -> None:
+        repeated = bool(wish.number)
         wish.number = number
-        with suppress(OSError):  # the terminal may be gone
-            os.write(STDERR, f"\n{promise}\n".encode())
+        if promise and not repeated:
+            with suppress(OSError):  # the terminal may be gone
+                os.write(STDERR, f"\n{promise}\n".encode())
 
-    with handling((signal.SIGINT, *ENDINGS), note, once=True):
+    with handling((signal.SIGINT, *ENDINGS), note, once=then_at_once):
         yield wish

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
-from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
@@ -26,18 +28,44 @@ def make_bar(config: Schedule, progress: Progress) -> tqdm:
     return tqdm(total=config.iterations, initial=progress.iteration, unit="it", dynamic_ncols=True, mininterval=1)
 
 
-def record(progress: Progress, values: dict[str, Tensor], board: SummaryWriter, log: TextIO, bar: tqdm) -> None:
-    """Write one line of ``metrics.jsonl``, and the same to TensorBoard and the progress bar; NaN is left out."""
-    means = {name: float(value.detach().nanmean()) for name, value in values.items()}
-    means = {name: value for name, value in means.items() if math.isfinite(value)}
-    with naming(Path(log.name)):
-        log.write(json.dumps({"iteration": progress.iteration, "seconds": round(progress.seconds, 2), **means}) + "\n")
-        log.flush()
-    for name, value in means.items():
-        board.add_scalar(name, value, progress.iteration)
-    shown = {"photo": "photometric_error", "px": "landmark_error", "area": "area_ratio"}
-    errors = {label: f"{means[name]:.3f}" for label, name in shown.items() if name in means}
-    bar.set_postfix({"it": progress.iteration, **errors}, refresh=False)
+@dataclass
+class Log:
+    """Where a training writes to; TensorBoard and the bar only repeat what ``metrics.jsonl`` keeps."""
+
+    file: TextIO
+    board: SummaryWriter
+    bar: tqdm
+
+    def advance(self, progress: Progress, config: Schedule) -> None:
+        """Move the bar by a step."""
+        self.bar.update(min(progress.seconds, self.bar.total) - self.bar.n if config.minutes else 1)
+
+    def record(self, progress: Progress, means: dict[str, float]) -> None:
+        """Write one line of ``metrics.jsonl``, and the same to TensorBoard and the progress bar; NaN is left out."""
+        means = {name: value for name, value in means.items() if math.isfinite(value)}
+        line = {"iteration": progress.iteration, "seconds": round(progress.seconds, 2), **means}
+        with naming(Path(self.file.name)):
+            self.file.write(json.dumps(line) + "\n")
+            self.file.flush()
+        for name, value in means.items():
+            self.board.add_scalar(name, value, progress.iteration)
+        shown = {"photo": "photometric_error", "px": "landmark_error", "area": "area_ratio"}
+        errors = {label: f"{means[name]:.3f}" for label, name in shown.items() if name in means}
+        self.bar.set_postfix({"it": progress.iteration, **errors}, refresh=False)
+
+
+@contextmanager
+def opened_log(out: Path, config: Schedule, progress: Progress, resume: bool) -> Iterator[Log]:
+    """The log of a training, which begins or goes on; lines after `progress` are dropped."""
+    if resume:
+        forget_after(progress.iteration, out / LOG_NAME)
+    with (
+        naming(out),
+        SummaryWriter(out, purge_step=progress.iteration if resume else None) as board,
+        open(out / LOG_NAME, "a" if resume else "w", encoding="utf-8") as file,
+        make_bar(config, progress) as bar,
+    ):
+        yield Log(file, board, bar)
 
 
 def forget_after(iteration: int, log: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -13,6 +13,7 @@ from mofa3d.camera import Camera
 from mofa3d.data.batches.augment import encoder_input
 from mofa3d.decoder import Decoder
 from mofa3d.encoders.network import Encoder
+from mofa3d.environment.processes import ALONE, Processes
 from mofa3d.errors import InputError
 from mofa3d.kernels.vertex_loss.base import FusedLoss, OffersFusedLoss
 from mofa3d.morphable_model import MorphableModel
@@ -34,7 +35,7 @@ class TrainingConfig:
     Attributes:
         iterations: number of steps.
         minutes: end the training after this time, whichever comes first; 0 means no limit.
-        batch_size: photographs per step.
+        batch_size: photographs per step, of all processes together.
         optimizer: the paper's AdaDelta, or Adam.
         learning_rate: of everything but t_z.
         depth_learning_rate: learning rate of the row that predicts t_z.
@@ -44,12 +45,14 @@ class TrainingConfig:
             (AVX-512 BF16, AMX), with two or three digits; others go on in float32, and say so. Weights and their steps
             stay float32.
         step_in_backward: on the CPU, let AlexNet's and VGG's large weights take AdaDelta's step during the backward
-            pass: the same numbers, faster; but they get no ``.grad``, so nothing can clip gradients, add up several
-            passes or average over processes.
+            pass: the same numbers, faster; but they get no ``.grad``, so nothing can clip gradients or add up several
+            passes.
         log_every: steps.
         checkpoint_every: steps after which a checkpoint is written; 0 means never. However a training ends, but for a
             crash or SIGKILL, it writes one.
         checkpoint_minutes: minutes after which one is written, if that comes first; 0 means never.
+        keep_last: number of latest checkpoints to keep; if it is more than 1, each is also checkpoint-ITERATION.pt.
+        keep_best: keep the checkpoint with the lowest mean loss of `checkpoint_every` steps as best.pt.
         loss: weights of the loss.
     """
 
@@ -66,6 +69,8 @@ class TrainingConfig:
     log_every: int = 10
     checkpoint_every: int = 500
     checkpoint_minutes: float = 5.0
+    keep_last: int = 1
+    keep_best: bool = False
     loss: LossWeights = field(default_factory=LossWeights)
 
     def __post_init__(self) -> None:
@@ -141,6 +146,8 @@ def train(
     resume: bool = False,
     fused: FusedLoss | None = None,
     targets: TargetLosses | None = None,
+    data: Mapping[str, str] | None = None,
+    processes: Processes = ALONE,
 ) -> Progress:
     """Train the encoder until a limit of `config` is reached.
 
@@ -154,6 +161,8 @@ def train(
         resume: go on from the checkpoint in `out`.
         fused: see `mofa3d.objective.evaluate_batch`; its numbers must be those of `decode` and `render`.
         targets: computes the losses that need them.
+        data: names and fingerprints of what is learned from, which must be the same when the training is resumed.
+        processes: that train together, see `mofa3d.training.loop.optimize`; the first one writes.
 
     Warns:
         SlowerPathWarning: bfloat16 on a processor that does not multiply it; float32 is used.
@@ -161,7 +170,9 @@ def train(
     Raises:
         DivergenceError: a loss that is not finite; the last good checkpoint stays.
         Interruption: a signal asked to end (main thread only); the checkpoint has every step.
-        InputError: nothing to resume from, or a training of another encoder, face model or optimiser.
+        InputError: nothing to resume from, or a training of another encoder, face model or optimiser, or with other
+            data.
+        LostProcessError: another process has failed or was killed.
         OSError: a file cannot be written, with its name; the last checkpoint stays.
     """
     if config.loss.by_targets and targets is None:
@@ -191,4 +202,5 @@ def train(
         total = sum(getattr(weights, name) * term.mean() for name, term in terms.items())
         return Step(terms, total, watch)
 
-    return optimize(encoder, make_optimizer(encoder, config), step, batches, config, out, description, resume)
+    optimizer = make_optimizer(encoder, config)
+    return optimize(encoder, optimizer, step, batches, config, out, description, resume, data, processes)

@@ -30,6 +30,10 @@ class Schedule(Protocol):
     def checkpoint_every(self) -> int: ...
     @property
     def checkpoint_minutes(self) -> float: ...
+    @property
+    def keep_last(self) -> int: ...
+    @property
+    def keep_best(self) -> bool: ...
 
 
 def check_schedule(config: Any, **ranges: tuple[float, float]) -> None:
@@ -47,7 +51,7 @@ def check_schedule(config: Any, **ranges: tuple[float, float]) -> None:
             f"iterations and batch_size must be at least 1, got {config.iterations} and {config.batch_size}"
         )
     anything = dict.fromkeys(("minutes", "checkpoint_every", "checkpoint_minutes"), (0, MOST))
-    check_ranges(config, **anything, learning_rate=(0, 1000), log_every=(1, MOST), **ranges)
+    check_ranges(config, **anything, learning_rate=(0, 1000), log_every=(1, MOST), keep_last=(1, 10_000), **ranges)
 
 
 @dataclass

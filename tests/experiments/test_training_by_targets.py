@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from programs import load
 
 from mofa3d.data.batches.augment import AugmentConfig
 from mofa3d.data.corpus.dataset import Corpus
-from mofa3d.data.corpus.targets import read_targets
+from mofa3d.data.corpus.targets import read_targets, write_targets
 from mofa3d.errors import InputError
 from mofa3d.fitting.dense_fit import DenseFitConfig
 from mofa3d.fitting.skin_tone import SkinTone
@@ -77,7 +78,7 @@ def test_photographs_of_one_person_share_a_shape_and_tell_each_other_their_skin(
         fit_corpus.main(fit_corpus.Config(corpus, targets, videos=("films",), force=True))
 
 
-def test_training_by_targets_lowers_their_losses(corpus, targets, tmp_path):
+def test_training_by_targets_lowers_their_losses_and_goes_on_with_no_others(corpus, targets, tmp_path, default_model):
     out = tmp_path / "run"
     settings = {
         "batch_size": 12,
@@ -92,6 +93,13 @@ def test_training_by_targets_lowers_their_losses(corpus, targets, tmp_path):
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert {"points", "openings", "geometry", "tone"} <= set(lines[0])
     assert lines[1]["loss"] < lines[0]["loss"]
+    photos, model = Corpus(corpus).photos, default_model.fingerprint()
+    before = read_targets(targets, photos, model)
+    other = tmp_path / "other.safetensors"
+    write_targets(other, replace(before, tone=before.tone + 0.01), photos, model)
+    again = train_mofa.Config(data=str(corpus), targets=other, out=out, iterations=21, resume=True, **settings)
+    with pytest.raises(InputError, match="was trained with another file of targets than is given now"):
+        train_mofa.main(again)
     wrong = train_mofa.Config(data=str(corpus), targets=corpus / "none.safetensors", held_out=0.3, out=out)
     with pytest.raises(InputError, match=r"none\.safetensors"):
         train_mofa.open_data(wrong, train_mofa.description(wrong).load_model())

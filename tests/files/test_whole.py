@@ -23,7 +23,7 @@ from mofa3d.data.failures import Failure, list_failures
 from mofa3d.encoders.checkpoint import write_encoder
 from mofa3d.export import write_glb, write_mesh
 from mofa3d.files import whole
-from mofa3d.files.whole import naming, remove_leftovers, whole_file, write_bytes, write_tensors, write_text
+from mofa3d.files.whole import link_whole, naming, remove_leftovers, whole_file, write_bytes, write_tensors, write_text
 from mofa3d.files.whole_pictures import write_figure, write_picture
 from mofa3d.morphable_model import save_model
 
@@ -32,6 +32,18 @@ from mofa3d.morphable_model import save_model
 def full_disk(monkeypatch):
     opened = open
     monkeypatch.setattr(whole, "open", lambda *args: FullDisk(opened(*args)), raising=False)
+
+
+def test_a_second_name_keeps_what_the_first_was(tmp_path):
+    first, second = tmp_path / "a.txt", tmp_path / "b.txt"
+    for text in ("one", "two"):
+        write_text(first, text)
+        link_whole(first, second)
+        link_whole(first, second)
+        assert second.read_text() == text
+    write_text(first, "three")
+    assert second.read_text() == "two"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.txt", "b.txt"]
 
 
 def test_content_is_what_was_written_and_nothing_else_is_left(tmp_path):

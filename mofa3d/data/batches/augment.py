@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float
@@ -82,7 +82,9 @@ class Changes:
     color: Float[Tensor, "B 3"]
 
 
-def augment(batch: dict[str, Tensor], config: AugmentConfig, generator: torch.Generator) -> dict[str, Tensor]:
+def augment(
+    batch: dict[str, Tensor], config: AugmentConfig, generator: torch.Generator, rank: int = 0, processes: int = 1
+) -> dict[str, Tensor]:
     """Change the items of a batch at random.
 
     Args:
@@ -91,12 +93,16 @@ def augment(batch: dict[str, Tensor], config: AugmentConfig, generator: torch.Ge
             `mofa3d.data.corpus.targets` adds goes along; of ``geometry`` (B, 2, G) the one that fits is left, (B, G).
         config: how much.
         generator: of the CPU, decides; the same state gives the same changes on every device.
+        rank, processes: which part of a larger batch this is, and of how many; as if the whole were changed at once.
 
     Returns:
         The changed batch; with occluders, ``input`` (B, 3, H, W) is what the encoder is to see instead of ``image``.
     """
     count, _, height, width = batch["image"].shape
-    changes = draw_changes(config, count, (width, height), generator, batch["image"].device)
+    changes = draw_changes(config, count * processes, (width, height), generator, batch["image"].device)
+    if processes > 1:
+        rows = slice(rank * count, (rank + 1) * count)
+        changes = Changes(**{field.name: getattr(changes, field.name)[rows] for field in fields(changes)})
     return apply_changes(batch, changes, config)
 
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from mofa3d.data.batches.augment import AugmentConfig, augment
 from mofa3d.data.batches.stream import Shuffle, seed_of
+from mofa3d.environment.processes import ALONE, Processes
 from mofa3d.errors import InputError
 
 
@@ -58,7 +59,13 @@ class ResidentFaces:
                 pass
 
     def batches(
-        self, indices: Sequence[int], batch_size: int, seed: int, start: int = 0, changes: AugmentConfig | None = None
+        self,
+        indices: Sequence[int],
+        batch_size: int,
+        seed: int,
+        start: int = 0,
+        changes: AugmentConfig | None = None,
+        processes: Processes = ALONE,
     ) -> Iterator[dict[str, Tensor]]:
         """Batches from iteration `start` on; the same seed and iteration give the same batch.
 
@@ -66,6 +73,7 @@ class ResidentFaces:
 
         Args:
             indices: items of the dataset to draw from, each as often as it is named; all of them must be here.
+            batch_size, processes: as there; every process has all items, because the order mixes them all.
             changes: how items are changed at random; ``None`` mirrors half of them.
 
         Yields:
@@ -73,13 +81,14 @@ class ResidentFaces:
             with occluders ``input`` (B, 3, H, W), all on the device.
 
         Raises:
-            InputError: no indices.
+            InputError: no indices, or batches that cannot be divided among the processes.
             KeyError: an index that is not here.
         """
         shuffle, changes = Shuffle(indices, seed), changes or AugmentConfig()
+        mine = processes.rows(batch_size)
         for iteration in count(start):
             generator = torch.Generator().manual_seed(seed_of(seed, iteration, 1))
-            chosen = shuffle.batch(batch_size, iteration)
+            chosen = shuffle.batch(batch_size, iteration)[mine]
             rows = torch.tensor([self.rows[index] for index in chosen], device=self.device)
             batch = {
                 "image": self.images[rows].float() / 255,
@@ -90,4 +99,4 @@ class ResidentFaces:
             if self.targets is not None:
                 targets = default_collate([self.targets.item(index) for index in chosen])
                 batch |= {name: value.to(self.device) for name, value in targets.items()}
-            yield augment(batch, changes, generator)
+            yield augment(batch, changes, generator, processes.rank, processes.count)

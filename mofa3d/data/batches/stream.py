@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from mofa3d.data.batches.augment import AugmentConfig, augment
+from mofa3d.environment.processes import ALONE, Processes
 from mofa3d.errors import InputError
 
 AHEAD = 2  # batches prepared in advance
@@ -73,6 +74,7 @@ def batches(
     changes: AugmentConfig | None = None,
     shards: Sequence[int] | None = None,
     device: str | torch.device = "cpu",
+    processes: Processes = ALONE,
 ) -> Iterator[dict[str, Tensor]]:
     """Batches from iteration `start` on; the same seed and iteration give the same batch, so training can be resumed.
 
@@ -81,20 +83,23 @@ def batches(
     Args:
         dataset: items are dictionaries of tensors.
         indices: which items to draw from.
+        batch_size: items of a batch, of all processes together.
         changes: how items are changed at random; ``None`` mirrors half of them.
         shards: number of the shard of each of the indices, see `Shuffle`.
+        processes: that train together; this one reads its rows of each batch, and no other items.
 
     Raises:
-        InputError: no items.
+        InputError: no items, or batches that cannot be divided among the processes.
     """
     changes = changes or AugmentConfig()
-    shuffle = Shuffle(indices, seed, shards)
+    shuffle, rows = Shuffle(indices, seed, shards), processes.rows(batch_size)
 
     def load(iteration: int) -> dict[str, Tensor]:
         generator = torch.Generator().manual_seed(seed_of(seed, iteration, 1))
-        items = [dataset[i] for i in shuffle.batch(batch_size, iteration)]
+        items = [dataset[i] for i in shuffle.batch(batch_size, iteration)[rows]]
         shared = set.intersection(*(set(item) for item in items))
-        return augment(default_collate([{name: item[name] for name in shared} for item in items]), changes, generator)
+        batch = default_collate([{name: item[name] for name in shared} for item in items])
+        return augment(batch, changes, generator, processes.rank, processes.count)
 
     with ThreadPoolExecutor(AHEAD) as pool:
         pending = deque(pool.submit(load, start + i) for i in range(AHEAD))

@@ -12,6 +12,7 @@ corpus/
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -150,6 +151,12 @@ class Corpus(Dataset):
         except (InputError, OSError) as error:
             shard = self._shards.name(int(self._place[index, 0]))
             raise InputError(f"{self.photos[index]} in {shard}: {error}") from None
+
+    def fingerprint(self) -> str:
+        """Of the names of all faces, and of where each lies in the shards and how large it is."""
+        digest = hashlib.sha256("\n".join(self.photos).encode("utf-8", "surrogateescape"))
+        digest.update(np.ascontiguousarray(self._place, dtype=np.int64).tobytes())
+        return digest.hexdigest()[:16]
 
     def shards_of(self, indices: Sequence[int]) -> list[int]:
         """Number of the shard that each of these faces lies in."""

@@ -48,6 +48,16 @@ class Faces:
         """Whether any are known of what is trained on; of a stream, of what is held out of it."""
         return bool(self.dataset.confidence[self.train or self.test].any())
 
+    def fingerprints(self) -> dict[str, str]:
+        """What a training that learns from these faces must find again when it is resumed."""
+        if self.stream is not None:
+            held = f"{self.stream.fraction:g} by seed {self.stream.seed}"
+            return {"list of shards": self.stream.shards.fingerprint(), "share of held-out faces": held}
+        chosen = hashlib.sha256(",".join(map(str, self.train)).encode()).hexdigest()[:16]
+        targets = self.dataset.targets
+        found = {"corpus": self.dataset.fingerprint(), "split into faces to train on and held-out ones": chosen}
+        return found if targets is None else {**found, "file of targets": targets.fingerprint()}
+
     @property
     def groups(self) -> dict[str, list[bool]]:
         """Rows of a table of the held-out faces: all of them, and each source if there are several."""

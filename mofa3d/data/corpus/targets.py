@@ -40,6 +40,13 @@ class Targets:
     mirrored_points: Int[Tensor, "478"]
     mirror: Float[Tensor, "G G"]
 
+    def fingerprint(self) -> str:
+        """Of all numbers."""
+        digest = hashlib.sha256()
+        for name in NAMES:
+            digest.update(getattr(self, name).contiguous().flatten().view(torch.uint8).numpy())
+        return digest.hexdigest()[:16]
+
     def item(self, index: int) -> dict[str, Tensor]:
         """What a corpus's item has beside its photograph; ``geometry`` (2, G) as it is, and mirrored."""
         known = self.known[index].to(torch.float32)

@@ -16,6 +16,7 @@ from mofa3d.data.batches.augment import AugmentConfig
 from mofa3d.data.batches.stream import batches
 from mofa3d.data.corpus.open import SYNTHETIC, Faces, open_faces
 from mofa3d.data.corpus.synthetic import SyntheticConfig
+from mofa3d.environment.processes import ALONE, Processes
 from mofa3d.files.whole import write_text
 from mofa3d.models import load_model
 from mofa3d.morphable_model import MorphableModel
@@ -23,6 +24,7 @@ from mofa3d.numeric_options import MOST, check_ranges
 from mofa3d.scene import Renderer
 from mofa3d.training.loop import Step, optimize
 from mofa3d.training.progress import Progress, check_schedule
+from mofa3d.training.resume_option import Resume
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +35,7 @@ class ScheduleConfig:
     minutes: float = 10.0
     """End after this time or after the iterations, whichever comes first; 0 means no time limit."""
     batch_size: int = 16
+    """Images per step, of all processes together."""
     learning_rate: float = 1e-3
     """Learning rate of Adam."""
     decay: bool = True
@@ -42,6 +45,10 @@ class ScheduleConfig:
     """Write a checkpoint every so many steps; 0 means never."""
     checkpoint_minutes: float = 5.0
     """Write a checkpoint every so many minutes, if that comes first; 0 means never."""
+    keep_last: int = 1
+    """Number of latest checkpoints to keep; if it is more than 1, each is also checkpoint-ITERATION.pt."""
+    keep_best: bool = False
+    """Keep the checkpoint with the lowest mean loss of `checkpoint_every` steps as best.pt."""
 
     def __post_init__(self) -> None:
         check_schedule(self)
@@ -63,8 +70,8 @@ class RunConfig(ScheduleConfig):
     model_path: str = ""
     """File of a face model written by mofa3d, instead of a built-in one."""
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
-    resume: bool = False
-    """Continue from the checkpoint in --out."""
+    resume: Resume = False
+    """Continue from the checkpoint in --out; with "auto", only if there is one."""
     seed: int = 0
     device: str = "cpu"
 
@@ -94,6 +101,8 @@ def train_network(
     config: RunConfig,
     description: dict,
     changes: AugmentConfig,
+    resume: bool,
+    processes: Processes = ALONE,
 ) -> Progress:
     """Train with Adam as the options say, in the folder that they name; see `mofa3d.training.loop.optimize`.
 
@@ -104,12 +113,15 @@ def train_network(
         config: the options.
         description: of the network, for its checkpoints.
         changes: how images are changed at random.
+        resume, processes: see `mofa3d.training.loop.optimize`.
     """
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate, fused=True)
     options: dict[str, Any] = {
         "changes": changes,
         "shards": faces.dataset.shards_of(faces.train),
-        "device": config.device,
+        "device": processes.device,
+        "processes": processes,
     }
     stream = partial(batches, faces.dataset, faces.train, config.batch_size, config.seed, **options)
-    return optimize(network, optimizer, step, stream, config, config.out, description, config.resume)
+    data = faces.fingerprints()
+    return optimize(network, optimizer, step, stream, config, config.out, description, resume, data, processes)

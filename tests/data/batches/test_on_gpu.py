@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from mofa3d.data.batches.augment import AugmentConfig
 from mofa3d.data.batches.on_gpu import ResidentFaces
 from mofa3d.data.batches.stream import Shuffle, batches
+from mofa3d.environment.processes import Processes
 
 STILL = AugmentConfig(mirror=0.0)
 
@@ -53,6 +54,14 @@ def test_batches_are_those_of_the_stream_that_reads_the_corpus():
     for ours, theirs in zip(take(4, changes=changes), islice(read, 4), strict=True):
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_processes_share_each_batch():
+    changes = AugmentConfig(shift=3.0, color=0.1, occluders=0.5)
+    shares = [take(4, changes=changes, processes=Processes(rank, 2)) for rank in range(2)]
+    for number, whole in enumerate(take(4, changes=changes)):
+        for name, value in whole.items():
+            assert torch.equal(torch.cat([share[number][name] for share in shares]), value)
 
 
 def test_a_resumed_training_goes_on_with_the_same_batches():

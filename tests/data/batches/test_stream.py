@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 
 from mofa3d.data.batches.augment import AugmentConfig
 from mofa3d.data.batches.stream import WINDOW, Shuffle, batches
+from mofa3d.environment.processes import Processes
 
 STILL = AugmentConfig(mirror=0.0)
 
@@ -110,3 +111,31 @@ def test_errors_of_the_data_come_through():
 
     with pytest.raises(ValueError, match="photograph 7 is gone"):
         next(batches(Broken(), [0], 1, 0))
+
+
+@pytest.mark.parametrize("count", [2, 4])
+def test_processes_share_each_batch_and_read_nothing_else(count):
+    changes, read = AugmentConfig(color=0.2, occluders=0.5), [set() for _ in range(count)]
+
+    class Noting(Numbers):
+        def __init__(self, rank: int) -> None:
+            self.rank = rank
+
+        def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+            read[self.rank].add(index)
+            return super().__getitem__(index)
+
+    def of(rank: int) -> list[dict[str, torch.Tensor]]:
+        share = Processes(rank, count)
+        return list(islice(batches(Noting(rank), range(50), 4, 0, changes=changes, processes=share), 3))
+
+    shares = [of(rank) for rank in range(count)]
+    for number, whole in enumerate(take(3, indices=range(50), changes=changes)):
+        for name, value in whole.items():
+            assert torch.equal(torch.cat([share[number][name] for share in shares]), value)
+    assert all(first.isdisjoint(second) for first, second in pairwise(read))
+
+
+def test_a_batch_that_cannot_be_shared_is_refused():
+    with pytest.raises(ValueError, match="a batch of 4 cannot be divided among 3 processes"):
+        take(1, processes=Processes(0, 3))
