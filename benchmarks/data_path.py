@@ -72,7 +72,7 @@ class Coverage:
         least, most: samples of a rank.
         shards: that a rank reads at most.
         shared: shards that more than one rank reads.
-        seconds: in which a rank finds out its share, at most.
+        seconds: of a core in which a rank finds out its share, at most.
     """
 
     ranks: int
@@ -97,9 +97,9 @@ def coverage(counts: np.ndarray, batch: int, ranks: int, epoch: int = 0) -> Cove
     order = ShardOrder(counts, 0, lanes_of(batch, ranks))
     sizes, shards, rows, slowest = [], [], [], 0.0
     for rank in range(ranks):
-        begun = time.perf_counter()
+        begun = time.process_time()
         pieces = order.share(epoch, rank, ranks)
-        slowest = max(slowest, time.perf_counter() - begun)
+        slowest = max(slowest, time.process_time() - begun)
         sizes.append(int((pieces[:, 2] - pieces[:, 1]).sum()))
         shards.append(np.unique(pieces[:, 0]))
         rows.append(pieces)
@@ -139,8 +139,8 @@ class Reading:
 
     Attributes:
         peak: bytes of memory of its process, everything included.
-        begin: seconds to the first batch.
-        rate: photographs per second after it.
+        begin: seconds of a core to the first batch, with the list of shards.
+        rate: photographs per second of a core after it.
     """
 
     peak: float
@@ -160,14 +160,14 @@ def read_simulated(shard: Path, samples: int, per_shard: int, batch: int, rank: 
     """
     ShardsAlike.content = shard.read_bytes()
     fsspec.register_implementation(PROTOCOL, ShardsAlike, clobber=True)
-    begun = time.perf_counter()
+    begun = time.process_time()
     # One less in the last shard would be a shard that ends too early.
     shards = shard_list(samples - samples % per_shard or per_shard, per_shard)
     stream = ShardStream(shards, 0.08, 0, StreamConfig()).batches(batch, 0, 0, None, "cpu", rank, ranks)
     next(stream)
-    first = time.perf_counter()
+    first = time.process_time()
     read = sum(len(rows["index"]) for rows in islice(stream, steps))
-    seconds = time.perf_counter() - first
+    seconds = time.process_time() - first
     return Reading(peak_memory(), first - begun, read / seconds)
 
 

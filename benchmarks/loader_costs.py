@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import cv2
 import torch
 from matplotlib import cbook
 from torch.utils.data import default_collate
@@ -44,9 +45,10 @@ class LoaderCosts:
 
 
 def measure_loader(repeats: int = 5) -> LoaderCosts:
-    """Measure in this process, with one thread; medians."""
+    """Measure in this process, with one thread; medians of the time of its core, whatever else the machine does."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)
     try:
         with TemporaryDirectory() as folder:
             path = Path(folder) / "shard.tar"
@@ -70,13 +72,14 @@ def measure_loader(repeats: int = 5) -> LoaderCosts:
             )
     finally:
         torch.set_num_threads(threads)
+        cv2.setNumThreads(-1)
 
 
 def _seconds(work: Callable[[], object], repeats: int) -> float:
     work()
     times = []
     for _ in range(repeats):
-        begun = time.perf_counter()
+        begun = time.process_time()
         work()
-        times.append(time.perf_counter() - begun)
+        times.append(time.process_time() - begun)
     return statistics.median(times)

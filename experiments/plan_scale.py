@@ -157,7 +157,7 @@ def simulate(config: Config) -> str:
             f"{reading.peak / 1e9:.2f}", f"{reading.rate:.0f}",
         ])  # fmt: skip
     head = ["ranks", "samples read", "each once", "samples of a rank", "shards of a rank", "shards of several"]
-    head += ["seconds to share", "seconds to the first batch", "peak GB of a rank", "photographs per second"]
+    head += ["seconds to share", "seconds to the first batch", "peak GB of a rank", "photographs per second of a core"]
     return f"{len(counts):,} shards of {config.per_shard} faces\n\n{table(head, rows)}"
 
 
