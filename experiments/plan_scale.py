@@ -75,9 +75,9 @@ class Config:
     """Faces of each of them."""
     ranks: tuple[int, ...] = (1, 8, 64)
     """Numbers of ranks that share them."""
-    per_rank: int = 24
+    per_rank: int = 64
     """Photographs of a rank's step in the simulation."""
-    steps: int = 200
+    steps: int = 70
     """Batches that one rank reads."""
 
     def __post_init__(self) -> None:

@@ -24,6 +24,10 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+(::[A-Za-z0-9+.-]+)*://")
 Answer = TypeVar("Answer")
 
 
+class MissingFileError(InputError):
+    """There is no such file."""
+
+
 @runtime_checkable
 class OpenFile(Protocol):
     """A file to read, of whatever file system."""
@@ -88,9 +92,13 @@ def url_exists(url: str) -> bool:
     """Whether there is a file.
 
     Raises:
-        InputError: nobody can be asked.
+        InputError: nobody can be asked, which is no answer.
     """
-    return _trying(url, lambda system: system.isfile(url))
+    try:  # what file systems have for this takes any failure for a no
+        _trying(url, lambda system: system.cat_file(url, start=0, end=1))
+    except MissingFileError:
+        return False
+    return True
 
 
 def url_token(url: str) -> str:
@@ -155,7 +163,7 @@ def _trying(url: str, ask: Callable[[Any], Answer]) -> Answer:
             try:
                 return ask(system)
             except FileNotFoundError:
-                raise InputError(f"there is no {url}") from None
+                raise MissingFileError(f"there is no {url}") from None
             except (PermissionError, ValueError, TypeError):
                 raise
             except Exception:

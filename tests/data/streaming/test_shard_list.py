@@ -103,3 +103,9 @@ def test_requests_are_tried_again(shards, monkeypatch):
         server.fail["/a/000000.tar"] = 3
         with pytest.raises(InputError, match=r"000000.tar cannot be read .*503"):
             remote.read_url(f"{server.url}/a/000000.tar")
+        server.fail["/a/000001.tar"] = 2
+        assert remote.url_exists(f"{server.url}/a/000001.tar")
+        assert not remote.url_exists(f"{server.url}/a/7.tar")
+        server.fail["/a/000001.tar"] = 3
+        with pytest.raises(InputError, match=r"000001.tar cannot be read .*503"):  # which is no no
+            remote.url_exists(f"{server.url}/a/000001.tar")
