@@ -16,8 +16,10 @@ import fsspec
 import numpy as np
 from fsspec.spec import AbstractFileSystem
 from jaxtyping import Int
+from matplotlib import cbook
 
 from mofa3d.data.corpus.shards import Face, encode_crop, write_shard
+from mofa3d.data.photo import read_photo
 from mofa3d.data.streaming.lanes import ShardOrder, lanes_of
 from mofa3d.data.streaming.shard_list import ShardList
 from mofa3d.data.streaming.shard_stream import ShardStream, StreamConfig
@@ -26,23 +28,23 @@ SIZE = 240  # pixels of a crop
 PROTOCOL = "alike"
 
 
-def like_a_photograph(random: np.random.Generator) -> np.ndarray:
-    """A crop (`SIZE`, `SIZE`, 3) whose JPEG is as large as a photograph's: smooth, with some grain."""
-    image = cv2.resize(random.random((24, 24, 3)).astype(np.float32), (SIZE, SIZE), interpolation=cv2.INTER_CUBIC)
-    return (255 * np.clip(image + 0.03 * random.standard_normal(image.shape), 0, 1)).astype(np.uint8)
+def photograph() -> np.ndarray:
+    """A crop (`SIZE`, `SIZE`, 3) of the portrait that Matplotlib ships."""
+    portrait = read_photo(Path(cbook.get_sample_data("grace_hopper.jpg", asfileobj=False)))
+    return cv2.resize(portrait[60:420, 80:440], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
 
 
 def make_shard(path: Path, count: int) -> int:
-    """Write a shard of what looks like faces with all their points; returns its bytes."""
+    """Write a shard of the same face with all that can be known of one; returns its bytes."""
     random = np.random.default_rng(0)
     dense = random.uniform(0, SIZE, (478, 3)).round(1).tolist()
     points, scores = random.uniform(0, SIZE, (68, 2)).round(2).tolist(), random.random(52).round(3).tolist()
-    jpegs = [encode_crop(like_a_photograph(random)) for _ in range(8)]
+    jpeg = encode_crop(photograph())
     faces = (
         Face(f"{i}.jpg", f"{i}.jpg", landmarks=points, confidence=[1.0] * 68, dense=dense, expression=scores)
         for i in range(count)
     )
-    write_shard(path, ((face, jpegs[i % 8]) for i, face in enumerate(faces)))
+    write_shard(path, ((face, jpeg) for face in faces))
     return path.stat().st_size
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Int
 
 from mofa3d.errors import InputError
 
-MOST_LANES = 64  # unless there are more ranks: each holds a shuffle buffer
+MOST_LANES = 32  # unless there are more ranks: each holds a shuffle buffer
 
 
 def lanes_of(batch_size: int, world: int = 1) -> int:

@@ -33,7 +33,7 @@ class StreamConfig:
 
     Attributes:
         buffer: faces that are shuffled at a time, of all ranks together; they come from as many places of the corpus as
-            a batch has lanes, up to 64.
+            a batch has lanes, up to 32.
         workers: processes that decode and change photographs, of each rank; 0 means threads of the training itself.
         unreadable: whether a shard that cannot be read ends the training, or is named and left out.
     """
