@@ -30,9 +30,9 @@ from mofa3d.environment.machine import check_device, machine
 from mofa3d.evaluation.tables import table
 from mofa3d.numeric_options import MOST, check_ranges
 
-# Step: an H200 with the paper's setting (docs/speed.md); what loads photographs: one core of a Xeon with AVX-512.
+# The step: the paper's setting on an H200 (docs/speed.md). Photographs: one core of a Xeon with AVX-512, --measure.
 MEASURED = Costs(
-    step=1 / 90, batch=5, parameters=58.3e6, read=0.0005, decode=0.0015, change=0.003, size=38_000, prepare=0.12
+    step=1 / 90, batch=5, parameters=58.3e6, read=0.00041, decode=0.00127, change=0.00418, size=49_900, prepare=0.048
 )
 # Stated by the makers: NVLink 4 in each direction, InfiniBand NDR (400 Gb/s for each GPU), four NVMe disks.
 STATED = Cluster(
