@@ -132,7 +132,7 @@ class ShardsAlike(AbstractFileSystem):
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
         """The bytes, copied as those that come over a network."""
-        return bytes(bytearray(self.content[start:end]))
+        return bytes(memoryview(self.content)[start:end])
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ class StreamConfig:
         unreadable: whether a shard that cannot be read ends the training, or is named and left out.
     """
 
-    buffer: int = 8192
+    buffer: int = 4096
     workers: int = 0
     unreadable: OnUnreadable = "stop"
 
