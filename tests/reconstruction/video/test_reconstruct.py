@@ -255,7 +255,7 @@ def check_animation(out: Path, model: MorphableModel, error: float) -> None:
     np.testing.assert_allclose(written, weights, atol=1e-6)
     assert 0 <= weights.min() < 0.01 < 0.1 < weights.max() <= 1
     units = arkit_units(expression_units(model))
-    codes_again = torch.from_numpy(weights) @ torch.stack(list(units.values()))
+    codes_again = torch.tensor(weights) @ torch.stack(list(units.values()))
     frontal = model.frontal
     left = torch.from_numpy(codes["expression"]) - codes_again
     distance = torch.einsum("nce,te->tnc", model.expression_basis[frontal], left).norm(dim=2)
