@@ -50,7 +50,7 @@ class ViewCommand:
         from mofa3d.viewer.downloads import Downloads
         from mofa3d.viewer.hosts import Hosts
         from mofa3d.viewer.server import address, listen, serve, warning
-        from mofa3d.viewer.session import Tools
+        from mofa3d.viewer.tools import Tools
         from mofa3d.viewer.uploads import Limits
 
         if min(self.max_megabytes, self.max_megapixels) <= 0:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
@@ -17,12 +17,14 @@ from nicegui import core, ui
 
 from mofa3d.errors import InputError
 from mofa3d.viewer.connections import bounded
-from mofa3d.viewer.drawing import LOOKS, triangle_bytes
+from mofa3d.viewer.drawing import PICTURES
 from mofa3d.viewer.guard import ENVELOPE, Guard
 from mofa3d.viewer.hosts import Hosts, is_loopback, is_wildcard
+from mofa3d.viewer.mesh_data import LOOKS, coordinate_bytes, triangle_bytes
 from mofa3d.viewer.messages import drop_malformed
 from mofa3d.viewer.page import Page
-from mofa3d.viewer.session import Session, Tools
+from mofa3d.viewer.session import Session
+from mofa3d.viewer.tools import Tools
 from mofa3d.viewer.visitors import Visitors
 
 TYPES = {"glb": "model/gltf-binary", "zip": "application/zip", "json": "application/json", "png": "image/png"}
@@ -42,7 +44,6 @@ def make_app(tools: Tools, hosts: Hosts = OWN) -> FastAPI:
     app.add_middleware(Guard, hosts=hosts, limits=tools.limits)
     visitors = Visitors(tools.limits.sessions)
     pages: dict[str, Page] = {}  # by the browsers that show them
-    triangles = triangle_bytes(tools.reconstruct.decode.model.faces)
     writing = asyncio.Semaphore(1)  # files are large: who waits for one holds no thread that draws
 
     def session(token: str) -> Session:
@@ -53,16 +54,28 @@ def make_app(tools: Tools, hosts: Hosts = OWN) -> FastAPI:
 
     @app.get("/triangles")
     def get_triangles() -> Response:
-        return Response(triangles, media_type="application/octet-stream")
+        return Response(triangle_bytes(tools.layout), media_type="application/octet-stream")
+
+    @app.get("/coordinates")
+    def get_coordinates() -> Response:
+        return Response(coordinate_bytes(tools.layout), media_type="application/octet-stream")
 
     @app.get("/sessions/{token}/picture")
-    def get_picture(token: str, overlay: bool = True) -> Response:
-        return _answer(lambda: session(token).picture(overlay), "image/jpeg")
+    def get_picture(token: str, kind: str = "overlay", full: bool = False) -> Response:
+        _check("picture", kind, PICTURES)
+        return _answer(lambda: session(token).picture(kind, full), "image/jpeg")
+
+    @app.get("/sessions/{token}/faces/{number}")
+    def get_face(token: str, number: int) -> Response:
+        return _answer(lambda: session(token).thumbnail(number), "image/jpeg")
+
+    @app.get("/sessions/{token}/texture")
+    def get_texture(token: str) -> Response:
+        return _answer(session(token).texture, "image/jpeg")
 
     @app.get("/sessions/{token}/vertices")
     def get_vertices(token: str, look: str = "lit") -> Response:
-        if look not in LOOKS:
-            raise HTTPException(404, f"There is no view {look!r}.")
+        _check("view", look, LOOKS)
         return _answer(lambda: session(token).vertices(look), "application/octet-stream")
 
     @app.get("/sessions/{token}/files/{name}")
@@ -101,6 +114,11 @@ def make_app(tools: Tools, hosts: Hosts = OWN) -> FastAPI:
     drop_malformed(core.sio)
     ui.run_with(app, tailwind=False, show_welcome_message=False)
     return app
+
+
+def _check(what: str, name: str, known: Container[str]) -> None:
+    if name not in known:
+        raise HTTPException(404, f"There is no {what} {name!r}.")
 
 
 def _answer(make: Callable[[], bytes], media_type: str) -> Response:

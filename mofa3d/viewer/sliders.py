@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from mofa3d.editing.codes import add_expression, relight, turn
+from mofa3d.editing.face_measures import Measure
 from mofa3d.editing.lighting import directional_light, exposed, together
 from mofa3d.harmonics import rolled
 from mofa3d.models.expression_units import Units
@@ -66,10 +67,15 @@ class Slider:
 
 @dataclass(frozen=True)
 class Group:
-    """Sliders under one title."""
+    """Sliders under one title.
+
+    Attributes:
+        more: whether it is for those who know the face model.
+    """
 
     title: str
     sliders: tuple[Slider, ...]
+    more: bool = False
 
 
 POSE = Group(
@@ -93,21 +99,28 @@ LIGHT = Group(
 OWN = Slider("own", "Own expression", 0, 1.5, 0.05, 1.0, "×")
 
 
-def slider_groups(sizes: CodeSizes, units: Units) -> tuple[Group, ...]:
-    """All groups of sliders for a face model with codes of these sizes and these units of expression.
+def slider_groups(sizes: CodeSizes, units: Units, measures: Mapping[str, Measure] | None = None) -> tuple[Group, ...]:
+    """All groups of sliders for a face model with codes of these sizes, these units of expression and measures.
 
     Expressions have the sliders of `UNITS`; those of a model without these names have the leading numbers of the code.
+    The leading numbers of shape and reflectance come last.
     """
     named = tuple(Slider(unit, label, -1, 1.5, 0.05, 0.0) for unit, label in UNITS.items() if unit in units)
-    groups = [POSE, LIGHT]
+    groups = [POSE, Group("Expression", (OWN, *named) if named else ())]
+    groups += [Group("Shape of the face", tuple(map(_of_measure, (measures or {}).items()))), LIGHT]
     for block, title, label, count in COLUMNS:
         if block == "expression" and named:
-            groups.append(Group(title, (OWN, *named)))
             continue
         numbers = range(min(count, getattr(sizes, block)))
         sliders = (Slider(f"{block} {i}", f"{label} {i + 1}", -USUAL, USUAL, 0.05) for i in numbers)
-        groups.append(Group(title, tuple(sliders)))
+        groups.append(Group(title, tuple(sliders), more=True))
     return tuple(group for group in groups if group.sliders)
+
+
+def _of_measure(item: tuple[str, Measure]) -> Slider:
+    name, measure = item
+    end = max(1, round(USUAL * measure.deviation))
+    return Slider(name, measure.label, -end, end, 0.1, 0.0, " mm")
 
 
 def resting(slider: Slider, code: SemanticCode) -> float:
@@ -123,7 +136,13 @@ def reach(slider: Slider, value: float) -> tuple[float, float]:
     return min(slider.low, math.floor(value)), max(slider.high, math.ceil(value))
 
 
-def edited(code: SemanticCode, values: Mapping[str, float], units: Units, tilt: float = 0.0) -> SemanticCode:
+def edited(
+    code: SemanticCode,
+    values: Mapping[str, float],
+    units: Units,
+    tilt: float = 0.0,
+    measures: Mapping[str, Measure] | None = None,
+) -> SemanticCode:
     """The code that sliders ask for.
 
     Args:
@@ -131,6 +150,7 @@ def edited(code: SemanticCode, values: Mapping[str, float], units: Units, tilt: 
         values: of the sliders that were moved, by their names; all other numbers of the code stay as they are.
         units: as in `slider_groups`.
         tilt: roll of the code's crop in its photograph, degrees: directions are given as the photograph shows them.
+        measures: as in `slider_groups`.
 
     Raises:
         InputError: a value that no slider has.
@@ -143,6 +163,9 @@ def edited(code: SemanticCode, values: Mapping[str, float], units: Units, tilt: 
             if name.startswith(f"{block} "):
                 numbers[0, int(name.split()[1])] = value
         code = code.replace(**{block: numbers})
+    for name, measure in (measures or {}).items():
+        if name in values:
+            code = code.replace(shape=code.shape + values[name] * measure.direction.to(code.shape))
     fixed = (*POSE.sliders, *LIGHT.sliders)  # sliders that all rest at a number
     set_to = {slider.name: values.get(slider.name, cast(float, slider.rest)) for slider in fixed}
     if values.keys() & {slider.name for slider in POSE.sliders}:

@@ -25,7 +25,8 @@ from mofa3d.viewer.downloads import Downloads
 from mofa3d.viewer.guard import Guard
 from mofa3d.viewer.page import Page
 from mofa3d.viewer.server import address, listen, make_server
-from mofa3d.viewer.session import Session, Tools
+from mofa3d.viewer.session import Session
+from mofa3d.viewer.tools import Tools
 from mofa3d.viewer.uploads import Limits
 
 PATIENCE = 0.6  # seconds
@@ -130,4 +131,4 @@ def uploads() -> int:
 
 def page_of(path: str) -> Page:
     """What belongs to the address of an upload."""
-    return next(page for page in living(Page) if page.uploader.props["url"] == path)
+    return next(page for page in living(Page) if page.uploader.element.props["url"] == path)

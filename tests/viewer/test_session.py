@@ -26,7 +26,10 @@ from mofa3d.reconstruction.writer import ReconstructionWriter
 from mofa3d.renderers import make_renderer
 from mofa3d.renderers.cpu_rasterizer import rasterize
 from mofa3d.viewer.downloads import FILES, Downloads
-from mofa3d.viewer.session import Session, Tools
+from mofa3d.viewer.drawing import PICTURES, outline
+from mofa3d.viewer.mesh_data import DARKEST, LOOKS
+from mofa3d.viewer.session import Session
+from mofa3d.viewer.tools import Tools
 from mofa3d.viewer.uploads import Limits
 
 
@@ -47,7 +50,7 @@ def session(tools, portrait) -> Session:
 
 @pytest.fixture
 def sliders(tools):
-    return {slider.name: slider for group in tools.groups() for slider in group.sliders}
+    return {slider.name: slider for group in tools.sliders for slider in group.sliders}
 
 
 def two_faces(portrait: Path) -> bytes:
@@ -72,7 +75,12 @@ class TestOpen:
 
     def test_nothing_is_there_before(self, tools):
         session = Session(tools)
-        for act in (session.picture, lambda: session.vertices("lit"), lambda: session.file("face.glb")):
+        for act in (
+            session.picture,
+            session.texture,
+            lambda: session.vertices("lit"),
+            lambda: session.file("face.glb"),
+        ):
             with pytest.raises(ValueError, match="there is no photograph yet; choose one"):
                 act()
 
@@ -84,6 +92,14 @@ class TestOpen:
                 session.open(content, "bad.jpg")
         assert session.version == version
         assert session.picture() == picture
+
+    def test_doubts_are_told(self, session, portrait, tools):
+        assert session.upload.notice(0) == ""
+        small = Session(tools)
+        small.open(encoded(Image.open(portrait).convert("RGB").resize((96, 112)), "PNG"), "small.png")
+        said = small.upload.notice(0)
+        assert said.startswith("This face is ")
+        assert said.endswith(" pixels large; the result may be poor.")
 
     def test_sessions_know_nothing_of_each_other(self, tools, session, portrait, sliders):
         other = Session(tools)
@@ -108,6 +124,7 @@ class TestOpen:
         session = Session(replace(tools, limits=Limits(faces=1)))
         session.open(two_faces(portrait), "two.png")
         assert len(session.upload.faces) == 1
+        assert session.upload.notice(0) == "1 more faces were found and left out."
 
 
 class TestSliders:
@@ -133,6 +150,41 @@ class TestSliders:
                 session.move(sliders["yaw"], value)
         assert session.version == version
 
+    def test_undo_and_redo(self, session, sliders):
+        """What one hold of a slider does is one step; a reset is one too."""
+        yaw, jaw = sliders["yaw"], sliders["shape 0"]
+        pictures = [session.picture()]
+        for value in (5, 10, 15):
+            session.move(yaw, value)
+        session.settle()
+        pictures.append(session.picture())
+        session.move(jaw, 2)
+        pictures.append(session.picture())
+        session.reset()
+        assert session.picture() == pictures[0]
+        for expected in (pictures[2], pictures[1], pictures[0], pictures[0]):
+            session.undo()
+            assert session.picture() == expected
+        for expected in (pictures[1], pictures[2], pictures[0]):
+            session.redo()
+            assert session.picture() == expected
+        session.undo()
+        session.move(yaw, -20)
+        assert not session.now.edits.can_redo
+
+    def test_refining_keeps_what_was_moved_and_can_be_undone(self, session, sliders):
+        session.move(sliders["yaw"], 10)
+        before, texture = session.picture(), session.texture_name
+        session.refine(True)
+        assert session.picture() != before
+        assert session.texture_name != texture
+        assert session.value(sliders["yaw"]) == 10
+        session.undo()
+        assert session.picture() == before
+        session.redo()
+        session.refine(False)
+        assert session.picture() == before
+
 
 class TestSeveralFaces:
     def test_each_has_its_own_moves(self, tools, portrait, sliders):
@@ -151,16 +203,21 @@ class TestSeveralFaces:
         with pytest.raises(ValueError, match="there is no face 3; the photograph shows 2"):
             session.choose(2)
 
-    def test_frames_show_which_is_which(self, tools, portrait, session):
-        several = Session(tools)
-        several.open(two_faces(portrait), "two.png")
-        plain = pixels(several.picture(overlay=False))
-        one = pixels(session.picture(overlay=False))
-        assert np.abs(one - session.upload.photo).mean() < 3
-        yellow = (plain[..., 0] > 200) & (plain[..., 1] > 160) & (plain[..., 2] < 110)
-        assert yellow.sum() > 1000
-        several.choose(1)
-        assert (pixels(several.picture(overlay=False)) != plain).any()
+    def test_thumbnails_and_frames_show_which_is_which(self, tools, portrait):
+        session = Session(tools)
+        session.open(two_faces(portrait), "two.png")
+        first, second = (pixels(session.thumbnail(number)) for number in range(2))
+        assert first.shape == (96, 96, 3)
+        assert np.abs(first - second).mean() > 3
+        assert np.abs(first - second[:, ::-1]).mean() < 30  # the second is the mirror image, or the first
+        middles = [
+            np.mean(outline(face.box, session.upload.width, session.upload.height), axis=0)
+            for face in session.upload.faces
+        ]
+        assert sorted(round(float(x), 1) for x, _ in middles) == [0.3, 0.7]
+        assert middles[0][1] == pytest.approx(middles[1][1], abs=0.03)
+        with pytest.raises(ValueError, match="there is no face 3"):
+            session.thumbnail(2)
 
 
 class TestDrawing:
@@ -174,18 +231,54 @@ class TestDrawing:
         smaller = np.asarray(Image.fromarray(whole).resize((874, 1024), Image.Resampling.BOX), dtype=np.int64)
         assert np.abs(shown - smaller).mean() < 3
 
-    def test_vertices_are_turned_as_in_the_photograph(self, session, tiny_model):
-        content, count = session.vertices("skin"), len(tiny_model.mean_shape)
+    def test_vertices_are_turned_as_in_the_photograph(self, session, tools):
+        source = tools.layout.source
+        content, count = session.vertices("skin"), len(source)
         assert len(content) == 16 * count
         points = np.frombuffer(content, "<f4", 3 * count).reshape(count, 3)
-        seen = session.face().scene.positions[0].numpy()
+        seen = session.face().scene.positions[0][source].numpy()
         np.testing.assert_allclose(points - points[0], seen - seen[0], atol=1e-3)
         rgba = np.frombuffer(content, np.uint8, offset=12 * count).reshape(count, 4)
-        expected = session.face().scene.reflectance[0].clamp(0, 1).numpy()
+        expected = session.face().scene.reflectance[0][source].clamp(0, 1).numpy()
         np.testing.assert_allclose(rgba[:, :3] / 255, expected, atol=0.002)
         assert (rgba[:, 3] == 255).all()
-        looks = {look: session.vertices(look)[12 * count :] for look in ("lit", "skin", "shape")}
-        assert len(set(looks.values())) == 3
+        looks = {look: session.vertices(look)[12 * count :] for look in LOOKS}
+        assert len(set(looks.values())) == 4
+
+    def test_texture_factors_times_the_estimates_reflectance_are_the_colors_of_the_face(self, session, sliders, tools):
+        estimate, source = session.face().scene.reflectance[0].clamp_min(DARKEST), tools.layout.source
+        for moved in ({}, {"reflectance 0": 2, "lamp": 0.5}):
+            for name, value in moved.items():
+                session.move(sliders[name], value)
+            content = session.vertices("texture")
+            factors = np.frombuffer(content, np.uint8, offset=12 * len(source)).reshape(-1, 4)[:, :3] / 255
+            scene = session.face().scene
+            expected = scene.colors[0] * scene.reflectance[0].clamp_min(DARKEST) / scene.reflectance[0]
+            colors = (2 * torch.from_numpy(factors) * estimate[source]).numpy()
+            unclipped = (factors > 0) & (factors < 1)
+            assert unclipped.mean() > 0.15
+            np.testing.assert_allclose(colors[unclipped], expected[source].numpy()[unclipped], atol=0.006)
+
+    def test_texture(self, session):
+        texture = pixels(session.texture())
+        assert texture.shape == (1024, 1024, 3)
+        assert texture.std() > 10
+        assert session.texture() is session.texture()  # made once
+
+    def test_edited_picture_changes_the_face_in_the_photograph(self, session, sliders):
+        before = pixels(session.picture("photo"))
+        assert np.array_equal(pixels(session.picture("edited")), before)
+        session.move(sliders["yaw"], 20)
+        changed = np.abs(pixels(session.picture("edited")) - before).sum(axis=-1) > 60
+        assert 0.005 < changed.mean() < 0.3
+        assert not changed[-100:].any()
+
+    def test_full_picture_has_all_pixels(self, tools, portrait):
+        session = Session(tools)
+        session.open(encoded(Image.open(portrait).convert("RGB").resize((1100, 1289)), "PNG"), "large.png")
+        for kind in PICTURES:
+            assert pixels(session.picture(kind)).shape == (1024, 874, 3)
+            assert pixels(session.picture(kind, full=True)).shape == (1289, 1100, 3)
 
 
 class TestFiles:

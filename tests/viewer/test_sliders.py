@@ -13,11 +13,13 @@ from mofa3d.camera import Camera
 from mofa3d.data.yaw import yaw_of
 from mofa3d.decoder import Decoder
 from mofa3d.editing.codes import turn
+from mofa3d.editing.face_measures import Measure
 from mofa3d.models.expression_units import expression_units
 from mofa3d.semantic_code import CodeSizes, SemanticCode
 from mofa3d.viewer.sliders import UNITS, edited, reach, resting, slider_groups
 
 UNNAMED = {"expression_1": torch.eye(4)[0]}
+JAW = {"jawWidth": Measure("Jaw width", torch.arange(5.0) / 10, deviation=3.1)}
 SLIDERS = {slider.name: slider for group in slider_groups(CodeSizes(), UNNAMED) for slider in group.sliders}
 
 
@@ -34,6 +36,8 @@ def changed(before: SemanticCode, after: SemanticCode) -> set[str]:
 def test_groups():
     groups = {group.title: len(group.sliders) for group in slider_groups(CodeSizes(), UNNAMED)}
     assert groups == {"Pose": 3, "Light": 5, "Shape of the head": 8, "Expression": 8, "Skin color": 6}
+    more = [group.title for group in slider_groups(CodeSizes(), {"smile": torch.zeros(64)}, JAW) if group.more]
+    assert more == ["Shape of the head", "Skin color"]
     small = {group.title: len(group.sliders) for group in slider_groups(CodeSizes(5, 0, 6), {})}
     assert small == {"Pose": 3, "Light": 5, "Shape of the head": 5, "Skin color": 6}
 
@@ -61,6 +65,17 @@ def test_expression_units(code):
     assert changed(code, after) == {"expression"}
     expected = 0.5 * code.expression + 0.25 * units["jawOpen"] - units["smile"]
     torch.testing.assert_close(after.expression, expected)
+
+
+def test_measures(code):
+    [group] = [group for group in slider_groups(code.sizes, {}, JAW) if group.title == "Shape of the face"]
+    [slider] = group.sliders
+    assert (slider.label, slider.low, slider.high, slider.text(2.5)) == ("Jaw width", -9, 9, "2.5 mm")
+    after = edited(code, {"jawWidth": -4.0, "shape 1": 1.0}, UNNAMED, measures=JAW)
+    assert changed(code, after) == {"shape"}
+    expected = code.shape.clone()
+    expected[0, 1] = 1.0
+    torch.testing.assert_close(after.shape, expected - 4 * JAW["jawWidth"].direction)
 
 
 def test_default_model_has_every_unit_with_a_slider(default_model):

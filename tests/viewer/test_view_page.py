@@ -87,20 +87,48 @@ def upload(page, content: bytes, name: str) -> None:
 def shown(page, after: int = 0) -> tuple[np.ndarray, int]:
     """The picture and its version, once it and the mesh are of the same one, later than another."""
     script = """after => {
-        const image = document.querySelector(".picture img"), mesh = document.querySelector("[data-shown]");
-        if (!mesh || !image.complete) return null;
-        const versions = [image.src, mesh.dataset.shown].map(address => Number(address.match(/version=([0-9]+)/)[1]));
+        const photo = document.querySelector(".photo-view[data-shown]");
+        const mesh = document.querySelector(".mesh-view[data-shown]");
+        if (!mesh || !photo) return null;
+        const versions = [photo, mesh].map(each => Number(each.dataset.shown.match(/version=([0-9]+)/)[1]));
         return versions[0] === versions[1] && versions[0] > after ? versions[0] : null;
     }"""
     version = page.wait_for_function(script, arg=after).json_value()
-    address = page.locator(".picture img").get_attribute("src")
-    content = page.request.get(page.url.rstrip("/") + address).body()
-    return np.asarray(Image.open(io.BytesIO(content)), dtype=np.int64), version
+    return pixels_of(page, page.locator(".photo-view").get_attribute("data-shown")), version
+
+
+def pixels_of(page, address: str) -> np.ndarray:
+    content = page.request.get("/".join(page.url.split("/")[:3]) + address).body()
+    return np.asarray(Image.open(io.BytesIO(content)), dtype=np.int64)
+
+
+def view_pixels(page, view: str) -> np.ndarray:
+    """What is on the screen of one of the two views."""
+    picture = page.locator(view).screenshot()
+    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"), dtype=np.int64)
 
 
 def mesh_pixels(page) -> np.ndarray:
-    canvas = page.locator("canvas").screenshot()
-    return np.asarray(Image.open(io.BytesIO(canvas)).convert("RGB"), dtype=np.int64)
+    return view_pixels(page, "canvas")
+
+
+def differ(one: np.ndarray, other: np.ndarray) -> float:
+    """The share of pixels that are clearly not the same."""
+    return float((np.abs(one - other).sum(axis=-1) > 60).mean())
+
+
+def drag_to(page, label: str, share: float) -> None:
+    """Click a slider at a share of its length."""
+    knob = page.get_by_label(label, exact=True)
+    knob.scroll_into_view_if_needed()
+    box = knob.bounding_box()
+    page.mouse.click(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
+
+
+def look(page, option: str, ready: str) -> None:
+    """Press one of the options above a view, and wait until it shows what its address has to contain."""
+    page.get_by_role("button", name=option, exact=True).click()
+    page.wait_for_selector(f"[data-shown*='{ready}']")
 
 
 def test_visit(page, portrait, server):
@@ -114,12 +142,10 @@ def test_visit(page, portrait, server):
     mesh = mesh_pixels(page)
     assert 0.1 < (np.ptp(mesh, axis=-1) > 12).mean() < 0.9  # skin, on grey
 
-    knob = page.get_by_label("Turn left / right")
-    box = knob.bounding_box()
-    page.mouse.click(box["x"] + 0.7 * box["width"], box["y"] + box["height"] / 2)
+    drag_to(page, "Turn left / right", 0.7)
     turned, version = shown(page, version)
-    assert (np.abs(turned - first).sum(axis=-1) > 60).mean() > 0.01
-    assert (np.abs(mesh_pixels(page) - mesh).sum(axis=-1) > 60).mean() > 0.02
+    assert differ(turned, first) > 0.01
+    assert differ(mesh_pixels(page), mesh) > 0.02
     assert page.get_by_text(re.compile("^2[2-6]°$")).is_visible()
 
     page.get_by_role("button", name="Reset").click()
@@ -134,13 +160,134 @@ def test_visit(page, portrait, server):
     assert 0.12 < np.ptp(face.vertices[:, 0]) < 0.25  # metres across
     for name, start in (("OBJ", b"PK"), ("PLY", b"ply"), ("Code", b"{"), ("Overlay", b"\x89PNG")):
         with page.expect_download() as waiting:
-            page.get_by_role("button", name=name, exact=True).click()
+            page.locator(".saves").get_by_role("button", name=name, exact=True).click()
         assert Path(waiting.value.path()).read_bytes().startswith(start)
 
     # Nothing came from elsewhere.
     assert len(page.asked) > 20
     own = server[0].split("//")[1]
     assert {address.split("/")[2] for address in page.asked if not address.startswith(("data:", "blob:"))} == {own}
+
+
+def test_looks_of_the_3d_view(page, portrait):
+    """The photograph's texture first, the model's colors, clay, and edges over any of them; the keys turn it."""
+    upload(page, portrait.read_bytes(), "a.jpg")
+    shown(page)
+    views = {"Texture": mesh_pixels(page)}
+    glasses = views["Texture"][:, :, :].min(axis=-1) < 60  # the photograph's, which no model has
+    assert glasses.mean() > 0.01
+    for option, ready in {"Model": "look=lit", "Skin": "look=skin", "Clay": "look=shape"}.items():
+        look(page, option, ready)
+        views[option] = mesh_pixels(page)
+        assert (views[option].min(axis=-1) < 60).mean() < 0.5 * glasses.mean()
+        assert min(differ(views[option], view) for name, view in views.items() if name != option) > 0.01, option
+    assert np.ptp(views["Clay"], axis=-1).max() < 25
+    page.get_by_role("switch", name="Wireframe").click()
+    page.wait_for_timeout(200)
+    edges = mesh_pixels(page)
+    assert np.abs(edges - views["Clay"]).mean() > 1
+    page.locator(".mesh-view").focus()
+    for _ in range(4):
+        page.keyboard.press("ArrowLeft")
+    assert differ(mesh_pixels(page), edges) > 0.02
+    page.keyboard.press("Home")
+    assert differ(mesh_pixels(page), edges) < 0.005
+
+
+def test_steps_can_be_taken_back(page, portrait):
+    """By buttons and by keys; sliders have names, and those of the model's coefficients come last."""
+    upload(page, portrait.read_bytes(), "a.jpg")
+    first, version = shown(page)
+    undo, redo = (page.get_by_role("button", name=name, exact=True) for name in ("Undo", "Redo"))
+    assert undo.is_disabled()
+    drag_to(page, "Smile", 0.9)
+    smile, version = shown(page, version)
+    page.get_by_text("Shape of the face").click()
+    drag_to(page, "Jaw width", 0.95)
+    jaw, version = shown(page, version)
+    assert page.get_by_text(re.compile(r"^1[01]\.\d mm$")).is_visible()
+    assert differ(jaw, smile) > 0.002
+    undo.click()
+    picture, version = shown(page, version)
+    assert np.array_equal(picture, smile)
+    page.keyboard.press("Control+z")
+    picture, version = shown(page, version)
+    assert np.array_equal(picture, first)
+    assert undo.is_disabled()
+    page.keyboard.press("Control+Shift+Z")
+    page.keyboard.press("Control+y")
+    page.wait_for_function("() => document.querySelector('[data-key=redo]').disabled")
+    assert np.array_equal(shown(page, version + 1)[0], jaw)
+    assert redo.is_disabled()
+    assert not page.get_by_label("Shape 1", exact=True).is_visible()
+
+
+def test_photograph_is_zoomed_and_compared(page, portrait):
+    large = Image.open(portrait).convert("RGB").resize((1536, 1800))
+    upload(page, encoded(large, "JPEG"), "large.jpg")
+    picture, version = shown(page)
+    assert picture.shape == (1024, 874, 3)
+    view, whole = ".photo-view", view_pixels(page, ".photo-view")
+    page.get_by_role("switch", name="Compare").click()
+    page.wait_for_selector(".before[src]")
+    page.wait_for_timeout(300)
+    half = view_pixels(page, view)
+    middle = half.shape[1] // 2
+    assert differ(half[80:-80, : middle - 20], whole[80:-80, : middle - 20]) > 0.02  # no face laid over on the left
+    assert differ(half[80:-80, middle + 20 :], whole[80:-80, middle + 20 :]) < 0.002
+    handle = page.get_by_role("slider", name="Before and after")
+    for _ in range(30):
+        handle.press("ArrowRight")
+    assert handle.get_attribute("aria-valuenow") == "100"
+    look(page, "Edited", "kind=edited")
+    drag_to(page, "Turn left / right", 0.7)
+    edited, version = shown(page, version)
+    assert differ(edited, picture) > 0.01
+    page.locator(view).focus()
+    for _ in range(6):
+        page.keyboard.press("+")
+    page.wait_for_selector(".photo-view[data-shown*='full=1']")  # all pixels, where they can be seen
+    assert pixels_of(page, page.locator(view).get_attribute("data-shown")).shape == (1800, 1536, 3)
+    zoomed = view_pixels(page, view)
+    page.keyboard.press("ArrowRight")
+    assert differ(view_pixels(page, view), zoomed) > 0.05
+    page.get_by_role("button", name="Whole photograph").click()
+    assert page.evaluate("() => document.querySelector('.photo-view.zoomed')") is None
+
+
+def test_every_face_has_a_thumbnail(page, portrait):
+    face = Image.open(portrait).convert("RGB")
+    both = Image.new("RGB", (2 * face.width, face.height))
+    both.paste(face, (0, 0))
+    both.paste(face.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (face.width, 0))
+    upload(page, encoded(both, "PNG"), "two.png")
+    first, version = shown(page)
+    buttons = page.get_by_role("group", name="Faces of the photograph").get_by_role("button")
+    assert buttons.count() == 2
+    assert page.locator(".face img").first.evaluate("image => image.naturalWidth") == 96
+    buttons.nth(1).click()
+    second, version = shown(page, version)
+    assert differ(second, first) > 0.01
+    assert [buttons.nth(i).get_attribute("aria-pressed") for i in range(2)] == ["false", "true"]
+    page.locator(".photo-view polygon").nth(0).click()
+    assert np.array_equal(shown(page, version)[0], first)
+
+
+def test_messages_are_seen_and_can_be_closed(page, portrait):
+    upload(page, b"x", "broken.jpg")
+    error = page.get_by_role("alert")
+    assert "broken.jpg is not an image" in error.inner_text()
+    error.get_by_role("button", name="Close this message").click()
+    error.wait_for(state="hidden")
+    page.set_input_files("input[type=file]", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"text"})
+    page.locator(".banner", has_text="a.txt cannot be taken; choose one photograph: JPEG, HEIC").wait_for()
+    assert page.locator("input[type=file]").get_attribute("accept").startswith("image/*,.heic")
+    upload(page, encoded(Image.open(portrait).convert("RGB").resize((96, 112)), "PNG"), "small.png")
+    notice = page.get_by_role("status").filter(has_text="pixels large; the result may be poor")
+    notice.wait_for()
+    assert error.is_hidden()
+    notice.get_by_role("button", name="Close this message").click()
+    notice.wait_for(state="hidden")
 
 
 def test_visitors_do_not_see_each_other(page, browser, server, portrait):

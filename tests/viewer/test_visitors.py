@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from unittest.mock import Mock
 
-from mofa3d.viewer.session import Session, Tools
+from mofa3d.viewer.session import Session
+from mofa3d.viewer.tools import Tools
 from mofa3d.viewer.visitors import Visitors
 
 

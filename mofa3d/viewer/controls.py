@@ -1,0 +1,96 @@
+"""The page's sliders, with what takes their movements back."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from functools import partial
+
+from nicegui import events, ui
+
+from mofa3d.errors import InputError
+from mofa3d.viewer.session import Session
+from mofa3d.viewer.sliders import Group, Slider, reach
+
+OPEN_GROUPS = ("Pose", "Expression")
+
+
+class Controls:
+    """The sliders of all groups.
+
+    Args:
+        session: whose face they change.
+        changed: is called when they did.
+    """
+
+    def __init__(self, session: Session, changed: Callable[[], None]) -> None:
+        self.session, self._changed = session, changed
+        self._rows: list[tuple[Slider, ui.slider]] = []
+        with ui.element("div").classes("bar"):
+            ui.label("Change the face").classes("name")
+            self._undo = self._button("undo", "Undo", "Undo (Ctrl+Z)", session.undo)
+            self._redo = self._button("redo", "Redo", "Redo (Ctrl+Y)", session.redo)
+            self._reset = self._button("restart_alt", "Reset", "Back to the estimate", session.reset)
+        with ui.element("div").classes("controls"):
+            groups = session.tools.sliders
+            for group in groups:
+                if not group.more:
+                    self._group(group)
+            with ui.expansion("More: coefficients of the face model").classes("w-full more"):
+                for group in groups:
+                    if group.more:
+                        self._group(group)
+
+    def update(self) -> None:
+        """Set the sliders to where they stand for the chosen face."""
+        for slider, knob in self._rows:
+            low, high = reach(slider, self.session.rest(slider))
+            knob.props["min"], knob.props["max"] = low, high
+            knob.set_value(self.session.value(slider))
+        self.update_steps()
+
+    def update_steps(self) -> None:
+        """Switch the buttons on and off."""
+        edits = self.session.now.edits
+        self._undo.set_enabled(edits.can_undo)
+        self._redo.set_enabled(edits.can_redo)
+        self._reset.set_enabled(bool(edits.now.moved))
+
+    def _button(self, icon: str, label: str, tip: str, act: Callable[[], None]) -> ui.button:
+        def click() -> None:
+            act()
+            self.update()
+            self._changed()
+
+        button = ui.button(icon=icon, on_click=click).props(f"flat dense round aria-label='{label}'").tooltip(tip)
+        button.props["data-key"] = label.lower()
+        return button
+
+    def _group(self, group: Group) -> None:
+        with (
+            ui.expansion(group.title, value=group.title in OPEN_GROUPS).classes("w-full"),
+            ui.element("div").classes("rows"),
+        ):
+            for slider in group.sliders:
+                self._row(slider)
+
+    def _row(self, slider: Slider) -> None:
+        with ui.element("div").classes("row-slider"):
+            ui.label(slider.label)
+            knob = ui.slider(min=slider.low, max=slider.high, step=slider.step, value=slider.rest or 0.0)
+            knob.props(f"dense aria-label='{slider.label}'")
+            # Only what the visitor does: setting the value below must not count as moving the slider.
+            knob.on("update:model-value", partial(self._move, slider), throttle=0.05)
+            knob.on("change", self._settle)
+            ui.label().classes("number").bind_text_from(knob, "value", slider.text)
+        self._rows.append((slider, knob))
+
+    def _move(self, slider: Slider, event: events.GenericEventArguments) -> None:
+        with contextlib.suppress(InputError):  # no number, or no photograph: no page sends that
+            self.session.move(slider, event.args)
+            self.update_steps()
+            self._changed()
+
+    def _settle(self) -> None:
+        with contextlib.suppress(InputError):
+            self.session.settle()
