@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from nicegui import events, ui
@@ -21,17 +21,22 @@ class Controls:
     Args:
         session: whose face they change.
         changed: is called when they did.
+        refine: is called with whether the face is to be fitted more closely.
     """
 
-    def __init__(self, session: Session, changed: Callable[[], None]) -> None:
-        self.session, self._changed = session, changed
+    def __init__(
+        self, session: Session, changed: Callable[[], None], refine: Callable[[bool], Awaitable[None]]
+    ) -> None:
+        self.session, self._changed, self._refine = session, changed, refine
         self._rows: list[tuple[Slider, ui.slider]] = []
         with ui.element("div").classes("bar"):
             ui.label("Change the face").classes("name")
-            self._undo = self._button("undo", "Undo", "Undo (Ctrl+Z)", session.undo)
-            self._redo = self._button("redo", "Redo", "Redo (Ctrl+Y)", session.redo)
-            self._reset = self._button("restart_alt", "Reset", "Back to the estimate", session.reset)
+            self._undo = self._button("undo", "Undo", "Undo (Ctrl+Z)", Session.undo)
+            self._redo = self._button("redo", "Redo", "Redo (Ctrl+Y)", Session.redo)
+            self._reset = self._button("restart_alt", "Reset", "Back to the estimate", Session.reset)
         with ui.element("div").classes("controls"):
+            self._refined = ui.switch("Refine: fit the face more closely").props("dense").classes("refine")
+            self._refined.on("update:model-value", self._ask_to_refine)
             groups = session.tools.sliders
             for group in groups:
                 if not group.more:
@@ -55,10 +60,15 @@ class Controls:
         self._undo.set_enabled(edits.can_undo)
         self._redo.set_enabled(edits.can_redo)
         self._reset.set_enabled(bool(edits.now.moved))
+        self._refined.set_value(edits.now.refined)
 
-    def _button(self, icon: str, label: str, tip: str, act: Callable[[], None]) -> ui.button:
+    async def _ask_to_refine(self, event: events.GenericEventArguments) -> None:
+        if self.session.has_photograph:
+            await self._refine(event.args is True)
+
+    def _button(self, icon: str, label: str, tip: str, act: Callable[[Session], None]) -> ui.button:
         def click() -> None:
-            act()
+            act(self.session)
             self.update()
             self._changed()
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 PICTURES = {"overlay": "Overlay", "edited": "Edited", "photo": "Original"}
 LONGEST_SIDE = 1024  # pixels of the picture on the page: drawing a whole photograph would make the sliders slow
 THUMBNAIL = 96  # pixels
-TEXELS = 1024
+TEXELS = 1024  # along each side of the texture
 QUALITY = 88  # of the JPEG
 
 
@@ -76,11 +76,4 @@ def jpeg(picture: UInt8[np.ndarray, "H W 3"]) -> bytes:
     """The picture as a JPEG file."""
     file = io.BytesIO()
     Image.fromarray(picture).save(file, "JPEG", quality=QUALITY)
-    return file.getvalue()
-
-
-def png(picture: UInt8[np.ndarray, "H W 3"]) -> bytes:
-    """The picture as a PNG file."""
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "PNG")
     return file.getvalue()

@@ -1,6 +1,7 @@
 // What concerns the whole page. UPLOADER is replaced by the number of the page's uploader.
 (() => {
   const send = (files) => getElement(UPLOADER).addFiles([...files].slice(0, 1));
+  window.openCamera = () => takePhotograph(send);
 
   // A photograph may be dropped anywhere on the page, or pasted.
   const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");

@@ -1,30 +1,33 @@
-"""The page's layout: photograph, 3D view, sliders and downloads."""
+"""What one visitor sees and does: photographs come in, faces are chosen, and the views are told what to show."""
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 from fastapi import HTTPException, Request
-from nicegui import events, run, ui
+from nicegui import run, ui
 
 from mofa3d.errors import InputError
 from mofa3d.viewer.banner import Banner
 from mofa3d.viewer.controls import Controls
-from mofa3d.viewer.downloads import FILES
-from mofa3d.viewer.drawing import PICTURES
+from mofa3d.viewer.download_menu import DownloadMenu
 from mofa3d.viewer.faces import Faces
 from mofa3d.viewer.forms import sent_file
-from mofa3d.viewer.mesh_data import LOOKS
-from mofa3d.viewer.mesh_view import MeshView
-from mofa3d.viewer.photo_view import PhotoView
+from mofa3d.viewer.sample import sample_photograph
 from mofa3d.viewer.session import Session
 from mofa3d.viewer.uploader import TAKEN, UNSENT, Uploader
 from mofa3d.viewer.uploads import plain_name
+from mofa3d.viewer.video_job import is_video
+from mofa3d.viewer.video_panel import VideoPanel
+from mofa3d.viewer.views import Views
 
 HERE = Path(__file__).parent
+KEPT = "mofa3d-session"  # where a browser's tab keeps the secret of its session
+PATIENCE = 5  # attempts to take a session over from a page that is just being left
 
 
 class Page:
@@ -32,13 +35,18 @@ class Page:
 
     Args:
         session: the visitor's own.
-        address: of the session's pictures and files.
+        token: of the session's secret address.
+        claim: gives the session of a token to this page, if no other page shows it.
     """
 
-    def __init__(self, session: Session, address: str) -> None:
-        self.session = session
-        self.address = address
+    def __init__(self, session: Session, token: str, claim: Callable[[str], Session | None]) -> None:
+        self.session, self.token, self._claim = session, token, claim
         self.waiting = 0  # photographs that are being sent or looked at
+
+    @property
+    def address(self) -> str:
+        """Of the session's pictures and files."""
+        return f"/sessions/{self.token}"
 
     def build(self) -> None:
         """Make the page's elements."""
@@ -49,17 +57,18 @@ class Page:
         with ui.element("div").classes("page"):
             self._top()
             self.trouble, self.notice = Banner("error"), Banner("notice")
+            self.video = VideoPanel(self.session, lambda: self.address, self.trouble.say)
             self.welcome = self._welcome()
             self.faces = Faces(self.choose)
             self.panels = ui.element("div").classes("panels")
             with self.panels:
-                self._photograph()
-                self._mesh()
+                self.views = Views(self.session, self.choose, self.lit)
                 with ui.element("div").classes("panel side"):
-                    self.controls = Controls(self.session, self.redraw)
-                    self._downloads()
+                    self.controls = Controls(self.session, self.redraw, self._refine)
+                    self.downloads = DownloadMenu(self.session, lambda name: f"{self.address}/files/{name}")
             self.panels.set_visibility(False)
-        script = (HERE / "page.js").read_text(encoding="utf-8").replace("UPLOADER", str(self.uploader.id))
+        scripts = [(HERE / name).read_text(encoding="utf-8") for name in ("webcam.js", "page.js")]
+        script = "\n".join(scripts).replace("UPLOADER", str(self.uploader.id))
         ui.add_body_html(f"<script>{script}</script>")
 
     def _top(self) -> None:
@@ -69,8 +78,10 @@ class Page:
             ui.label(about).classes("about")
             self.busy = ui.spinner(size="24px")
             self.busy.set_visibility(False)
-            theme = ui.button(icon="contrast").props("flat dense round aria-label='Light or dark'")
-            theme.tooltip("Light or dark").on("click", js_handler="() => switchTheme()")
+            self.aside = _icon("splitscreen", "Keep this face beside the next", self._put_aside)
+            self.aside.set_visibility(False)
+            _icon("photo_camera", "Use the camera").on("click", js_handler="() => openCamera()")
+            _icon("contrast", "Light or dark").on("click", js_handler="() => switchTheme()")
             self.uploader.button("Choose a photograph")
 
     def _welcome(self) -> ui.element:
@@ -78,44 +89,16 @@ class Page:
         with ui.element("div").classes("welcome") as welcome, ui.element("div").classes("box"):
             ui.icon("face", size="64px", color="primary")
             ui.label("Drop a photograph here").classes("big")
-            self.uploader.button("or choose one")
+            with ui.element("div").classes("ways"):
+                self.uploader.button("or choose one")
+                if sample_photograph() is not None:
+                    sample = ui.button("Try a sample", icon="portrait", on_click=self._open_sample)
+                    sample.props("outline no-caps").tooltip("Grace Hopper, by the US Navy (public domain)")
             ui.label(
-                f"{TAKEN} with a clear, roughly frontal face, "
+                f"{TAKEN} with a clear, roughly frontal face, or a video: "
                 f"at most {limits.megabytes:g} MB and {limits.megapixels:g} million pixels."
             ).classes("small")
         return welcome
-
-    def _photograph(self) -> None:
-        shown = self.session.shown
-        with ui.element("div").classes("panel"):
-            with ui.element("div").classes("bar"):
-                self.kind = ui.toggle(PICTURES, value=shown.picture, on_change=self._look).classes("name")
-                self.kind.props("unelevated no-caps dense padding='2px 10px' aria-label='Photograph'")
-                self.wipe = ui.switch("Compare", value=shown.wipe, on_change=self._look).props("dense")
-            with ui.element("div").classes("stage"):
-                self.photo = PhotoView(self.choose)
-            self.photo_name = ui.label().classes("hint")
-
-    def _mesh(self) -> None:
-        shown = self.session.shown
-        with ui.element("div").classes("panel"):
-            with ui.element("div").classes("bar"):
-                self.look = ui.toggle(LOOKS, value=shown.look, on_change=self._look).classes("name")
-                self.look.props("unelevated no-caps dense padding='2px 10px' aria-label='Face in 3D'")
-                self.wireframe = ui.switch("Wireframe", value=shown.wireframe, on_change=self._look).props("dense")
-                ui.button(icon="center_focus_strong", on_click=lambda: self.mesh.front()).props(
-                    "flat dense round size=sm aria-label='Front view'"
-                ).tooltip("Front view (Home)")
-            with ui.element("div").classes("stage"):
-                self.mesh = MeshView("/triangles", "/coordinates")
-            ui.label("Drag or use the arrow keys to rotate; scroll, + or − to zoom.").classes("hint")
-
-    def _downloads(self) -> None:
-        with ui.element("div").classes("foot"), ui.element("div").classes("saves"):
-            ui.label("Download").classes("word")
-            for name, label in FILES.items():
-                button = ui.button(label, on_click=partial(self._download, name))
-                button.props("outline dense no-caps size=sm padding='3px 8px'").tooltip(name)
 
     async def receive(self, request: Request) -> None:
         """Take the photograph that a form brings.
@@ -133,31 +116,76 @@ class Page:
         finally:
             self.waiting -= 1
 
+    async def _open_sample(self) -> None:
+        path = sample_photograph()
+        if path is not None and self.waiting < self.session.tools.limits.waiting:
+            self.waiting += 1
+            try:
+                await self._open(path.read_bytes(), path.name)
+            finally:
+                self.waiting -= 1
+
     async def _open(self, content: bytes, name: str) -> None:
+        if is_video(content, name):
+            await self._work(lambda: self.session.start_video(content, name), "the video could not be kept")
+            self.video.update()
+            return
+        unreadable = f"{plain_name(name)} could not be read; save it as a plain JPEG or PNG file"
+        if await self._work(lambda: self.session.open(content, name), unreadable):
+            self._show_photograph()
+
+    async def _refine(self, on: bool) -> None:
+        if await self._work(lambda: self.session.refine(on), "this face could not be fitted more closely"):
+            self._show_face()
+        else:
+            self.controls.update()
+
+    async def _work(self, act: Callable[[], None], failed: str) -> bool:
+        """Do what takes seconds; whether it was done and the page is still there. If it was not, the page says why."""
         self.busy.set_visibility(True)
         refusal = ""
         try:
-            await run.io_bound(self.session.open, content, name)
+            await run.io_bound(act)
         except InputError as error:
             refusal = str(error)
         except Exception:  # whatever a file can do to a decoder, the page goes on
-            logging.getLogger(__name__).exception("reading an upload")
-            refusal = f"{plain_name(name)} could not be read; save it as a plain JPEG or PNG file"
+            logging.getLogger(__name__).exception("working on a photograph")
+            refusal = failed
         if self.session.closed:
-            return
+            return False
         self.busy.set_visibility(False)
         self.trouble.say(refusal)
-        if not refusal:
-            self._show_photograph()
+        return not refusal
+
+    async def resume(self) -> None:
+        """Take over the session of the page that the same tab showed before, if it was only loaded again."""
+        with contextlib.suppress(TimeoutError):
+            token = await ui.run_javascript(f"return sessionStorage.getItem('{KEPT}')", timeout=5)
+            if isinstance(token, str) and token != self.token:
+                for _ in range(PATIENCE):
+                    if found := self._claim(token):
+                        self._adopt(found, token)
+                        break
+                    await asyncio.sleep(0.2)
+            ui.run_javascript(f"sessionStorage.setItem('{KEPT}', '{self.token}')")
+
+    def _adopt(self, session: Session, token: str) -> None:
+        self.session, self.token = session, token
+        for part in (self.views, self.controls, self.downloads, self.video):
+            part.session = session
+        self.views.restore()
+        self.video.update()
+        self._show_photograph()
 
     def _show_photograph(self) -> None:
-        """Another photograph: its name and its faces."""
-        upload = self.session.upload
+        """Another photograph: its faces."""
+        if not self.session.has_photograph:
+            return
         self.welcome.set_visibility(False)
         self.panels.set_visibility(True)
-        self.photo_name.set_text(f"{upload.name}, {upload.width} × {upload.height} pixels")
-        self.photo.of(upload)
-        self.faces.show(upload, f"{self.address}/faces", self.session.number)
+        self.aside.set_visibility(True)
+        self.views.of(self.session.upload)
+        self.faces.show(self.session.upload, f"{self.address}/faces", self.session.number)
         self._show_face()
 
     def _show_face(self) -> None:
@@ -165,9 +193,8 @@ class Page:
         session = self.session
         self.notice.say(session.upload.notice(session.chosen))
         self.faces.mark(session.chosen)
-        self.photo.choose(session.chosen)
         self.controls.update()
-        self._look()
+        self.redraw()
 
     def choose(self, number: int) -> None:
         """Look at another face of the photograph."""
@@ -175,28 +202,21 @@ class Page:
             self.session.choose(number)
             self._show_face()
 
-    def _look(self, _: events.ValueChangeEventArguments | None = None) -> None:
-        shown = self.session.shown
-        shown.picture, shown.look = str(self.kind.value), str(self.look.value)
-        shown.wipe, shown.wireframe = bool(self.wipe.value), bool(self.wireframe.value)
-        self.photo.wipe(shown.wipe)
-        self.mesh.wireframe(shown.wireframe)
+    def lit(self) -> None:
+        """The lamp was moved."""
+        self.controls.update()
+        self.redraw()
+
+    def _put_aside(self) -> None:
+        self.session.put_aside(self.session.beside is None)
         self.redraw()
 
     def redraw(self) -> None:
-        """Have the browser fetch the picture and the mesh; it leaves out what it cannot keep up with."""
-        session, shown = self.session, self.session.shown
-        if not session.has_photograph:
-            return
-        pictures, version = f"{self.address}/picture", f"version={session.version}"
-        before = f"{pictures}?kind=photo&of={session.number}"
-        self.photo.show(before, f"{pictures}?kind={shown.picture}&{version}")
-        vertices = f"{self.address}/vertices?look={shown.look}&{version}"
-        if shown.look == "texture":
-            name = session.texture_name
-            self.mesh.show(vertices, f"{self.address}/texture?of={name}", name)
-        else:
-            self.mesh.show(vertices)
+        """Have the browser fetch the pictures and the meshes; it leaves out what it cannot keep up with."""
+        self.views.show(self.address)
+        two = self.session.beside is not None
+        self.aside.props(f"color={'accent' if two else 'primary'} aria-pressed={'true' if two else 'false'}")
 
-    def _download(self, name: str) -> None:
-        ui.download.from_url(f"{self.address}/files/{name}?version={self.session.version}", name)
+
+def _icon(icon: str, label: str, act: Callable[[], object] | None = None) -> ui.button:
+    return ui.button(icon=icon, on_click=act).props(f"flat dense round aria-label='{label}'").tooltip(label)

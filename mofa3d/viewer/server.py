@@ -11,7 +11,7 @@ from collections.abc import Callable, Container
 import uvicorn
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import FileResponse, PlainTextResponse
 from nicegui import app as nicegui_app
 from nicegui import core, ui
 
@@ -42,7 +42,7 @@ def make_app(tools: Tools, hosts: Hosts = OWN) -> FastAPI:
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Guard, hosts=hosts, limits=tools.limits)
-    visitors = Visitors(tools.limits.sessions)
+    visitors = Visitors(tools.limits.sessions, tools.limits.kept)
     pages: dict[str, Page] = {}  # by the browsers that show them
     writing = asyncio.Semaphore(1)  # files are large: who waits for one holds no thread that draws
 
@@ -61,28 +61,38 @@ def make_app(tools: Tools, hosts: Hosts = OWN) -> FastAPI:
         return Response(coordinate_bytes(tools.layout), media_type="application/octet-stream")
 
     @app.get("/sessions/{token}/picture")
-    def get_picture(token: str, kind: str = "overlay", full: bool = False) -> Response:
+    def get_picture(token: str, kind: str = "overlay", full: bool = False, beside: bool = False) -> Response:
         _check("picture", kind, PICTURES)
-        return _answer(lambda: session(token).picture(kind, full), "image/jpeg")
+        return _answer(lambda: session(token).view(beside).picture(kind, full), "image/jpeg")
 
     @app.get("/sessions/{token}/faces/{number}")
     def get_face(token: str, number: int) -> Response:
         return _answer(lambda: session(token).thumbnail(number), "image/jpeg")
 
     @app.get("/sessions/{token}/texture")
-    def get_texture(token: str) -> Response:
-        return _answer(session(token).texture, "image/jpeg")
+    def get_texture(token: str, beside: bool = False) -> Response:
+        return _answer(lambda: session(token).view(beside).texture(), "image/jpeg")
 
     @app.get("/sessions/{token}/vertices")
-    def get_vertices(token: str, look: str = "lit") -> Response:
+    def get_vertices(token: str, look: str = "lit", beside: bool = False) -> Response:
         _check("view", look, LOOKS)
-        return _answer(lambda: session(token).vertices(look), "application/octet-stream")
+        return _answer(lambda: session(token).view(beside).vertices(look), "application/octet-stream")
 
     @app.get("/sessions/{token}/files/{name}")
     async def get_file(token: str, name: str) -> Response:
         kind, found = TYPES.get(name.rpartition(".")[2], "application/octet-stream"), session(token)
         async with writing:
-            return await run_in_threadpool(_answer, lambda: found.file(name), kind)
+            return await run_in_threadpool(_answer, lambda: found.view().file(name), kind)
+
+    @app.get("/sessions/{token}/video/{name}")
+    def get_video(token: str, name: str) -> FileResponse:
+        video = session(token).video
+        try:
+            if video is None:
+                raise InputError("there is no video")
+            return FileResponse(video.file(name), headers={"Cache-Control": "no-store"})
+        except InputError as error:
+            raise HTTPException(404, str(error)) from None
 
     @app.post("/_nicegui/client/{browser}/upload/{element}")
     async def post_photograph(browser: str, element: int, request: Request) -> Response:
@@ -101,12 +111,13 @@ def make_app(tools: Tools, hosts: Hosts = OWN) -> FastAPI:
         token = visitors.enter(opened, client)
 
         def close() -> None:
-            visitors.leave(token)
+            visitors.leave(client)
             pages.pop(client.id, None)
 
         client.on_delete(close)
-        pages[client.id] = Page(opened, f"/sessions/{token}")
-        pages[client.id].build()
+        shown = pages[client.id] = Page(opened, token, lambda other: visitors.claim(other, client))
+        shown.build()
+        client.on_connect(shown.resume)
         return None
 
     # NiceGUI's answer is a page with a client of its own, which takes memory for a minute.

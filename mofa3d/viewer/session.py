@@ -11,12 +11,16 @@ import torch
 
 from mofa3d.errors import InputError
 from mofa3d.reconstruction.reconstructor import Reconstruction
-from mofa3d.viewer import drawing, mesh_data
+from mofa3d.viewer import drawing
 from mofa3d.viewer.face_edits import FaceEdits
+from mofa3d.viewer.face_view import FaceView
 from mofa3d.viewer.refining import refined
-from mofa3d.viewer.sliders import Slider, edited, reach, resting
+from mofa3d.viewer.sliders import Slider, aimed, edited, reach, resting
 from mofa3d.viewer.tools import Tools
 from mofa3d.viewer.upload import Upload, open_upload
+from mofa3d.viewer.video_job import VideoJob
+
+NOTHING = "there is no photograph yet; choose one"
 
 
 @dataclass
@@ -44,13 +48,11 @@ class Face:
         estimate: as it was found.
         refined: the same fitted more closely, once that was asked for.
         edits: the visitor's.
-        textures: JPEG files of the estimate's and the refined face's textures, made when they are first asked for.
     """
 
     estimate: Reconstruction
     refined: Reconstruction | None = None
     edits: FaceEdits = field(default_factory=FaceEdits)
-    textures: dict[bool, bytes] = field(default_factory=dict)
 
     @property
     def start(self) -> Reconstruction:
@@ -68,6 +70,8 @@ class Session:
         number: of the photograph, among those that the visitor has sent.
         chosen: number of the face that is looked at.
         shown: how.
+        beside: a face that was put aside, to be looked at beside the others.
+        video: that is being reconstructed, or was.
         closed: whether the visitor has gone.
     """
 
@@ -75,9 +79,12 @@ class Session:
         self.tools = tools
         self.version = self.number = self.chosen = 0
         self.shown = Chosen()
+        self.beside: FaceView | None = None
+        self.video: VideoJob | None = None
         self.closed = False
         self._upload: Upload | None = None
         self._faces: list[Face] = []
+        self._textures: dict[str, bytes] = {}
         self._drawn: tuple[int, Reconstruction] | None = None
         self._lock = threading.RLock()
 
@@ -96,34 +103,56 @@ class Session:
                 return
             self._upload = upload
             self._faces = [Face(found) for found in upload.faces]
+            self._textures = {}
             self.chosen = 0
             self.number += 1
             self.version += 1
 
+    def start_video(self, content: bytes, name: str) -> None:
+        """Begin to reconstruct a video in place of the one before."""
+        self.drop_video()
+        tools = self.tools
+        with self._lock:
+            if not self.closed:
+                self.video = VideoJob(content, name, tools.reconstruct, tools.render, tools.limits.frames)
+
+    def drop_video(self) -> None:
+        """End and forget the video."""
+        with self._lock:
+            video, self.video = self.video, None
+        if video is not None:
+            video.stop()
+
     def close(self) -> None:
         """Forget everything, also what is still being looked at."""
+        self.drop_video()
         with self._lock:
             self.closed = True
-            self._upload = self._drawn = None
-            self._faces = []
+            self._upload = self._drawn = self.beside = None
+            self._faces, self._textures = [], {}
             self.chosen = 0
-
-    @property
-    def upload(self) -> Upload:
-        """Raises InputError before the first photograph."""
-        if self._upload is None:
-            raise InputError("there is no photograph yet; choose one")
-        return self._upload
 
     @property
     def has_photograph(self) -> bool:
         return self._upload is not None
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing would be lost with it."""
+        return self._upload is None and self.video is None
+
+    @property
+    def upload(self) -> Upload:
+        """Raises InputError before the first photograph."""
+        if self._upload is None:
+            raise InputError(NOTHING)
+        return self._upload
+
+    @property
     def now(self) -> Face:
         """The chosen face; raises InputError before the first photograph."""
         if not self._faces:
-            raise InputError("there is no photograph yet; choose one")
+            raise InputError(NOTHING)
         return self._faces[self.chosen]
 
     @property
@@ -137,8 +166,7 @@ class Session:
         Raises:
             InputError: there are not so many.
         """
-        if not 0 <= number < len(self.upload.faces):
-            raise InputError(f"there is no face {number + 1}; the photograph shows {len(self.upload.faces)}")
+        self._check(number)
         with self._lock:
             self.chosen = number
             self.version += 1
@@ -153,6 +181,10 @@ class Session:
             raise InputError(f"{slider.label}: {value!r} is no number")
         low, high = reach(slider, self.rest(slider))
         self._change(lambda edits: edits.move(slider.name, min(max(float(value), low), high)))
+
+    def aim(self, right: float, up: float) -> None:
+        """Let a lamp shine on the chosen face; see `mofa3d.viewer.sliders.aimed`."""
+        self._change(lambda edits: edits.move_together(aimed(right, up, edits.now.moved), "aim"))
 
     def settle(self) -> None:
         """The slider was let go: the next movement is another step."""
@@ -172,19 +204,22 @@ class Session:
 
     def refine(self, on: bool) -> None:
         """Fit the chosen face to its photograph more closely, or go back to the estimate; the sliders stay moved."""
-        face = self.now
+        face, upload = self.now, self.upload
         if on and face.refined is None:
             with self.tools.one_at_a_time:
-                face.refined = refined(self.upload.photo, face.estimate, self.tools)
+                face.refined = refined(upload.photo, face.estimate, self.tools)
         with self._lock:
             if not self.closed:
                 face.edits.refine(on)
                 self.version += 1
 
-    def _change(self, step: Callable[[FaceEdits], object]) -> None:
+    def put_aside(self, on: bool) -> None:
+        """Keep the face as it is now to be looked at beside others, or put it away."""
+        view = self.view() if on else None
         with self._lock:
-            step(self.now.edits)
-            self.version += 1
+            if not self.closed:
+                self.beside = view
+                self.version += 1
 
     def rest(self, slider: Slider) -> float:
         """Where a slider of the chosen face stands before it is moved."""
@@ -205,16 +240,20 @@ class Session:
                 self._drawn = self.version, replace(start, code=code, scene=scene)
             return self._drawn[1]
 
-    def picture(self, kind: str = "overlay", full: bool = False) -> bytes:
-        """The photograph as JPEG in one of `mofa3d.viewer.drawing.PICTURES`.
+    def view(self, beside: bool = False) -> FaceView:
+        """The chosen face as it is now, or the one that was put aside.
 
-        Args:
-            full: in all its pixels, instead of as many as the page shows at first.
+        Raises:
+            InputError: there is none.
         """
         with self._lock:
-            upload, start, found = self.upload, self.now.start, self.face()
-        photo = upload.photo if full else upload.shown
-        return drawing.jpeg(drawing.picture(kind, photo, upload.width, start, found, self.tools))
+            if beside:
+                if self.beside is None:
+                    raise InputError("no face was put aside")
+                return self.beside
+            name = f"{self.number}-{self.chosen}-{int(self.now.edits.now.refined)}"
+            start, found = self.now.start, self.face()
+            return FaceView(self.tools, self.upload, self.chosen, start, found, name, self._textures)
 
     def thumbnail(self, number: int) -> bytes:
         """A small picture of a face as JPEG.
@@ -222,38 +261,14 @@ class Session:
         Raises:
             InputError: there are not so many.
         """
-        if not 0 <= number < len(self.upload.faces):
-            raise InputError(f"there is no face {number + 1}")
+        self._check(number)
         return drawing.thumbnail(self.upload.faces[number])
 
-    def vertices(self, look: str) -> bytes:
-        """The chosen face for the 3D view; see `mofa3d.viewer.mesh_data.vertex_bytes`."""
+    def _check(self, number: int) -> None:
+        if not 0 <= number < len(self.upload.faces):
+            raise InputError(f"there is no face {number + 1}; the photograph shows {len(self.upload.faces)}")
+
+    def _change(self, step: Callable[[FaceEdits], object]) -> None:
         with self._lock:
-            start, found = self.now.start, self.face()
-        return mesh_data.vertex_bytes(found.scene, start.scene, look, self.tools.layout)
-
-    @property
-    def texture_name(self) -> str:
-        """Of the texture that goes with the vertices; another one has another name."""
-        return f"{self.number}-{self.chosen}-{int(self.now.edits.now.refined)}"
-
-    def texture(self) -> bytes:
-        """The chosen face's reflectance as the photograph shows it, a JPEG file."""
-        with self._lock:
-            face, upload = self.now, self.upload
-            start, key = face.start, face.edits.now.refined
-        if key not in face.textures:
-            with self.tools.one_at_a_time:
-                face.textures[key] = drawing.texture(upload.photo, start, self.tools.textures)
-        return face.textures[key]
-
-    def file(self, name: str) -> bytes:
-        """One of `mofa3d.viewer.downloads.FILES` about the chosen face.
-
-        Raises:
-            InputError: no such file, or no photograph yet.
-        """
-        with self._lock:
-            upload, found = self.upload, self.face()
-        with self.tools.one_at_a_time:
-            return self.tools.download(name, upload.photo, upload.name, found)
+            step(self.now.edits)
+            self.version += 1

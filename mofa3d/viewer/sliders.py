@@ -96,6 +96,7 @@ LIGHT = Group(
         Slider("elevation", "Lamp: below / above", -90, 90, 5, 30.0, "°"),
     ),
 )
+LIT, DIMMED = 0.8, 0.4  # a lamp that is taken up, and the photograph's light then
 OWN = Slider("own", "Own expression", 0, 1.5, 0.05, 1.0, "×")
 
 
@@ -182,3 +183,19 @@ def _towards(azimuth: float, elevation: float) -> tuple[float, float, float]:
     """The direction that is so many degrees to the right of the picture and upwards."""
     around, up = math.radians(azimuth), math.radians(elevation)
     return math.sin(around) * math.cos(up), math.sin(up), math.cos(around) * math.cos(up)
+
+
+def aimed(right: float, up: float, moved: Mapping[str, float]) -> dict[str, float]:
+    """Where the sliders of `LIGHT` stand for a lamp that is held at a place in front of the face.
+
+    A lamp that did not shine is lit, and the photograph's own light dimmed, or it would hardly show.
+
+    Args:
+        right, up: the place, in units of a ball around the face; outside the ball, its edge is meant.
+        moved: the sliders that were moved.
+    """
+    far = max(1.0, math.hypot(right, up))
+    right, up = right / far, up / far
+    azimuth = math.degrees(math.atan2(right, math.sqrt(max(0.0, 1 - right**2 - up**2))))
+    values = {"azimuth": azimuth, "elevation": math.degrees(math.asin(up))}
+    return values if moved.get("lamp", 0.0) > 0 else {**values, "lamp": LIT, "kept": DIMMED}

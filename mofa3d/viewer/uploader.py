@@ -9,7 +9,7 @@ from nicegui import events, ui
 from mofa3d.viewer.uploads import Limits, plain_name, too_large
 
 # What the dialog of a browser offers; some systems know no type for the newer formats, but their suffixes.
-ACCEPTED = "image/*,.heic,.heif,.avif,.webp"
+ACCEPTED = "image/*,video/*,.heic,.heif,.avif,.webp,.mkv"
 TAKEN = "JPEG, HEIC, PNG, WebP, AVIF, BMP, GIF or TIFF"
 # What a browser is told when its photograph is not taken, by the answer's status.
 UNSENT = {

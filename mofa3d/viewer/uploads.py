@@ -28,6 +28,8 @@ class Limits:
         sessions: open pages.
         connections: of all browsers.
         faces: of a photograph that a session keeps.
+        frames: of a video.
+        kept: seconds for which a session stays after its page has ended, for a page that is loaded again.
     """
 
     megabytes: float = 20.0
@@ -39,6 +41,8 @@ class Limits:
     sessions: int = 50
     connections: int = 250
     faces: int = 30
+    frames: int = 3000
+    kept: float = 120.0
 
     @property
     def bytes(self) -> int:

@@ -30,7 +30,7 @@ from mofa3d.viewer.tools import Tools
 from mofa3d.viewer.uploads import Limits
 
 PATIENCE = 0.6  # seconds
-LIMITS = Limits(megabytes=1.5, patience=PATIENCE, uploads=3, waiting=2, sessions=6, connections=40)
+LIMITS = Limits(megabytes=1.5, patience=PATIENCE, uploads=3, waiting=2, sessions=6, connections=40, kept=0.5)
 FORM = b'--b\r\nContent-Disposition: form-data; name="photo"; filename="a.jpg"\r\n\r\nno photograph\r\n--b--\r\n'
 MULTIPART = "multipart/form-data; boundary=b"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -76,22 +77,21 @@ class TestOpen:
     def test_nothing_is_there_before(self, tools):
         session = Session(tools)
         for act in (
-            session.picture,
-            session.texture,
-            lambda: session.vertices("lit"),
-            lambda: session.file("face.glb"),
+            session.view,
+            lambda: session.view().vertices("lit"),
+            lambda: session.view().file("face.glb"),
         ):
             with pytest.raises(ValueError, match="there is no photograph yet; choose one"):
                 act()
 
     def test_what_is_of_no_use_leaves_everything_as_it_was(self, session, sliders):
         session.move(sliders["yaw"], 20)
-        version, picture = session.version, session.picture()
+        version, picture = session.version, session.view().picture("overlay")
         for content in (b"text", encoded(Image.new("RGB", (300, 300)), "PNG")):
             with pytest.raises(ValueError, match=r"^bad\.jpg"):
                 session.open(content, "bad.jpg")
         assert session.version == version
-        assert session.picture() == picture
+        assert session.view().picture("overlay") == picture
 
     def test_doubts_are_told(self, session, portrait, tools):
         assert session.upload.notice(0) == ""
@@ -104,21 +104,21 @@ class TestOpen:
     def test_sessions_know_nothing_of_each_other(self, tools, session, portrait, sliders):
         other = Session(tools)
         with pytest.raises(ValueError, match="no photograph yet"):
-            other.picture()
+            other.view().picture("overlay")
         other.open(portrait.read_bytes(), "a.jpg")
-        before = session.picture()
+        before = session.view().picture("overlay")
         other.move(sliders["yaw"], 30)
-        assert session.picture() == before
-        assert other.picture() != before
+        assert session.view().picture("overlay") == before
+        assert other.view().picture("overlay") != before
         assert session.moved == {}
 
     def test_closed_ones_hold_and_take_nothing(self, session, portrait):
         session.close()
         with pytest.raises(ValueError, match="no photograph yet"):
-            session.picture()
+            session.view().picture("overlay")
         session.open(portrait.read_bytes(), "late.jpg")
         with pytest.raises(ValueError, match="no photograph yet"):
-            session.file("face.glb")
+            session.view().file("face.glb")
 
     def test_faces_beyond_the_limit_are_left_out(self, tools, portrait):
         session = Session(replace(tools, limits=Limits(faces=1)))
@@ -129,14 +129,14 @@ class TestOpen:
 
 class TestSliders:
     def test_move_changes_picture_and_mesh_and_reset_brings_them_back(self, session, sliders):
-        picture, vertices, version = session.picture(), session.vertices("lit"), session.version
+        picture, vertices, version = session.view().picture("overlay"), session.view().vertices("lit"), session.version
         session.move(sliders["shape 0"], session.rest(sliders["shape 0"]) + 2)
         assert session.version == version + 1
-        assert (pixels(session.picture()) != pixels(picture)).any(axis=-1).mean() > 0.004
-        assert session.vertices("lit") != vertices
+        assert (pixels(session.view().picture("overlay")) != pixels(picture)).any(axis=-1).mean() > 0.004
+        assert session.view().vertices("lit") != vertices
         session.reset()
-        assert session.picture() == picture
-        assert session.vertices("lit") == vertices
+        assert session.view().picture("overlay") == picture
+        assert session.view().vertices("lit") == vertices
 
     def test_value_is_kept_within_the_ends(self, session, sliders):
         session.move(sliders["yaw"], 1000)
@@ -153,37 +153,37 @@ class TestSliders:
     def test_undo_and_redo(self, session, sliders):
         """What one hold of a slider does is one step; a reset is one too."""
         yaw, jaw = sliders["yaw"], sliders["shape 0"]
-        pictures = [session.picture()]
+        pictures = [session.view().picture("overlay")]
         for value in (5, 10, 15):
             session.move(yaw, value)
         session.settle()
-        pictures.append(session.picture())
+        pictures.append(session.view().picture("overlay"))
         session.move(jaw, 2)
-        pictures.append(session.picture())
+        pictures.append(session.view().picture("overlay"))
         session.reset()
-        assert session.picture() == pictures[0]
+        assert session.view().picture("overlay") == pictures[0]
         for expected in (pictures[2], pictures[1], pictures[0], pictures[0]):
             session.undo()
-            assert session.picture() == expected
+            assert session.view().picture("overlay") == expected
         for expected in (pictures[1], pictures[2], pictures[0]):
             session.redo()
-            assert session.picture() == expected
+            assert session.view().picture("overlay") == expected
         session.undo()
         session.move(yaw, -20)
         assert not session.now.edits.can_redo
 
     def test_refining_keeps_what_was_moved_and_can_be_undone(self, session, sliders):
         session.move(sliders["yaw"], 10)
-        before, texture = session.picture(), session.texture_name
+        before, texture = session.view().picture("overlay"), session.view().name
         session.refine(True)
-        assert session.picture() != before
-        assert session.texture_name != texture
+        assert session.view().picture("overlay") != before
+        assert session.view().name != texture
         assert session.value(sliders["yaw"]) == 10
         session.undo()
-        assert session.picture() == before
+        assert session.view().picture("overlay") == before
         session.redo()
         session.refine(False)
-        assert session.picture() == before
+        assert session.view().picture("overlay") == before
 
 
 class TestSeveralFaces:
@@ -191,15 +191,15 @@ class TestSeveralFaces:
         session = Session(tools)
         session.open(two_faces(portrait), "two.png")
         assert len(session.upload.faces) == 2
-        first = session.picture()
+        first = session.view().picture("overlay")
         session.move(sliders["yaw"], 25)
-        moved = session.picture()
+        moved = session.view().picture("overlay")
         session.choose(1)
         assert session.moved == {}
         assert session.face().box != session.upload.faces[0].box
-        assert session.picture() not in (first, moved)
+        assert session.view().picture("overlay") not in (first, moved)
         session.choose(0)
-        assert session.picture() == moved
+        assert session.view().picture("overlay") == moved
         with pytest.raises(ValueError, match="there is no face 3; the photograph shows 2"):
             session.choose(2)
 
@@ -225,7 +225,7 @@ class TestDrawing:
         large = Image.open(portrait).convert("RGB").resize((2048, 2400))
         session = Session(tools)
         session.open(encoded(large, "PNG"), "large.png")
-        shown = pixels(session.picture())
+        shown = pixels(session.view().picture("overlay"))
         assert shown.shape == (1024, 874, 3)
         whole = lay_over(session.upload.photo, session.face(), tools.render)
         smaller = np.asarray(Image.fromarray(whole).resize((874, 1024), Image.Resampling.BOX), dtype=np.int64)
@@ -233,7 +233,7 @@ class TestDrawing:
 
     def test_vertices_are_turned_as_in_the_photograph(self, session, tools):
         source = tools.layout.source
-        content, count = session.vertices("skin"), len(source)
+        content, count = session.view().vertices("skin"), len(source)
         assert len(content) == 16 * count
         points = np.frombuffer(content, "<f4", 3 * count).reshape(count, 3)
         seen = session.face().scene.positions[0][source].numpy()
@@ -242,7 +242,7 @@ class TestDrawing:
         expected = session.face().scene.reflectance[0][source].clamp(0, 1).numpy()
         np.testing.assert_allclose(rgba[:, :3] / 255, expected, atol=0.002)
         assert (rgba[:, 3] == 255).all()
-        looks = {look: session.vertices(look)[12 * count :] for look in LOOKS}
+        looks = {look: session.view().vertices(look)[12 * count :] for look in LOOKS}
         assert len(set(looks.values())) == 4
 
     def test_texture_factors_times_the_estimates_reflectance_are_the_colors_of_the_face(self, session, sliders, tools):
@@ -250,7 +250,7 @@ class TestDrawing:
         for moved in ({}, {"reflectance 0": 2, "lamp": 0.5}):
             for name, value in moved.items():
                 session.move(sliders[name], value)
-            content = session.vertices("texture")
+            content = session.view().vertices("texture")
             factors = np.frombuffer(content, np.uint8, offset=12 * len(source)).reshape(-1, 4)[:, :3] / 255
             scene = session.face().scene
             expected = scene.colors[0] * scene.reflectance[0].clamp_min(DARKEST) / scene.reflectance[0]
@@ -260,16 +260,16 @@ class TestDrawing:
             np.testing.assert_allclose(colors[unclipped], expected[source].numpy()[unclipped], atol=0.006)
 
     def test_texture(self, session):
-        texture = pixels(session.texture())
+        texture = pixels(session.view().texture())
         assert texture.shape == (1024, 1024, 3)
         assert texture.std() > 10
-        assert session.texture() is session.texture()  # made once
+        assert session.view().texture() is session.view().texture()  # made once
 
     def test_edited_picture_changes_the_face_in_the_photograph(self, session, sliders):
-        before = pixels(session.picture("photo"))
-        assert np.array_equal(pixels(session.picture("edited")), before)
+        before = pixels(session.view().picture("photo"))
+        assert np.array_equal(pixels(session.view().picture("edited")), before)
         session.move(sliders["yaw"], 20)
-        changed = np.abs(pixels(session.picture("edited")) - before).sum(axis=-1) > 60
+        changed = np.abs(pixels(session.view().picture("edited")) - before).sum(axis=-1) > 60
         assert 0.005 < changed.mean() < 0.3
         assert not changed[-100:].any()
 
@@ -277,41 +277,100 @@ class TestDrawing:
         session = Session(tools)
         session.open(encoded(Image.open(portrait).convert("RGB").resize((1100, 1289)), "PNG"), "large.png")
         for kind in PICTURES:
-            assert pixels(session.picture(kind)).shape == (1024, 874, 3)
-            assert pixels(session.picture(kind, full=True)).shape == (1289, 1100, 3)
+            assert pixels(session.view().picture(kind)).shape == (1024, 874, 3)
+            assert pixels(session.view().picture(kind, full=True)).shape == (1289, 1100, 3)
+
+
+class TestBeside:
+    def test_face_that_was_put_aside_stays_as_it_was(self, session, sliders, portrait):
+        with pytest.raises(ValueError, match="no face was put aside"):
+            session.view(beside=True)
+        session.move(sliders["yaw"], 20)
+        kept, texture = session.view().picture("overlay"), session.view().texture()
+        session.put_aside(True)
+        session.move(sliders["yaw"], -20)
+        session.open(two_faces(portrait), "two.png")
+        beside = session.view(beside=True)
+        assert (beside.picture("overlay"), beside.upload.name) == (kept, "grace_hopper.jpg")
+        assert beside.texture() is texture
+        assert session.view().picture("overlay") != kept
+        session.put_aside(False)
+        assert session.beside is None
+
+
+class TestLamp:
+    def test_taking_it_up_lights_it_and_dims_the_photographs_light(self, session, sliders):
+        session.aim(0.5, 0.0)
+        session.aim(3.0, 4.0)  # beyond the ball: its edge
+        session.settle()
+        values = {name: session.value(sliders[name]) for name in ("lamp", "kept", "azimuth", "elevation")}
+        assert values["lamp"] > 0.5 > values["kept"]
+        assert values["azimuth"] == pytest.approx(90)
+        assert values["elevation"] == pytest.approx(math.degrees(math.asin(0.8)))
+        session.move(sliders["lamp"], 0.2)
+        session.aim(0.0, -0.5)
+        assert session.value(sliders["lamp"]) == 0.2
+        assert session.value(sliders["elevation"]) == pytest.approx(-30)
+        for _ in range(3):
+            session.undo()
+        assert session.moved == {}
 
 
 class TestFiles:
-    def test_meshes(self, session, sliders, tiny_model, tmp_path):
+    def test_meshes(self, session, sliders, tiny_model, tools, tmp_path):
         session.move(sliders["shape 0"], 3)
         vertices = session.face().scene.vertices[0].numpy()
-        glb = trimesh.load(io.BytesIO(session.file("face.glb")), file_type="glb", force="mesh", process=False)
-        np.testing.assert_allclose(glb.vertices, vertices / 1000, atol=1e-6)
-        ply = trimesh.load(io.BytesIO(session.file("face.ply")), file_type="ply", process=False)
+        for name in ("face.glb", "face_expressions.glb"):
+            glb = trimesh.load(io.BytesIO(session.view().file(name)), file_type="glb", force="mesh", process=False)
+            np.testing.assert_allclose(glb.vertices, vertices[tools.layout.source] / 1000, atol=1e-6)
+            assert glb.visual.material.baseColorTexture.size == (1024, 1024)
+        assert b"expression_1" in session.view().file("face_expressions.glb")
+        ply = trimesh.load(io.BytesIO(session.view().file("face.ply")), file_type="ply", process=False)
         np.testing.assert_allclose(ply.vertices, vertices, atol=1e-4)
-        with zipfile.ZipFile(io.BytesIO(session.file("face_obj.zip"))) as archive:
+        with zipfile.ZipFile(io.BytesIO(session.view().file("face_obj.zip"))) as archive:
             assert sorted(archive.namelist()) == ["face.mtl", "face.obj", "face_texture.png"]
             archive.extractall(tmp_path)
         obj = trimesh.load(tmp_path / "face.obj", process=False)
         assert len(obj.faces) == len(tiny_model.faces)
         assert obj.visual.material.image.size == (1024, 1024)
 
-    def test_code_and_overlay(self, session, tools):
-        code = json.loads(session.file("code.json"))
+    def test_texture_shows_what_the_sliders_do_to_the_skin(self, session, sliders, tools):
+        before = pixels(session.view().file("texture.png"))
+        session.move(sliders["yaw"], 30)
+        assert np.array_equal(pixels(session.view().file("texture.png")), before)
+        start = session.face().scene.reflectance
+        session.move(sliders["reflectance 0"], session.rest(sliders["reflectance 0"]) + 2)
+        ratio = (session.face().scene.reflectance / start)[0].mean(dim=0).numpy()
+        after = pixels(session.view().file("texture.png"))
+        middle = (before > 30) & (before < 160)
+        for channel in range(3):
+            changed = (after / before.clip(1))[..., channel][middle[..., channel]].mean()
+            assert changed == pytest.approx(float(ratio[channel]), rel=0.15)
+
+    def test_pictures(self, session, tools, sliders):
+        session.move(sliders["yaw"], 15)
+        overlay, edited = (pixels(session.view().file(name)) for name in ("overlay.png", "edited.png"))
+        assert np.array_equal(overlay, lay_over(session.upload.photo, session.face(), tools.render))
+        assert edited.shape == overlay.shape
+        assert not np.array_equal(edited, overlay)
+        assert np.abs(edited - pixels(session.view().picture("edited"))).mean() < 3
+        assert pixels(session.view().file("panels.png")).shape == (240, 1200, 3)
+
+    def test_code_and_camera(self, session):
+        code = json.loads(session.view().file("code.json"))
         assert code["photo"] == "grace_hopper.jpg"
         np.testing.assert_allclose(code["shape"], session.face().code.shape[0].numpy(), rtol=1e-6)
-        overlay = np.asarray(Image.open(io.BytesIO(session.file("overlay.png"))))
-        assert np.array_equal(overlay, lay_over(session.upload.photo, session.face(), tools.render))
+        assert (json.loads(session.view().file("camera.json")))["width"] == 512
 
     def test_other_names(self, session):
         for name in ("passwd", "../face.glb", ""):
             with pytest.raises(ValueError, match=r"there is no download .*; take one of face\.glb"):
-                session.file(name)
+                session.view().file(name)
 
     def test_nothing_stays_on_the_disk(self, session, tmp_path, monkeypatch):
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
         for name in FILES:
-            assert session.file(name)
+            assert session.view().file(name)
         assert list(tmp_path.iterdir()) == []
 
 

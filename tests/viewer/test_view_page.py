@@ -1,134 +1,27 @@
-"""The page in a headless Chromium: what a visitor sees and gets."""
+"""The page in a headless Chromium: what comes in and goes out, and who may see it."""
 
 from __future__ import annotations
 
 import io
-import os
 import re
-import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import trimesh
+from browsed_page import differ, drag_to, mesh_pixels, shown, upload
 from odd_files import bad_files, bomb, encoded, good_files
 from PIL import Image
 
+from mofa3d.viewer.downloads import FILES
 from mofa3d.viewer.uploads import plain_name
 
 pytest.importorskip("nicegui", reason="the page's package is missing: pip install 'mofa3d[view]'")
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is missing: pip install 'mofa3d[test]'")
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parents[2]
-NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-# WebGL by software, for machines without a GPU.
-OPTIONS = ["--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+
 PATIENCE = 60_000  # milliseconds, on a busy machine
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[object]:
-    found = os.environ.get("MOFA3D_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    with playwright.sync_playwright() as engine:
-        path = found or engine.chromium.executable_path
-        if not Path(path).exists():
-            pytest.skip("no Chromium was found: install one, or set MOFA3D_CHROMIUM to its path")
-        browser = engine.chromium.launch(executable_path=path, args=OPTIONS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
-def server(default_model, tmp_path_factory) -> Iterator[tuple[str, Path]]:
-    """The page's address, and the folder that the server was started in."""
-    folder = tmp_path_factory.mktemp("server")
-    (folder / "temporary").mkdir()
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder / "temporary")}
-    command = [sys.executable, "-m", "mofa3d", "view", "--port", "0", "--max-megabytes", "3"]
-    with (folder / "errors").open("w") as errors:
-        process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
-        )
-    line = process.stdout.readline()
-    assert line.startswith("The page is at http://127.0.0.1:"), (folder / "errors").read_text()
-    yield line.split()[4], folder
-    assert process.poll() is None
-    process.terminate()
-    process.wait(timeout=30)
-
-
-@pytest.fixture
-def page(browser, server) -> Iterator[object]:
-    """The page in a window of its own; what went wrong in the browser, and all that it asked for, is noted."""
-    context = browser.new_context(viewport={"width": 1400, "height": 900}, accept_downloads=True)
-    page = context.new_page()
-    page.set_default_timeout(PATIENCE)
-    page.troubles, page.asked = [], []
-    page.on("pageerror", lambda error: page.troubles.append(str(error)))
-    page.on("console", lambda message: page.troubles.append(message.text) if message.type == "error" else None)
-    page.on("request", lambda request: page.asked.append(request.url))
-    page.on("websocket", lambda socket: page.asked.append(socket.url))
-    page.goto(server[0])
-    page.wait_for_selector(".welcome")
-    yield page
-    assert page.troubles == []
-    context.close()
-
-
-def upload(page, content: bytes, name: str) -> None:
-    page.set_input_files("input[type=file]", {"name": name, "mimeType": "image/jpeg", "buffer": content})
-
-
-def shown(page, after: int = 0) -> tuple[np.ndarray, int]:
-    """The picture and its version, once it and the mesh are of the same one, later than another."""
-    script = """after => {
-        const photo = document.querySelector(".photo-view[data-shown]");
-        const mesh = document.querySelector(".mesh-view[data-shown]");
-        if (!mesh || !photo) return null;
-        const versions = [photo, mesh].map(each => Number(each.dataset.shown.match(/version=([0-9]+)/)[1]));
-        return versions[0] === versions[1] && versions[0] > after ? versions[0] : null;
-    }"""
-    version = page.wait_for_function(script, arg=after).json_value()
-    return pixels_of(page, page.locator(".photo-view").get_attribute("data-shown")), version
-
-
-def pixels_of(page, address: str) -> np.ndarray:
-    content = page.request.get("/".join(page.url.split("/")[:3]) + address).body()
-    return np.asarray(Image.open(io.BytesIO(content)), dtype=np.int64)
-
-
-def view_pixels(page, view: str) -> np.ndarray:
-    """What is on the screen of one of the two views."""
-    picture = page.locator(view).screenshot()
-    return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"), dtype=np.int64)
-
-
-def mesh_pixels(page) -> np.ndarray:
-    return view_pixels(page, "canvas")
-
-
-def differ(one: np.ndarray, other: np.ndarray) -> float:
-    """The share of pixels that are clearly not the same."""
-    return float((np.abs(one - other).sum(axis=-1) > 60).mean())
-
-
-def drag_to(page, label: str, share: float) -> None:
-    """Click a slider at a share of its length."""
-    knob = page.get_by_label(label, exact=True)
-    knob.scroll_into_view_if_needed()
-    box = knob.bounding_box()
-    page.mouse.click(box["x"] + share * box["width"], box["y"] + box["height"] / 2)
-
-
-def look(page, option: str, ready: str) -> None:
-    """Press one of the options above a view, and wait until it shows what its address has to contain."""
-    page.get_by_role("button", name=option, exact=True).click()
-    page.wait_for_selector(f"[data-shown*='{ready}']")
 
 
 def test_visit(page, portrait, server):
@@ -151,126 +44,20 @@ def test_visit(page, portrait, server):
     page.get_by_role("button", name="Reset").click()
     assert np.array_equal(shown(page, version)[0], first)
 
-    with page.expect_download() as waiting:
-        page.get_by_role("button", name="GLB").click()
-    path = Path(waiting.value.path())
-    assert waiting.value.suggested_filename == "face.glb"
-    face = trimesh.load(io.BytesIO(path.read_bytes()), file_type="glb", force="mesh", process=False)
+    content = download(page, "face.glb")
+    face = trimesh.load(io.BytesIO(content), file_type="glb", force="mesh", process=False)
     assert len(face.faces) > 50_000
     assert 0.12 < np.ptp(face.vertices[:, 0]) < 0.25  # metres across
-    for name, start in (("OBJ", b"PK"), ("PLY", b"ply"), ("Code", b"{"), ("Overlay", b"\x89PNG")):
-        with page.expect_download() as waiting:
-            page.locator(".saves").get_by_role("button", name=name, exact=True).click()
-        assert Path(waiting.value.path()).read_bytes().startswith(start)
+    assert face.visual.material.baseColorTexture.size == (1024, 1024)
+    starts = {".zip": b"PK", ".ply": b"ply", ".json": b"{", ".png": b"\x89PNG", ".glb": b"glTF"}
+    for name in FILES:
+        if name != "face.glb":
+            assert download(page, name).startswith(starts[Path(name).suffix]), name
 
     # Nothing came from elsewhere.
     assert len(page.asked) > 20
     own = server[0].split("//")[1]
     assert {address.split("/")[2] for address in page.asked if not address.startswith(("data:", "blob:"))} == {own}
-
-
-def test_looks_of_the_3d_view(page, portrait):
-    """The photograph's texture first, the model's colors, clay, and edges over any of them; the keys turn it."""
-    upload(page, portrait.read_bytes(), "a.jpg")
-    shown(page)
-    views = {"Texture": mesh_pixels(page)}
-    glasses = views["Texture"][:, :, :].min(axis=-1) < 60  # the photograph's, which no model has
-    assert glasses.mean() > 0.01
-    for option, ready in {"Model": "look=lit", "Skin": "look=skin", "Clay": "look=shape"}.items():
-        look(page, option, ready)
-        views[option] = mesh_pixels(page)
-        assert (views[option].min(axis=-1) < 60).mean() < 0.5 * glasses.mean()
-        assert min(differ(views[option], view) for name, view in views.items() if name != option) > 0.01, option
-    assert np.ptp(views["Clay"], axis=-1).max() < 25
-    page.get_by_role("switch", name="Wireframe").click()
-    page.wait_for_timeout(200)
-    edges = mesh_pixels(page)
-    assert np.abs(edges - views["Clay"]).mean() > 1
-    page.locator(".mesh-view").focus()
-    for _ in range(4):
-        page.keyboard.press("ArrowLeft")
-    assert differ(mesh_pixels(page), edges) > 0.02
-    page.keyboard.press("Home")
-    assert differ(mesh_pixels(page), edges) < 0.005
-
-
-def test_steps_can_be_taken_back(page, portrait):
-    """By buttons and by keys; sliders have names, and those of the model's coefficients come last."""
-    upload(page, portrait.read_bytes(), "a.jpg")
-    first, version = shown(page)
-    undo, redo = (page.get_by_role("button", name=name, exact=True) for name in ("Undo", "Redo"))
-    assert undo.is_disabled()
-    drag_to(page, "Smile", 0.9)
-    smile, version = shown(page, version)
-    page.get_by_text("Shape of the face").click()
-    drag_to(page, "Jaw width", 0.95)
-    jaw, version = shown(page, version)
-    assert page.get_by_text(re.compile(r"^1[01]\.\d mm$")).is_visible()
-    assert differ(jaw, smile) > 0.002
-    undo.click()
-    picture, version = shown(page, version)
-    assert np.array_equal(picture, smile)
-    page.keyboard.press("Control+z")
-    picture, version = shown(page, version)
-    assert np.array_equal(picture, first)
-    assert undo.is_disabled()
-    page.keyboard.press("Control+Shift+Z")
-    page.keyboard.press("Control+y")
-    page.wait_for_function("() => document.querySelector('[data-key=redo]').disabled")
-    assert np.array_equal(shown(page, version + 1)[0], jaw)
-    assert redo.is_disabled()
-    assert not page.get_by_label("Shape 1", exact=True).is_visible()
-
-
-def test_photograph_is_zoomed_and_compared(page, portrait):
-    large = Image.open(portrait).convert("RGB").resize((1536, 1800))
-    upload(page, encoded(large, "JPEG"), "large.jpg")
-    picture, version = shown(page)
-    assert picture.shape == (1024, 874, 3)
-    view, whole = ".photo-view", view_pixels(page, ".photo-view")
-    page.get_by_role("switch", name="Compare").click()
-    page.wait_for_selector(".before[src]")
-    page.wait_for_timeout(300)
-    half = view_pixels(page, view)
-    middle = half.shape[1] // 2
-    assert differ(half[80:-80, : middle - 20], whole[80:-80, : middle - 20]) > 0.02  # no face laid over on the left
-    assert differ(half[80:-80, middle + 20 :], whole[80:-80, middle + 20 :]) < 0.002
-    handle = page.get_by_role("slider", name="Before and after")
-    for _ in range(30):
-        handle.press("ArrowRight")
-    assert handle.get_attribute("aria-valuenow") == "100"
-    look(page, "Edited", "kind=edited")
-    drag_to(page, "Turn left / right", 0.7)
-    edited, version = shown(page, version)
-    assert differ(edited, picture) > 0.01
-    page.locator(view).focus()
-    for _ in range(6):
-        page.keyboard.press("+")
-    page.wait_for_selector(".photo-view[data-shown*='full=1']")  # all pixels, where they can be seen
-    assert pixels_of(page, page.locator(view).get_attribute("data-shown")).shape == (1800, 1536, 3)
-    zoomed = view_pixels(page, view)
-    page.keyboard.press("ArrowRight")
-    assert differ(view_pixels(page, view), zoomed) > 0.05
-    page.get_by_role("button", name="Whole photograph").click()
-    assert page.evaluate("() => document.querySelector('.photo-view.zoomed')") is None
-
-
-def test_every_face_has_a_thumbnail(page, portrait):
-    face = Image.open(portrait).convert("RGB")
-    both = Image.new("RGB", (2 * face.width, face.height))
-    both.paste(face, (0, 0))
-    both.paste(face.transpose(Image.Transpose.FLIP_LEFT_RIGHT), (face.width, 0))
-    upload(page, encoded(both, "PNG"), "two.png")
-    first, version = shown(page)
-    buttons = page.get_by_role("group", name="Faces of the photograph").get_by_role("button")
-    assert buttons.count() == 2
-    assert page.locator(".face img").first.evaluate("image => image.naturalWidth") == 96
-    buttons.nth(1).click()
-    second, version = shown(page, version)
-    assert differ(second, first) > 0.01
-    assert [buttons.nth(i).get_attribute("aria-pressed") for i in range(2)] == ["false", "true"]
-    page.locator(".photo-view polygon").nth(0).click()
-    assert np.array_equal(shown(page, version)[0], first)
 
 
 def test_messages_are_seen_and_can_be_closed(page, portrait):
@@ -288,6 +75,15 @@ def test_messages_are_seen_and_can_be_closed(page, portrait):
     assert error.is_hidden()
     notice.get_by_role("button", name="Close this message").click()
     notice.wait_for(state="hidden")
+
+
+def download(page, name: str) -> bytes:
+    """One of the files in the menu."""
+    page.get_by_role("button", name="Download").click()
+    with page.expect_download() as waiting:
+        page.locator(".files .q-item", has_text=f"{name}:").click()
+    assert waiting.value.suggested_filename == name
+    return Path(waiting.value.path()).read_bytes()
 
 
 def test_visitors_do_not_see_each_other(page, browser, server, portrait):

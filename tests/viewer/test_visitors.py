@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from unittest.mock import Mock
+
+import pytest
 
 from mofa3d.viewer.session import Session
 from mofa3d.viewer.tools import Tools
@@ -17,7 +20,7 @@ class Browser:
         self.token = visitors.enter(self.session, self)
 
     def delete(self) -> None:
-        self.visitors.leave(self.token)
+        self.visitors.leave(self)
 
 
 def test_each_has_a_secret_address():
@@ -33,8 +36,8 @@ def test_each_has_a_secret_address():
 def test_those_who_leave_are_forgotten_and_their_sessions_closed():
     visitors = Visitors(3)
     browser = Browser(visitors, True)
-    visitors.leave(browser.token)
-    visitors.leave(browser.token)
+    visitors.leave(browser)
+    visitors.leave(browser)
     assert visitors.session(browser.token) is None
     assert len(visitors) == 0
     assert browser.session.closed
@@ -55,3 +58,41 @@ def test_the_oldest_pages_that_nobody_shows_give_way():
     assert [browser.session.closed for browser in (unseen, shown, younger)] == [True, False, False]
     assert visitors.make_room()
     assert not younger.session.closed
+
+
+class TestPagesThatAreLoadedAgain:
+    @pytest.fixture(autouse=True)
+    def holds_something(self, monkeypatch):
+        monkeypatch.setattr(Session, "is_empty", False)
+
+    def test_the_new_page_takes_the_session_over(self):
+        visitors = Visitors(3, kept=60)
+        old, new = Browser(visitors, False), Browser(visitors, True)
+        visitors.leave(old)
+        assert not old.session.closed
+        assert visitors.claim(old.token, new) is old.session
+        visitors.leave(old)
+        assert visitors.session(old.token) is old.session
+        assert visitors.claim("unknown", new) is None
+
+    def test_session_that_is_shown_is_not_given_away(self):
+        visitors = Visitors(3, kept=60)
+        shown, other = Browser(visitors, True), Browser(visitors, True)
+        assert visitors.claim(shown.token, other) is None
+
+    def test_nobody_comes_back(self):
+        visitors = Visitors(3, kept=0.05)
+        browser = Browser(visitors, False)
+        visitors.leave(browser)
+        end = time.monotonic() + 10
+        while not browser.session.closed:
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        assert len(visitors) == 0
+
+    def test_those_who_left_give_way_at_once(self):
+        visitors = Visitors(1, kept=60)
+        browser = Browser(visitors, False)
+        visitors.leave(browser)
+        assert visitors.make_room()
+        assert browser.session.closed
