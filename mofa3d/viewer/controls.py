@@ -36,7 +36,8 @@ class Controls:
             self._reset = self._button("restart_alt", "Reset", "Back to the estimate", Session.reset)
         with ui.element("div").classes("controls"):
             self._refined = ui.switch("Refine: fit the face more closely").props("dense").classes("refine")
-            self._refined.on("update:model-value", self._ask_to_refine)
+            # As below, only what the visitor does.
+            self._refined.on("update:model-value", self._ask_to_refine, js_handler="(on) => emit(on)")
             groups = session.tools.sliders
             for group in groups:
                 if not group.more:
@@ -68,9 +69,10 @@ class Controls:
 
     def _button(self, icon: str, label: str, tip: str, act: Callable[[Session], None]) -> ui.button:
         def click() -> None:
-            act(self.session)
-            self.update()
-            self._changed()
+            with contextlib.suppress(InputError):  # no photograph: no page sends that
+                act(self.session)
+                self.update()
+                self._changed()
 
         button = ui.button(icon=icon, on_click=click).props(f"flat dense round aria-label='{label}'").tooltip(tip)
         button.props["data-key"] = label.lower()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 MOST_STEPS = 200  # that are kept
+LATE = 0.2  # seconds by which the last movement of a slider may come after its being let go
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class FaceEdits:
         self._past: list[Edit] = []
         self._future: list[Edit] = []
         self._moving = ""  # the slider that is held: all its movements are one step
+        self._until = math.inf  # when it is no longer
 
     @property
     def can_undo(self) -> bool:
@@ -48,7 +52,7 @@ class FaceEdits:
 
     def settle(self) -> None:
         """The slider was let go."""
-        self._moving = ""
+        self._until = time.monotonic() + LATE
 
     def clear(self) -> None:
         """All sliders back to the estimate, as one step."""
@@ -69,7 +73,8 @@ class FaceEdits:
         return self._walk(self._future, self._past)
 
     def _step(self, then: Edit, moving: str = "") -> None:
-        if not moving or moving != self._moving:
+        if not moving or moving != self._moving or time.monotonic() > self._until:
+            self._until = math.inf
             self._past = [*self._past, self.now][-MOST_STEPS:]
         self._future = []
         self._moving = moving

@@ -141,7 +141,13 @@ export default {
     resize() {
       const { clientWidth, clientHeight } = this.$el;
       if (!clientWidth || !clientHeight) return;
+      const before = Math.min(1, this.camera.aspect);
       this.camera.aspect = clientWidth / clientHeight;
+      const nearer = before / Math.min(1, this.camera.aspect); // the face keeps its share of the view
+      const { target } = this.controls;
+      this.camera.position.sub(target).multiplyScalar(nearer).add(target);
+      this.controls.minDistance *= nearer;
+      this.controls.maxDistance *= nearer;
       this.camera.updateProjectionMatrix();
       this.renderer.setSize(clientWidth, clientHeight);
       this.draw();

@@ -159,15 +159,16 @@ class Page:
 
     async def resume(self) -> None:
         """Take over the session of the page that the same tab showed before, if it was only loaded again."""
+        client = self.uploader.element.client
         with contextlib.suppress(TimeoutError):
-            token = await ui.run_javascript(f"return sessionStorage.getItem('{KEPT}')", timeout=5)
+            token = await client.run_javascript(f"return sessionStorage.getItem('{KEPT}')", timeout=5)
             if isinstance(token, str) and token != self.token:
                 for _ in range(PATIENCE):
                     if found := self._claim(token):
                         self._adopt(found, token)
                         break
                     await asyncio.sleep(0.2)
-            ui.run_javascript(f"sessionStorage.setItem('{KEPT}', '{self.token}')")
+            client.run_javascript(f"sessionStorage.setItem('{KEPT}', '{self.token}')")
 
     def _adopt(self, session: Session, token: str) -> None:
         self.session, self.token = session, token
@@ -208,14 +209,14 @@ class Page:
         self.redraw()
 
     def _put_aside(self) -> None:
-        self.session.put_aside(self.session.beside is None)
-        self.redraw()
+        with contextlib.suppress(InputError):  # no photograph: no page sends that
+            self.session.put_aside(self.session.beside is None)
+            self.redraw()
 
     def redraw(self) -> None:
         """Have the browser fetch the pictures and the meshes; it leaves out what it cannot keep up with."""
         self.views.show(self.address)
-        two = self.session.beside is not None
-        self.aside.props(f"color={'accent' if two else 'primary'} aria-pressed={'true' if two else 'false'}")
+        self.aside.props(f"aria-pressed={'false' if self.session.beside is None else 'true'}")
 
 
 def _icon(icon: str, label: str, act: Callable[[], object] | None = None) -> ui.button:

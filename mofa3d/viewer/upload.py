@@ -49,7 +49,8 @@ class Upload:
         if warning := self.faces[chosen].warning:
             parts.append(f"This face {warning}; the result may be poor.")
         if self.left_out:
-            parts.append(f"{self.left_out} more faces were found and left out.")
+            more = "1 more face was" if self.left_out == 1 else f"{self.left_out} more faces were"
+            parts.append(f"{more} found and left out.")
         return " ".join(parts)
 
 

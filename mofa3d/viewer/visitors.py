@@ -80,6 +80,8 @@ class Visitors:
         if visit.end is not None:
             visit.end.cancel()
         visit.browser, visit.end = browser, None
+        for other in [key for key, each in self._open.items() if each.browser is browser and each is not visit]:
+            self._forget(other)  # what the new page began with
         return visit.session
 
     def leave(self, browser: Browser) -> None:

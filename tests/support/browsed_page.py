@@ -22,7 +22,7 @@ def shown(page, after: int = 0) -> tuple[np.ndarray, int]:
         return versions[0] === versions[1] && versions[0] > after ? versions[0] : null;
     }"""
     version = page.wait_for_function(script, arg=after).json_value()
-    return pixels_of(page, page.locator(".photo-view").get_attribute("data-shown")), version
+    return pixels_of(page, page.locator(".photo-view").first.get_attribute("data-shown")), version
 
 
 def pixels_of(page, address: str) -> np.ndarray:
@@ -32,7 +32,7 @@ def pixels_of(page, address: str) -> np.ndarray:
 
 def view_pixels(page, view: str) -> np.ndarray:
     """What is on the screen of one of the two views."""
-    picture = page.locator(view).screenshot()
+    picture = page.locator(view).first.screenshot()
     return np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"), dtype=np.int64)
 
 

@@ -124,7 +124,7 @@ class TestOpen:
         session = Session(replace(tools, limits=Limits(faces=1)))
         session.open(two_faces(portrait), "two.png")
         assert len(session.upload.faces) == 1
-        assert session.upload.notice(0) == "1 more faces were found and left out."
+        assert session.upload.notice(0) == "1 more face was found and left out."
 
 
 class TestSliders:

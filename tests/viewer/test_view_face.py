@@ -32,7 +32,7 @@ def test_looks_of_the_3d_view(page, portrait):
     page.wait_for_timeout(200)
     edges = mesh_pixels(page)
     assert np.abs(edges - views["Clay"]).mean() > 1
-    page.locator(".mesh-view").focus()
+    page.locator(".mesh-view").first.focus()
     for _ in range(4):
         page.keyboard.press("ArrowLeft")
     assert differ(mesh_pixels(page), edges) > 0.02
@@ -89,11 +89,11 @@ def test_photograph_is_zoomed_and_compared(page, portrait):
     drag_to(page, "Turn left / right", 0.7)
     edited, version = shown(page, version)
     assert differ(edited, picture) > 0.01
-    page.locator(view).focus()
+    page.locator(view).first.focus()
     for _ in range(6):
         page.keyboard.press("+")
     page.wait_for_selector(".photo-view[data-shown*='full=1']")  # all pixels, where they can be seen
-    assert pixels_of(page, page.locator(view).get_attribute("data-shown")).shape == (1800, 1536, 3)
+    assert pixels_of(page, page.locator(view).first.get_attribute("data-shown")).shape == (1800, 1536, 3)
     zoomed = view_pixels(page, view)
     page.keyboard.press("ArrowRight")
     assert differ(view_pixels(page, view), zoomed) > 0.05

@@ -71,6 +71,8 @@ class TestPagesThatAreLoadedAgain:
         visitors.leave(old)
         assert not old.session.closed
         assert visitors.claim(old.token, new) is old.session
+        assert new.session.closed
+        assert len(visitors) == 1
         visitors.leave(old)
         assert visitors.session(old.token) is old.session
         assert visitors.claim("unknown", new) is None
