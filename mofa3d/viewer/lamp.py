@@ -30,7 +30,7 @@ class Lamp(ui.element, component="lamp.js"):
         self.session, self._changed = session, changed
         self._props.update(right=0.0, up=0.0, lit=False)
         self.on("aim", self._aim, throttle=0.05)
-        self.on("settle", lambda: self.session.has_photograph and self.session.settle())
+        self.on("settle", self._settle)
 
     def place(self) -> None:
         """Show where the sliders of the chosen face have the lamp."""
@@ -48,3 +48,7 @@ class Lamp(ui.element, component="lamp.js"):
                 with contextlib.suppress(InputError):  # no photograph: no page sends that
                     self.session.aim(right, up)
                     self._changed()
+
+    def _settle(self) -> None:
+        with contextlib.suppress(InputError):
+            self.session.settle()

@@ -96,7 +96,7 @@ class TestOpen:
     def test_doubts_are_told(self, session, portrait, tools):
         assert session.upload.notice(0) == ""
         small = Session(tools)
-        small.open(encoded(Image.open(portrait).convert("RGB").resize((96, 112)), "PNG"), "small.png")
+        small.open(encoded(Image.open(portrait).convert("RGB").resize((80, 94)), "PNG"), "small.png")
         said = small.upload.notice(0)
         assert said.startswith("This face is ")
         assert said.endswith(" pixels large; the result may be poor.")

@@ -69,7 +69,7 @@ def test_messages_are_seen_and_can_be_closed(page, portrait):
     page.set_input_files("input[type=file]", {"name": "a.txt", "mimeType": "text/plain", "buffer": b"text"})
     page.locator(".banner", has_text="a.txt cannot be taken; choose one photograph: JPEG, HEIC").wait_for()
     assert page.locator("input[type=file]").get_attribute("accept").startswith("image/*,.heic")
-    upload(page, encoded(Image.open(portrait).convert("RGB").resize((96, 112)), "PNG"), "small.png")
+    upload(page, encoded(Image.open(portrait).convert("RGB").resize((80, 94)), "PNG"), "small.png")
     notice = page.get_by_role("status").filter(has_text="pixels large; the result may be poor")
     notice.wait_for()
     assert error.is_hidden()
