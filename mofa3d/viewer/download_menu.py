@@ -7,7 +7,6 @@ from functools import partial
 
 from nicegui import ui
 
-from mofa3d.viewer.downloads import FILES
 from mofa3d.viewer.session import Session
 
 
@@ -26,7 +25,7 @@ class DownloadMenu:
         with button:
             menu = ui.menu().props("anchor='top left' self='bottom left' max-height=80vh").classes("files")
         with menu:
-            for name, file in FILES.items():
+            for name, file in session.tools.download.offered.items():
                 with ui.menu_item(on_click=partial(self._download, name)), ui.item_section():
                     ui.item_label(file.label)
                     ui.item_label(f"{name}: {file.about}").props("caption")

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from mofa3d.data.photo import Photo
 from mofa3d.decoder import Decoder
@@ -19,6 +20,7 @@ from mofa3d.export.gltf import Texture, write_glb
 from mofa3d.export.obj import side_files, write_textured_obj
 from mofa3d.export.photo_camera import photo_camera, write_camera
 from mofa3d.files.whole_pictures import write_picture
+from mofa3d.models.arkit import has_arkit
 from mofa3d.reconstruction.options import OutputOptions
 from mofa3d.reconstruction.reconstructor import Reconstruction, crop_panels, lay_over
 from mofa3d.reconstruction.writer import ReconstructionWriter
@@ -67,9 +69,16 @@ def _glb(path: Path, subject: Subject) -> None:
     write_glb(path, subject.found.scene.vertices[0], subject.writer.model.faces, subject.texture)
 
 
-def _glb_with_expressions(path: Path, subject: Subject) -> None:
-    targets = replace(subject.writer, options=OutputOptions(blendshapes=("all",))).morph_targets()
-    write_glb(path, subject.found.scene.vertices[0], subject.writer.model.faces, subject.texture, targets)
+def _rig(path: Path, subject: Subject) -> None:
+    writer, code = subject.writer, subject.found.code
+    rest = writer.model.geometry(code.shape, torch.zeros_like(code.expression))[0]
+    units = "arkit" if has_arkit(writer.units) else "all"
+    targets = replace(writer, options=OutputOptions(blendshapes=(units,))).morph_targets()
+    write_glb(path, rest, writer.model.faces, subject.texture, targets)
+
+
+def _arkit(path: Path, subject: Subject) -> None:
+    subject.writer.write_arkit(path, subject.found)
 
 
 def _obj(path: Path, subject: Subject) -> None:
@@ -119,18 +128,19 @@ class Download:
         label: in plain words.
         about: what it is for.
         write: writes it.
+        needs_arkit: whether only face models with ARKit's units have it.
     """
 
     label: str
     about: str
     write: Callable[[Path, Subject], None]
+    needs_arkit: bool = False
 
 
 FILES = {
     "face.glb": Download("GLB", "textured mesh for Blender, web pages and game engines", _glb),
-    "face_expressions.glb": Download(
-        "GLB with expressions", "the same with every expression as a morph target; large", _glb_with_expressions
-    ),
+    "rig.glb": Download("Neutral rig", "the face at rest, with every expression as a morph target", _rig),
+    "arkit.csv": Download("ARKit weights", "the expression for Unreal, Unity, Blender", _arkit, needs_arkit=True),
     "face_obj.zip": Download("OBJ", "textured mesh with its material and its texture", _obj),
     "face.ply": Download("PLY", "mesh with colors at its vertices", _ply),
     "texture.png": Download("Texture", "reflectance of the skin as the photograph shows it", _texture),
@@ -152,19 +162,25 @@ class Downloads:
 
     writer: ReconstructionWriter
 
+    @cached_property
+    def offered(self) -> dict[str, Download]:
+        """Those of `FILES` that there are for the face model."""
+        arkit = has_arkit(self.writer.units)
+        return {name: file for name, file in FILES.items() if arkit or not file.needs_arkit}
+
     def __call__(self, name: str, photo: Photo, photo_name: str, start: Reconstruction, found: Reconstruction) -> bytes:
         """The content of one file.
 
         Args:
-            name: one of `FILES`.
+            name: one of those that are `offered`.
             photo, photo_name, start, found: see `Subject`.
 
         Raises:
             InputError: no such file.
         """
-        if name not in FILES:
-            raise InputError(f"there is no download {name!r}; take one of {', '.join(FILES)}")
+        if name not in self.offered:
+            raise InputError(f"there is no download {name!r}; take one of {', '.join(self.offered)}")
         with tempfile.TemporaryDirectory(prefix="mofa3d-") as folder:
             path = Path(folder, name)
-            FILES[name].write(path, Subject(self.writer, photo, photo_name, start, found))
+            self.offered[name].write(path, Subject(self.writer, photo, photo_name, start, found))
             return path.read_bytes()

@@ -53,7 +53,7 @@ class FaceView:
         return self.textures[self.name]
 
     def file(self, name: str) -> bytes:
-        """One of `mofa3d.viewer.downloads.FILES`.
+        """One of the files that `mofa3d.viewer.downloads.Downloads` offers.
 
         Raises:
             InputError: no such file.

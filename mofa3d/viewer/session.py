@@ -111,10 +111,9 @@ class Session:
     def start_video(self, content: bytes, name: str) -> None:
         """Begin to reconstruct a video in place of the one before."""
         self.drop_video()
-        tools = self.tools
         with self._lock:
             if not self.closed:
-                self.video = VideoJob(content, name, tools.reconstruct, tools.render, tools.limits.frames)
+                self.video = VideoJob(content, name, self.tools)
 
     def drop_video(self) -> None:
         """End and forget the video."""

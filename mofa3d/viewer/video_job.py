@@ -14,15 +14,20 @@ from mofa3d.data.isolated_reader import IsolatedReader
 from mofa3d.data.video import TimedFrame
 from mofa3d.environment.torch_settings import plain_settings
 from mofa3d.errors import InputError
-from mofa3d.reconstruction.reconstructor import Reconstructor
-from mofa3d.reconstruction.video.reconstruct import CODES, FILM, MESH, VideoOptions, reconstruct_video
-from mofa3d.scene import Renderer
+from mofa3d.reconstruction.video.reconstruct import (
+    ARKIT,
+    CODES,
+    FILM,
+    MESH,
+    VideoOptions,
+    reconstruct_video,
+)
+from mofa3d.viewer.tools import Tools
 from mofa3d.viewer.uploads import plain_name
 
 # What each file is called, and its label on the page.
-VIDEO_FILES = {FILM: "Film", MESH: "Animated GLB", CODES: "Codes of all frames"}
+VIDEO_FILES = {FILM: "Film", MESH: "Animated GLB", ARKIT: "ARKit weights", CODES: "Codes of all frames"}
 PASSES = 2  # the video is read to find the face, and again to draw it
-TARGETS = 20  # expressions that the animated mesh has
 ONE_AT_A_TIME = threading.Lock()  # of all visitors
 
 
@@ -78,9 +83,7 @@ class VideoJob:
         done: whether there are files, or trouble.
     """
 
-    def __init__(
-        self, content: bytes, name: str, reconstruct: Reconstructor, render: Renderer, most_frames: int
-    ) -> None:
+    def __init__(self, content: bytes, name: str, tools: Tools) -> None:
         self.name = plain_name(name)
         self.progress, self.trouble, self.done = 0.0, "", False
         self._folder = tempfile.TemporaryDirectory(prefix="mofa3d-")
@@ -88,7 +91,7 @@ class VideoJob:
         self._path.parent.mkdir()
         self._path.write_bytes(content)
         self._stop = threading.Event()
-        self._tools = reconstruct, render, most_frames
+        self._tools = tools
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
@@ -96,16 +99,20 @@ class VideoJob:
     def out(self) -> Path:
         return Path(self._folder.name, "out")
 
+    @property
+    def files(self) -> list[str]:
+        """Which of the `VIDEO_FILES` there are: not every face model has ARKit's units."""
+        return [name for name in VIDEO_FILES if self.done and not self.trouble and (self.out / name).is_file()]
+
     def file(self, name: str) -> Path:
         """Where one of the `VIDEO_FILES` lies.
 
         Raises:
             InputError: there is no such file, or not yet.
         """
-        path = self.out / name
-        if name not in VIDEO_FILES or not self.done or self.trouble or not path.is_file():
+        if name not in self.files:
             raise InputError(f"there is no file {name!r} of a video")
-        return path
+        return self.out / name
 
     def stop(self) -> None:
         """End the work, if it goes on, and delete the files."""
@@ -114,16 +121,17 @@ class VideoJob:
             self._folder.cleanup()
 
     def _run(self) -> None:
-        reconstruct, render, most = self._tools
+        tools, most = self._tools, self._tools.limits.frames
         try:
             with (
                 ONE_AT_A_TIME,
                 closing(CountingReader(self._report, most, self._stop.is_set)) as reader,
                 plain_settings(),
             ):
-                targets = min(TARGETS, reconstruct.decode.model.sizes.expression)
-                options = VideoOptions(progress=False, morph_targets=targets)
-                reconstruct_video(self._path, reconstruct, render, self.out, options, reader)
+                options = VideoOptions(texture="photograph", progress=False)
+                reconstruct_video(
+                    self._path, tools.reconstruct, tools.render, self.out, options, reader, tools.textures
+                )
         except StoppedError:
             self.trouble = "stopped"
         except InputError as error:

@@ -36,10 +36,7 @@ class VideoPanel:
                 self._percent = ui.label().classes("word")
             with ui.element("div").classes("ready") as self._ready:
                 self._film = ui.video("").classes("film").props("aria-label='Film of the face'")
-                with ui.element("div").classes("saves"):
-                    for name, label in VIDEO_FILES.items():
-                        save = ui.button(label, icon="download", on_click=partial(self._download, name))
-                        save.props("outline dense no-caps padding='3px 8px'").tooltip(name)
+                self._saves = ui.element("div").classes("saves")
         self._panel.set_visibility(False)
         self._timer = ui.timer(INTERVAL, self.update, active=False)
 
@@ -61,6 +58,11 @@ class VideoPanel:
             self._close()
         elif job.done and job is not self._shown:
             self._shown = job
+            self._saves.clear()
+            with self._saves:
+                for name in job.files:
+                    save = ui.button(VIDEO_FILES[name], icon="download", on_click=partial(self._download, name))
+                    save.props("outline dense no-caps padding='3px 8px'").tooltip(name)
             self._film.set_source(f"{self._address()}/video/{FILM}?of={id(job)}")
 
     def _close(self) -> None:

@@ -26,7 +26,7 @@ from mofa3d.reconstruction.reconstructor import Reconstructor, lay_over
 from mofa3d.reconstruction.writer import ReconstructionWriter
 from mofa3d.renderers import make_renderer
 from mofa3d.renderers.cpu_rasterizer import rasterize
-from mofa3d.viewer.downloads import FILES, Downloads
+from mofa3d.viewer.downloads import Downloads
 from mofa3d.viewer.drawing import PICTURES, outline
 from mofa3d.viewer.mesh_data import DARKEST, LOOKS
 from mofa3d.viewer.session import Session
@@ -320,11 +320,13 @@ class TestFiles:
     def test_meshes(self, session, sliders, tiny_model, tools, tmp_path):
         session.move(sliders["shape 0"], 3)
         vertices = session.face().scene.vertices[0].numpy()
-        for name in ("face.glb", "face_expressions.glb"):
+        code, source = session.face().code, tools.layout.source
+        rest = tiny_model.geometry(code.shape, torch.zeros_like(code.expression))[0].numpy()
+        for name, expected in {"face.glb": vertices, "rig.glb": rest}.items():
             glb = trimesh.load(io.BytesIO(session.view().file(name)), file_type="glb", force="mesh", process=False)
-            np.testing.assert_allclose(glb.vertices, vertices[tools.layout.source] / 1000, atol=1e-6)
+            np.testing.assert_allclose(glb.vertices, expected[source] / 1000, atol=1e-5)
             assert glb.visual.material.baseColorTexture.size == (1024, 1024)
-        assert b"expression_1" in session.view().file("face_expressions.glb")
+        assert b"expression_1" in session.view().file("rig.glb")
         ply = trimesh.load(io.BytesIO(session.view().file("face.ply")), file_type="ply", process=False)
         np.testing.assert_allclose(ply.vertices, vertices, atol=1e-4)
         with zipfile.ZipFile(io.BytesIO(session.view().file("face_obj.zip"))) as archive:
@@ -363,13 +365,13 @@ class TestFiles:
         assert (json.loads(session.view().file("camera.json")))["width"] == 512
 
     def test_other_names(self, session):
-        for name in ("passwd", "../face.glb", ""):
+        for name in ("passwd", "../face.glb", "", "arkit.csv"):  # the tiny model has no units of ARKit
             with pytest.raises(ValueError, match=r"there is no download .*; take one of face\.glb"):
                 session.view().file(name)
 
     def test_nothing_stays_on_the_disk(self, session, tmp_path, monkeypatch):
         monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-        for name in FILES:
+        for name in session.tools.download.offered:
             assert session.view().file(name)
         assert list(tmp_path.iterdir()) == []
 
