@@ -63,6 +63,16 @@ def two_faces(portrait: Path) -> bytes:
     return encoded(both, "PNG")
 
 
+def make_plain(session: Session) -> None:
+    """Give the face the mean's skin in even light: the test's encoder makes skin of any color."""
+    start = session.now.estimate
+    code = start.code.replace(
+        reflectance=torch.zeros_like(start.code.reflectance), illumination=torch.zeros_like(start.code.illumination)
+    )
+    session.now.estimate = replace(start, code=code, scene=session.tools.decode(code))
+    session.reset()
+
+
 def pixels(jpeg: bytes) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(jpeg)), dtype=np.int64)
 
@@ -246,6 +256,7 @@ class TestDrawing:
         assert len(set(looks.values())) == 4
 
     def test_texture_factors_times_the_estimates_reflectance_are_the_colors_of_the_face(self, session, sliders, tools):
+        make_plain(session)
         estimate, source = session.face().scene.reflectance[0].clamp_min(DARKEST), tools.layout.source
         for moved in ({}, {"reflectance 0": 2, "lamp": 0.5}):
             for name, value in moved.items():
@@ -256,7 +267,7 @@ class TestDrawing:
             expected = scene.colors[0] * scene.reflectance[0].clamp_min(DARKEST) / scene.reflectance[0]
             colors = (2 * torch.from_numpy(factors) * estimate[source]).numpy()
             unclipped = (factors > 0) & (factors < 1)
-            assert unclipped.mean() > 0.15
+            assert unclipped.mean() > 0.9
             np.testing.assert_allclose(colors[unclipped], expected[source].numpy()[unclipped], atol=0.006)
 
     def test_texture(self, session):
@@ -336,7 +347,8 @@ class TestFiles:
         assert len(obj.faces) == len(tiny_model.faces)
         assert obj.visual.material.image.size == (1024, 1024)
 
-    def test_texture_shows_what_the_sliders_do_to_the_skin(self, session, sliders, tools):
+    def test_texture_shows_what_the_sliders_do_to_the_skin(self, session, sliders):
+        make_plain(session)
         before = pixels(session.view().file("texture.png"))
         session.move(sliders["yaw"], 30)
         assert np.array_equal(pixels(session.view().file("texture.png")), before)
