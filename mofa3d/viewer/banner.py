@@ -18,7 +18,7 @@ class Banner:
             ui.icon(icon, size="20px")
             self._label = ui.label().classes("said")
             close = ui.button(icon="close", on_click=self.hide).props("flat dense round size=sm")
-            close.props("aria-label='Close this message'")
+            close.props["aria-label"] = "Close this message"
         self.hide()
 
     def say(self, message: str) -> None:

@@ -74,8 +74,8 @@ class Controls:
                 self.update()
                 self._changed()
 
-        button = ui.button(icon=icon, on_click=click).props(f"flat dense round aria-label='{label}'").tooltip(tip)
-        button.props["data-key"] = label.lower()
+        button = ui.button(icon=icon, on_click=click).props("flat dense round").tooltip(tip)
+        button.props["aria-label"], button.props["data-key"] = label, label.lower()
         return button
 
     def _group(self, group: Group) -> None:
@@ -90,7 +90,8 @@ class Controls:
         with ui.element("div").classes("row-slider"):
             ui.label(slider.label)
             knob = ui.slider(min=slider.low, max=slider.high, step=slider.step, value=slider.rest or 0.0)
-            knob.props(f"dense aria-label='{slider.label}'")
+            knob.props("dense")
+            knob.props["aria-label"] = slider.label  # Python 3.11 may fail to parse quotes while other threads compile
             # Only what the visitor does: setting the value below must not count as moving the slider.
             knob.on("update:model-value", partial(self._move, slider), throttle=0.05)
             knob.on("change", self._settle)

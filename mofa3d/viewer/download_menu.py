@@ -23,7 +23,8 @@ class DownloadMenu:
         with ui.element("div").classes("foot"):
             button = ui.button("Download", icon="download").props("unelevated no-caps").classes("w-full")
         with button:
-            menu = ui.menu().props("anchor='top left' self='bottom left' max-height=80vh").classes("files")
+            menu = ui.menu().props("max-height=80vh").classes("files")
+            menu.props["anchor"], menu.props["self"] = "top left", "bottom left"
         with menu:
             for name, file in session.tools.download.offered.items():
                 with ui.menu_item(on_click=partial(self._download, name)), ui.item_section():

@@ -19,7 +19,8 @@ class Faces:
 
     def __init__(self, on_choose: Callable[[int], None]) -> None:
         self._on_choose = on_choose
-        self._strip = ui.element("div").classes("faces").props("role=group aria-label='Faces of the photograph'")
+        self._strip = ui.element("div").classes("faces").props("role=group")
+        self._strip.props["aria-label"] = "Faces of the photograph"
         self._buttons: list[ui.element] = []
         self._strip.set_visibility(False)
 
@@ -39,9 +40,9 @@ class Faces:
             ui.label(f"{len(upload.faces)} faces").classes("word")
             for number, face in enumerate(upload.faces):
                 with ui.element("button").classes("face") as button:
-                    button.props(f"type=button aria-label='Face {number + 1}'")
-                    picture = ui.element("img").props("alt=''")
-                    picture.props["src"] = f"{address}/{number}?of={version}"
+                    button.props["type"], button.props["aria-label"] = "button", f"Face {number + 1}"
+                    picture = ui.element("img")
+                    picture.props["alt"], picture.props["src"] = "", f"{address}/{number}?of={version}"
                     if face.warning:
                         ui.icon("warning_amber", size="18px").classes("doubt")
                         ui.tooltip(f"This face {face.warning}")

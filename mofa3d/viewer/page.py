@@ -216,8 +216,10 @@ class Page:
     def redraw(self) -> None:
         """Have the browser fetch the pictures and the meshes; it leaves out what it cannot keep up with."""
         self.views.show(self.address)
-        self.aside.props(f"aria-pressed={'false' if self.session.beside is None else 'true'}")
+        self.aside.props["aria-pressed"] = "false" if self.session.beside is None else "true"
 
 
 def _icon(icon: str, label: str, act: Callable[[], object] | None = None) -> ui.button:
-    return ui.button(icon=icon, on_click=act).props(f"flat dense round aria-label='{label}'").tooltip(label)
+    button = ui.button(icon=icon, on_click=act).props("flat dense round").tooltip(label)
+    button.props["aria-label"] = label
+    return button

@@ -48,7 +48,8 @@ class Uploader:
 
     def button(self, label: str) -> ui.button:
         """A button that opens the browser's dialog, which it does only in answer to a click."""
-        button = ui.button(label, icon="add_photo_alternate").props(f"unelevated no-caps aria-label='{label}'")
+        button = ui.button(label, icon="add_photo_alternate").props("unelevated no-caps")
+        button.props["aria-label"] = label
         return button.on("click", js_handler=f"() => getElement({self.id}).pickFiles()")
 
     def _reject(self, event: events.GenericEventArguments) -> None:

@@ -30,12 +30,14 @@ class VideoPanel:
             with ui.element("div").classes("bar"):
                 self._name = ui.label().classes("name")
                 close = ui.button(icon="close", on_click=self._close).props("flat dense round")
-                close.props("aria-label='Close the video'")
+                close.props["aria-label"] = "Close the video"
             with ui.element("div").classes("working") as self._working:
-                self._bar = ui.linear_progress(0.0, show_value=False).props("aria-label='Progress' size=10px rounded")
+                self._bar = ui.linear_progress(0.0, show_value=False).props("size=10px rounded")
+                self._bar.props["aria-label"] = "Progress"
                 self._percent = ui.label().classes("word")
             with ui.element("div").classes("ready") as self._ready:
-                self._film = ui.video("").classes("film").props("aria-label='Film of the face'")
+                self._film = ui.video("").classes("film")
+                self._film.props["aria-label"] = "Film of the face"
                 self._saves = ui.element("div").classes("saves")
         self._panel.set_visibility(False)
         self._timer = ui.timer(INTERVAL, self.update, active=False)
@@ -62,7 +64,7 @@ class VideoPanel:
             with self._saves:
                 for name in job.files:
                     save = ui.button(VIDEO_FILES[name], icon="download", on_click=partial(self._download, name))
-                    save.props("outline dense no-caps padding='3px 8px'").tooltip(name)
+                    save.props("outline dense no-caps").tooltip(name)
             self._film.set_source(f"{self._address()}/video/{FILM}?of={id(job)}")
 
     def _close(self) -> None:

@@ -45,7 +45,7 @@ class Views:
         with ui.element("div").classes("panel"):
             with ui.element("div").classes("bar"):
                 self.kind = ui.toggle(PICTURES, value=shown.picture, on_change=self._look).classes("name")
-                self.kind.props("unelevated no-caps dense padding='2px 10px' aria-label='Photograph'")
+                self.kind.props("unelevated no-caps dense").props["aria-label"] = "Photograph"
                 self.wipe = ui.switch("Compare", value=shown.wipe, on_change=self._look).props("dense")
             with ui.element("div").classes("stage"):
                 with ui.element("div").classes("half"):
@@ -59,10 +59,10 @@ class Views:
         with ui.element("div").classes("panel"):
             with ui.element("div").classes("bar"):
                 self.look = ui.toggle(LOOKS, value=shown.look, on_change=self._look).classes("name")
-                self.look.props("unelevated no-caps dense padding='2px 10px' aria-label='Face in 3D'")
+                self.look.props("unelevated no-caps dense").props["aria-label"] = "Face in 3D"
                 self.wireframe = ui.switch("Wireframe", value=shown.wireframe, on_change=self._look).props("dense")
                 front = ui.button(icon="center_focus_strong", on_click=self._front)
-                front.props("flat dense round size=sm aria-label='Front view'").tooltip("Front view (Home)")
+                front.props("flat dense round size=sm").tooltip("Front view (Home)").props["aria-label"] = "Front view"
             with ui.element("div").classes("stage"):
                 with ui.element("div").classes("half"):
                     self.mesh = MeshView("/triangles", "/coordinates")

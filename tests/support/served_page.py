@@ -35,11 +35,12 @@ FORM = b'--b\r\nContent-Disposition: form-data; name="photo"; filename="a.jpg"\r
 MULTIPART = "multipart/form-data; boundary=b"
 
 
-class Held:
+class Held(Reconstructor):
     """Reconstructs, and can be made to take its time."""
 
     def __init__(self, reconstruct: Reconstructor) -> None:
-        self._reconstruct, self.decode = reconstruct, reconstruct.decode
+        vars(self).update(vars(reconstruct))
+        self._reconstruct = reconstruct
         self.free = threading.Event()
         self.free.set()
 
