@@ -43,5 +43,6 @@
     show(theme);
   };
   const kept = localStorage.getItem(THEME);
-  if (kept) window.addEventListener("load", () => setTimeout(() => show(kept)));
+  const begin = () => (document.querySelector(".page") ? show(kept) : setTimeout(begin, 20)); // once it is there
+  if (kept) begin();
 })();

@@ -64,7 +64,9 @@ class Served:
             time.sleep(0.01)
 
     def get(self, path: str = "/", **headers: str) -> httpx.Response:
-        return httpx.get(self.address + path, headers={name.replace("_", "-"): v for name, v in headers.items()})
+        return httpx.get(
+            self.address + path, headers={name.replace("_", "-"): v for name, v in headers.items()}, timeout=60
+        )
 
     def upload_path(self) -> str:
         """Of a session of its own, that nobody shows."""
