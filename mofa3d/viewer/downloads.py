@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -53,7 +54,7 @@ class Subject:
         """What the photograph shows of the face, with what the sliders do to the skin."""
         textures = self.writer.textures
 
-        def baked(face: Reconstruction, look: str) -> Texture:
+        def baked(face: Reconstruction, look: Literal["model", "photograph"]) -> Texture:
             return textures(face.scene, self.photo, face.transform, look, TEXELS)
 
         shown = baked(self.start, "photograph")
