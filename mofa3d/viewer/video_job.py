@@ -128,6 +128,8 @@ class VideoJob:
                 closing(CountingReader(self._report, most, self._stop.is_set)) as reader,
                 plain_settings(),
             ):
+                if self._stop.is_set():  # it waited for another one
+                    raise StoppedError
                 options = VideoOptions(texture="photograph", progress=False)
                 reconstruct_video(
                     self._path, tools.reconstruct, tools.render, self.out, options, reader, tools.textures

@@ -26,7 +26,7 @@ def shown(page, after: int = 0) -> tuple[np.ndarray, int]:
 
 
 def pixels_of(page, address: str) -> np.ndarray:
-    content = page.request.get("/".join(page.url.split("/")[:3]) + address).body()
+    content = page.request.get("/".join(page.url.split("/")[:3]) + address, timeout=60_000).body()
     return np.asarray(Image.open(io.BytesIO(content)), dtype=np.int64)
 
 

@@ -26,7 +26,7 @@ def test_looks_of_the_3d_view(page, portrait):
         look(page, option, ready)
         views[option] = mesh_pixels(page)
         assert (views[option].max(axis=-1) < 60).mean() < 0.5 * glasses.mean()
-        assert min(differ(views[option], view) for name, view in views.items() if name != option) > 0.01, option
+        assert min(differ(views[option], view) for name, view in views.items() if name != option) > 0.003, option
     assert np.ptp(views["Clay"], axis=-1).max() < 25
     page.get_by_role("switch", name="Wireframe").click()
     page.wait_for_timeout(200)
