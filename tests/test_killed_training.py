@@ -99,16 +99,20 @@ def test_of_two_processes_either_can_be_killed_and_torchrun_goes_on(tmp_path, ca
         command = [*engine, "--master-port", str(port), small_training.__file__, *options]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
-    def wait_for(iteration: int, process: subprocess.Popen) -> None:
-        while reached(out) < iteration:
+    def kept() -> int:
+        return saved(out) if (out / "checkpoint.pt").exists() else 0
+
+    def wait_for_a_checkpoint(process: subprocess.Popen) -> None:
+        begun = kept()
+        while kept() <= begun:
             assert process.poll() is None, process.stderr.read()
-            time.sleep(0.01)
+            time.sleep(0.05)
         time.sleep(chance.uniform(0, 0.2))
 
     out = tmp_path / "killed"
     process = start(out, free_port(), *SLOWLY, "--ids", str(ids))
     for rank in (1, 0):
-        wait_for(saved(out) + EVERY if table else EVERY, process)
+        wait_for_a_checkpoint(process)
         os.kill(int((ids / str(rank)).read_text()), signal.SIGKILL)
         (ids / str(rank)).unlink()
         before = reached(out)
@@ -117,8 +121,8 @@ def test_of_two_processes_either_can_be_killed_and_torchrun_goes_on(tmp_path, ca
             time.sleep(0.01)
         table.append((f"SIGKILL of process {rank}", saved(out), before - saved(out)))
     for sent in (signal.SIGTERM, signal.SIGINT):
-        begun = saved(out)
-        wait_for(begun + 2, process)
+        begun = kept()
+        wait_for_a_checkpoint(process)
         process.send_signal(sent)
         _, said = process.communicate(timeout=900)
         assert process.returncode != 0
