@@ -177,11 +177,19 @@ def join(device: str, batch_size: int) -> Processes:
     check_device(device)
     if not dist.is_initialized():
         with naming_the_lost():
-            dist.init_process_group("cpu:gloo,cuda:nccl" if on_cards else "gloo", timeout=PATIENCE)
+            _begin("cpu:gloo,cuda:nccl" if on_cards else "gloo")
         atexit.register(_leave)
     if rank:
         logging.getLogger("mofa3d").setLevel(logging.ERROR)
     return Processes(rank, count, device)
+
+
+def _begin(backend: str) -> None:
+    store, rank, count = next(dist.rendezvous("env://", timeout=PATIENCE))
+    if os.environ.get("GROUP_WORLD_SIZE") == "1":
+        # torchrun keeps one store over its restarts, in which processes would find the addresses of those that died.
+        store = dist.PrefixStore(f"attempt {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+    dist.init_process_group(backend, store=store, rank=rank, world_size=count, timeout=PATIENCE)
 
 
 def _leave() -> None:
@@ -201,6 +209,7 @@ def naming_the_lost() -> Iterator[None]:
     except RuntimeError as error:
         # Gloo raises plain RuntimeErrors that name its transport's source file.
         if isinstance(error, dist.DistError) or "gloo" in str(error):
+            atexit.unregister(_leave)  # which would wait for the lost
             reason = str(error).splitlines()[0]
             raise LostProcessError(
                 f"another process of this training has ended, or cannot be reached, and its own message may say why "
