@@ -5,6 +5,7 @@
 # make test-isa   the tests that depend on the processor, with its instruction sets held down to AVX2 and to SSE
 # make gpu-check  what needs a GPU, in at most ten minutes, as one JSON; without a GPU it says so
 # make docs       the documentation and the reference of the library into site/
+# make wheel     the package that `pip install` takes into dist/
 # make cuda-build compile nvdiffrast's CUDA plugin; needs a C++ compiler, but neither a GPU nor a CUDA toolkit
 # PYTHON=python3.12 chooses the interpreter that .venv is made with.
 
@@ -17,7 +18,7 @@ SUPPORTED := import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 13
 PYTHON ?= $(firstword $(foreach name,python3 python3.12 python3.11 python3.10,\
 	$(shell $(name) -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $(name))))
 
-.PHONY: install train test test-isa gpu-check lint docs cuda-build clean
+.PHONY: install train test test-isa gpu-check lint docs wheel cuda-build clean
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -57,6 +58,9 @@ gpu-check: $(STAMP)
 docs: $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -e '.[docs]'
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+wheel: $(STAMP)
+	$(BIN)/python -m pip wheel --disable-pip-version-check --no-deps --wheel-dir dist .
 
 cuda-build: $(STAMP)
 	$(BIN)/python -m pip install --disable-pip-version-check -e '.[cuda-build]'

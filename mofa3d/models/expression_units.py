@@ -128,7 +128,7 @@ def _makehuman_units(model: MorphableModel) -> dict[str, Float[Tensor, "E"]] | N
     """The default model's units, if this is it; a truncated or otherwise changed one is not."""
     if model.name != "makehuman":
         return None
-    from mofa3d.models.makehuman.cache import load_units
+    from mofa3d.models.makehuman import load_units
 
     units = load_units()
     landmarks = model.at_landmarks(model.expression_basis).cpu()

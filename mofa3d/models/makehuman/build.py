@@ -7,10 +7,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import scipy.sparse as sparse
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 from mofa3d.models.makehuman import dense, expression, seal, source, teeth, units
 from mofa3d.models.makehuman.cage import Cage, read_cage
@@ -28,6 +29,7 @@ EXPRESSION_MODES, REFLECTANCE_MODES = 64, 80
 SIDE_WEIGHT = 0.15  # of vertices outside the frontal face when expression modes are chosen
 TONGUE_WEIGHT = 0.3  # of the tongue's
 PARTED = 0.2  # of the jaw's opening, at which landmarks are attached
+HAIR = 7.0  # mm inside MediaPipe's oval up to which hair may lie on the face
 FOREHEAD, BACK = 39.0, 12.0  # mm: top of the frontal face above the brow's middle, and its back before the jaw's ends
 
 
@@ -91,10 +93,12 @@ def build() -> Built:
     )
     mean_reflectance, reflectance_basis = reflectance_modes(surface, REFLECTANCE_MODES, np.random.default_rng(0))
 
-    frontal = _frontal(vertices, landmarks, mesh.mouth)
     # On lips that meet, the nearest triangle to a point of one lip may be the other's.
     parted = head.mean + PARTED * movements[names.index("jawOpen")]
     attached = dense.attach_ibug(dense.read_points(cage.base_count, dense.IBUG_PATH), cage, parted, mesh)
+    points = dense.attach_dense(dense.read_points(cage.base_count), cage, parted, mesh)
+    on_points = np.einsum("kj,kjd->kd", points.weights.numpy(), vertices[mesh.triangles[points.faces.numpy()]])
+    frontal = _frontal(vertices, landmarks, mesh.mouth) & _inside(on_points[list(dense.OVAL), :2], vertices[:, :2])
     shown = sparse.vstack([mesh.refine[frontal], tooth.refine[tooth.tongue]]).tocsr()
     codes, explained = units.fit_units(refined(shown, np.moveaxis(movements, 0, -1)), refined(shown, modes))
 
@@ -128,8 +132,6 @@ def build() -> Built:
         uv=tensor(np.concatenate([mesh.uv, tooth_uv, mesh.uv[lips.lip]])),
         name="makehuman",
     )
-    on_base = dense.read_points(cage.base_count)
-    points = dense.attach_dense(on_base, cage, parted, mesh)
     return Built(model, units.make_units(names, codes, explained, at_landmarks(expression_basis)), points)
 
 
@@ -152,6 +154,11 @@ def _is_front(vertices: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """What is not behind the jaw's ends nor above the forehead."""
     behind = landmarks[[0, 16], 2].mean() + BACK
     return (vertices[:, 2] > behind) & (vertices[:, 1] < landmarks[19, 1] + FOREHEAD)
+
+
+def _inside(oval: Float[np.ndarray, "K 2"], points: Float[np.ndarray, "N 2"]) -> Bool[np.ndarray, "N"]:
+    """What lies inside MediaPipe's outline of the face by more than hair covers of it, seen from the front."""
+    return np.array([cv2.pointPolygonTest(oval.astype(np.float32), (x, y), True) > HAIR for x, y in points.tolist()])
 
 
 def _frontal(vertices: np.ndarray, landmarks: np.ndarray, mouth: np.ndarray) -> np.ndarray:

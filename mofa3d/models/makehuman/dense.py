@@ -28,6 +28,11 @@ PATH = Path(__file__).with_name("landmarks478.json")
 IBUG_PATH = Path(__file__).with_name("ibug68.json")
 DENSE_COUNT = 478
 SKIN_COUNT = 468  # the first ones; those of the irises, five for each eye, come after them
+# Around the face, from the middle of the hairline to the subject's left; hair seldom lies within.
+OVAL = (
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150,
+    136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
+)  # fmt: skip
 LEAST_WEIGHT = 0.01  # smaller ones are left out of the file
 
 

@@ -22,10 +22,10 @@ from mofa3d.morphable_model import DARK, MorphableModel
 EYES = (slice(36, 42), slice(42, 48))  # iBUG points
 BALL = 15.0  # mm from the middle of an eye's points to that of its eyeball, at most
 IRIS, PUPIL, SOFT = 5.9, 2.2, 0.5  # mm from the eye's axis, and how soft their edges are
-SCLERA_COLOR, IRIS_COLOR, PUPIL_COLOR = (0.69, 0.65, 0.63), (0.30, 0.21, 0.15), (0.05, 0.04, 0.04)
+SCLERA_COLOR, IRIS_COLOR, PUPIL_COLOR = (0.60, 0.56, 0.54), (0.30, 0.21, 0.15), (0.05, 0.04, 0.04)
 RING = 0.55  # darkness of the iris at its edge
 LID_SHADOW = (1.0, 6.0, 0.45)  # mm above the axis where it begins and ends, and its strength
-LIDS, FADING = 8.0, 5.0  # mm from the lids' edges that are colored by the skin around them, and then over which
+LIDS, FADING = 2.0, 2.5  # mm from the lids' edges that are colored by the skin around them, and then over which
 LASHES = (0.9, 0.55, 0.25)  # mm from the edges, and strength on the upper and the lower lid
 MOUTH_COLOR = (0.30, 0.12, 0.11)  # at the lips
 DEEP, DEEPEST = 30.0, 0.25  # mm behind the lips where the mouth is darkest, and how dark

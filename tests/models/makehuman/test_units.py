@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from mofa3d.data.face_landmarker import EXPRESSION_NAMES
-from mofa3d.models.makehuman.cache import load_units
+from mofa3d.models.makehuman import load_units
 from mofa3d.models.makehuman.units import fit_units, make_units, read_units_file, save_units
 
 needs_data = pytest.mark.skipif(

