@@ -4,7 +4,7 @@ A model has one texture coordinate per vertex, so triangles across a seam of the
 another, and refined maps fold near seams. Both are found here by the Jacobian of the map from surface to texture, and
 what a fold lays upon another part by the middles of triangles. What is left falls into charts, which keep their shape;
 the other triangles are grouped by the axis they face and projected along it. All charts then get one number of texels
-per millimetre, and are packed side by side.
+per millimetre, but for what lies away from the face (`mofa3d.export.texture_room`), and are packed side by side.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from mofa3d.export.texture_packing import pack
+from mofa3d.export.texture_room import room_for_front
 from mofa3d.morphable_model import MorphableModel
 
 STRETCH = 4.0  # times the typical scale of the UV map, beyond which a triangle lies across a seam
@@ -45,7 +46,7 @@ class TextureLayout:
 
 
 def texture_layout(model: MorphableModel) -> TextureLayout:
-    """Lay a model's triangles out in a texture without stretch, folds and overlap between charts.
+    """Lay a model's triangles out in a texture, the face without stretch, and no part folded or upon another.
 
     A model without texture coordinates is laid out by box projections alone.
     """
@@ -54,7 +55,8 @@ def texture_layout(model: MorphableModel) -> TextureLayout:
     if model.uv is not None:
         chart, corners = _own_charts(vertices, faces, model.uv.double().cpu().numpy())
     chart, corners = _with_boxes(vertices, faces, chart, corners)
-    corners = pack(_in_millimetres(vertices[faces], corners, chart), chart, GUTTER)
+    front = model.frontal.cpu().numpy()[faces].all(axis=1)
+    corners = pack(room_for_front(_in_millimetres(vertices[faces], corners, chart), chart, front), chart, GUTTER)
     # A vertex of the layout is a vertex of the model in one chart.
     key = chart[:, None] * len(vertices) + faces
     keys, first, index = np.unique(key, return_index=True, return_inverse=True)
