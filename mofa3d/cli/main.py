@@ -13,6 +13,7 @@ from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 from mofa3d import __version__
 from mofa3d.cli.arguments import refuse_empty
 from mofa3d.cli.edit import Edit
+from mofa3d.cli.examples import Examples
 from mofa3d.cli.export_encoder import ExportEncoder
 from mofa3d.cli.logs import shown_logs
 from mofa3d.cli.model import ModelCommand
@@ -98,6 +99,7 @@ Command = (
     | Annotated[Edit, subcommand("edit")]
     | Annotated[ViewCommand, subcommand("view")]
     | Annotated[ExportEncoder, subcommand("export-encoder")]
+    | Annotated[Examples, subcommand("examples")]
 )
 
 
@@ -125,7 +127,7 @@ def _run(arguments: list[str] | None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     warn_in_one_line()
-    at_once = isinstance(command, ModelCommand | Edit | ViewCommand)
+    at_once = isinstance(command, ModelCommand | Edit | ViewCommand | Examples)
     try:
         with as_ctrl_c():
             print(command())

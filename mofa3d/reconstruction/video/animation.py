@@ -134,5 +134,7 @@ def write_film_arkit(
     rows = held(frames, np.arange(len(times)))
     weights = found._replace(weights=found.weights[rows])
     seconds = torch.from_numpy(times)
-    head = movement(codes[torch.from_numpy(rows)], torch.zeros(len(rows), len(ARKIT)), seconds).rotations
+    head = movement(
+        codes[torch.from_numpy(rows)], torch.zeros(len(rows), len(ARKIT), dtype=torch.float32), seconds
+    ).rotations
     write_arkit(path, fit.take(weights, times, head.double().numpy()))
