@@ -136,7 +136,7 @@ class TestAgain:
             ".lock", ".mofa3d", "corpus.json", "failures.csv", "index.npz", "keys.jsonl", "removed", "report",
             "report.html", "shards",
         ]  # fmt: skip
-        assert sorted(path.name for path in (out / "shards").iterdir()) == ["000000.json", "000000.tar"]
+        assert sorted(path.name for path in (out / "shards").iterdir()) == ["000000.json", "000000.tar", "sizes.json"]
 
     def test_only_the_block_of_a_changed_photograph_is_done_again(self, root, out, portrait, searched):
         first = run(root, out, block=1)
