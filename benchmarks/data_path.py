@@ -20,9 +20,10 @@ from matplotlib import cbook
 
 from mofa3d.data.corpus.shards import Face, encode_crop, write_shard
 from mofa3d.data.photo import read_photo
+from mofa3d.data.streaming.choice import StreamConfig
 from mofa3d.data.streaming.lanes import ShardOrder, lanes_of
 from mofa3d.data.streaming.shard_list import ShardList
-from mofa3d.data.streaming.shard_stream import ShardStream, StreamConfig
+from mofa3d.data.streaming.shard_stream import ShardStream
 
 SIZE = 240  # pixels of a crop
 PROTOCOL = "alike"

@@ -30,8 +30,7 @@ from mofa3d.data.corpus.open import SYNTHETIC, Faces, open_faces
 from mofa3d.data.corpus.split import repeat_evenly, spread
 from mofa3d.data.corpus.synthetic_config import SyntheticConfig
 from mofa3d.data.failures import FAILURES, list_failures
-from mofa3d.data.streaming.readable_faces import ReadableFaces
-from mofa3d.data.streaming.shard_stream import StreamConfig
+from mofa3d.data.streaming.choice import StreamConfig
 from mofa3d.encoders.checkpoint import Description, how_to_go_on, start_from
 from mofa3d.encoders.network import Encoder
 from mofa3d.environment.cache_folder import cache_directory
@@ -231,8 +230,11 @@ def photo_stream(
         share = {"rank": processes.rank, "world": processes.count}
         return partial(faces.stream.batches, batch_size, config.seed, changes=changes, device=device, **share)
     shown = repeat_evenly(faces.train, faces.dataset.sources) if config.even_sources else faces.train
-    skips = config.streaming.unreadable == "skip"
-    dataset = ReadableFaces(faces.dataset, shown) if skips else faces.dataset
+    dataset = faces.dataset
+    if config.streaming.unreadable == "skip":
+        from mofa3d.data.streaming.readable_faces import ReadableFaces
+
+        dataset = ReadableFaces(faces.dataset, shown)
     fits = fits_in_memory(len(set(shown)) * 3 * image_size**2, device)
     if all(found for (found,) in processes.gather(fits)):  # the order of photographs depends on it
         from mofa3d.data.batches.on_gpu import ResidentFaces

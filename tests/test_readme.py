@@ -75,10 +75,11 @@ def test_plain_pytorch3d_example():
 
 
 def test_every_example_is_tested():
-    # That of reconstructing.md is the README's; that of editing.md has a test of its own; evaluation.md's needs scans.
+    # That of reconstructing.md is the README's; those of editing.md and files.md have tests of their own; evaluation.md's
+    # needs scans, and blender.md's Blender.
     assert (len(EXAMPLES), len(RENDERERS)) == (2, 1)
     assert examples(ROOT / "docs" / "reconstructing.md") == EXAMPLES[:1]
-    told = {"README", "renderers", "reconstructing", "editing", "evaluation"}
+    told = {"README", "renderers", "reconstructing", "editing", "evaluation", "files", "blender"}
     assert {path.stem for path in DOCUMENTS if examples(path)} == told
 
 

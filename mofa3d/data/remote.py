@@ -63,7 +63,7 @@ def file_system(protocol: str) -> Any:
         import fsspec
 
         return fsspec.filesystem(protocol)
-    except (ImportError, ValueError) as error:
+    except (ImportError, ValueError) as error:  # of fsspec
         raise InputError(
             f"{protocol}:// cannot be read ({error}); install what reads it: pip install mofa3d[remote], and s3fs for "
             "s3:// or gcsfs for gs://"
@@ -164,7 +164,7 @@ def _trying(url: str, ask: Callable[[Any], Answer]) -> Answer:
                 return ask(system)
             except FileNotFoundError:
                 raise MissingFileError(f"there is no {url}") from None
-            except (PermissionError, ValueError, TypeError):
+            except (PermissionError, ValueError, TypeError):  # of the file system
                 raise
             except Exception:
                 if attempt == TRIES - 1:

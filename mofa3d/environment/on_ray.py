@@ -97,7 +97,7 @@ def _join(ray: Any, most: int | None) -> None:
         options |= {"num_cpus": most, "include_dashboard": False}
     try:
         ray.init(address=address or "local", **options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (ConnectionError, ValueError, RuntimeError) as error:  # of Ray
         raise InputError(
             f"there is no Ray cluster at {address or 'this machine'} ({str(error).splitlines()[0]}); start one with "
             "`ray start --head`, mend RAY_ADDRESS, or leave --engine ray out"

@@ -17,7 +17,6 @@ from mofa3d.environment.processes import ALONE, Processes, means
 from mofa3d.objective import Batch
 from mofa3d.training.best_loss import BestLoss
 from mofa3d.training.checkpoint import restore, save_checkpoint
-from mofa3d.training.data_parallel import begin_alike, in_parallel
 from mofa3d.training.interruption import Interruption, Wish, noted
 from mofa3d.training.keeper import Keeper
 from mofa3d.training.log import opened_log
@@ -80,13 +79,18 @@ def optimize(
         progress, best = restore(path, network, optimizer, description, data)
     elif processes.leads:  # whatever stops it from now on, it can be resumed
         save_checkpoint(path, network, optimizer, progress, description, data=dict(data or {}))
-    progress, best = begin_alike(network, optimizer, (progress, best), processes)
+    together = nullcontext(step)
+    if processes.count > 1:
+        from mofa3d.training.data_parallel import begin_alike, in_parallel
+
+        progress, best = begin_alike(network, optimizer, (progress, best), processes)
+        together = in_parallel(network, step, processes)
     network.train()
     stream = batches(progress.iteration)
     with (
         _noted_by(processes) as wish,
         opened_log(out, config, progress, resume) if processes.leads else nullcontext() as log,
-        in_parallel(network, step, processes) as step_on,
+        together as step_on,
         Keeper(
             path,
             network,

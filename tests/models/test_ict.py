@@ -81,11 +81,12 @@ class TestRealFiles:
         assert float((brow - rest)[[20, 21, 22, 23], 1].max()) > 2
 
     def test_frontal_region_is_what_one_would_draw(self, model):
-        """Chin to mid-forehead without the sides, drawn with the landmarks; lips and lids hide what lies behind."""
+        """A rounded rectangle between the ears, chin and mid-forehead; lips and lids hide what lies behind."""
         points = model.landmarks(model.mean_shape[None])[0].numpy()
         x, y, z = model.mean_shape.numpy().T
-        width = 1.06 * np.abs(points[[0, 16], 0]).mean()
-        drawn = (np.abs(x) < width) & (y < points[19, 1] + 40) & (y > points[8, 1] - 5) & (z > -5)
+        width = 0.9 * np.abs(points[[0, 16], 0]).mean()
+        low, high = points[8, 1] + 10, points[19, 1] + 20
+        drawn = (np.abs(x / width) ** 3 + np.abs((2 * y - low - high) / (high - low)) ** 3 < 1) & (z > 0)
         mouth = np.arange(len(x)) >= 11_248  # the inside of the mouth, sockets and eyeballs
         mine = model.frontal.numpy() & ~mouth
         drawn &= ~mouth

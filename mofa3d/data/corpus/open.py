@@ -12,7 +12,7 @@ from mofa3d.camera import Camera
 from mofa3d.data.corpus.dataset import SUMMARY, Corpus
 from mofa3d.data.corpus.split import held_out, spread, train_and_test
 from mofa3d.data.corpus.synthetic_config import SyntheticConfig
-from mofa3d.data.streaming.shard_list import names_shards
+from mofa3d.data.streaming.choice import names_shards
 from mofa3d.decoder import Decoder
 from mofa3d.environment.cache_folder import check_cache
 from mofa3d.errors import InputError
@@ -21,7 +21,8 @@ from mofa3d.scene import Renderer
 
 if TYPE_CHECKING:
     from mofa3d.data.corpus.config import PrepareConfig
-    from mofa3d.data.streaming.shard_stream import ShardStream, StreamConfig
+    from mofa3d.data.streaming.choice import StreamConfig
+    from mofa3d.data.streaming.shard_stream import ShardStream
 
 SYNTHETIC = "synthetic"
 

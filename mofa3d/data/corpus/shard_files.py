@@ -13,7 +13,6 @@ from jaxtyping import Int
 
 from mofa3d.data.corpus.content import check_places
 from mofa3d.data.corpus.shards import open_to_read, read_at
-from mofa3d.data.remote import join, read_url
 
 MOST_HELD = 1 << 29  # bytes of shards that are kept in memory
 LARGEST = 1 << 26  # bytes of a shard that is fetched as a whole; of larger ones, crop by crop
@@ -96,10 +95,14 @@ class RemoteShards:
 
     def name(self, shard: int) -> str:
         """See `ShardFiles`."""
+        from mofa3d.data.remote import join
+
         return join(self.url, f"{shard:06d}.tar")
 
     def read(self, shard: int, offset: int, size: int) -> bytes:
         """See `ShardFiles`."""
+        from mofa3d.data.remote import read_url
+
         if self._lengths.get(shard, 0) > LARGEST:
             return read_url(self.name(shard), offset, offset + size)
         with self._counting:

@@ -15,10 +15,11 @@ from mofa3d.data.corpus.shard_files import RemoteShards
 from mofa3d.data.corpus.shards import SHARDS
 from mofa3d.data.failures import FAILURES
 from mofa3d.data.remote import copy_url, is_url, join, url_exists, url_token
+from mofa3d.data.streaming.choice import StreamConfig
 from mofa3d.data.streaming.lanes import ShardOrder
 from mofa3d.data.streaming.samples import Sample
 from mofa3d.data.streaming.shard_list import find_shards
-from mofa3d.data.streaming.shard_stream import ShardStream, StreamConfig
+from mofa3d.data.streaming.shard_stream import ShardStream
 from mofa3d.data.streaming.windows import Windows
 from mofa3d.environment.cache_folder import check_cache
 from mofa3d.errors import InputError
@@ -68,7 +69,7 @@ def open_remote_corpus(url: str, cache: Path) -> Corpus:
 def _known(path: Path) -> dict:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # none, or a damaged one
+    except (OSError, ValueError):  # of json: none, or a damaged one
         return {}
     return found if isinstance(found, dict) else {}
 

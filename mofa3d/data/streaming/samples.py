@@ -148,7 +148,7 @@ def count_samples(file: OpenFile) -> int:
 def _said(about: bytes) -> dict:
     try:
         fields = json.loads(about)
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of json
         raise InputError(f"what it says about a face is no JSON ({error})") from None
     if not isinstance(fields, dict):
         raise InputError(f"what it says about a face is a {type(fields).__name__}")

@@ -66,14 +66,6 @@ class ShardList:
         return known.hexdigest()[:16]
 
 
-def names_shards(data: str) -> bool:
-    """Whether a text names shards to stream: a URL, a pattern, an archive, or a folder with ``sizes.json``."""
-    path = Path(data).expanduser()
-    if is_url(data) or (path / SIZES).is_file():
-        return True
-    return not path.is_dir() and (glob.has_magic(data) or "{" in data or data.endswith(".tar"))
-
-
 def find_shards(data: str, cache: Path) -> ShardList:
     """The shards that a text names.
 
@@ -155,7 +147,7 @@ def _read_sizes(folder: str) -> dict[str, int]:
             return {}
         try:
             sizes = json.loads(read_url(url))
-        except ValueError as error:
+        except ValueError as error:  # of json
             raise InputError(f"{url} is no JSON ({error}); write it again, or delete it") from None
     else:
         path = Path(folder or ".") / SIZES

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import partial
 from itertools import count
 
@@ -16,34 +16,15 @@ from torch.utils.data import DataLoader, IterableDataset, default_collate, get_w
 from mofa3d.data.batches.augment import AugmentConfig, Changes, apply_changes, draw_changes
 from mofa3d.data.batches.stream import AHEAD, seed_of
 from mofa3d.data.corpus.split import held_out
+from mofa3d.data.streaming.choice import StreamConfig
 from mofa3d.data.streaming.lanes import ShardOrder, lanes_of, lanes_of_reader
 from mofa3d.data.streaming.samples import Sample
 from mofa3d.data.streaming.shard_list import ShardList
-from mofa3d.data.streaming.windows import OnUnreadable, Windows
+from mofa3d.data.streaming.windows import Windows
 from mofa3d.environment.ranks import rank_and_world
 from mofa3d.errors import InputError
-from mofa3d.numeric_options import check_ranges
 
 Batch = dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class StreamConfig:
-    """How shards are streamed.
-
-    Attributes:
-        buffer: faces that are shuffled at a time, of all ranks together; they come from as many places of the corpus as
-            a batch has lanes, up to 32.
-        workers: processes that decode and change photographs, of each rank; 0 means threads of the training itself.
-        unreadable: whether a shard that cannot be read ends the training, or is named and left out.
-    """
-
-    buffer: int = 4096
-    workers: int = 0
-    unreadable: OnUnreadable = "stop"
-
-    def __post_init__(self) -> None:
-        check_ranges(self, buffer=(1, 100_000_000), workers=(0, 1024))
 
 
 class ShardStream:

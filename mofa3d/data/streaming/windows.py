@@ -8,13 +8,13 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from torch import Tensor
 
 from mofa3d.data.batches.stream import seed_of
 from mofa3d.data.remote import is_url, naming_url
+from mofa3d.data.streaming.choice import OnUnreadable
 from mofa3d.data.streaming.lanes import ShardOrder
 from mofa3d.data.streaming.samples import Sample, ShardReader, to_sample
 from mofa3d.data.streaming.shard_list import ShardList, open_shard
@@ -24,7 +24,6 @@ _LOG = logging.getLogger(__name__)
 READERS = 8  # threads that fetch shards
 MOST_EMPTY = 64  # windows without a sample, one after the other, after which nothing is expected any more
 
-OnUnreadable = Literal["stop", "skip"]
 Place = tuple[int, int, int]  # lane, epoch, number of the window
 
 

@@ -20,9 +20,9 @@ from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.corpus.open import Faces, open_faces
 from mofa3d.data.corpus.synthetic_config import SyntheticConfig
 from mofa3d.data.streaming import open as module
+from mofa3d.data.streaming.choice import StreamConfig
 from mofa3d.data.streaming.open import open_remote_corpus
 from mofa3d.data.streaming.readable_faces import ReadableFaces
-from mofa3d.data.streaming.shard_stream import StreamConfig
 from mofa3d.errors import InputError
 
 

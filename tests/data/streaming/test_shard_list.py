@@ -12,7 +12,8 @@ from flat_corpus import make_corpus
 from mofa3d.data import remote
 from mofa3d.data.corpus.shards import Face, write_shard
 from mofa3d.data.streaming import shard_list
-from mofa3d.data.streaming.shard_list import find_shards, names_shards
+from mofa3d.data.streaming.choice import names_shards
+from mofa3d.data.streaming.shard_list import find_shards
 from mofa3d.errors import InputError
 
 

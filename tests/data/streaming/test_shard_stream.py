@@ -16,8 +16,9 @@ from flat_corpus import KEYS, make_corpus
 from mofa3d.data.batches.augment import AugmentConfig
 from mofa3d.data.corpus.shards import decode_crop, encode_crop
 from mofa3d.data.streaming import shard_list
+from mofa3d.data.streaming.choice import StreamConfig
 from mofa3d.data.streaming.shard_list import ShardList, find_shards
-from mofa3d.data.streaming.shard_stream import ShardStream, StreamConfig
+from mofa3d.data.streaming.shard_stream import ShardStream
 from mofa3d.errors import InputError
 
 CHANGES = AugmentConfig(shift=2.0, color=0.1, occluders=0.5)
