@@ -75,8 +75,8 @@ def test_plain_pytorch3d_example():
 
 
 def test_every_example_is_tested():
-    # That of reconstructing.md is the README's; those of editing.md and files.md have tests of their own; evaluation.md's
-    # needs scans, and blender.md's Blender.
+    # That of reconstructing.md is the README's; those of editing.md and files.md have tests of their own; that of
+    # evaluation.md needs scans, and that of blender.md Blender.
     assert (len(EXAMPLES), len(RENDERERS)) == (2, 1)
     assert examples(ROOT / "docs" / "reconstructing.md") == EXAMPLES[:1]
     told = {"README", "renderers", "reconstructing", "editing", "evaluation", "files", "blender"}
