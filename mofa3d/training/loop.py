@@ -79,7 +79,7 @@ def optimize(
         progress, best = restore(path, network, optimizer, description, data)
     elif processes.leads:  # whatever stops it from now on, it can be resumed
         save_checkpoint(path, network, optimizer, progress, description, data=dict(data or {}))
-    together = nullcontext(step)
+    together: AbstractContextManager[Callable[..., Step]] = nullcontext(step)
     if processes.count > 1:
         from mofa3d.training.data_parallel import begin_alike, in_parallel
 

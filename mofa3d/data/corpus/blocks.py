@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from mofa3d.data.corpus.shards import SHARDS, Face, write_shard
+from mofa3d.data.corpus.shards import SHARDS, SIZES, Face, write_shard
 from mofa3d.errors import InputError
 from mofa3d.files.given import read_json
 from mofa3d.files.whole import write_text
@@ -70,6 +70,7 @@ def finished_blocks(folder: Path, is_current: Callable[[str, list[dict]], bool])
             done[int(record.stem)] = photos
         else:
             record.unlink()
+            (shards / SIZES).unlink(missing_ok=True)  # it tells of shards as they were
     for shard in shards.glob(f"{NUMBER}.tar"):
         if int(shard.stem) not in done:
             shard.unlink()
