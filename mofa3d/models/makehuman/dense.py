@@ -112,4 +112,4 @@ def read_barycentric(path: Path) -> LandmarkBarycentric:
         tensors, _ = read_tensors(path)
         return LandmarkBarycentric(tensors["faces"].long(), tensors["weights"])
     except (ValueError, KeyError) as error:  # of read_tensors and the dictionary
-        raise InputError(f"{path} contains no valid landmarks ({error}); delete it and they are made again") from error
+        raise InputError(f"{path} contains no valid landmarks ({error}); install mofa3d again") from error

@@ -88,5 +88,5 @@ def read_units_file(path: Path) -> ExpressionUnits:
         return ExpressionUnits(names=tuple(names), **parts)
     except (ValueError, KeyError, TypeError) as error:  # of json
         raise InputError(
-            f"{path} contains no valid expression units ({error}); delete it and they are made again"
+            f"{path} contains no valid expression units ({error}); install mofa3d again"
         ) from error

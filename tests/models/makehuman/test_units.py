@@ -45,7 +45,7 @@ def test_badly_explained_units_are_left_out_and_files_keep_the_rest(tmp_path):
     assert again.explained.tolist() == pytest.approx([0.9, 0.8])
     assert again.landmarks.shape == (68, 3, 3)
     (tmp_path / "units.safetensors").write_bytes(b"noise")
-    with pytest.raises(ValueError, match=r"contains no valid expression units .* delete it and they are made again"):
+    with pytest.raises(ValueError, match=r"contains no valid expression units .* install mofa3d again"):
         read_units_file(tmp_path / "units.safetensors")
 
 
