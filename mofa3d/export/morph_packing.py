@@ -2,7 +2,8 @@
 
 A unit of expression moves a third of a face, and of the rest a hundredth of a millimetre that its code of principal
 components leaves. Sparse accessors keep the vertices that move; whole numbers with `KHR_mesh_quantization` keep them
-in a third of the bytes of floats. Blender, three.js, Unity (glTFast, UnityGLTF) and Unreal read both.
+in a third of the bytes of floats. Blender and three.js read both (`tests/export/test_other_programs.py`); other
+programs were not tried.
 
 Reference: Khronos Group, glTF 2.0 Specification, 3.6.2.3 (sparse accessors), and KHR_mesh_quantization.
 """

@@ -1,4 +1,4 @@
-"""Running servers of the page, a browser for it, and a photograph of a face."""
+"""Running servers of the page, a browser for it, a session without either, and a photograph of a face."""
 
 from __future__ import annotations
 
@@ -13,8 +13,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from lively_encoders import lively
 from odd_files import encoded
 from PIL import Image
+
+from mofa3d.camera import Camera
+from mofa3d.decoder import Decoder
+from mofa3d.export.face_textures import FaceTextures
+from mofa3d.reconstruction.options import OutputOptions
+from mofa3d.reconstruction.reconstructor import Reconstructor
+from mofa3d.reconstruction.writer import ReconstructionWriter
+from mofa3d.renderers import make_renderer
+from mofa3d.renderers.cpu_rasterizer import rasterize
+from mofa3d.viewer.downloads import Downloads
+from mofa3d.viewer.session import Session
+from mofa3d.viewer.tools import Tools
+from mofa3d.viewer.uploads import Limits
 
 if TYPE_CHECKING:
     from served_page import Served
@@ -134,3 +148,23 @@ def open_page(browser, server) -> Iterator[object]:
 @pytest.fixture
 def page(open_page) -> object:
     return open_page()
+
+
+@pytest.fixture
+def tools(tiny_model) -> Tools:
+    render = make_renderer("cpu")
+    reconstruct = Reconstructor(lively("mobilenet_v2", 32), Decoder(tiny_model, Camera(240)), runtime="torch")
+    writer = ReconstructionWriter(FaceTextures(tiny_model, rasterize), render, OutputOptions(texture="none"))
+    return Tools(reconstruct, render, Downloads(writer), Limits())
+
+
+@pytest.fixture
+def session(tools, portrait) -> Session:
+    session = Session(tools)
+    session.open(portrait.read_bytes(), "../grace_hopper.jpg")
+    return session
+
+
+@pytest.fixture
+def sliders(tools):
+    return {slider.name: slider for group in tools.sliders for slider in group.sliders}

@@ -87,6 +87,4 @@ def read_units_file(path: Path) -> ExpressionUnits:
         parts = {key: tensors[key] for key in ("codes", "explained", "landmarks")}
         return ExpressionUnits(names=tuple(names), **parts)
     except (ValueError, KeyError, TypeError) as error:  # of json
-        raise InputError(
-            f"{path} contains no valid expression units ({error}); install mofa3d again"
-        ) from error
+        raise InputError(f"{path} contains no valid expression units ({error}); install mofa3d again") from error
