@@ -95,6 +95,7 @@ class TestOwnMap:
         assert (on_face == np.bincount(component).argmax()).all()  # the face is in one piece
         face = component == on_face[0]
         assert face.mean() > 0.75
+        assert greatest.max() < 10 * np.median(greatest)  # of teeth
         front = default_model.frontal.numpy()[default_model.faces.numpy()].all(axis=1)
         assert greatest[face & front].max() < 4 * np.median(greatest[face & front])
         # The front has nearly half of the texture, four texels per millimetre at 1024, and +Y is up.
