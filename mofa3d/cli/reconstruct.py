@@ -27,7 +27,9 @@ class Reconstruct:
     """Reconstruct the faces in photographs and videos; each gets a folder of its own.
 
     A photograph gives the semantic code, the camera, an overlay and textured meshes; a video gives an overlay video,
-    the codes of all frames with one identity, and an animated mesh.
+    the codes of all frames with one identity, and an animated mesh. A warning tells of faces that are small, cut off or
+    hardly recognisable, and of results whose features lie beside those detected in the photograph, by more than 5 % of
+    the distance between the eyes.
     """
 
     inputs: Annotated[Positional[tuple[str, ...]], arg(metavar="INPUT...")]
@@ -47,7 +49,8 @@ class Reconstruct:
     takes some milliseconds; those of videos, to every frame."""
     same_person: Flag = False
     """Take all photographs for one person: one shape and one reflectance, with a pose, an expression and a light each,
-    fitted as by --refine, and one texture of what they all show."""
+    fitted as by --refine, and one texture of what they all show. A warning names a photograph that seems to show
+    somebody else."""
     output: Annotated[OutputOptions, arg(name="")] = field(default_factory=OutputOptions)
     runtime: Literal["auto", "torch", "onnx", "bfloat16"] = "auto"
     """What runs the encoder: PyTorch ("torch"), onnxruntime ("onnx", needs the extra `onnx`), PyTorch in bfloat16, or

@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from mofa3d.camera import Camera
 from mofa3d.data.crop_transform import CropTransform
 from mofa3d.data.photo import Photo
+from mofa3d.scene import Scene
+
+FARTHEST = 1.0  # sides of a crop beyond which nothing is drawn: no head reaches there
+
+
+def widened(scene: Scene) -> tuple[Scene, int]:
+    """The same heads seen whole: those that reach out of their crops would end at a straight line.
+
+    Returns:
+        The scene in larger pictures, and how many pixels these have more on each side.
+    """
+    camera, size = scene.camera, scene.camera.image_size
+    places = scene.pixels.nan_to_num()  # beside the camera, where no head is, there may be anything
+    beyond = max(-float(places.min()), float(places.max()) - size) + 1  # one for smooth edges
+    margin = math.ceil(min(max(beyond, 0.0), FARTHEST * size))
+    wider = Camera(size + 2 * margin, camera.focal, camera.rest_distance)
+    return replace(scene, camera=wider, pixels=scene.pixels + margin, landmarks=scene.landmarks + margin), margin
 
 
 def composite(photo: Photo, rgba: Float[np.ndarray, "S S 4"], transform: CropTransform) -> UInt8[np.ndarray, "H W 3"]:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from tqdm import tqdm
 
 from mofa3d.data.failures import FAILURES, Failure, is_failure_list, list_failures
+from mofa3d.data.file_kind import head_of, kind_of_head
 from mofa3d.data.input_folders import InputFolders, Source
 from mofa3d.data.photo import Photo
 from mofa3d.data.sources import Item, Reader, find_items
@@ -34,7 +35,7 @@ if TYPE_CHECKING:  # a batch that is done already needs neither PyTorch nor an e
 
 _LOG = logging.getLogger(__name__)
 FACE = "face_"
-VERSION = 4  # of what is done to a photograph
+VERSION = 5  # of what is done to a photograph
 
 
 class BatchTools(NamedTuple):
@@ -94,9 +95,10 @@ class BatchReconstruction:
         """
         if not inputs:
             raise InputError("there is nothing to reconstruct; give photographs, folders of them, or videos")
-        tools = None if out.exists() else self.open()  # a mistake that it tells leaves no folder
-        folders = InputFolders.open(out, reserved=(FAILURES,))
         items, failures = find_inputs(inputs, out)
+        # A mistake that it tells leaves no folder.
+        tools = self.open() if not out.exists() and any(map(_looks_readable, items)) else None
+        folders = InputFolders.open(out, reserved=(FAILURES,))
         written, skipped = [], 0
         for failure in failures:
             _report(failure)
@@ -108,6 +110,8 @@ class BatchReconstruction:
                     skipped += 1
                 else:
                     left.append((item, folder))
+        if not any(_looks_readable(item) for item, _ in left):  # opening the tools takes seconds
+            left = [(item, folder) for item, folder in left if self._can_read(item, failures)]
         if left:
             tools = tools or self.open()
             for item, folder in tqdm(left, "reconstructing", unit="file", dynamic_ncols=True, disable=len(left) < 2):
@@ -119,13 +123,16 @@ class BatchReconstruction:
     def _one(self, item: Item, folders: InputFolders, folder: Path | None, tools: BatchTools) -> Path:
         """Reconstruct a file into its folder, or a new one; returns that."""
         with unfinished(folders.out, safe_name(_stem(item))) as results:
-            self._write(item, results, tools)
-            return folders.keep(results, _stem(item), _source(item), folder, {"made_from": self._digest(item)})
+            warnings = self._write(item, results, tools)
+            about = {"made_from": self._digest(item), "warnings": warnings}
+            return folders.keep(results, _stem(item), _source(item), folder, about)
 
-    def _write(self, item: Item, folder: Path, tools: BatchTools) -> None:
+    def _write(self, item: Item, folder: Path, tools: BatchTools) -> list[str]:
+        """Write a file's results; returns what is doubtful about them."""
         if item.is_video:
             tools.film(item.path, folder)
-            return
+            return []
+        warnings = []
         photo = self.reader.read(item)
         faces = tools.reconstruct(photo)
         for number, face in enumerate(faces, start=1):
@@ -133,7 +140,18 @@ class BatchReconstruction:
             make_folder(own)
             tools.write(own, _label(item), photo, face)
             if face.warning:
-                _LOG.warning(printable(f"{_label(item)}: the face {face.warning}; the result may be poor"))
+                which = "the face" if len(faces) == 1 else f"face {number}"
+                warnings.append(f"{which} {face.warning}; the result may be poor")
+                _LOG.warning(printable(f"{_label(item)}: {warnings[-1]}"))
+        return warnings
+
+    def _can_read(self, item: Item, failures: list[Failure]) -> bool:
+        """Whether a photograph can be read, or a video be tried; what cannot is listed."""
+        if not item.is_video:
+            with _listed(item, failures):
+                self.reader.read(item)
+                return True
+        return item.is_video
 
     def _done(self, item: Item, folder: Path) -> bool:
         record = read_record(folder)
@@ -162,6 +180,11 @@ def find_inputs(inputs: Sequence[str | Path], out: Path) -> tuple[list[Item], li
             if not (path.is_relative_to(below) and path in results):
                 items.setdefault((item.path.absolute(), item.offset, item.problem), item)
     return list(items.values()), failures
+
+
+def _looks_readable(item: Item) -> bool:
+    """Whether the content, and not only the name, is that of a photograph or a video."""
+    return not item.problem and (item.offset is not None or bool(kind_of_head(head_of(item.path), PurePosixPath())))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from torch import Tensor
 from mofa3d.data.crop import crop_face
 from mofa3d.data.crop_transform import CropTransform
 from mofa3d.data.detect import detect_faces
-from mofa3d.data.doubts import Doubt
+from mofa3d.data.doubts import Doubt, astray
 from mofa3d.data.face_landmarker import DenseLandmarks
 from mofa3d.data.found_face import FoundFace
 from mofa3d.data.locate import locate
@@ -101,14 +101,22 @@ def reconstruct_faces(
         if crop.doubt is not None and crop.doubt.refused:
             reason = f"no face was found: what looks like one {crop.doubt.reason}"
             continue
-        code = estimate(crop)
-        warning = "" if crop.doubt is None else crop.doubt.reason
-        found.append(Reconstruction(crop.box, crop.pixels, crop.transform, code, decode(code), warning))
+        found.append(reconstruction_of(crop, estimate(crop), decode))
         if not every_face:
             break
     if not found:
         raise InputError(f"{reason}; give a photograph with a clear, roughly frontal face")
     return found
+
+
+def reconstruction_of(crop: FaceCrop, code: SemanticCode, decode: Decoder) -> Reconstruction:
+    """What a code makes of a crop, with what is doubtful about either."""
+    scene = decode(code)
+    reasons = [] if crop.doubt is None else [crop.doubt.reason]
+    if crop.dense is not None:
+        landmarks = crop.transform.to_photo(scene.landmarks[0].double().cpu().numpy())
+        reasons += filter(None, [astray(landmarks, crop.dense.points)])
+    return Reconstruction(crop.box, crop.pixels, crop.transform, code, scene, " and ".join(reasons))
 
 
 class Reconstructor:
@@ -163,16 +171,17 @@ class Reconstructor:
 
 
 def lay_over(photo: Photo, reconstruction: Reconstruction, render: Renderer) -> UInt8[np.ndarray, "H W 3"]:
-    """The rendered face laid over the whole photograph.
+    """The rendered face laid over the whole photograph, also where it reaches out of the crop.
 
     Args:
         render: a raster backend with a black background, as `make_renderer("cpu")`.
     """
-    from mofa3d.pictures.overlay import composite
+    from mofa3d.pictures.overlay import composite, widened
 
+    scene, margin = widened(reconstruction.scene)
     with torch.no_grad():
-        rgba = render(reconstruction.scene).image[0].permute(1, 2, 0).cpu().numpy()
-    return composite(photo, rgba, reconstruction.transform)
+        rgba = render(scene).image[0].permute(1, 2, 0).cpu().numpy()
+    return composite(photo, rgba, reconstruction.transform.padded(margin))
 
 
 def crop_panels(reconstruction: Reconstruction, render: Renderer) -> UInt8[np.ndarray, "H W5 3"]:

@@ -26,11 +26,14 @@ from mofa3d.export.face_textures import FaceTextures
 from mofa3d.export.photo_texture import View
 from mofa3d.fitting.color_fit import ColorFit
 from mofa3d.fitting.dense_fit import DenseFit, shared_shape
+from mofa3d.fitting.strangers import strangers
 from mofa3d.models.makehuman import dense_landmarks
 from mofa3d.reconstruction.batch import BatchTools
-from mofa3d.reconstruction.reconstructor import FaceCrop, Reconstruction, Reconstructor, crop_at
+from mofa3d.reconstruction.reconstructor import FaceCrop, Reconstruction, Reconstructor, crop_at, reconstruction_of
 from mofa3d.reconstruction.writer import ReconstructionWriter
 from mofa3d.semantic_code import SemanticCode
+
+STRANGER = "seems to be another person's than those of the other photographs"
 
 
 @dataclass
@@ -90,17 +93,10 @@ class SamePerson:
         predictions = SemanticCode.from_vector(torch.cat(predicted), decode.model.sizes)
         codes = posed.replace(reflectance=predictions.reflectance, illumination=predictions.illumination)
         codes = self.fit_colors(codes, images, together=True)
-        return [
-            Reconstruction(
-                crop.box,
-                crop.pixels,
-                crop.transform,
-                codes[slice(k, k + 1)],
-                decode(codes[slice(k, k + 1)]),
-                "" if crop.doubt is None else crop.doubt.reason,
-            )
-            for k, crop in enumerate(crops)
-        ]
+        faces = [reconstruction_of(crop, codes[slice(k, k + 1)], decode) for k, crop in enumerate(crops)]
+        for k in strangers(alone.code.shape, alone.information):
+            faces[k] = replace(faces[k], warning=" and ".join(filter(None, [STRANGER, faces[k].warning])))
+        return faces
 
 
 def person_tools(

@@ -109,16 +109,18 @@ class ReconstructionWriter:
         write_picture(folder / "panels.png", crop_panels(found, self.render))
         self.write_meshes([folder / f"mesh.{kind}" for kind in self.options.formats], photo, found)
         if self.options.turntable:
-            self._write_turntable(folder, found)
+            self.write_turntable(folder / "turntable.mp4", found, folder / "turntable.png")
 
-    def _write_turntable(self, folder: Path, found: Reconstruction) -> None:
+    def write_turntable(self, path: Path, found: Reconstruction, pictures: Path | None = None) -> None:
+        """Write a video of the face on a turntable, and some of its pictures side by side if they are to be kept."""
         from mofa3d.export.video import write_video
         from mofa3d.files.whole_pictures import write_picture
         from mofa3d.pictures.turntable import sheet, turntable
 
         film = turntable(self.model, found.code, self.render)
-        write_picture(folder / "turntable.png", sheet(film))
-        write_video(folder / "turntable.mp4", film, FILM_RATE)
+        if pictures is not None:
+            write_picture(pictures, sheet(film))
+        write_video(path, film, FILM_RATE)
 
     def write_code(self, path: Path, name: str, found: Reconstruction, extra: dict | None = None) -> None:
         """Write the code, the path of the photograph, and the position of the crop in it.

@@ -117,6 +117,10 @@ def _edited(path: Path, subject: Subject) -> None:
     write_picture(path, draw(subject.photo, subject.start, found.code, decode, writer.render, sharp)[0])
 
 
+def _turntable(path: Path, subject: Subject) -> None:
+    subject.writer.write_turntable(path, subject.found)
+
+
 def _panels(path: Path, subject: Subject) -> None:
     write_picture(path, crop_panels(subject.found, subject.writer.render))
 
@@ -148,6 +152,7 @@ FILES = {
     "edited.png": Download("Edited photograph", "with what the sliders change", _edited),
     "overlay.png": Download("Overlay", "the face laid over the photograph", _overlay),
     "panels.png": Download("Panels", "geometry, reflectance and light side by side", _panels),
+    "turntable.mp4": Download("Turntable", "a video of the face that turns around", _turntable),
     "code.json": Download("Code", "all numbers of the face", _code),
     "camera.json": Download("Camera", "where the photograph was taken from", _camera),
 }

@@ -52,7 +52,6 @@ class Page:
         """Make the page's elements."""
         ui.add_css(HERE / "page.css")
         ui.colors(primary="#2f6fb0")
-        ui.dark_mode(None)
         self.uploader = Uploader(self.session.tools.limits, lambda message: self.trouble.say(message))
         with ui.element("div").classes("page"):
             self._top()
@@ -192,7 +191,7 @@ class Page:
     def _show_face(self) -> None:
         """Another face: what is doubtful about it, where its sliders stand, its pictures."""
         session = self.session
-        self.notice.say(session.upload.notice(session.chosen))
+        self.notice.say(session.upload.notice(session.now.start.warning))
         self.faces.mark(session.chosen)
         self.controls.update()
         self.redraw()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 
 from mofa3d.data.photo import Photo
 from mofa3d.environment.torch_settings import plain_settings
-from mofa3d.reconstruction.reconstructor import Reconstruction, crop_at
+from mofa3d.reconstruction.reconstructor import Reconstruction, crop_at, reconstruction_of
 from mofa3d.viewer.tools import Tools
 
 
@@ -17,5 +15,4 @@ from mofa3d.viewer.tools import Tools
 def refined(photo: Photo, found: Reconstruction, tools: Tools) -> Reconstruction:
     """The same face with a code that fits the photograph more closely."""
     crop = crop_at(photo, found.box, tools.decode.camera.image_size)
-    code = tools.refine(found.code, crop)
-    return replace(found, code=code, crop=crop.pixels, transform=crop.transform, scene=tools.decode(code))
+    return reconstruction_of(crop, tools.refine(found.code, crop), tools.decode)

@@ -27,7 +27,10 @@ from mofa3d.viewer.session import Session
 from mofa3d.viewer.tools import Tools
 from mofa3d.viewer.visitors import Visitors
 
-TYPES = {"glb": "model/gltf-binary", "zip": "application/zip", "json": "application/json", "png": "image/png"}
+TYPES = {
+    "glb": "model/gltf-binary", "zip": "application/zip", "json": "application/json", "png": "image/png",
+    "csv": "text/csv", "mp4": "video/mp4",
+}  # fmt: skip
 ICON = "🙂"
 CLOSED = "This page is no longer open; load it again."
 OWN = Hosts()
@@ -101,7 +104,7 @@ def make_app(tools: Tools, hosts: Hosts = OWN) -> FastAPI:
         await pages[browser].receive(request)
         return Response(status_code=200)
 
-    @ui.page("/", title="mofa3d", favicon=ICON)
+    @ui.page("/", title="mofa3d", favicon=ICON, dark=None)
     def page() -> Response | None:
         client = ui.context.client
         if not visitors.make_room():

@@ -43,11 +43,13 @@ class Upload:
         """The whole of it, unpacked again at every call."""
         return read_upload(self.content, self.name, self.limits)
 
-    def notice(self, chosen: int) -> str:
-        """What to know about the result for one of the faces, or ""."""
-        parts = []
-        if warning := self.faces[chosen].warning:
-            parts.append(f"This face {warning}; the result may be poor.")
+    def notice(self, warning: str) -> str:
+        """What to know about the result for one of the faces, or "".
+
+        Args:
+            warning: of its reconstruction.
+        """
+        parts = [f"This face {warning}; the result may be poor."] if warning else []
         if self.left_out:
             more = "1 more face was" if self.left_out == 1 else f"{self.left_out} more faces were"
             parts.append(f"{more} found and left out.")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mofa3d.data.doubts import doubt
+from mofa3d.data.doubts import ASTRAY, apart, astray, doubt
 from mofa3d.data.find_faces import find_faces
 from mofa3d.data.found_face import UPRIGHT_FIVE, FoundFace
+from mofa3d.data.landmarks_478 import to_68
 from mofa3d.data.photo import read_photo
 
 
@@ -51,3 +52,25 @@ class TestDoubts:
         unsure = average_face(200.0, 200.0, 150.0, score=0.7)
         assert not doubt(self.PHOTO, unsure, presence=0.3).refused
         assert doubt(self.PHOTO, unsure, presence=0.1).refused
+
+
+class TestAstray:
+    DENSE = np.random.default_rng(0).normal(200, 40, (478, 3)).astype(np.float32)
+
+    @property
+    def eyes(self) -> float:
+        points = to_68(self.DENSE).astype(np.float64)
+        return float(np.linalg.norm(points[36:42].mean(axis=0) - points[42:48].mean(axis=0)))
+
+    def test_distances_are_those_of_the_features(self):
+        points = to_68(self.DENSE).astype(np.float64)
+        assert apart(points, self.DENSE) == pytest.approx(0.0, abs=1e-6)
+        assert apart(points + np.array([0.3, 0.4]) * self.eyes, self.DENSE) == pytest.approx(0.5, rel=1e-6)
+        contour = np.arange(68)[:, None] < 17
+        assert apart(points + 50 * contour, self.DENSE) == pytest.approx(0.0, abs=1e-6)
+
+    def test_only_what_is_far_off_is_told(self):
+        points = to_68(self.DENSE).astype(np.float64)
+        assert astray(points + np.array([0.9 * ASTRAY, 0]) * self.eyes, self.DENSE) == ""
+        told = astray(points + np.array([0, 0.5]) * self.eyes, self.DENSE)
+        assert told == "lies beside its features in the photograph (by 50 % of the distance between the eyes)"

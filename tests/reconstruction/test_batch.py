@@ -9,8 +9,10 @@ import os
 import shutil
 import tarfile
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from batch_work import files
 from crashing_readers import CrashingReader
@@ -18,8 +20,9 @@ from PIL import Image
 
 from mofa3d.cli.logs import shown_logs
 from mofa3d.data.isolated_reader import IsolatedReader
+from mofa3d.data.sources import Reader
 from mofa3d.errors import InputError
-from mofa3d.files.record import RECORD
+from mofa3d.files.record import RECORD, read_record
 from mofa3d.reconstruction.batch import BatchReconstruction, BatchTools, find_inputs
 
 
@@ -62,6 +65,40 @@ class TestBatch:
         assert (done.written, done.skipped, done.failures) == ([], 2, [])
         with pytest.raises(InputError, match=r"^opened$"):  # the mistake is not the photograph's
             batch([photos / "a.png", photos / "b.png"], tmp_path / "out")
+
+    @pytest.mark.parametrize("known", [False, True])
+    def test_nothing_is_opened_for_what_cannot_be_read(self, photos, tmp_path, known):
+        """Neither where the folder is new, nor where it is there."""
+        if known:
+            (tmp_path / "out").mkdir()
+
+        def unwanted() -> BatchTools:
+            raise AssertionError
+
+        done = BatchReconstruction(unwanted, {})([tmp_path / "no.jpg", photos / "text.jpg"], tmp_path / "out")
+        assert [Path(failure.photo).name for failure in done.failures] == ["no.jpg", "text.jpg"]
+        assert "there is no file or folder" in done.failures[0].reason
+        assert "is not an image that can be read" in done.failures[1].reason
+        assert files(tmp_path / "out") == {"failures.csv"}
+
+    def test_what_only_its_name_calls_a_photograph_is_done_if_it_can_be_read(self, work, photos, tmp_path):
+        class Lenient(Reader):
+            def read(self, item):
+                return np.ones((4, 4, 3), np.uint8)
+
+        done = work.run([photos / "text.jpg"], tmp_path / "out", Lenient())
+        assert ([folder.name for folder in done.written], done.failures) == (["text"], [])
+
+    def test_doubts_are_told_and_recorded(self, work, photos, tmp_path, capsys):
+        work.face = replace(work.face, warning="is 30 pixels large")
+        work.run([photos / "a.png", photos / "b.png", photos / "film.mp4"], tmp_path / "out")
+        told = capsys.readouterr().err
+        assert f"warning: {photos / 'a.png'}: the face is 30 pixels large; the result may be poor\n" in told
+        assert f"warning: {photos / 'b.png'}: face 3 is 30 pixels large; the result may be poor\n" in told
+        kept = {name: read_record(tmp_path / "out" / name).about["warnings"] for name in ("a", "b", "film")}
+        assert kept["a"] == ["the face is 30 pixels large; the result may be poor"]
+        assert kept["b"] == [f"face {k} is 30 pixels large; the result may be poor" for k in (1, 2, 3)]
+        assert kept["film"] == []
 
     def test_what_is_done_is_skipped(self, work, photos, tmp_path):
         work.run([photos], tmp_path / "out")

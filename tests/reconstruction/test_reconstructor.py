@@ -121,7 +121,8 @@ class TestReconstructor:
         monkeypatch.setattr(reconstructor_module, "locate", doubtful)
         monkeypatch.setattr(reconstructor_module, "detect_faces", lambda photo, every: [face, face])
         [found] = untrained(tiny_model)(photo)
-        assert found.warning == warned.reason
+        assert found.warning.startswith(warned.reason)
+        assert "and lies beside its features in the photograph" in found.warning  # it is untrained
         monkeypatch.setattr(reconstructor_module, "detect_faces", lambda photo, every: [face])
         with pytest.raises(InputError, match="what looks like one has its eyes, nose and mouth in odd places"):
             untrained(tiny_model)(photo)
@@ -185,6 +186,20 @@ class TestLayOver:
         in_photo = centroid(lay_over(np.zeros_like(photo), white, render)[..., 0])
         in_crop = centroid(render(white.scene).image[0, 3].numpy())
         np.testing.assert_allclose(in_photo, white.transform.to_photo(in_crop), atol=0.05)
+
+    def test_face_that_reaches_out_of_the_crop(self, tiny_model, found, photo, render):
+        """It ends at its outline and not at the crop's straight edge."""
+        camera = found.scene.camera
+        near = Decoder(tiny_model, Camera(camera.image_size, 2.5 * camera.focal))
+        large = painted(replace(found, scene=near(found.code)), (0.2, 0.4, 1.0))
+        laid = lay_over(photo, large, render)
+        inner = outline(large, photo.shape[:2], -6.0)
+        low, high = (corner.astype(int) for corner in large.transform.bounds(camera.image_size))
+        beyond = inner.copy()
+        beyond[max(low[1], 0) : high[1], max(low[0], 0) : high[0]] = False
+        assert beyond.sum() > 5_000
+        assert np.abs(laid[inner].astype(int) - (51, 102, 255)).max() <= 1
+        assert np.array_equal(laid[~outline(large, photo.shape[:2], 3.0)], photo[~outline(large, photo.shape[:2], 3.0)])
 
     def test_face_that_reaches_out_of_the_photograph(self, tiny_model, photo, render):
         narrow = np.ascontiguousarray(photo[110:345, 150:385])

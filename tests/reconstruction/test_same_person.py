@@ -18,7 +18,7 @@ from mofa3d.decoder import Decoder
 from mofa3d.errors import InputError
 from mofa3d.models.makehuman import dense_landmarks
 from mofa3d.reconstruction.reconstructor import FaceCrop, Reconstructor
-from mofa3d.reconstruction.same_person import SamePerson, person_tools
+from mofa3d.reconstruction.same_person import STRANGER, SamePerson, person_tools
 from mofa3d.renderers import make_renderer
 from mofa3d.semantic_code import SemanticCode
 
@@ -62,6 +62,11 @@ def person(decode) -> SamePerson:
 
 @pytest.fixture(scope="module")
 def crops(decode, true) -> list[FaceCrop]:
+    return photographed(decode, true)
+
+
+def photographed(decode: Decoder, true: SemanticCode) -> list[FaceCrop]:
+    """Crops of faces, with their points as a network would find them."""
     attached, noise = dense_landmarks(), torch.Generator().manual_seed(1)
     with torch.no_grad():
         scene = decode(true)
@@ -103,6 +108,25 @@ def test_three_photographs_tell_more_than_one(default_model, person, crops, true
         assert float(code.rotation[0, 1]) == pytest.approx(yaw, abs=0.1)
     assert not torch.equal(codes[0].expression, codes[1].expression)
     assert not torch.equal(codes[0].illumination, codes[1].illumination)
+
+
+def test_somebody_else_is_named(decode, person, crops, true):
+    other = true.replace(shape=torch.randn(1, 80, generator=torch.Generator().manual_seed(5)).expand(3, -1))
+    stranger = photographed(decode, other)[1]
+    assert [face.warning for face in person(crops)] == ["", "", ""]
+    faces = person([*crops[:2], stranger, crops[2]])
+    assert [face.warning for face in faces] == ["", "", STRANGER, ""]
+    assert [face.warning for face in person([crops[0], stranger])] == ["", ""]  # either may be the right one
+
+
+def test_a_bad_fit_is_named(person, crops):
+    """Points that no face has, as a network may find them on a hand."""
+    points = crops[1].dense.points * np.array([1, 0.4, 1], np.float32) + np.array([0, 70, 0], np.float32)
+    bent = np.where(np.arange(478)[:, None] % 2 == 0, points, crops[1].dense.points)
+    odd = crops[1]._replace(dense=crops[1].dense._replace(points=bent))
+    faces = person([crops[0], odd])
+    assert faces[0].warning == ""
+    assert "lies beside its features in the photograph" in faces[1].warning
 
 
 def test_nobody_and_videos(default_model, person):

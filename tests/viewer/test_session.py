@@ -57,12 +57,13 @@ class TestOpen:
         assert session.view().picture("overlay") == picture
 
     def test_doubts_are_told(self, session, portrait, tools):
-        assert session.upload.notice(0) == ""
+        assert session.upload.notice("") == ""
         small = Session(tools)
         small.open(encoded(Image.open(portrait).convert("RGB").resize((80, 94)), "PNG"), "small.png")
-        said = small.upload.notice(0)
+        said = small.upload.notice(small.now.start.warning)
         assert said.startswith("This face is ")
-        assert said.endswith(" pixels large; the result may be poor.")
+        assert " pixels large" in said
+        assert said.endswith("; the result may be poor.")
 
     def test_sessions_know_nothing_of_each_other(self, tools, session, portrait, sliders):
         other = Session(tools)
@@ -87,7 +88,7 @@ class TestOpen:
         session = Session(replace(tools, limits=Limits(faces=1)))
         session.open(two_faces(portrait), "two.png")
         assert len(session.upload.faces) == 1
-        assert session.upload.notice(0) == "1 more face was found and left out."
+        assert session.upload.notice("") == "1 more face was found and left out."
 
 
 class TestSliders:

@@ -29,10 +29,10 @@ def test_looks_of_the_3d_view(page, portrait):
         assert min(differ(views[option], view) for name, view in views.items() if name != option) > 0.003, option
     assert np.ptp(views["Clay"], axis=-1).max() < 25
     page.get_by_role("switch", name="Wireframe").click()
+    page.locator(".mesh-view").first.focus()  # which is marked by a frame
     page.wait_for_timeout(200)
     edges = mesh_pixels(page)
     assert np.abs(edges - views["Clay"]).mean() > 1
-    page.locator(".mesh-view").first.focus()
     for _ in range(4):
         page.keyboard.press("ArrowLeft")
     assert differ(mesh_pixels(page), edges) > 0.02

@@ -50,6 +50,7 @@ def test_visit(page, portrait, server):
     assert 0.12 < np.ptp(face.vertices[:, 0]) < 0.25  # metres across
     assert face.visual.material.baseColorTexture.size == (1024, 1024)
     starts = {".zip": b"PK", ".ply": b"ply", ".json": b"{", ".png": b"\x89PNG", ".glb": b"glTF", ".csv": b"Timecode"}
+    starts[".mp4"] = b"\0\0\0"
     for name in FILES:
         if name != "face.glb":
             assert download(page, name).startswith(starts[Path(name).suffix]), name

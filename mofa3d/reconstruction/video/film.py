@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import islice
 
 import cv2
@@ -12,18 +11,15 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 
-from mofa3d.camera import Camera
-from mofa3d.data.crop_transform import CropTransform
 from mofa3d.data.photo import Photo
 from mofa3d.decoder import Decoder
 from mofa3d.pictures import views
-from mofa3d.pictures.overlay import composite
+from mofa3d.pictures.overlay import composite, widened
 from mofa3d.reconstruction.video.moving_face import VideoFace
 from mofa3d.scene import Renderer, Scene
 from mofa3d.semantic_code import SemanticCode
 
 BATCH = 8  # frames decoded and rendered at once
-MARGIN = 0.125  # of the crop's side, rendered around it: foreheads reach out of crops
 
 
 @dataclass(frozen=True)
@@ -64,17 +60,6 @@ class FaceFilm:
         width, height = self.panel
         return (3 if self.geometry else 2) * width, height
 
-    @cached_property
-    def wide(self) -> Decoder:
-        """Decodes for a camera that sees more around the crop, at the same scale."""
-        camera = self.decode.camera
-        size = camera.image_size + 2 * self._margin
-        return Decoder(self.decode.model, Camera(size, camera.focal, camera.rest_distance))
-
-    @property
-    def _margin(self) -> int:
-        return round(MARGIN * self.decode.camera.image_size)
-
     @torch.no_grad()
     def draw(self, frames: Iterable[Photo]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         """The film's frames; without a face, all pictures of one are the photograph."""
@@ -82,32 +67,29 @@ class FaceFilm:
         numbered = enumerate(frames)
         while batch := list(islice(numbered, BATCH)):
             rows = [row_of[number] for number, _ in batch if number in row_of]
-            layers = iter(self._layers(rows))
+            layers, margin = self._layers(rows)
+            left = iter(layers)
             for number, photo in batch:
                 row = row_of.get(number)
                 small = self._shrunk(photo)
                 beside = [small] * (2 if self.geometry else 1)
                 if row is not None:
-                    transform = self._transform(row)
-                    beside = [composite(small, rgba, transform) for rgba in next(layers)]
+                    transform = self.face.transforms[row].padded(margin).of_resized(self.shrink)
+                    beside = [composite(small, rgba, transform) for rgba in next(left)]
                 yield np.concatenate([small, *beside], axis=1)
 
-    def _layers(self, rows: list[int]) -> list[tuple[np.ndarray, ...]]:
-        """What is laid over each frame, as (S, S, 4) in 0 to 1."""
+    def _layers(self, rows: list[int]) -> tuple[list[tuple[np.ndarray, ...]], int]:
+        """What is laid over each frame, as (S, S, 4) in 0 to 1, and how many pixels they have around the crops."""
         if not rows:
-            return []
+            return [], 0
         device = self.decode.model.mean_shape.device
         codes = self.face.codes[torch.tensor(rows)]
-        scene = self.wide(SemanticCode.from_vector(codes.to_vector().to(device), codes.sizes))
+        scene, margin = widened(self.decode(SemanticCode.from_vector(codes.to_vector().to(device), codes.sizes)))
         scenes = [scene, views.clay(scene)] if self.geometry else [scene]
-        return list(zip(*(self._images(each) for each in scenes), strict=True))
+        return list(zip(*(self._images(each) for each in scenes), strict=True)), margin
 
     def _images(self, scene: Scene) -> list[np.ndarray]:
         return list(self.render(scene).image.permute(0, 2, 3, 1).contiguous().cpu().numpy())
-
-    def _transform(self, row: int) -> CropTransform:
-        """From a picture to what is rendered."""
-        return self.face.transforms[row].padded(self._margin).of_resized(self.shrink)
 
     def _shrunk(self, photo: Photo) -> UInt8[np.ndarray, "height width 3"]:
         """A frame at a picture's size, its last row and column repeated where that makes the size even."""
