@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import math
 import sys
 import time
@@ -18,15 +19,16 @@ from fsspec.spec import AbstractFileSystem
 from jaxtyping import Int
 from matplotlib import cbook
 
-from mofa3d.data.corpus.shards import Face, encode_crop, write_shard
+from mofa3d.data.batches.stream import StreamConfig
+from mofa3d.data.corpus.shards import SIZES, Face, encode_crop, write_shard
 from mofa3d.data.photo import read_photo
-from mofa3d.data.streaming.choice import StreamConfig
 from mofa3d.data.streaming.lanes import ShardOrder, lanes_of
-from mofa3d.data.streaming.shard_list import ShardList
+from mofa3d.data.streaming.shard_list import ShardList, find_shards
 from mofa3d.data.streaming.shard_stream import ShardStream
 
 SIZE = 240  # pixels of a crop
 PROTOCOL = "alike"
+PER_FOLDER = 1000  # shards
 
 
 def photograph() -> np.ndarray:
@@ -55,13 +57,6 @@ def shard_counts(samples: int, per_shard: int) -> Int[np.ndarray, "S"]:
     counts = np.full(count, per_shard, dtype=np.int64)
     counts[-1] = samples - (count - 1) * per_shard
     return counts
-
-
-def shard_list(samples: int, per_shard: int) -> ShardList:
-    """Shards with names as in a bucket."""
-    counts = shard_counts(samples, per_shard)
-    names = [f"{PROTOCOL}://bucket/corpus/part-{i // 1000:06d}/shards/{i % 1000:06d}.tar" for i in range(len(counts))]
-    return ShardList(names, counts)
 
 
 @dataclass(frozen=True)
@@ -126,14 +121,37 @@ def coverage(counts: np.ndarray, batch: int, ranks: int, epoch: int = 0) -> Cove
 
 
 class ShardsAlike(AbstractFileSystem):
-    """Any number of shards, each with the same bytes."""
+    """Any number of shards, each with the same bytes, in folders that say how many samples their shards have."""
 
     protocol = PROTOCOL
     content = b""
+    counts = np.zeros(0, dtype=np.int64)
 
     def cat_file(self, path: str, start: int | None = None, end: int | None = None, **_: Any) -> bytes:
         """The bytes, copied as those that come over a network."""
-        return bytes(memoryview(self.content)[start:end])
+        content = self._sizes(path) if path.endswith(SIZES) else self.content
+        return bytes(memoryview(content)[start:end])
+
+    def _sizes(self, path: str) -> bytes:
+        first = int(path.rsplit("/", 3)[1].removeprefix("part-")) * PER_FOLDER
+        counts = np.zeros(PER_FOLDER, dtype=np.int64)
+        known = self.counts[first : first + PER_FOLDER]
+        counts[: len(known)] = known
+        return json.dumps({f"{i:06d}.tar": count for i, count in enumerate(counts.tolist())}).encode()
+
+
+def find_simulated(samples: int, per_shard: int, shard: Path) -> ShardList:
+    """Find shards that are all alike by their pattern, as in a bucket.
+
+    Args:
+        samples, per_shard: how many faces there are, and in each shard.
+        shard: a file that has the content of every shard.
+    """
+    ShardsAlike.content, ShardsAlike.counts = shard.read_bytes(), shard_counts(samples, per_shard)
+    fsspec.register_implementation(PROTOCOL, ShardsAlike, clobber=True)
+    last = (len(ShardsAlike.counts) - 1) // PER_FOLDER
+    parts, files = f"{{000000..{last:06d}}}", f"{{000000..{PER_FOLDER - 1:06d}}}"
+    return find_shards(f"{PROTOCOL}://bucket/corpus/part-{parts}/shards/{files}.tar", shard.parent)
 
 
 @dataclass(frozen=True)
@@ -161,11 +179,9 @@ def read_simulated(shard: Path, samples: int, per_shard: int, batch: int, rank: 
         rank, ranks: who reads.
         steps: how many batches.
     """
-    ShardsAlike.content = shard.read_bytes()
-    fsspec.register_implementation(PROTOCOL, ShardsAlike, clobber=True)
     begun = time.process_time()
     # One less in the last shard would be a shard that ends too early.
-    shards = shard_list(samples - samples % per_shard or per_shard, per_shard)
+    shards = find_simulated(samples - samples % per_shard or per_shard, per_shard, shard)
     stream = ShardStream(shards, 0.08, 0, StreamConfig()).batches(batch, 0, 0, None, "cpu", rank, ranks)
     next(stream)
     first = time.process_time()

@@ -73,7 +73,7 @@ class Config:
     """Faces of the simulated shards."""
     per_shard: int = 256
     """Faces of each of them."""
-    ranks: tuple[int, ...] = (1, 8, 64)
+    ranks: tuple[int, ...] = (1, 64)
     """Numbers of ranks that share them."""
     per_rank: int = 64
     """Photographs of a rank's step in the simulation."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from mofa3d.data.streaming.lanes import ShardOrder
 plan_scale = load("plan_scale")
 
 from benchmarks import data_path  # noqa: E402
-from benchmarks.data_path import coverage, make_shard, shard_counts, shard_list  # noqa: E402
+from benchmarks.data_path import coverage, make_shard, shard_counts  # noqa: E402
 from benchmarks.scaling import Cluster, Costs, all_reduce, plan  # noqa: E402
 
 COSTS = Costs(step=0.1, batch=100, parameters=25e6, read=1e-3, decode=2e-3, change=1e-3, size=50_000, prepare=0.36)
@@ -65,6 +66,14 @@ def test_tables_have_a_row_for_each_plan(capsys):
     ]  # fmt: skip
 
 
+def test_the_documentation_has_the_tables_that_it_prints(capsys):
+    plan_scale.main(plan_scale.Config())
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
+    text = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8").splitlines()
+    assert len(rows) == 21 + 7 + 4
+    assert [row for row in rows if row not in text] == []
+
+
 def test_ranks_cover_the_shards_and_a_gap_would_be_seen(monkeypatch):
     counts = shard_counts(1003, 10)
     assert (len(counts), counts.sum(), counts[-1]) == (101, 1003, 3)
@@ -84,12 +93,24 @@ def test_ranks_cover_the_shards_and_a_gap_would_be_seen(monkeypatch):
 
 @pytest.mark.slow
 def test_one_rank_of_many_reads_batches(tmp_path):
-    shards = shard_list(100_000, 50)
-    assert len(set(shards.names)) == len(shards.counts) == 2000
     assert 20_000 < make_shard(tmp_path / "shard.tar", 50) / 50 < 80_000
+    shards = data_path.find_simulated(100_030, 50, tmp_path / "shard.tar")
+    assert len(set(shards.names)) == len(shards.counts) == 2001
+    assert shards.counts[-2:].tolist() == [50, 30]
     found = data_path.read_simulated(tmp_path / "shard.tar", 100_000, 50, 48, 1, 2, 3)
     assert found.rate > 1
-    assert 1e8 < found.peak < 2e10
+    assert 1e8 < found.peak < 2e9
+
+
+@pytest.mark.slow
+def test_of_a_billion_faces_a_rank_needs_less_than_two_gigabytes(capsys):
+    plan_scale.main(plan_scale.Config(simulate=True))
+    said = capsys.readouterr().out
+    with capsys.disabled():
+        sys.stdout.write(f"\n{said}")
+    rows = [line.strip("| ").split(" | ") for line in said.splitlines() if line.startswith(("| 1 ", "| 64 "))]
+    assert [row[:3] for row in rows] == [["1", "1,000,000,000", "yes"], ["64", "1,000,000,000", "yes"]]
+    assert all(0.3 < float(row[8]) <= 2 for row in rows)
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from torch import Tensor
 from mofa3d.data.corpus.shards import LARGEST, MOST_SAID, Face, checked, decode_crop
 from mofa3d.data.photo import to_tensor
 from mofa3d.data.remote import OpenFile
+from mofa3d.data.streaming.fetched import FetchedShard
 from mofa3d.errors import InputError
 
 MOST_CROP = 4 * LARGEST**2  # bytes
@@ -130,6 +131,11 @@ class ShardReader:
     def skip(self) -> None:
         """Pass over a sample; raises ShardEndError at the end."""
         self._next(wanted=False)
+
+    def release(self) -> None:
+        """Let go of what has been read of a shard that was fetched as a whole."""
+        if isinstance(self._file, FetchedShard):
+            self._file.release()
 
     def close(self) -> None:
         self._file.close()

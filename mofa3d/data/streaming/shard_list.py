@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import io
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,9 @@ from tqdm import tqdm
 
 from mofa3d.data.corpus.shards import SHARDS, SIZES
 from mofa3d.data.remote import OpenFile, find_urls, is_url, join, naming_url, open_url, read_url, url_exists, url_token
+from mofa3d.data.streaming.fetched import FetchedShard
 from mofa3d.data.streaming.samples import count_samples
+from mofa3d.data.streaming.shard_names import ShardNames
 from mofa3d.errors import InputError
 from mofa3d.files.given import read_json
 from mofa3d.files.whole import write_text
@@ -32,6 +34,7 @@ from mofa3d.files.whole import write_text
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 MOST_NAMES = 10_000_000
 COUNTERS = 16  # threads that count
+FOLDERS = 16  # whose sizes are held in memory; shards come folder by folder
 FETCHED = 512  # samples, some 20 MB; of larger shards, blocks are fetched while they are read
 QUIET: dict[str, Any] = {"leave": False, "dynamic_ncols": True, "mininterval": 1, "delay": 2}
 
@@ -45,7 +48,7 @@ class ShardList:
         counts: samples of each.
     """
 
-    names: list[str]
+    names: ShardNames
     counts: Int[np.ndarray, "S"]
 
     @property
@@ -77,8 +80,8 @@ def find_shards(data: str, cache: Path) -> ShardList:
     Raises:
         InputError: there are none, they cannot be listed, or one cannot be counted.
     """
-    names = list(_distinct(name for pattern in _expanded(data) for name in _named(pattern)))
-    if not names:
+    names = ShardNames(name for pattern in _expanded(data) for name in _named(pattern)).distinct()
+    if not len(names):
         raise InputError(
             f"{data} names no shard; give a folder of .tar shards, a corpus, or a pattern as 's3://bucket/*/shards/"
             "*.tar' (servers that list no folders need '{000000..000123}.tar')"
@@ -87,11 +90,7 @@ def find_shards(data: str, cache: Path) -> ShardList:
     some = counts > 0
     if not some.any():
         raise InputError(f"the {len(names)} shards of {data} have no sample")
-    return ShardList([name for name, has in zip(names, some.tolist(), strict=True) if has], counts[some])
-
-
-def _distinct(names: Iterator[str]) -> Iterator[str]:
-    return iter(dict.fromkeys(names))
+    return ShardList(names.only(some), counts[some])
 
 
 def _expanded(pattern: str) -> Iterator[str]:
@@ -122,15 +121,13 @@ def _named(pattern: str) -> list[str]:
     return sorted(glob.glob(str(path))) if glob.has_magic(pattern) else [str(path)]  # noqa: PTH207
 
 
-def _counts(names: Sequence[str], cache: Path) -> Int[np.ndarray, "S"]:
+def _counts(names: ShardNames, cache: Path) -> Int[np.ndarray, "S"]:
     """Samples of each shard, as far as known from the file beside it; the others are counted."""
-    beside: dict[str, dict[str, int]] = {}
+    sizes_of = lru_cache(FOLDERS)(_read_sizes)
     counts = np.full(len(names), -1, dtype=np.int64)
     for number, name in enumerate(names):
         folder, _, file = name.replace("\\", "/").rpartition("/")
-        if folder not in beside:
-            beside[folder] = _read_sizes(folder)
-        counts[number] = beside[folder].get(file, -1)
+        counts[number] = sizes_of(folder).get(file, -1)
     unknown = np.flatnonzero(counts < 0).tolist()
     with ThreadPoolExecutor(COUNTERS) as pool:
         counted = pool.map(lambda number: _counted(names[number], cache), unknown)
@@ -207,4 +204,4 @@ def open_shard(name: str, count: int = 0) -> OpenFile:
     """
     if not is_url(name):
         return open(name, "rb")
-    return open_url(name) if count > FETCHED else io.BytesIO(read_url(name))
+    return open_url(name) if count > FETCHED else FetchedShard(read_url(name))
