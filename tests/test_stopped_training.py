@@ -74,7 +74,7 @@ class TestSignals:
 
         with as_ctrl_c(), pytest.raises(Interruption) as ended:
             train(Config(out), at(7, twice))
-        assert (str(ended.value), saved(out)) == ("", 5)
+        assert (str(ended.value), saved(out)) == ("", 7)
         assert "stopping after this step; another time ends at once, without saving" in capfd.readouterr().err
 
     def test_one_that_comes_in_the_last_step_ends_the_program_after_it_was_saved(self, tmp_path):
@@ -99,19 +99,19 @@ class TestSignals:
 
 
 class TestCrashes:
-    def test_before_the_first_interval_there_is_a_checkpoint_to_go_on_from(self, tmp_path, whole):
+    def test_before_the_first_one_is_due_there_is_a_checkpoint_to_go_on_from(self, tmp_path, whole):
         out = tmp_path / "out"
         with pytest.raises(CrashError):
-            train(Config(out), at(3, crash))
+            train(Config(out), at(1, crash))
         assert saved(out) == 0
         train(Config(out, resume=True))
         assert_equal(content_of(out), whole)
 
-    def test_after_it_at_most_one_interval_is_lost(self, tmp_path, whole):
+    def test_after_it_at_most_half_an_interval_is_lost(self, tmp_path, whole):
         out = tmp_path / "out"
         with pytest.raises(CrashError):
             train(Config(out), at(9, crash))
-        assert saved(out) == 5
+        assert saved(out) == 7
         train(Config(out, resume=True))
         assert_equal(content_of(out), whole)
 
@@ -150,9 +150,9 @@ class TestFullDisks:
             monkeypatch.setattr(whole_files, "open", lambda *args: FullDisk(opened(*args), 2000), raising=False)
 
         with pytest.raises(OSError, match=r"No space left on device: '.*checkpoint\.pt'") as raised:
-            train(Config(out), at(7, fill))
+            train(Config(out), at(9, fill))
         assert raised.value.errno == errno.ENOSPC
-        assert saved(out) == 5
+        assert saved(out) == 7
         assert not list(out.glob(".*.part"))
 
     def test_of_the_log_it_is_named_and_no_step_is_lost(self, tmp_path, monkeypatch, whole):
@@ -244,13 +244,16 @@ class TestCheckpoints:
         [
             (5, 0.0, Progress(10, 20.0), True),
             (5, 0.0, Progress(9, 1e6), False),
-            (0, 1.0, Progress(9, 69.0), False),
-            (0, 1.0, Progress(9, 70.0), True),
-            (4, 1.0, Progress(9, 70.0), True),
+            (5, 0.0, Progress(12, 20.0), True),
+            (5, 0.0, Progress(13, 20.0), False),
+            (1, 0.0, Progress(3, 20.0), True),
+            (0, 1.0, Progress(9, 39.0), False),
+            (0, 1.0, Progress(9, 40.0), True),
+            (4, 1.0, Progress(9, 40.0), True),
             (0, 0.0, Progress(10, 1e6), False),
         ],
     )
-    def test_are_due_after_steps_or_minutes(self, steps, minutes, progress, due):
+    def test_are_due_after_half_as_many_steps_or_minutes(self, steps, minutes, progress, due):
         schedule = TrainingConfig(checkpoint_every=steps, checkpoint_minutes=minutes)
         assert is_due(schedule, progress, saved=10.0) is due
 

@@ -14,10 +14,9 @@ import torch
 from torch import nn
 
 from mofa3d.files.whole import link_whole, naming
-from mofa3d.training.best_loss import BestLoss
 from mofa3d.training.checkpoint import checkpoint_content, copied, write_checkpoint
 from mofa3d.training.log import LOG_NAME
-from mofa3d.training.progress import DivergenceError, Progress, Schedule
+from mofa3d.training.progress import BestLoss, DivergenceError, Progress, Schedule
 
 BEST = "best.pt"
 NUMBERED = "checkpoint-{:08d}.pt"  # by iteration, so that names sort as they came
@@ -28,7 +27,7 @@ class Keeper:
     """Writes the checkpoints of one training; a context, at whose end everything is written.
 
     The training stands still only while its numbers are copied, and if the last checkpoint is still being written when
-    the next is due.
+    the next is due; see `mofa3d.training.progress.is_due`.
 
     Attributes:
         path, network, optimizer, description, data: see `mofa3d.training.checkpoint.checkpoint_content`.
@@ -68,6 +67,8 @@ class Keeper:
         self.finish()
         self._pending = self._writer.submit(self._write, self.log, copied(content), is_best)
         self.last = replace(progress)
+        if every == 1:  # which has no half
+            self.finish()
 
     def check(self) -> None:
         """Raises OSError if the last checkpoint could not be written, without waiting for it."""

@@ -48,9 +48,9 @@ class TrainingConfig:
             pass: the same numbers, faster; but they get no ``.grad``, so nothing can clip gradients or add up several
             passes.
         log_every: steps.
-        checkpoint_every: steps after which a checkpoint is written; 0 means never. However a training ends, but for a
-            crash or SIGKILL, it writes one.
-        checkpoint_minutes: minutes after which one is written, if that comes first; 0 means never.
+        checkpoint_every: steps that are lost at most when the process is killed: a checkpoint is begun every half as
+            many; 0 means never. However a training ends, but for a crash or SIGKILL, it writes one.
+        checkpoint_minutes: the same in minutes, if that comes first; 0 means never.
         keep_last: number of latest checkpoints to keep; if it is more than 1, each is also checkpoint-ITERATION.pt.
         keep_best: keep the checkpoint with the lowest mean loss of `checkpoint_every` steps as best.pt.
         loss: weights of the loss.

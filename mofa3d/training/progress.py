@@ -1,13 +1,13 @@
-"""When a training ends, logs and saves, and where it stands."""
+"""When a training ends, logs and saves, where it stands, and which of its checkpoints was the best."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from mofa3d.errors import InputError
-from mofa3d.numeric_options import MOST, check_ranges
+from mofa3d.numeric_options import MOST, check_kinds, check_ranges
 
 
 class DivergenceError(RuntimeError):
@@ -74,6 +74,49 @@ class Progress:
         return max(self.iteration / config.iterations, by_time)
 
 
+@dataclass
+class BestLoss:
+    """The mean loss of the steps between checkpoints, and the lowest so far; saved with every checkpoint.
+
+    Attributes:
+        total, steps: of the losses since the last interval ended.
+        lowest: mean over an interval.
+    """
+
+    total: float = 0.0
+    steps: int = 0
+    lowest: float = math.inf
+
+    def note(self, loss: float) -> None:
+        """Count the loss of a step."""
+        self.total += loss
+        self.steps += 1
+
+    def end_interval(self) -> bool:
+        """Begin with the next interval; whether the last one had the lowest mean."""
+        mean = self.total / max(self.steps, 1)
+        is_lowest = mean < self.lowest
+        self.total, self.steps, self.lowest = 0.0, 0, min(mean, self.lowest)
+        return is_lowest
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: object) -> BestLoss:
+        """What a checkpoint says; one of an older version says nothing.
+
+        Raises:
+            InputError: it says something else.
+        """
+        try:
+            found = cls(**(values or {}))  # type: ignore[arg-type]
+            check_kinds(asdict(found), int | float)
+        except TypeError as error:
+            raise InputError(f"the checkpoint's record of its lowest loss is damaged ({error})") from None
+        return found
+
+
 def rate_factor(progress: float, warm_up: float = 0.02, floor: float = 0.05) -> float:
     """Learning-rate factor at a progress in 0 to 1: linear warm-up, then half a cosine down to `floor`."""
     if progress < warm_up:
@@ -82,7 +125,12 @@ def rate_factor(progress: float, warm_up: float = 0.02, floor: float = 0.05) -> 
 
 
 def is_due(schedule: Schedule, progress: Progress, saved: float) -> bool:
-    """Whether it is time for a checkpoint, where the last was written at so many seconds."""
-    by_steps = schedule.checkpoint_every and progress.iteration % schedule.checkpoint_every == 0
-    by_time = schedule.checkpoint_minutes and progress.seconds - saved >= 60 * schedule.checkpoint_minutes
+    """Whether it is time to begin a checkpoint, where the last one holds what was known after so many seconds.
+
+    One is begun every half interval, and the next one waits for it to be on the disk: so a killed process never loses
+    more than an interval, however long writing takes.
+    """
+    every = schedule.checkpoint_every
+    by_steps = every and progress.iteration % every in (0, every // 2)
+    by_time = schedule.checkpoint_minutes and progress.seconds - saved >= 30 * schedule.checkpoint_minutes
     return bool(by_steps or by_time)

@@ -124,7 +124,7 @@ def fail(processes: Processes, folder: Path) -> dict[str, str]:
         if processes.leads:
             out.mkdir()
         processes.gather(0.0)
-        config = TrainingConfig(iterations=9, batch_size=2 * processes.count, checkpoint_every=2)
+        config = TrainingConfig(iterations=9, batch_size=2 * processes.count, checkpoint_every=4)
         optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
         try:
             optimize(network, optimizer, step, batches, config, out, {}, processes=processes)

@@ -18,9 +18,9 @@ from mofa3d.encoders.checkpoint import read_checkpoint
 from mofa3d.errors import InputError
 from mofa3d.files import whole as whole_files
 from mofa3d.training import keeper
-from mofa3d.training.best_loss import BestLoss
 from mofa3d.training.checkpoint import restore
 from mofa3d.training.interruption import Interruption
+from mofa3d.training.progress import BestLoss
 
 
 def ask_to_end_at(iteration: int):
@@ -62,7 +62,7 @@ class TestKept:
 
         monkeypatch.setattr(os, "link", refuse)
         train(Config(tmp_path, iterations=4, checkpoint_every=2, keep_last=2))
-        assert set(iterations_of(tmp_path).values()) == {2, 4}
+        assert set(iterations_of(tmp_path).values()) == {3, 4}
         assert not list(tmp_path.glob(".*.part"))
 
     def test_a_damaged_record_of_the_best_is_refused(self):
@@ -82,17 +82,36 @@ class TestWriting:
             write(path, content)
 
         monkeypatch.setattr(keeper, "write_checkpoint", write_slowly)
-        train(Config(tmp_path, iterations=9, checkpoint_every=5), lambda now: now == 7 and going.set())
+        train(Config(tmp_path, iterations=9, checkpoint_every=10), lambda now: now == 7 and going.set())
         assert written == [5, 9]
         weights = read_checkpoint(tmp_path / "checkpoint.pt")["encoder"]
         assert any(torch.count_nonzero(value) for value in weights.values())
+
+    @pytest.mark.parametrize("every", [1, 2, 7])
+    def test_however_slow_the_disk_no_more_than_an_interval_can_be_lost(self, tmp_path, monkeypatch, every):
+        awaited, lags, write, finish = threading.Event(), [], keeper.write_checkpoint, keeper.Keeper.finish
+
+        def write_at_last(path, content) -> None:
+            assert awaited.wait(30)
+            awaited.clear()
+            write(path, content)
+
+        def wait(self) -> None:
+            if self._pending is not None:
+                awaited.set()
+            finish(self)
+
+        monkeypatch.setattr(keeper, "write_checkpoint", write_at_last)
+        monkeypatch.setattr(keeper.Keeper, "finish", wait)
+        train(Config(tmp_path, iterations=22, checkpoint_every=every), lambda now: lags.append(now - saved(tmp_path)))
+        assert max(lags) == every - 1  # and one more while the last step of the interval is made
 
     def test_it_holds_the_numbers_of_its_own_step(self, tmp_path, monkeypatch):
         found, write = {}, keeper.write_checkpoint
         monkeypatch.setattr(
             keeper, "write_checkpoint", lambda path, content: found.update({content["progress"]["iteration"]: content})
         )
-        train(Config(tmp_path / "a", iterations=7, checkpoint_every=5))
+        train(Config(tmp_path / "a", iterations=7, checkpoint_every=10))
         monkeypatch.setattr(keeper, "write_checkpoint", write)
         with pytest.raises(Interruption):
             train(Config(tmp_path / "b", iterations=7), ask_to_end_at(4))
@@ -108,7 +127,7 @@ class TestWriting:
                 monkeypatch.setattr(whole_files, "open", lambda *args: FullDisk(opened(*args), 2000), raising=False)
 
         with pytest.raises(OSError, match=r"No space left on device: '.*checkpoint\.pt'"):
-            train(Config(tmp_path, iterations=500, checkpoint_every=2, pause=0.002), note)
+            train(Config(tmp_path, iterations=500, checkpoint_every=4, pause=0.002), note)
         assert saved(tmp_path) == 2
         assert reached[-1] < 499
         assert not list(tmp_path.glob(".*.part"))

@@ -18,7 +18,7 @@ from mofa3d.camera import Camera
 from mofa3d.decoder import Decoder
 from mofa3d.encoders.checkpoint import read_checkpoint
 from mofa3d.environment import instruction_sets
-from mofa3d.environment.slower_path import SlowerPathWarning
+from mofa3d.errors import SlowerPathWarning
 from mofa3d.kernels.vertex_loss.cpu import FusedVertexLoss
 from mofa3d.objective import LossWeights
 from mofa3d.renderers.vertex import VertexRenderer
@@ -127,7 +127,7 @@ class TestTrain:
 
     def test_nan_stops_it_and_keeps_the_last_good_checkpoint(self, decode, tmp_path):
         with pytest.raises(DivergenceError, match=r"not finite at iteration 5 .*checkpoint\.pt\. Lower the"):
-            run(decode, tmp_path / "broken", spoiled=5, iterations=9, checkpoint_every=2)
+            run(decode, tmp_path / "broken", spoiled=5, iterations=9, checkpoint_every=4)
         good, _ = run(decode, tmp_path / "good", iterations=4)
         content = read_checkpoint(tmp_path / "broken" / "checkpoint.pt")
         assert content["progress"]["iteration"] == 4

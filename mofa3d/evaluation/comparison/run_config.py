@@ -42,9 +42,10 @@ class ScheduleConfig:
     """Decay the learning rate along a half cosine to a twentieth."""
     log_every: int = 10
     checkpoint_every: int = 500
-    """Write a checkpoint every so many steps; 0 means never."""
+    """Steps that are lost at most when the process is killed: a checkpoint is begun every half as many; 0 means
+    never."""
     checkpoint_minutes: float = 5.0
-    """Write a checkpoint every so many minutes, if that comes first; 0 means never."""
+    """The same in minutes, if that comes first; 0 means never."""
     keep_last: int = 1
     """Number of latest checkpoints to keep; if it is more than 1, each is also checkpoint-ITERATION.pt."""
     keep_best: bool = False
