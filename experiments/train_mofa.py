@@ -25,12 +25,11 @@ from mofa3d.cli import program
 from mofa3d.cli.overrides import apply_overrides, overrides_of
 from mofa3d.cli.program import Flag
 from mofa3d.data.batches.augment import AugmentConfig
-from mofa3d.data.batches.stream import batches
+from mofa3d.data.batches.stream import StreamConfig, batches
 from mofa3d.data.corpus.open import SYNTHETIC, Faces, open_faces
 from mofa3d.data.corpus.split import repeat_evenly, spread
 from mofa3d.data.corpus.synthetic_config import SyntheticConfig
 from mofa3d.data.failures import FAILURES, list_failures
-from mofa3d.data.streaming.choice import StreamConfig
 from mofa3d.encoders.checkpoint import Description, how_to_go_on, start_from
 from mofa3d.encoders.network import Encoder
 from mofa3d.environment.cache_folder import cache_directory

@@ -11,18 +11,16 @@ import tyro
 from tyro.conf import OmitArgPrefixes, Positional, arg, subcommand
 
 from mofa3d import __version__
-from mofa3d.cli.arguments import refuse_empty
 from mofa3d.cli.edit import Edit
 from mofa3d.cli.examples import Examples
 from mofa3d.cli.export_encoder import ExportEncoder
-from mofa3d.cli.logs import shown_logs
 from mofa3d.cli.model import ModelCommand
+from mofa3d.cli.program import refuse_empty
 from mofa3d.cli.reconstruct import Reconstruct
-from mofa3d.cli.streams import lasting_streams, say
+from mofa3d.cli.streams import lasting_streams, say, shown_logs, warn_in_one_line
 from mofa3d.cli.view import ViewCommand
 from mofa3d.data.corpus.config import Engine, PrepareConfig
 from mofa3d.data.corpus.synthetic_config import SyntheticConfig
-from mofa3d.environment.slower_path import warn_in_one_line
 from mofa3d.errors import InputError
 from mofa3d.numeric_options import check_numbers, check_ranges
 from mofa3d.training.interruption import as_ctrl_c, status_of

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Annotated, NoReturn, TypeVar
 
 import tyro
 from tyro.conf import FlagCreatePairsOff
 
-from mofa3d.cli.arguments import refuse_empty
-from mofa3d.cli.logs import shown_logs
-from mofa3d.cli.streams import lasting_streams, say
+from mofa3d.cli.streams import lasting_streams, say, shown_logs, warn_in_one_line
 from mofa3d.environment import torchrun
-from mofa3d.environment.slower_path import warn_in_one_line
 from mofa3d.errors import InputError
 from mofa3d.numeric_options import check_numbers
 from mofa3d.training.interruption import as_ctrl_c, status_of
@@ -79,3 +77,18 @@ def _status_of(
             say(str(ended) or (stopped if isinstance(stopped, str) else stopped(options)))
         return status_of(ended)
     return status or 0
+
+
+def refuse_empty(arguments: Sequence[str]) -> None:
+    """Refuse what ``"$UNSET"`` leaves behind, for an empty path means the current folder.
+
+    Raises:
+        InputError: an argument, or the value after ``=``, is empty or white space.
+    """
+    for before, argument in pairwise(["", *arguments]):
+        name, equals, value = argument.partition("=")
+        option = argument.startswith("-") and equals
+        if (value if option else argument).strip():
+            continue
+        named = f"the value of {name}" if option else f"what follows {before}" if before else "the first argument"
+        raise InputError(f'{named} is empty, as "$OUT" is when OUT is not set; give a value, or leave it out')

@@ -1,12 +1,19 @@
-"""Standard output and error that a program can always write to: work that is done is no error for want of a reader."""
+"""Standard output and error that a program can always write to: work that is done is no error for want of a reader.
+
+What the library logs and warns of goes there in single lines.
+"""
 
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+
+from mofa3d.errors import SlowerPathWarning
 
 # Whoever read has gone (as `head` does), the terminal is closed, or there was nothing from the beginning.
 GONE = {errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO} | ({errno.EINVAL} if os.name == "nt" else set())
@@ -103,3 +110,43 @@ class _Lasting:
             nothing = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nothing, self._stream.fileno())
             os.close(nothing)
+
+
+@contextmanager
+def shown_logs() -> Iterator[None]:
+    """Write the library's messages to stderr, beside a progress bar; errors and warnings say that they are such."""
+    logger, handler = logging.getLogger("mofa3d"), _BesideBars()
+    before = logger.level
+    handler.setFormatter(_OneLine())
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+class _OneLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        said = super().format(record)
+        return f"{record.levelname.lower()}: {said}" if record.levelno >= logging.WARNING else said
+
+
+class _BesideBars(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        from tqdm import tqdm  # here, for programs that log nothing
+
+        tqdm.write(self.format(record), file=sys.stderr)
+
+
+def warn_in_one_line() -> None:
+    """Let programs show a `SlowerPathWarning` as one line, as they do mistakes, without the place in the code."""
+    format_others = warnings.formatwarning
+
+    def format_warning(message, category, filename, lineno, line=None) -> str:
+        if issubclass(category, SlowerPathWarning):
+            return f"warning: {message}\n"
+        return format_others(message, category, filename, lineno, line)
+
+    warnings.formatwarning = format_warning

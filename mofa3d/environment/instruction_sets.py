@@ -13,7 +13,7 @@ import warnings
 
 import torch
 
-from mofa3d.environment.slower_path import SlowerPathWarning
+from mofa3d.errors import SlowerPathWarning
 
 X86 = ("x86_64", "amd64")
 # What oneDNN may be held down to and then does not multiply bfloat16, but makes float32 of it first.

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,10 +21,8 @@ from mofa3d.errors import InputError
 from mofa3d.files.folders import take_folder
 from mofa3d.files.locks import alone
 from mofa3d.files.whole import remove_leftovers, whole_file
-from mofa3d.training.best_loss import BestLoss
 from mofa3d.training.log import LOG_NAME
-from mofa3d.training.progress import DivergenceError, Progress
-from mofa3d.training.random_states import random_states, set_random_states
+from mofa3d.training.progress import BestLoss, DivergenceError, Progress
 
 _LOG = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ def checkpoint_content(
 
     Args:
         path: of the last good checkpoint, for messages.
-        more: ``data``, the names and fingerprints of what is learned from; ``best``, see `mofa3d.training.best_loss`.
+        more: ``data``, the names and fingerprints of what is learned from; ``best``, see `mofa3d.training.progress`.
 
     Raises:
         DivergenceError: a weight is not finite.
@@ -197,3 +197,38 @@ def restore(
             path,
         )
     return Progress(**content["progress"]), BestLoss.from_dict(content.get("best"))
+
+
+def random_states() -> dict:
+    """States of PyTorch on the CPU and on GPUs that are in use, of Python and of NumPy; plain values and tensors."""
+    name, key, *rest = cast(tuple, np.random.get_state(legacy=True))  # noqa: NPY002 (whatever uses it)
+    states = {
+        "torch": torch.get_rng_state(),
+        "python": random.getstate(),
+        "numpy": (name, torch.from_numpy(key.astype(np.int64)), *rest),
+    }
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        states["cuda"] = torch.cuda.get_rng_state_all()
+    if torch.backends.mps.is_available():
+        states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def set_random_states(states: dict) -> None:
+    """Go on with the states that `random_states` gave; those of devices that are not here are left out.
+
+    Raises:
+        InputError: they are not of this kind.
+    """
+    try:
+        name, key, *rest = states["numpy"]
+        torch.set_rng_state(states["torch"])
+        random.setstate(states["python"])
+        np.random.set_state((name, key.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+        gpus: list[Tensor] = states.get("cuda", [])
+        for number, state in enumerate(gpus[: torch.cuda.device_count()]):
+            torch.cuda.set_rng_state(state, number)
+        if "mps" in states and torch.backends.mps.is_available():
+            torch.mps.set_rng_state(states["mps"])
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:  # of the generators
+        raise InputError(f"the random states are damaged ({error})") from None

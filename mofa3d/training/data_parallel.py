@@ -18,8 +18,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from mofa3d.encoders.factored_linear import TakeStep, leave_step_to
 from mofa3d.environment.processes import Processes, naming_the_lost
-from mofa3d.training.checkpoint import copied
-from mofa3d.training.random_states import random_states, set_random_states
+from mofa3d.training.checkpoint import copied, random_states, set_random_states
 from mofa3d.training.shared_layers import sharing_layers
 
 Result = TypeVar("Result")

@@ -15,12 +15,11 @@ from torch import Tensor, nn
 from mofa3d.encoders.checkpoint import CHECKPOINT_NAME
 from mofa3d.environment.processes import ALONE, Processes, means
 from mofa3d.objective import Batch
-from mofa3d.training.best_loss import BestLoss
 from mofa3d.training.checkpoint import restore, save_checkpoint
 from mofa3d.training.interruption import Interruption, Wish, noted
 from mofa3d.training.keeper import Keeper
 from mofa3d.training.log import opened_log
-from mofa3d.training.progress import DivergenceError, Progress, Schedule, is_due, rate_factor
+from mofa3d.training.progress import BestLoss, DivergenceError, Progress, Schedule, is_due, rate_factor
 
 
 @dataclass(frozen=True)

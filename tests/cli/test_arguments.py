@@ -7,7 +7,7 @@ from programs import EXPERIMENTS
 
 import mofa3d
 from mofa3d.cli import main
-from mofa3d.cli.arguments import refuse_empty
+from mofa3d.cli.program import refuse_empty
 from mofa3d.data.sources import find_items
 
 

@@ -1,6 +1,6 @@
 import logging
 
-from mofa3d.cli.logs import shown_logs
+from mofa3d.cli.streams import shown_logs
 
 _LOG = logging.getLogger("mofa3d.files.somewhere")
 

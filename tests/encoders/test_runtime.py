@@ -11,8 +11,7 @@ from lively_encoders import images, is_as_good, lively
 
 from mofa3d.encoders import runtime as encoder_runtime
 from mofa3d.encoders.runtime import PatientEncoder, choose_runtime, has_onnx
-from mofa3d.environment.slower_path import SlowerPathWarning
-from mofa3d.errors import InputError
+from mofa3d.errors import InputError, SlowerPathWarning
 
 needs_onnx = pytest.mark.skipif(not has_onnx(), reason="the extra onnx is not installed")
 

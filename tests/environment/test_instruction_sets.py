@@ -10,9 +10,10 @@ import warnings
 import pytest
 import torch
 
+from mofa3d.cli.streams import warn_in_one_line
 from mofa3d.environment import instruction_sets
 from mofa3d.environment.instruction_sets import bfloat16_or_float32, describe, multiplies_bfloat16
-from mofa3d.environment.slower_path import SlowerPathWarning, warn_in_one_line
+from mofa3d.errors import SlowerPathWarning
 
 pytestmark = pytest.mark.processor
 

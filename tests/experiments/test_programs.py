@@ -18,7 +18,7 @@ from training_program import config, run, train_mofa
 from mofa3d.cli.reconstruct import Reconstruct
 from mofa3d.encoders.checkpoint import open_run
 from mofa3d.environment import instruction_sets
-from mofa3d.environment.slower_path import SlowerPathWarning
+from mofa3d.errors import SlowerPathWarning
 from mofa3d.files.locks import alone
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.semantic_code import CodeSizes

@@ -18,7 +18,7 @@ from batch_work import files
 from crashing_readers import CrashingReader
 from PIL import Image
 
-from mofa3d.cli.logs import shown_logs
+from mofa3d.cli.streams import shown_logs
 from mofa3d.data.isolated_reader import IsolatedReader
 from mofa3d.data.sources import Reader
 from mofa3d.errors import InputError

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from mofa3d.camera import Camera
-from mofa3d.cli.logs import shown_logs
+from mofa3d.cli.streams import shown_logs
 from mofa3d.data.crop_transform import CropTransform
 from mofa3d.data.found_face import FoundFace
 from mofa3d.data.sources import Reader

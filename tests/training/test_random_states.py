@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mofa3d.training.random_states import random_states, set_random_states
+from mofa3d.training.checkpoint import random_states, set_random_states
 
 
 def draw() -> list[float]:

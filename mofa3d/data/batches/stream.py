@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
+from typing import Literal
 
 import numpy as np
 import torch
@@ -16,9 +18,30 @@ from torch.utils.data import Dataset, default_collate
 from mofa3d.data.batches.augment import AugmentConfig, augment
 from mofa3d.environment.processes import ALONE, Processes
 from mofa3d.errors import InputError
+from mofa3d.numeric_options import check_ranges
 
 AHEAD = 2  # batches prepared in advance
 WINDOW = 32  # shards among whose items a stream shuffles at a time
+OnUnreadable = Literal["stop", "skip"]
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """How shards are streamed.
+
+    Attributes:
+        buffer: faces that are shuffled at a time, of all ranks together; they come from as many places of the corpus as
+            a batch has lanes, up to 32.
+        workers: processes that decode and change photographs, of each rank; 0 means threads of the training itself.
+        unreadable: whether a shard that cannot be read ends the training, or is named and left out.
+    """
+
+    buffer: int = 4096
+    workers: int = 0
+    unreadable: OnUnreadable = "stop"
+
+    def __post_init__(self) -> None:
+        check_ranges(self, buffer=(1, 100_000_000), workers=(0, 1024))
 
 
 class Shuffle:

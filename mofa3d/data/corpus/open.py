@@ -1,7 +1,8 @@
-"""From what `--data` names to a corpus: one that is prepared, or a folder of photographs, prepared into a cache."""
+"""From what `--data` names to its faces: a corpus, shards, or a folder of photographs, prepared into a cache."""
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from mofa3d.camera import Camera
 from mofa3d.data.corpus.dataset import SUMMARY, Corpus
+from mofa3d.data.corpus.shards import SIZES
 from mofa3d.data.corpus.split import held_out, spread, train_and_test
 from mofa3d.data.corpus.synthetic_config import SyntheticConfig
-from mofa3d.data.streaming.choice import names_shards
 from mofa3d.decoder import Decoder
 from mofa3d.environment.cache_folder import check_cache
 from mofa3d.errors import InputError
@@ -20,8 +21,8 @@ from mofa3d.morphable_model import MorphableModel
 from mofa3d.scene import Renderer
 
 if TYPE_CHECKING:
+    from mofa3d.data.batches.stream import StreamConfig
     from mofa3d.data.corpus.config import PrepareConfig
-    from mofa3d.data.streaming.choice import StreamConfig
     from mofa3d.data.streaming.shard_stream import ShardStream
 
 SYNTHETIC = "synthetic"
@@ -66,6 +67,19 @@ class Faces:
         names = sorted(set(sources))
         rows = {name: [source == name for source in sources] for name in names} if len(names) > 1 else {}
         return {"all": [True] * len(self.test), **rows}
+
+
+def names_shards(data: str) -> bool:
+    """Whether a text names shards to stream: a URL, a pattern, an archive, or a folder with ``sizes.json``."""
+    if "://" in data:
+        from mofa3d.data.remote import is_url
+
+        if is_url(data):
+            return True
+    path = Path(data).expanduser()
+    if (path / SIZES).is_file():
+        return True
+    return not path.is_dir() and (glob.has_magic(data) or "{" in data or data.endswith(".tar"))
 
 
 def open_faces(

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
+from mofa3d.data.batches.stream import StreamConfig
 from mofa3d.data.corpus.blocks import write_block
 from mofa3d.data.corpus.dataset import INDEX, KEYS, SUMMARY, Corpus, Decisions, finish
 from mofa3d.data.corpus.open import Faces
@@ -15,7 +16,6 @@ from mofa3d.data.corpus.shard_files import RemoteShards
 from mofa3d.data.corpus.shards import SHARDS
 from mofa3d.data.failures import FAILURES
 from mofa3d.data.remote import copy_url, is_url, join, url_exists, url_token
-from mofa3d.data.streaming.choice import StreamConfig
 from mofa3d.data.streaming.lanes import ShardOrder
 from mofa3d.data.streaming.samples import Sample
 from mofa3d.data.streaming.shard_list import find_shards
@@ -153,7 +153,6 @@ def open_stream(
     fraction = Decisions().held_out if held_out_fraction is None else held_out_fraction
     stream = ShardStream(shards, fraction, seed, config)
     reported = held_out_faces(stream, cache, report_images or REPORTED)
-    folders = len({name.rpartition("/")[0] for name in shards.names})
-    fact = f"{data}: {shards.total} faces in {len(shards.names)} shards of {folders} folders, {fraction:.1%} of the "
-    fact += f"people held out, {len(reported)} faces of them measured"
+    fact = f"{data}: {shards.total} faces in {len(shards.names)} shards of {len(shards.names.folders)} folders, "
+    fact += f"{fraction:.1%} of the people held out, {len(reported)} faces of them measured"
     return Faces(reported, [], list(range(len(reported))), fact, stream)

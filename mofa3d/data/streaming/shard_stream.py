@@ -14,9 +14,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, default_collate, get_worker_info
 
 from mofa3d.data.batches.augment import AugmentConfig, Changes, apply_changes, draw_changes
-from mofa3d.data.batches.stream import AHEAD, seed_of
+from mofa3d.data.batches.stream import AHEAD, StreamConfig, seed_of
 from mofa3d.data.corpus.split import held_out
-from mofa3d.data.streaming.choice import StreamConfig
 from mofa3d.data.streaming.lanes import ShardOrder, lanes_of, lanes_of_reader
 from mofa3d.data.streaming.samples import Sample
 from mofa3d.data.streaming.shard_list import ShardList

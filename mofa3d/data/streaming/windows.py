@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from mofa3d.data.batches.stream import seed_of
+from mofa3d.data.batches.stream import OnUnreadable, seed_of
 from mofa3d.data.remote import is_url, naming_url
-from mofa3d.data.streaming.choice import OnUnreadable
 from mofa3d.data.streaming.lanes import ShardOrder
 from mofa3d.data.streaming.samples import Sample, ShardReader, to_sample
 from mofa3d.data.streaming.shard_list import ShardList, open_shard
@@ -185,6 +184,8 @@ class Windows:
             found = reader.take(first, last)
         if last == count:
             self._forget(lane)
+        else:
+            reader.release()
         return found
 
     def _forget(self, lane: int) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from mofa3d.camera import Camera
-from mofa3d.environment.slower_path import SlowerPathWarning
+from mofa3d.errors import SlowerPathWarning
 from mofa3d.kernels.vertex_loss.base import FusedLoss
 from mofa3d.morphable_model import MorphableModel
 

@@ -14,13 +14,12 @@ import torch
 from file_server import serving
 from flat_corpus import make_corpus
 
-from mofa3d.data.batches.stream import batches
+from mofa3d.data.batches.stream import StreamConfig, batches
 from mofa3d.data.corpus import shard_files
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.corpus.open import Faces, open_faces
 from mofa3d.data.corpus.synthetic_config import SyntheticConfig
 from mofa3d.data.streaming import open as module
-from mofa3d.data.streaming.choice import StreamConfig
 from mofa3d.data.streaming.open import open_remote_corpus
 from mofa3d.data.streaming.readable_faces import ReadableFaces
 from mofa3d.errors import InputError

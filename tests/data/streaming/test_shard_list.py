@@ -10,9 +10,9 @@ from file_server import serving
 from flat_corpus import make_corpus
 
 from mofa3d.data import remote
+from mofa3d.data.corpus.open import names_shards
 from mofa3d.data.corpus.shards import Face, write_shard
 from mofa3d.data.streaming import shard_list
-from mofa3d.data.streaming.choice import names_shards
 from mofa3d.data.streaming.shard_list import find_shards
 from mofa3d.errors import InputError
 

@@ -14,10 +14,11 @@ from file_server import serving
 from flat_corpus import KEYS, make_corpus
 
 from mofa3d.data.batches.augment import AugmentConfig
+from mofa3d.data.batches.stream import StreamConfig
 from mofa3d.data.corpus.shards import decode_crop, encode_crop
 from mofa3d.data.streaming import shard_list
-from mofa3d.data.streaming.choice import StreamConfig
 from mofa3d.data.streaming.shard_list import ShardList, find_shards
+from mofa3d.data.streaming.shard_names import ShardNames
 from mofa3d.data.streaming.shard_stream import ShardStream
 from mofa3d.errors import InputError
 
@@ -86,7 +87,7 @@ def test_rows_of_all_ranks_are_the_batches_of_one_process(folder, world):
 def test_rows_of_worker_processes_are_those_of_threads(folder):
     assert same(take(folder, 5, workers=2), take(folder, 5))
     assert same(take(folder, 3, workers=3, rank=1, world=2), take(folder, 3, rank=1, world=2))  # more than lanes
-    damaged = ShardList(["nowhere.tar"], np.array([10]))
+    damaged = ShardList(ShardNames(["nowhere.tar"]), np.array([10]))
     with pytest.raises(InputError, match=r"^nowhere.tar: .*No such file.*--streaming.unreadable skip$"):
         take(damaged, 1, workers=1)
 
@@ -135,7 +136,8 @@ class TestUnreadable:
         path = damaged / "shards" / "000002.tar"
         if damage == "gone":
             path.unlink()
-            shards = ShardList([str(damaged / "shards" / f"00000{n}.tar") for n in range(4)], np.full(4, 10))
+            names = ShardNames(str(damaged / "shards" / f"00000{n}.tar") for n in range(4))
+            shards = ShardList(names, np.full(4, 10))
         else:
             if damage == "nonsense":
                 path.write_bytes(bytes(range(256)) * 40)
@@ -161,6 +163,6 @@ class TestUnreadable:
         assert set(seen(batches)) == set(range(40)) - {10}
 
     def test_nothing_at_all_ends_it(self, tmp_path):
-        shards = ShardList([str(tmp_path / "a.tar")], np.array([1000]))
+        shards = ShardList(ShardNames([str(tmp_path / "a.tar")]), np.array([1000]))
         with pytest.raises(InputError, match=r"there is nothing to train on in 64 places of the shards .*a.tar"):
             take(shards, 1, unreadable="skip")
