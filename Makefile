@@ -1,5 +1,6 @@
 # make            the same as `make install`
 # make train      train the autoencoder with the paper's renderer into runs/default
+# make encoder    train the encoder that ships with mofa3d: make encoder CORPUS=folder of `mofa3d prepare`, into runs/encoder
 # make lint       linter, format, import rules and static types
 # make test       what lint does, and the quick tests
 # make test-isa   the tests that depend on the processor, with its instruction sets held down to AVX2 and to SSE
@@ -18,7 +19,7 @@ SUPPORTED := import sys, venv; sys.exit(not (3, 10) <= sys.version_info < (3, 13
 PYTHON ?= $(firstword $(foreach name,python3 python3.12 python3.11 python3.10,\
 	$(shell $(name) -c '$(SUPPORTED)' >/dev/null 2>&1 && echo $(name))))
 
-.PHONY: install train test test-isa gpu-check lint docs wheel cuda-build clean
+.PHONY: install train encoder test test-isa gpu-check lint docs wheel cuda-build clean
 .DEFAULT_GOAL := install
 
 install: $(STAMP)
@@ -33,6 +34,18 @@ $(STAMP): setup.cfg pyproject.toml requirements-data.txt
 
 train: $(STAMP)
 	$(BIN)/python experiments/train_mofa.py --renderer=vertex --out runs/default
+
+# Exactly the shipped weights come from the corpus, the seed and the kind of processor of the model card.
+ENCODER := runs/encoder
+encoder: $(STAMP)
+	@test -n "$(CORPUS)" || { echo "name the corpus: make encoder CORPUS=folder" >&2; exit 1; }
+	mkdir -p $(ENCODER)
+	$(BIN)/python experiments/fit_corpus.py $(CORPUS) --videos ytf --contrast 1.6 --out $(ENCODER)/targets.safetensors --force
+	OMP_NUM_THREADS=1 $(BIN)/python experiments/train_mofa.py --renderer=vertex --data $(CORPUS) \
+	  --targets $(ENCODER)/targets.safetensors --regularizer 1e-3 --points 5 --openings 12 --tone 5 \
+	  --iterations 5500 --resume auto --out $(ENCODER)/run
+	OMP_NUM_THREADS=1 $(BIN)/python experiments/fit_person_head.py $(ENCODER)/run --data $(CORPUS) --videos ytf \
+	  --targets $(ENCODER)/targets.safetensors --out $(ENCODER)/makehuman_mobilenet_v2.safetensors --force
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

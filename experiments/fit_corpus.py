@@ -31,6 +31,7 @@ from mofa3d import Camera, load_model
 from mofa3d.cli import program
 from mofa3d.cli.program import Flag
 from mofa3d.data.corpus.dataset import Corpus
+from mofa3d.data.corpus.sittings import numbers_of, sittings_of
 from mofa3d.data.corpus.targets import Targets, write_targets
 from mofa3d.data.crop import IMAGE_SIZE
 from mofa3d.errors import InputError
@@ -69,23 +70,18 @@ def main(config: Config) -> None:
         raise InputError(f"there is no folder {config.out.absolute().parent} for {config.out.name}; make it first")
     corpus, model = Corpus(config.corpus), load_model("makehuman")
     fit = DenseFit(model, dense_landmarks(), Camera(IMAGE_SIZE), config.fit)
-    unknown = set(config.videos) - set(corpus.sources)
-    if unknown:
-        raise InputError(f"{config.corpus} has no source {sorted(unknown)[0]!r}; it has {sorted(set(corpus.sources))}")
+    sittings = sittings_of(corpus.sources, corpus.identities, config.videos)
     dense, known, colors = read_faces(corpus)
     if not known.any():
         raise InputError(f"{config.corpus} has no dense landmarks; prepare it again")
-    people = numbers_of(corpus.identities)
+    people = torch.from_numpy(numbers_of(corpus.identities))
     geometry = fit_people(fit, dense, known, people)
     lost = known & ~geometry.isfinite().all(dim=1)
     if lost.any():  # points that are no face's can lead a fit astray
         print(f"{int(lost.sum())} faces could not be fitted, and count as unknown")
         known, geometry = known & ~lost, geometry.nan_to_num(0.0, 0.0, 0.0)
-    videos = np.isin(corpus.sources, config.videos)
-    sittings = numbers_of([f"{who} in a video" if video else str(number) for number, (who, video) in enumerate(
-        zip(corpus.identities, videos, strict=True))])  # fmt: skip
-    others = tone_of_others(colors, people.numpy(), sittings.numpy())
-    tone = SkinTone(model).from_photographs(others.color, config.contrast)
+    others = tone_of_others(colors, people.numpy(), sittings)
+    tone = SkinTone(model).from_photographs(others.mean, config.contrast)
     targets = Targets(
         dense=dense,
         known=known,
@@ -98,11 +94,6 @@ def main(config: Config) -> None:
     write_targets(config.out, targets, corpus.photos, model.fingerprint())
     several = int((others.weight > 0).sum())
     print(f"{int(known.sum())} of {len(corpus)} faces fitted, {several} with other photographs: {config.out}")
-
-
-def numbers_of(names: list[str]) -> Tensor:
-    """A number for each name, from 0, the same for the same name."""
-    return torch.from_numpy(np.unique(names, return_inverse=True)[1].astype(np.int64))
 
 
 def read_faces(corpus: Corpus) -> tuple[Float[Tensor, "K 478 2"], Tensor, Float[np.ndarray, "K 3"]]:

@@ -4,12 +4,13 @@ With the geometry known, a vertex's color is linear in the reflectance's coeffic
 encoder's prediction of them is the vaguest part of its code: 80 modes of skin color do not fit through a few thousand
 features. So they are solved for, in turns, with what minimises ::
 
-    E(β, γ) = w_photo · mean ‖I(u_i) − c_i‖₂ + w_β ‖β‖² + w_white · losses.coloured_light + w_γ ‖γ − γ₀‖²
-              + w_tone (‖t(β) − t(β₀)‖² + ‖m(β) − m(β₀)‖²)
+    E(β, γ) = w_photo · mean ‖I(u_i) − c_i‖₂ + w_β ‖β − β₀‖² + w_white · losses.coloured_light + w_γ ‖γ − γ₀‖²
+              + w_tone (‖t(β) − t(β₀)‖² + ‖m(β) − m(β₀)‖²) + w_shading ‖s(β)‖²
 
-over the visible vertices, where β₀ and γ₀ are the prediction of the encoder, t is the skin's tone (`SkinTone`), and m
-the mean over the face. How light skin is can be told from many photographs, which an encoder has learned from, and not
-from one: so the tone stays as predicted. The norm is not squared (ℓ2,1), so that an occluder does not change the color
+over the visible vertices, where β₀ and γ₀ are the prediction of the encoder, t is the skin's tone (`SkinTone`), m the
+mean over the face, and s what skin has of shading (`shading_of_skin`). How light skin is can be told from many
+photographs, which an encoder has learned from, and not from one: so lightness stays as predicted, and hue nearly. What
+changes slowly over the face is light. The norm is not squared (ℓ2,1), so that an occluder does not change the color
 of the rest of the face: see the iteratively reweighted least squares of `mofa3d.fitting.energy`.
 """
 
@@ -23,6 +24,7 @@ from mofa3d import harmonics
 from mofa3d.camera import inside, sample
 from mofa3d.decoder import Decoder
 from mofa3d.environment.torch_settings import plain_settings
+from mofa3d.fitting.baked_light import shading_of_skin
 from mofa3d.fitting.skin_tone import SkinTone
 from mofa3d.harmonics import AMBIENT
 from mofa3d.semantic_code import SemanticCode
@@ -31,7 +33,8 @@ PHOTOMETRIC = 1.92  # w_photo, as in training
 REFLECTANCE = 3e-4  # w_β
 WHITE = 0.5  # w_white
 LIGHT = 0.01  # w_γ
-TONE = 100.0  # w_tone
+LIGHTNESS, HUE = 100.0, 1.0  # w_tone of the mean over the channels, and of what differs from it
+SHADING = 3.0  # w_shading
 ROUNDS = 3  # of reflectance, then light
 EVERY = 6  # one in so many vertices is compared
 SMALLEST = 0.02  # color distance: a vertex that fits better than this weighs no more than one that fits so
@@ -47,7 +50,7 @@ class ColorFit:
     Args:
         decode: of the codes.
         every: one in so many frontal vertices is compared, `EVERY` if ``None``.
-        keep_tone: the average colors of the cheeks and of the face stay as predicted.
+        keep_tone: the average lightness of the cheeks and of the face stays as predicted, and nearly their hue.
     """
 
     @plain_settings()
@@ -56,7 +59,8 @@ class ColorFit:
         self.decode = Decoder(model, decode.camera)
         self.chosen = model.frontal.nonzero().flatten()[:: every or EVERY]
         self.mean, self.basis = model.mean_reflectance[self.chosen], model.reflectance_basis[self.chosen]
-        self.hold = TONE * keep_tone * (_gram(SkinTone(model).basis) + _gram(self.basis.mean(dim=0)))
+        self.hold = keep_tone * (_hold(SkinTone(model).basis) + _hold(self.basis.mean(dim=0)))
+        self.even = SHADING * _gram(shading_of_skin(model))
 
     @torch.no_grad()
     def __call__(
@@ -114,10 +118,16 @@ class ColorFit:
     ) -> Float[Tensor, "B R"]:
         rows = (self.basis * (root * irradiance)[..., None]).flatten(1, 2)
         known = (root * (photo - self.mean * irradiance)).flatten(1, 2)
-        matrix, right = rows.mT @ rows + self.hold, (rows.mT @ known[..., None])[..., 0] + predicted @ self.hold
+        hold = self.hold + REFLECTANCE * torch.eye(rows.shape[2]).to(rows)
+        matrix, right = rows.mT @ rows + hold, (rows.mT @ known[..., None])[..., 0] + predicted @ hold
         if together:
             matrix, right = matrix.sum(dim=0).expand_as(matrix), right.sum(dim=0).expand_as(right)
-        return _solve(matrix + REFLECTANCE * torch.eye(rows.shape[2]).to(rows), right)
+        return _solve(matrix + self.even, right)
+
+
+def _hold(rows: Float[Tensor, "3 R"]) -> Float[Tensor, "R R"]:
+    level = rows.mean(dim=0, keepdim=True)
+    return LIGHTNESS * 3 * _gram(level) + HUE * _gram(rows - level)
 
 
 def _gram(rows: Float[Tensor, "C R"]) -> Float[Tensor, "R R"]:

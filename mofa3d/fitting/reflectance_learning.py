@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mofa3d.fitting.baked_light import baked_light, bare_skin, skin_areas
 from mofa3d.fitting.delighting import ReflectanceSamples
 from mofa3d.fitting.robust_pca import Components
 from mofa3d.models.mesh_fields import connected_to, extend
@@ -41,20 +42,23 @@ def with_components(
 ) -> MorphableModel:
     """The model with the reflectance of components of the vertices that photographs show.
 
-    Beyond these every column continues smoothly and fades to that of plain skin, the vertices which the
-    components explain best. The inside of the mouth keeps its color, and so do parts of the mesh that have no such
-    vertex, as the teeth.
+    The light that they still contain is taken out (`baked_light`). Beyond these vertices every column continues
+    smoothly and fades to the average of plain skin: what the components explain best away from brows, eyes and mouth.
+    The inside of the mouth keeps its color, and so do parts of the mesh that have no such vertex, as the teeth.
 
     Args:
         components: of those vertices in their order, three channels.
         seen: which they are; by default the frontal ones.
     """
-    known = (model.frontal if seen is None else seen).numpy()
-    columns = torch.cat([components.mean[..., None], components.basis], dim=2)  # (V, 3, 1 + K)
-    skin = columns[plain_skin(components)].median(dim=0).values
+    shown = model.frontal if seen is None else seen
+    known, bare = shown.numpy(), bare_skin(model)[shown]
+    area = skin_areas(model)[shown] * plain_skin(components, bare)
+    light = baked_light(model, components.mean, shown, area)
+    columns = torch.cat([components.mean[..., None], components.basis], dim=2) / light[:, None, None]  # (V, 3, 1 + K)
+    vertices, faces = model.mean_shape.double().numpy(), model.faces.numpy()
+    skin = torch.einsum("vck, v -> ck", columns, (area / area.sum()).to(columns.dtype))
     values = np.zeros((len(known), skin.numel()))
     values[known] = columns.flatten(1).double().numpy()
-    vertices, faces = model.mean_shape.double().numpy(), model.faces.numpy()
     everywhere = extend(values, known, vertices, faces, skin.flatten().double().numpy(), REACH)
     whole = torch.from_numpy(everywhere).float().view(len(known), *skin.shape)
     mean, basis = whole[..., 0].contiguous(), whole[..., 1:].contiguous()
@@ -64,9 +68,10 @@ def with_components(
     return model.with_reflectance(mean.clamp(0, 1), basis)
 
 
-def plain_skin(components: Components) -> Bool[Tensor, "V"]:
-    """The vertices that the components explain best: neither brows nor lids, beard nor hairline."""
-    return components.noise <= components.noise.quantile(QUIET)
+def plain_skin(components: Components, bare: Bool[Tensor, "V"] | None = None) -> Bool[Tensor, "V"]:
+    """The half of the vertices, or of the bare ones, that the components explain best: no beard and no hairline."""
+    noise = components.noise if bare is None else components.noise.where(bare, torch.inf)
+    return noise <= noise[noise.isfinite()].quantile(QUIET)
 
 
 def divide(light: Float[Tensor, "M"], samples: ReflectanceSamples) -> Float[Tensor, "M 3"]:

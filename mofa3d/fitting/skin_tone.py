@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mofa3d.morphable_model import MorphableModel
@@ -29,11 +29,11 @@ class Others(NamedTuple):
     """What the other photographs of the same person show.
 
     Attributes:
-        color: mean logarithm of the skin's color, less that of all people.
+        mean: of all sittings but the photograph's own.
         weight: 0 without other photographs, growing towards 1.
     """
 
-    color: Float[np.ndarray, "K 3"]
+    mean: Float[np.ndarray, "K C"]
     weight: Float[np.ndarray, "K"]
 
 
@@ -49,10 +49,34 @@ def cheek_color(image: Float[np.ndarray, "3 H W"], dense: Float[np.ndarray, "478
     return np.median(found, axis=0) if found else np.full(3, np.nan)
 
 
+def mean_of_others(
+    values: Float[np.ndarray, "K C"], people: Int[np.ndarray, "K"], sittings: Int[np.ndarray, "K"]
+) -> Others:
+    """For each photograph the mean over all others of the same person but those of the same sitting.
+
+    Args:
+        values: of each photograph, NaN where they are unknown.
+        people, sittings: numbers of who each shows and when.
+    """
+    mean, weight = np.zeros_like(values), np.zeros(len(values))
+    order = np.argsort(people, kind="stable")
+    for own in np.split(order, np.flatnonzero(np.diff(people[order])) + 1):
+        own = own[np.isfinite(values[own]).all(axis=1)]
+        numbers, when = np.unique(sittings[own], return_inverse=True)
+        if len(numbers) < 2:
+            continue
+        means = np.stack([values[own[sittings[own] == number]].mean(axis=0) for number in numbers])
+        for index, number in zip(own, when, strict=True):
+            mean[index] = np.delete(means, number, axis=0).mean(axis=0)
+        count = len(numbers) - 1
+        weight[own] = SHARED * count / (1 + SHARED * (count - 1))
+    return Others(mean, weight)
+
+
 def tone_of_others(
     colors: Float[np.ndarray, "K 3"], people: Int[np.ndarray, "K"], sittings: Int[np.ndarray, "K"]
 ) -> Others:
-    """For each photograph the color in all others of the same person but those of the same sitting.
+    """`mean_of_others` of the logarithm of the skin's color, less that of all people.
 
     Args:
         colors: of the skin in each photograph, NaN where it is unknown.
@@ -60,21 +84,19 @@ def tone_of_others(
     """
     logs = np.log(np.maximum(colors, DARKEST))
     logs[~np.isfinite(colors).all(axis=1)] = np.nan
-    color, weight = np.zeros_like(logs), np.zeros(len(logs))
-    order = np.argsort(people, kind="stable")
-    for own in np.split(order, np.flatnonzero(np.diff(people[order])) + 1):
-        own = own[np.isfinite(logs[own]).all(axis=1)]
-        numbers, when = np.unique(sittings[own], return_inverse=True)
-        if len(numbers) < 2:
-            continue
-        means = np.stack([logs[own[when == number]].mean(axis=0) for number in range(len(numbers))])
-        for index, number in zip(own, when, strict=True):
-            color[index] = np.delete(means, number, axis=0).mean(axis=0)
-        count = len(numbers) - 1
-        weight[own] = SHARED * count / (1 + SHARED * (count - 1))
-    if weight.any():
-        color[weight > 0] -= np.average(color[weight > 0], axis=0, weights=weight[weight > 0])
-    return Others(color, weight)
+    others = mean_of_others(logs, people, sittings)
+    if others.weight.any():
+        known = others.weight > 0
+        others.mean[known] -= np.average(others.mean[known], axis=0, weights=others.weight[known])
+    return others
+
+
+def cheek_vertices(model: MorphableModel) -> Bool[Tensor, "N"]:
+    """Those in the middle of the cheeks; at least one."""
+    points = model.at_landmarks(model.mean_shape)
+    cheeks = torch.stack([points[list(around)].mean(dim=0) for around in AROUND_CHEEKS])
+    near = torch.cdist(model.mean_shape[:, :2], cheeks[:, :2]).amin(dim=1)  # as seen from the front
+    return model.frontal & (near < max(CHEEK, float(near[model.frontal].min()) + 1e-3))
 
 
 class SkinTone:
@@ -85,10 +107,7 @@ class SkinTone:
     """
 
     def __init__(self, model: MorphableModel) -> None:
-        points = model.at_landmarks(model.mean_shape)
-        cheeks = torch.stack([points[list(around)].mean(dim=0) for around in AROUND_CHEEKS])
-        near = torch.cdist(model.mean_shape[:, :2], cheeks[:, :2]).amin(dim=1)  # as seen from the front
-        chosen = model.frontal & (near < max(CHEEK, float(near[model.frontal].min()) + 1e-3))
+        chosen = cheek_vertices(model)
         self.mean = model.mean_reflectance[chosen].mean(dim=0)
         self.basis = model.reflectance_basis[chosen].mean(dim=0)
 
@@ -102,5 +121,12 @@ class SkinTone:
         return self.mean + reflectance @ self.basis.T
 
     def from_photographs(self, color: Float[np.ndarray, "K 3"], contrast: float) -> Float[np.ndarray, "K 3"]:
-        """Reflectance of people whose skin is lighter or darker than the average's by logarithms, as skin can be."""
-        return np.clip(self.mean.double().numpy() * np.exp(contrast * color), *SKIN)
+        """Reflectance of people whose skin is lighter or darker than the average's by logarithms, as skin can be.
+
+        Args:
+            color: as `tone_of_others` has it.
+            contrast: factor on how much lighter or darker, and not on the hue: most of what differs in hue between
+                photographs is the color of their light.
+        """
+        level = color.mean(axis=1, keepdims=True)
+        return np.clip(self.mean.double().numpy() * np.exp(color + (contrast - 1) * level), *SKIN)

@@ -18,6 +18,7 @@ from scipy.linalg import cho_solve_banded, cholesky_banded
 from torch import Tensor
 
 from mofa3d.errors import InputError
+from mofa3d.models.vertex_areas import vertex_areas
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.numeric_options import check_ranges
 
@@ -146,10 +147,3 @@ def _chained(values: Float[np.ndarray, "U"], stiff: Float[np.ndarray, "K"]) -> C
         return np.stack([cho_solve_banded((each, False), row) for each, row in zip(factors, right.T, strict=True)], 1)
 
     return solve
-
-
-def vertex_areas(vertices: Float[np.ndarray, "N 3"], faces: np.ndarray) -> Float[np.ndarray, "N"]:
-    """A third of the triangles around each vertex, mm²."""
-    corners = vertices[faces]
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
-    return np.bincount(faces.ravel(), np.repeat(area / 3, 3), len(vertices))

@@ -22,7 +22,7 @@ from mofa3d.fitting.skin_tone import SkinTone
 from mofa3d.semantic_code import SemanticCode
 
 fit_corpus, check_skulls, train_mofa = load("fit_corpus"), load("check_skulls"), load("train_mofa")
-fit_skin_head = load("fit_skin_head")
+fit_person_head = load("fit_person_head")
 NAMES = [f"faces/{source}/{name}_{number:04d}.jpg" for source, name, number in (
     ("still", "Ann_Lee", 1), ("still", "Ann_Lee", 2), ("still", "Bob_Roe", 1), ("still", "Bob_Roe", 2),
     ("film", "Cid_Fox", 1), ("film", "Cid_Fox", 2), ("still", "plain_Dee", 1),
@@ -137,11 +137,11 @@ def test_skin_head_tells_the_people_apart(corpus, targets, tmp_path, default_mod
         train_mofa.Config(data=str(corpus), targets=targets, iterations=1, batch_size=2, out=out, **settings)
     )
     skin = tmp_path / "encoder.safetensors"
-    config = fit_skin_head.Config(out, corpus, targets, skin, photographs=100)
-    with pytest.raises(InputError, match=r"knows the tone of 4 training photographs, and 100 are needed"):
-        fit_skin_head.main(config)
-    monkeypatch.setattr(fit_skin_head, "FEWEST", 4)
-    fit_skin_head.main(config)
+    config = fit_person_head.Config(out, corpus, targets, skin, photographs=100)
+    with pytest.raises(InputError, match=r"knows 4 training photographs of people with several, and 100 are needed"):
+        fit_person_head.main(config)
+    monkeypatch.setattr(fit_person_head, "FEWEST", 4)
+    fit_person_head.main(config)
     (before, _), (after, _) = open_run(out), open_run(skin)
     faces = Corpus(corpus)
     images = torch.stack([faces[i]["image"] for i in range(4)])
@@ -150,7 +150,9 @@ def test_skin_head_tells_the_people_apart(corpus, targets, tmp_path, default_mod
     tones = [SkinTone(default_model)(code.reflectance).mean(dim=1) for code in codes]
     assert float(tones[0].max() - tones[0].min()) < 0.03
     assert float(tones[1][2:].min() - tones[1][:2].max()) > 0.02
-    assert torch.allclose(codes[0].shape, codes[1].shape, atol=1e-2)  # of half precision
-    assert torch.allclose(codes[0].rotation, codes[1].rotation, atol=1e-2)
+    # What tells two people apart in four photographs is their shape, too.
+    shapes = read_targets(targets, faces.photos, default_model.fingerprint()).geometry[:4, :80]
+    assert float((codes[1].shape - shapes).norm() / shapes.norm()) < 0.3
+    assert float((codes[0].shape - shapes).norm() / shapes.norm()) > 0.8
     with pytest.raises(InputError, match="exists"):
-        fit_skin_head.main(config)
+        fit_person_head.main(config)

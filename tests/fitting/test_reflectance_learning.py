@@ -6,6 +6,7 @@ import pytest
 import torch
 from tiny_model import make_tiny_model
 
+from mofa3d.fitting.baked_light import baked_light, bare_skin, skin_areas
 from mofa3d.fitting.delighting import ReflectanceSamples
 from mofa3d.fitting.reflectance_learning import (
     CAST,
@@ -43,8 +44,12 @@ class TestWithComponents:
             basis=torch.randn(components.basis.shape, generator=generator),
         )
         learned = with_components(model, components)
-        torch.testing.assert_close(learned.mean_reflectance[model.frontal], components.mean)
-        torch.testing.assert_close(learned.reflectance_basis[model.frontal], components.basis)
+        plain = plain_skin(components, bare_skin(model)[model.frontal])
+        area = skin_areas(model)[model.frontal] * plain
+        light = baked_light(model, components.mean, model.frontal, area)[:, None]
+        assert float((light - 1).abs().max()) > 0.01
+        torch.testing.assert_close(learned.mean_reflectance[model.frontal], (components.mean / light).clamp_max(1))
+        torch.testing.assert_close(learned.reflectance_basis[model.frontal], components.basis / light[..., None])
         assert learned.sizes.reflectance == 3
         assert torch.equal(learned.mean_shape, model.mean_shape)
 

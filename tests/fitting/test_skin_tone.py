@@ -26,26 +26,26 @@ class TestOthers:
     def test_a_photograph_takes_no_part_in_its_own(self):
         people = np.array([0, 0, 0, 1, 1, 2])
         found = tone_of_others(self.colors, people, np.arange(6))
-        apart = found.color[:5, 0]
+        apart = found.mean[:5, 0]
         # -0.5, -0.4 and -0.3 for the first person, -1.4 and -1.2 for the second, and a constant.
         np.testing.assert_allclose(np.diff(apart), [0.1, 0.1, -1.1, 0.2], atol=1e-9)
-        assert np.average(found.color[:, 0], weights=found.weight) == pytest.approx(0, abs=1e-9)
+        assert np.average(found.mean[:, 0], weights=found.weight) == pytest.approx(0, abs=1e-9)
         assert found.weight[5] == 0
-        assert found.color[5].tolist() == [0, 0, 0]
+        assert found.mean[5].tolist() == [0, 0, 0]
         assert 0 < found.weight[3] < found.weight[0] < 1
 
     def test_frames_of_one_sitting_say_nothing_about_each_other(self):
         people = np.zeros(6, dtype=int)
         assert not tone_of_others(self.colors, people, people).weight.any()
         found = tone_of_others(self.colors[:3], people[:3], np.array([0, 0, 1]))
-        np.testing.assert_allclose(found.color[0] - found.color[2], [-0.3] * 3, atol=1e-9)
-        np.testing.assert_allclose(found.color[0], found.color[1])
+        np.testing.assert_allclose(found.mean[0] - found.mean[2], [-0.3] * 3, atol=1e-9)
+        np.testing.assert_allclose(found.mean[0], found.mean[1])
 
     def test_unknown_colors_count_for_nothing(self):
         colors = self.colors[:3].copy()
         colors[1] = np.nan
         found = tone_of_others(colors, np.zeros(3, dtype=int), np.arange(3))
-        np.testing.assert_allclose(found.color[0] - found.color[2], [-0.4] * 3, atol=1e-9)
+        np.testing.assert_allclose(found.mean[0] - found.mean[2], [-0.4] * 3, atol=1e-9)
         assert found.weight[1] == 0
 
 
@@ -68,4 +68,6 @@ class TestOfCodes:
         found = tone.from_photographs(np.array([[0.0] * 3, [-0.5, -0.5, -0.6]]), contrast=2.0)
         mean = tone.mean.double().numpy()
         np.testing.assert_allclose(found[0], mean)
-        np.testing.assert_allclose(found[1], mean * np.exp([-1.0, -1.0, -1.2]))
+        level = -1.6 / 3
+        hue = np.array([-0.5, -0.5, -0.6]) - level
+        np.testing.assert_allclose(found[1], mean * np.exp(2.0 * level + hue))

@@ -7,7 +7,8 @@ import pytest
 import torch
 from scipy.optimize import lsq_linear
 
-from mofa3d.fitting.unit_weights import UnitFit, UnitFitConfig, vertex_areas
+from mofa3d.fitting.unit_weights import UnitFit, UnitFitConfig
+from mofa3d.models.vertex_areas import vertex_areas
 
 FREE = UnitFitConfig(price=0, ridge=1e-6, steadiness=0)
 

@@ -1,4 +1,4 @@
-"""The last layer's rows for skin and light are solved for, and nothing else changes."""
+"""The last layer's rows for skin are solved for, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import torch
 from mofa3d.encoders.network import Encoder, make_encoder
 from mofa3d.fitting.skin_tone import SkinTone
 from mofa3d.semantic_code import SemanticCode
-from mofa3d.training.skin_head import LinearMap, add_to_light, ridge_regression, set_tone, tone_map
+from mofa3d.training.last_layer import LinearMap, ridge_regression
+from mofa3d.training.skin_head import set_tone, tone_map
 
 
 @pytest.fixture
@@ -18,17 +19,6 @@ def encoder(tiny_model) -> Encoder:
     made = make_encoder("mobilenet_v2", sizes=tiny_model.sizes, weights=None, input_size=32).eval()
     torch.nn.init.normal_(made.head.weight, std=0.01)
     return made
-
-
-def test_ridge_regression_is_least_squares_without_a_penalty_and_the_mean_with_a_large_one():
-    random = np.random.default_rng(0)
-    features, weights = random.normal(3, [1, 10, 0.1], (50, 3)), random.uniform(0.1, 1, 50)
-    values = features @ [[1.0], [0.2], [-3.0]] + 5
-    found = ridge_regression(features, values, weights, 1e-9)
-    np.testing.assert_allclose(found.weights, [[1.0], [0.2], [-3.0]], atol=1e-6)
-    np.testing.assert_allclose(found.bias, [5.0], atol=1e-5)
-    flat = ridge_regression(features, values, weights, 1e9)
-    np.testing.assert_allclose(flat(features), np.average(values[:, 0], weights=weights), atol=1e-5)
 
 
 def test_strangers_tones_are_told_better_with_the_penalty_than_without():
@@ -43,6 +33,20 @@ def test_strangers_tones_are_told_better_with_the_penalty_than_without():
     assert agree[0] > agree[1] + 0.1
     assert agree[0] > 0.9
     assert with_penalty.std(axis=0)[0] == pytest.approx(right.std(axis=0)[0], rel=0.25)  # as far apart as people are
+
+
+def test_lightness_is_spread_as_far_as_given_and_hue_is_not():
+    random = np.random.default_rng(4)
+    light, hue = random.normal(0, 0.3, (400, 1)), random.normal(0, 0.1, (400, 1)) * [1.0, 0.0, -1.0]
+    noise = random.normal(0, 0.1, (400, 3))  # what light colors photographs with
+    tones = np.exp(np.log([0.5, 0.4, 0.3]) + light + hue + noise - noise.mean(axis=1, keepdims=True))
+    features = np.concatenate([light, hue[:, :1]], axis=1) + random.normal(0, [0.3, 0.1], (400, 2))
+    found = np.log(tone_map(features, tones, np.ones(400), features)(features))
+    given = np.log(tones)
+    levels = [logs.mean(axis=1).std() for logs in (found, given)]
+    hues = [(logs[:, 0] - logs[:, 2]).std() for logs in (found, given)]
+    assert levels[0] == pytest.approx(levels[1], rel=0.25)
+    assert hues[0] < 0.7 * hues[1]
 
 
 def test_the_encoder_gets_the_tone_and_keeps_the_rest(encoder, tiny_model):
@@ -60,17 +64,3 @@ def test_the_encoder_gets_the_tone_and_keeps_the_rest(encoder, tiny_model):
     # What does not change the tone stays.
     across = torch.eye(sizes.reflectance) - torch.linalg.pinv(tone.basis) @ tone.basis
     torch.testing.assert_close(before.reflectance @ across, after.reflectance @ across, atol=1e-5, rtol=0)
-
-
-def test_light_is_added_to(encoder, tiny_model):
-    sizes, random = tiny_model.sizes, np.random.default_rng(3)
-    features = random.normal(0, 1, (4, encoder.head.in_features))
-    change = LinearMap(random.normal(0, 0.01, (encoder.head.in_features, 27)), random.normal(0, 0.1, 27))
-    rows = torch.from_numpy(features).float()
-    before = SemanticCode.from_vector(encoder.code(rows), sizes)
-    add_to_light(encoder, sizes, change)
-    after = SemanticCode.from_vector(encoder.code(rows), sizes)
-    added = (after.illumination - before.illumination).flatten(1).detach().numpy()
-    np.testing.assert_allclose(added, change(features), atol=1e-5)
-    assert torch.equal(before.translation, after.translation)
-    assert torch.equal(before.reflectance, after.reflectance)
