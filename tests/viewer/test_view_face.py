@@ -26,7 +26,8 @@ def test_looks_of_the_3d_view(page, portrait):
         look(page, option, ready)
         views[option] = mesh_pixels(page)
         assert (views[option].max(axis=-1) < 60).mean() < 0.5 * glasses.mean()
-        assert min(differ(views[option], view) for name, view in views.items() if name != option) > 0.003, option
+        # White light changes few colors much, but all of them somewhat.
+        assert min(np.abs(views[option] - view).mean() for name, view in views.items() if name != option) > 0.5, option
     assert np.ptp(views["Clay"], axis=-1).max() < 25
     page.get_by_role("switch", name="Wireframe").click()
     page.locator(".mesh-view").first.focus()  # which is marked by a frame
