@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from browsed_page import differ, drag_to, look, mesh_pixels, pixels_of, shown, upload, view_pixels
+from browsed_page import differ, drag_to, look, mesh_pixels, pixels_of, shown, upload, view_pixels, wait_for
 from odd_files import encoded
 from PIL import Image
 
@@ -30,15 +30,16 @@ def test_looks_of_the_3d_view(page, portrait):
         assert min(np.abs(views[option] - view).mean() for name, view in views.items() if name != option) > 0.5, option
     assert np.ptp(views["Clay"], axis=-1).max() < 25
     page.get_by_role("switch", name="Wireframe").click()
-    page.locator(".mesh-view").first.focus()  # which is marked by a frame
     page.wait_for_timeout(200)
     edges = mesh_pixels(page)
     assert np.abs(edges - views["Clay"]).mean() > 1
+    page.locator(".mesh-view").first.focus()
     for _ in range(4):
         page.keyboard.press("ArrowLeft")
-    assert differ(mesh_pixels(page), edges) > 0.02
+    # What was drawn comes to the screen a little later.
+    assert wait_for(lambda: differ(mesh_pixels(page), edges) > 0.02, page)
     page.keyboard.press("Home")
-    assert differ(mesh_pixels(page), edges) < 0.005
+    assert wait_for(lambda: differ(mesh_pixels(page), edges) < 0.005, page)
 
 
 def test_steps_can_be_taken_back(page, portrait):
