@@ -106,7 +106,6 @@ class Reconstruct:
 
         from mofa3d.api import open_tools
         from mofa3d.reconstruction.batch import BatchTools
-        from mofa3d.reconstruction.video.reconstruct import VideoOptions, reconstruct_video
 
         reconstructor, write = open_tools(
             run,
@@ -119,15 +118,17 @@ class Reconstruct:
             from mofa3d.reconstruction.same_person import person_tools
 
             return person_tools(reconstructor, write, person, reader)
-        films = VideoOptions(
-            mesh="glb" in self.output.formats,
-            blendshapes=self.output.blendshapes,
-            morph_targets=self.output.morph_targets or None,
-            texture=self.output.texture,
-            texture_size=self.output.texture_size,
-        )
 
         def film(path: Path, folder: Path) -> None:
-            reconstruct_video(path, reconstructor, write.render, folder, films, reader, write.textures)
+            from mofa3d.reconstruction.video.reconstruct import VideoOptions, reconstruct_video
+
+            options = VideoOptions(
+                mesh="glb" in self.output.formats,
+                blendshapes=self.output.blendshapes,
+                morph_targets=self.output.morph_targets or None,
+                texture=self.output.texture,
+                texture_size=self.output.texture_size,
+            )
+            reconstruct_video(path, reconstructor, write.render, folder, options, reader, write.textures)
 
         return BatchTools(lambda photo: reconstructor(photo, self.every_face), write, film)
