@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mofa3d import harmonics
-from mofa3d.fitting.skin_tone import cheek_vertices
+from mofa3d.fitting.skin_tone import DARKEST, cheek_vertices
 from mofa3d.models.vertex_areas import vertex_areas
 from mofa3d.morphable_model import MorphableModel
 
@@ -22,7 +22,6 @@ EARS = (0, 16)  # iBUG points, between which directions start
 SIZE = (1.0, 1.35, 1.15)  # of an ellipsoid like a head: width, height, depth
 ROUNDS = 30  # of iteratively reweighted least squares
 SMALLEST = 0.03  # deviation that weighs no more than a smaller one
-DARKEST = 0.02  # of a color whose logarithm is taken
 MOST = 1.3  # times that the average light can be, or a fraction of it
 STILL = 1e-4  # keeps coefficients that nothing tells small
 
@@ -67,7 +66,7 @@ def baked_light(
     model: MorphableModel,
     mean: Float[Tensor, "V 3"],
     seen: Bool[Tensor, "N"],
-    area: Float[Tensor, "V"] | None = None,
+    area: Float[Tensor, "V"],
 ) -> Float[Tensor, "V"]:
     """What the reflectance of the seen vertices is to be divided by; 1 on average over the cheeks.
 
@@ -75,9 +74,8 @@ def baked_light(
         model: gives the geometry.
         mean: reflectance of the average face, display RGB.
         seen: the vertices that have it.
-        area: of skin around each, mm²; by default of all bare skin.
+        area: of skin around each, mm², as of `skin_areas`.
     """
-    area = skin_areas(model)[seen] if area is None else area
     functions, cheeks = smooth_functions(model, seen), cheek_vertices(model)[seen]
     logs = mean.double().clamp_min(DARKEST).log().mean(dim=1)
     logs = logs - logs[cheeks].mean()

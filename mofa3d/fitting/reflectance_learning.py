@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mofa3d.fitting.baked_light import baked_light, bare_skin, skin_areas
+from mofa3d.fitting.baked_light import baked_light, skin_areas
 from mofa3d.fitting.delighting import ReflectanceSamples
 from mofa3d.fitting.robust_pca import Components
 from mofa3d.models.mesh_fields import connected_to, extend
@@ -51,8 +51,8 @@ def with_components(
         seen: which they are; by default the frontal ones.
     """
     shown = model.frontal if seen is None else seen
-    known, bare = shown.numpy(), bare_skin(model)[shown]
-    area = skin_areas(model)[shown] * plain_skin(components, bare)
+    known, area = shown.numpy(), skin_areas(model)[shown]
+    area = area * plain_skin(components, area > 0)
     light = baked_light(model, components.mean, shown, area)
     columns = torch.cat([components.mean[..., None], components.basis], dim=2) / light[:, None, None]  # (V, 3, 1 + K)
     vertices, faces = model.mean_shape.double().numpy(), model.faces.numpy()

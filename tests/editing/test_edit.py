@@ -99,11 +99,12 @@ def test_the_command_writes_the_same(face, tiny_run, portrait, tmp_path, capsys)
 
 
 def test_small_faces_carry_a_warning(face, tiny_run, portrait, tmp_path, capsys):
-    assert "pixels large" not in face.warning
+    beside = "lies beside its features in the photograph"  # the tiny encoder has learned little
+    assert face.warning == "" or face.warning.startswith(beside)
     with Image.open(portrait) as photo:
         photo.resize((photo.width // 6, photo.height // 6)).save(tmp_path / "small.png")
     warning = mofa3d.reconstruct(tmp_path / "small.png", checkpoint=tiny_run).warning
-    assert "pixels large" in warning
+    assert warning.split(f" and {beside}")[0].endswith("pixels large"), warning
     arguments = ["edit", str(tmp_path / "small.png"), "--out", str(tmp_path / "out"), "--checkpoint", str(tiny_run)]
     assert main.main([*arguments, "--yaw", "5"]) == 0
     assert f"note: the face {warning}; the result may be poor" in capsys.readouterr().out

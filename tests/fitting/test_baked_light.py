@@ -5,10 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from mofa3d.fitting.baked_light import MOST, baked_light, bare_skin, shading_of_skin, smooth_functions
+from mofa3d.fitting import baked_light as module
+from mofa3d.fitting.baked_light import MOST, bare_skin, shading_of_skin, skin_areas, smooth_functions
 from mofa3d.fitting.skin_tone import cheek_vertices
 
 SKIN = torch.tensor([0.7, 0.5, 0.4])
+
+
+def baked_light(model, mean: torch.Tensor, seen: torch.Tensor) -> torch.Tensor:
+    return module.baked_light(model, mean, seen, skin_areas(model)[seen])
 
 
 def shaded(model, strength: float) -> torch.Tensor:

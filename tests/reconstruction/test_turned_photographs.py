@@ -41,7 +41,7 @@ def same_face(reconstruct: Reconstructor, portrait, angles: range) -> None:
         [found] = reconstruct(turned(photo, angle))
         for name in BLOCKS:
             ours, theirs = (getattr(face.code, name) for face in (found, first))
-            assert float((ours - theirs).norm() / theirs.norm()) < 0.06, (angle, name)
+            assert float((ours - theirs).norm() / theirs.norm()) < 0.05, (angle, name)
         away = points(found, angle) - points(first, 0)
         assert np.linalg.norm(away, axis=1).mean() < 1.0, angle
         assert (found.transform.roll - first.transform.roll + angle + 180) % 360 - 180 == pytest.approx(0, abs=1.0)

@@ -6,17 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from mofa3d.encoders.network import Encoder, make_encoder
 from mofa3d.semantic_code import SemanticCode
 from mofa3d.training.last_layer import LinearMap, add_to_rows, ridge_regression, set_rows
-
-
-@pytest.fixture
-def encoder(tiny_model) -> Encoder:
-    torch.manual_seed(0)
-    made = make_encoder("mobilenet_v2", sizes=tiny_model.sizes, weights=None, input_size=32).eval()
-    torch.nn.init.normal_(made.head.weight, std=0.01)
-    return made
 
 
 def test_ridge_regression_is_least_squares_without_a_penalty_and_the_mean_with_a_large_one():
@@ -41,7 +32,7 @@ def test_a_block_is_added_to_and_the_others_stay(encoder, tiny_model, block):
     add_to_rows(encoder, sizes, block, change)
     after = SemanticCode.from_vector(encoder.code(rows), sizes)
     added = (getattr(after, block) - getattr(before, block)).flatten(1).detach().numpy()
-    np.testing.assert_allclose(added, change(features), atol=1e-4)
+    np.testing.assert_allclose(added, change(features), atol=1e-4 if block == "translation" else 1e-5)  # scaled by 10
     for other in set(sizes.slices) - {block}:
         assert torch.equal(getattr(before, other), getattr(after, other)), other
 

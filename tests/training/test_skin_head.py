@@ -6,19 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from mofa3d.encoders.network import Encoder, make_encoder
 from mofa3d.fitting.skin_tone import SkinTone
 from mofa3d.semantic_code import SemanticCode
 from mofa3d.training.last_layer import LinearMap, ridge_regression
 from mofa3d.training.skin_head import set_tone, tone_map
-
-
-@pytest.fixture
-def encoder(tiny_model) -> Encoder:
-    torch.manual_seed(0)
-    made = make_encoder("mobilenet_v2", sizes=tiny_model.sizes, weights=None, input_size=32).eval()
-    torch.nn.init.normal_(made.head.weight, std=0.01)
-    return made
 
 
 def test_strangers_tones_are_told_better_with_the_penalty_than_without():
