@@ -77,7 +77,7 @@ class Config:
     """Numbers of ranks that share them."""
     per_rank: int = 64
     """Photographs of a rank's step in the simulation."""
-    steps: int = 40
+    steps: int = 250
     """Batches that one rank reads."""
 
     def __post_init__(self) -> None:

@@ -46,4 +46,4 @@ class ShardNames:
 
     def only(self, wanted: Bool[np.ndarray, "S"]) -> ShardNames:
         """Those that are wanted."""
-        return self if wanted.all() else ShardNames(map(self.__getitem__, np.flatnonzero(wanted).tolist()))
+        return self if wanted.all() else ShardNames(self[int(number)] for number in np.flatnonzero(wanted))

@@ -20,7 +20,7 @@ from mofa3d.data.streaming.shard_list import ShardList, open_shard
 from mofa3d.errors import InputError
 
 _LOG = logging.getLogger(__name__)
-READERS = 8  # threads that fetch shards
+READERS = 4  # threads that fetch shards
 MOST_EMPTY = 64  # windows without a sample, one after the other, after which nothing is expected any more
 
 Place = tuple[int, int, int]  # lane, epoch, number of the window
