@@ -21,6 +21,11 @@ class Banner:
             close.props["aria-label"] = "Close this message"
         self.hide()
 
+    @property
+    def message(self) -> str:
+        """The last one, or "" if it no longer holds."""
+        return self._label.text
+
     def say(self, message: str) -> None:
         """Show a message; an empty one hides it."""
         self._label.set_text(message)

@@ -27,6 +27,7 @@ from mofa3d.viewer.views import Views
 
 HERE = Path(__file__).parent
 KEPT = "mofa3d-session"  # where a browser's tab keeps the secret of its session
+CLOSED = "This page is no longer open; load it again."
 PATIENCE = 5  # attempts to take a session over from a page that is just being left
 
 
@@ -103,7 +104,7 @@ class Page:
         """Take the photograph that a form brings.
 
         Raises:
-            HTTPException: as `sent_file`; 429, those before are not done.
+            HTTPException: as `sent_file`; 429, those before are not done; 404, the page has ended meanwhile.
         """
         if self.waiting >= self.session.tools.limits.waiting:
             async for _ in request.stream():  # browsers read no answer before they have sent everything
@@ -114,6 +115,8 @@ class Page:
             await self._open(*await sent_file(request))
         finally:
             self.waiting -= 1
+        if self.session.closed:
+            raise HTTPException(404, CLOSED)
 
     async def _open_sample(self) -> None:
         path = sample_photograph()

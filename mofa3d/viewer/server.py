@@ -22,7 +22,7 @@ from mofa3d.viewer.guard import ENVELOPE, Guard
 from mofa3d.viewer.hosts import Hosts, is_loopback, is_wildcard
 from mofa3d.viewer.mesh_data import LOOKS, coordinate_bytes, triangle_bytes
 from mofa3d.viewer.messages import drop_malformed
-from mofa3d.viewer.page import Page
+from mofa3d.viewer.page import CLOSED, Page
 from mofa3d.viewer.session import Session
 from mofa3d.viewer.tools import Tools
 from mofa3d.viewer.visitors import Visitors
@@ -32,7 +32,6 @@ TYPES = {
     "csv": "text/csv", "mp4": "video/mp4",
 }  # fmt: skip
 ICON = "🙂"
-CLOSED = "This page is no longer open; load it again."
 OWN = Hosts()
 _ELSEWHERE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}  # of documentation; nothing is sent there
 

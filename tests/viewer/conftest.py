@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import logging
 import os
@@ -52,10 +53,15 @@ def running() -> Iterator[Served]:
     """NiceGUI serves once in a process."""
     from served_page import make_served  # here: tests without the page's package are skipped
 
+    # Tests look for pages among all objects. Those of thousands of tests before would take seconds each time, and in a
+    # minute the server forgets pages that no browser shows.
+    gc.collect()
+    gc.freeze()
     served = make_served()
     yield served
     served.server.should_exit = True
     served.thread.join(timeout=20)
+    gc.unfreeze()
 
 
 @pytest.fixture

@@ -132,6 +132,22 @@ class TestBounds:
             assert (answer.status_code, answer.text) == (404, "There is nothing here.")
         assert len(Client.instances) == before
 
+    def test_photographs_of_pages_that_end_meanwhile_get_404(self, served, face):
+        from nicegui import Client
+
+        path, answers = served.upload_path(), []
+        served.tools.reconstruct.free.clear()
+        thread = threading.Thread(target=lambda: answers.append(served.send(face, path=path)))
+        thread.start()
+        try:
+            assert eventually(lambda: uploads() == 1)
+            Client.instances[path.split("/")[3]].delete()
+        finally:
+            served.tools.reconstruct.free.set()
+        thread.join(60)
+        assert [answer.status_code for answer in answers] == [404]
+        assert answers[0].json() == {"detail": "This page is no longer open; load it again."}
+
     def test_ended_sessions_hold_nothing(self, served, face):
         from nicegui import Client
 

@@ -94,7 +94,9 @@ class TestForms:
         names = {"../../etc/passwd": "passwd", "a\u202egpj.exe": "agpj.exe", "/dev/stdin": "stdin", "%00": "%00"}
         for name, shown in {**names, "\\\\host\\share\\a.jpg": "a.jpg"}.items():
             assert served.send(face, name, path).status_code == 200
-            assert page_of(path).session.upload.name == shown
+            page = page_of(path)
+            assert page.trouble.message == ""
+            assert page.session.upload.name == shown
 
     def test_files_that_are_no_photographs(self, served, face):
         """Videos, archives and bombs are answered as any other upload, without an error in the log."""
