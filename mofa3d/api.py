@@ -78,9 +78,13 @@ class Face:
         return self.reconstruction.transform.to_photo(self.reconstruction.scene.landmarks[0])
 
     @plain_settings()
-    def overlay(self) -> UInt8[np.ndarray, "H W 3"]:
-        """The overlay: the reconstructed face drawn over the photograph."""
-        return lay_over(self.photo, self.reconstruction, self.writer.render)
+    def overlay(self, whole: bool = False) -> UInt8[np.ndarray, "H W 3"]:
+        """The overlay: the reconstructed face drawn over the photograph.
+
+        Args:
+            whole: draw all of the head, also where the photograph shows hair, hats, hands or clothes.
+        """
+        return lay_over(self.photo, self.reconstruction, self.writer.render, whole=whole)
 
     @plain_settings()
     def save(

@@ -120,7 +120,7 @@ def draw(
     """
     edited = replace(found, code=code, scene=decode(code))
     if sharp is None:
-        return lay_over(photo, edited, render), edited
+        return lay_over(photo, edited, render, start=found), edited
     return composite(photo, found, edited.scene, decode.model, render, sharp), edited
 
 

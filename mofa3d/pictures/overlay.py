@@ -3,18 +3,76 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from mofa3d.camera import Camera
-from mofa3d.data.crop_transform import CropTransform
+from mofa3d.data.crop_transform import CropTransform, resample
 from mofa3d.data.photo import Photo
-from mofa3d.scene import Scene
+from mofa3d.pictures.in_front import in_front
+from mofa3d.scene import Renderer, Scene
 
 FARTHEST = 1.0  # sides of a crop beyond which nothing is drawn: no head reaches there
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A rendered head that is to be laid over its photograph.
+
+    Attributes:
+        rgba: 0 to 1, colors multiplied by alpha, as renderers with a black background give them.
+        crop: its side, pixels.
+        transform: from the photograph to the crop.
+        margin: pixels that `rgba` has more on each side.
+        landmarks: of the head, pixels of `rgba`.
+    """
+
+    rgba: Float[np.ndarray, "S S 4"]
+    crop: int
+    transform: CropTransform
+    margin: int
+    landmarks: Float[np.ndarray, "68 2"]
+
+    def hidden(self, photo: Photo) -> Float[np.ndarray, "S S"]:
+        """What the photograph shows something else of; see `in_front`."""
+        part = resample(photo, self.transform.padded(self.margin), len(self.rgba))
+        return in_front(part, self.rgba, self.landmarks, self.crop)
+
+    def behind(self, hidden: Float[np.ndarray, "T T"]) -> Layer:
+        """The same without what is hidden of another head in the same crop, whose margin may be another one."""
+        more = (len(self.rgba) - len(hidden)) // 2
+        inside = slice(max(-more, 0), len(hidden) - max(-more, 0))
+        share = np.pad(hidden[inside, inside], max(more, 0))
+        return replace(self, rgba=self.rgba * (1 - share[..., None]))
+
+    def over(self, photo: Photo) -> UInt8[np.ndarray, "H W 3"]:
+        """The photograph with it."""
+        return composite(photo, self.rgba, self.transform.padded(self.margin))
+
+    def of_resized(self, factor: float) -> Layer:
+        """For the photograph resized by a factor."""
+        return replace(self, transform=self.transform.of_resized(factor))
+
+
+def layers(scene: Scene, transforms: Sequence[CropTransform], render: Renderer) -> list[Layer]:
+    """The heads of a batch, whole.
+
+    Args:
+        transforms: from each one's photograph to its crop.
+        render: a raster backend with a black background, as `mofa3d.renderers.make_renderer("cpu")`.
+    """
+    crop = scene.camera.image_size
+    wider, margin = widened(scene)
+    pictures = render(wider).require_image().detach().permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    landmarks = wider.landmarks.detach().double().cpu().numpy()
+    return [
+        Layer(picture, crop, transform, margin, points)
+        for picture, transform, points in zip(pictures, transforms, landmarks, strict=True)
+    ]
 
 
 def widened(scene: Scene) -> tuple[Scene, int]:

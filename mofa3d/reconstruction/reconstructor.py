@@ -170,22 +170,39 @@ class Reconstructor:
         return code if self.refine is None else self.refine(code, crop)
 
 
-def lay_over(photo: Photo, reconstruction: Reconstruction, render: Renderer) -> UInt8[np.ndarray, "H W 3"]:
+def lay_over(
+    photo: Photo,
+    reconstruction: Reconstruction,
+    render: Renderer,
+    start: Reconstruction | None = None,
+    whole: bool = False,
+) -> UInt8[np.ndarray, "H W 3"]:
     """The rendered face laid over the whole photograph, also where it reaches out of the crop.
+
+    Hair, hats, hands and clothes before the head stay; see `mofa3d.pictures.in_front`.
 
     Args:
         render: a raster backend with a black background, as `make_renderer("cpu")`.
+        start: the face as the photograph shows it, if `reconstruction` is an edited one of the same crop.
+        whole: draw all of the head, over whatever the photograph shows there.
     """
-    from mofa3d.pictures.overlay import composite, widened
+    from mofa3d.pictures.overlay import layers
 
-    scene, margin = widened(reconstruction.scene)
-    with torch.no_grad():
-        rgba = render(scene).image[0].permute(1, 2, 0).cpu().numpy()
-    return composite(photo, rgba, reconstruction.transform.padded(margin))
+    [head] = layers(reconstruction.scene, [reconstruction.transform], render)
+    if whole:
+        return head.over(photo)
+    [before] = [head] if start is None else layers(start.scene, [start.transform], render)
+    return head.behind(before.hidden(photo)).over(photo)
 
 
 def crop_panels(reconstruction: Reconstruction, render: Renderer) -> UInt8[np.ndarray, "H W5 3"]:
-    """Crop, overlay, geometry, reflectance and illumination side by side."""
+    """Crop, overlay (see `lay_over`), geometry, reflectance and illumination side by side."""
+    from mofa3d.pictures.overlay import layers
     from mofa3d.pictures.views import panels
 
-    return panels(reconstruction.scene, render, reconstruction.crop[None])[0]
+    drawn = panels(reconstruction.scene, render, reconstruction.crop[None])[0]
+    side = len(drawn)
+    crop = np.ascontiguousarray(drawn[:, :side])
+    [head] = layers(reconstruction.scene, [CropTransform(0.0, 0.0, 1.0)], render)
+    drawn[:, side : 2 * side] = head.behind(head.hidden(crop)).over(crop)
+    return drawn

@@ -108,7 +108,7 @@ def _texture(path: Path, subject: Subject) -> None:
 
 
 def _overlay(path: Path, subject: Subject) -> None:
-    write_picture(path, lay_over(subject.photo, subject.found, subject.writer.render))
+    write_picture(path, lay_over(subject.photo, subject.found, subject.writer.render, start=subject.start))
 
 
 def _edited(path: Path, subject: Subject) -> None:

@@ -50,7 +50,7 @@ def picture(
     share = photo.shape[1] / full_width
     start, found = (replace(each, transform=each.transform.of_resized(share)) for each in (start, found))
     if kind == "overlay":
-        return lay_over(photo, found, tools.render)
+        return lay_over(photo, found, tools.render, start=start)
     return draw(photo, start, found.code, tools.decode, tools.render, tools.sharp)[0]
 
 

@@ -43,7 +43,7 @@ def found() -> Reconstruction:
 def photo(found) -> np.ndarray:
     """The model's own face on noise: a photograph that the reconstruction explains exactly."""
     noise = np.random.default_rng(0).integers(0, 90, (PHOTO_SIZE, PHOTO_SIZE, 3), dtype=np.uint8)
-    return lay_over(noise, found, RENDER)
+    return lay_over(noise, found, RENDER, whole=True)
 
 
 def edit(photo: np.ndarray, found: Reconstruction, code: SemanticCode) -> np.ndarray:
@@ -57,7 +57,7 @@ def mask(code: SemanticCode, threshold: float = 0.999) -> np.ndarray:
     scene = DECODE(code)
     white = replace(scene, reflectance=torch.ones_like(scene.reflectance), illumination=even)
     black = np.zeros((PHOTO_SIZE, PHOTO_SIZE, 3), np.uint8)
-    return lay_over(black, replace(reconstruction(code), scene=white), RENDER)[..., 0] > 255 * threshold
+    return lay_over(black, replace(reconstruction(code), scene=white), RENDER, whole=True)[..., 0] > 255 * threshold
 
 
 class TestComposite:
@@ -71,7 +71,7 @@ class TestComposite:
         light = exposed(directional_light((-1.0, 0.4, 0.8), (0.5, 0.4, 0.3)), 0.8)
         relit = relight(found.code, light)
         inside = mask(found.code)
-        expected = lay_over(photo, reconstruction(relit), RENDER)[inside].astype(float)
+        expected = lay_over(photo, reconstruction(relit), RENDER, whole=True)[inside].astype(float)
         got = edit(photo, found, relit)[inside].astype(float)
         assert np.abs(got - expected).mean() < 1.5  # of 255
         assert np.abs(expected - photo[inside]).mean() > 15
@@ -120,7 +120,7 @@ class TestComposite:
     def test_turned_model_in_its_own_photograph_is_the_models_rendering(self, photo, found):
         turned = turn(found.code, 12)
         inside = mask(turned)
-        expected = lay_over(photo, reconstruction(turned), RENDER)[inside].astype(float)
+        expected = lay_over(photo, reconstruction(turned), RENDER, whole=True)[inside].astype(float)
         got = edit(photo, found, turned)[inside].astype(float)
         assert np.median(np.abs(got - expected)) < 4
         assert np.abs(got - expected).mean() < 0.5 * np.abs(photo[inside] - expected).mean()

@@ -12,6 +12,7 @@ import torch
 from mofa3d import harmonics, metrics
 from mofa3d.camera import Camera
 from mofa3d.data.crop import crop_face
+from mofa3d.data.crop_transform import CropTransform
 from mofa3d.data.detect import detect_faces
 from mofa3d.data.doubts import Doubt
 from mofa3d.data.locate import locate
@@ -167,7 +168,7 @@ def outline(found: Reconstruction, shape: tuple[int, int], margin: float) -> np.
 
 class TestLayOver:
     def test_photograph_stays_as_it_is_outside_of_the_face(self, found, photo, render):
-        laid = lay_over(photo, found, render)
+        laid = lay_over(photo, found, render, whole=True)
         assert (laid.shape, laid.dtype) == (photo.shape, np.uint8)
         near = outline(found, photo.shape[:2], 3.0)
         assert 0.05 < near.mean() < 0.5
@@ -175,7 +176,7 @@ class TestLayOver:
         assert (laid != photo).any(axis=-1)[outline(found, photo.shape[:2], -3.0)].mean() > 0.95
 
     def test_face_has_its_colors(self, found, photo, render):
-        laid = lay_over(photo, painted(found, (0.2, 0.4, 1.0)), render)
+        laid = lay_over(photo, painted(found, (0.2, 0.4, 1.0)), render, whole=True)
         middle = outline(found, photo.shape[:2], -6.0)
         assert middle.sum() > 10_000
         assert np.abs(laid[middle].astype(int) - (51, 102, 255)).max() <= 1
@@ -183,7 +184,7 @@ class TestLayOver:
     def test_face_lies_where_the_transform_says(self, found, photo, render):
         """The centroid of a white face on black, in the crop and in the photograph, to a fraction of a pixel."""
         white = painted(found, (1.0, 1.0, 1.0))
-        in_photo = centroid(lay_over(np.zeros_like(photo), white, render)[..., 0])
+        in_photo = centroid(lay_over(np.zeros_like(photo), white, render, whole=True)[..., 0])
         in_crop = centroid(render(white.scene).image[0, 3].numpy())
         np.testing.assert_allclose(in_photo, white.transform.to_photo(in_crop), atol=0.05)
 
@@ -192,7 +193,7 @@ class TestLayOver:
         camera = found.scene.camera
         near = Decoder(tiny_model, Camera(camera.image_size, 2.5 * camera.focal))
         large = painted(replace(found, scene=near(found.code)), (0.2, 0.4, 1.0))
-        laid = lay_over(photo, large, render)
+        laid = lay_over(photo, large, render, whole=True)
         inner = outline(large, photo.shape[:2], -6.0)
         low, high = (corner.astype(int) for corner in large.transform.bounds(camera.image_size))
         beyond = inner.copy()
@@ -204,7 +205,7 @@ class TestLayOver:
     def test_face_that_reaches_out_of_the_photograph(self, tiny_model, photo, render):
         narrow = np.ascontiguousarray(photo[110:345, 150:385])
         [found] = untrained(tiny_model)(narrow)
-        laid = lay_over(narrow, painted(found, (0.2, 0.4, 1.0)), render)
+        laid = lay_over(narrow, painted(found, (0.2, 0.4, 1.0)), render, whole=True)
         assert laid.shape == narrow.shape
         middle = outline(found, narrow.shape[:2], -6.0)
         assert np.abs(laid[middle].astype(int) - (51, 102, 255)).max() <= 1
@@ -220,5 +221,9 @@ def test_panels_begin_with_the_crop(found, photo, render):
     panels = crop_panels(found, render)
     assert panels.shape == (240, 1200, 3)
     assert np.array_equal(panels[:, :240], crop_face(photo, found.box)[0])
+    in_crop = replace(found, transform=CropTransform(0.0, 0.0, 1.0))
+    crop = np.ascontiguousarray(panels[:, :240])
+    assert np.array_equal(panels[:, 240:480], lay_over(crop, in_crop, render))
     expected = views.overlay(found.scene, render, found.crop[None])
-    assert np.array_equal(panels[:, 240:480], views.to_bytes(expected)[0])
+    whole = lay_over(crop, in_crop, render, whole=True).astype(int)
+    assert np.abs(whole - views.to_bytes(expected)[0]).max() <= 1

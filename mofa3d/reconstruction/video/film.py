@@ -14,9 +14,9 @@ from jaxtyping import UInt8
 from mofa3d.data.photo import Photo
 from mofa3d.decoder import Decoder
 from mofa3d.pictures import views
-from mofa3d.pictures.overlay import composite, widened
+from mofa3d.pictures.overlay import Layer, layers
 from mofa3d.reconstruction.video.moving_face import VideoFace
-from mofa3d.scene import Renderer, Scene
+from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
 
 BATCH = 8  # frames decoded and rendered at once
@@ -66,30 +66,26 @@ class FaceFilm:
         row_of = {int(frame): row for row, frame in enumerate(self.face.frames)}
         numbered = enumerate(frames)
         while batch := list(islice(numbered, BATCH)):
-            rows = [row_of[number] for number, _ in batch if number in row_of]
-            layers, margin = self._layers(rows)
-            left = iter(layers)
+            heads = iter(self._heads([row_of[number] for number, _ in batch if number in row_of]))
             for number, photo in batch:
-                row = row_of.get(number)
                 small = self._shrunk(photo)
                 beside = [small] * (2 if self.geometry else 1)
-                if row is not None:
-                    transform = self.face.transforms[row].padded(margin).of_resized(self.shrink)
-                    beside = [composite(small, rgba, transform) for rgba in next(left)]
+                if number in row_of:
+                    laid = [head.of_resized(self.shrink) for head in next(heads)]
+                    hidden = laid[0].hidden(small)
+                    beside = [head.behind(hidden).over(small) for head in laid]
                 yield np.concatenate([small, *beside], axis=1)
 
-    def _layers(self, rows: list[int]) -> tuple[list[tuple[np.ndarray, ...]], int]:
-        """What is laid over each frame, as (S, S, 4) in 0 to 1, and how many pixels they have around the crops."""
+    def _heads(self, rows: list[int]) -> list[tuple[Layer, ...]]:
+        """What is laid over each frame: the face, and the same in clay if that is asked for."""
         if not rows:
-            return [], 0
+            return []
         device = self.decode.model.mean_shape.device
         codes = self.face.codes[torch.tensor(rows)]
-        scene, margin = widened(self.decode(SemanticCode.from_vector(codes.to_vector().to(device), codes.sizes)))
+        scene = self.decode(SemanticCode.from_vector(codes.to_vector().to(device), codes.sizes))
+        transforms = [self.face.transforms[row] for row in rows]
         scenes = [scene, views.clay(scene)] if self.geometry else [scene]
-        return list(zip(*(self._images(each) for each in scenes), strict=True)), margin
-
-    def _images(self, scene: Scene) -> list[np.ndarray]:
-        return list(self.render(scene).image.permute(0, 2, 3, 1).contiguous().cpu().numpy())
+        return list(zip(*(layers(each, transforms, self.render) for each in scenes), strict=True))
 
     def _shrunk(self, photo: Photo) -> UInt8[np.ndarray, "height width 3"]:
         """A frame at a picture's size, its last row and column repeated where that makes the size even."""
