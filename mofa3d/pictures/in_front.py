@@ -17,6 +17,7 @@ LIGHTNESS, CHROMA = 18.0, 12.0  # differences in CIELAB that count alike
 SURE, ALIEN = 0.8, 1.6  # of them, up to which a pixel shows the head, and from which something else
 BLUR, SOFT = 1.2, 2.0  # pixels, of what is compared and of the border of the features
 GAP = 9  # pixels across of holes that are closed, as wrinkles and spots of light
+HOLE = 0.03  # of the crop's area, up to which holes are closed that skin surrounds, as the shadow below a chin
 EDGE, EVEN = 4, 1e-3  # radius in pixels, and variance of grey, of the filter that draws borders to the photograph's
 
 
@@ -78,12 +79,16 @@ def _agreement(
 
 
 def _connected(skin: UInt8[np.ndarray, "s s"], features: Float[np.ndarray, "s s"]) -> UInt8[np.ndarray, "s s"]:
-    """Without the parts that do not hang together with the features."""
+    """Without the parts that do not hang together with the features, and without small holes."""
     count, labels = cv2.connectedComponents((skin > 127).astype(np.uint8))
     kept = np.zeros(count, dtype=np.uint8)
     kept[np.unique(labels[features > 0])] = 1
     kept[0] = 0
-    return skin * cv2.dilate(kept[labels], np.ones((3, 3), dtype=np.uint8))
+    joined = skin * cv2.dilate(kept[labels], np.ones((3, 3), dtype=np.uint8))
+    _, labels, sizes, _ = cv2.connectedComponentsWithStats((joined <= 127).astype(np.uint8), connectivity=4)
+    small = sizes[:, cv2.CC_STAT_AREA] < HOLE * WORKED_AT**2
+    small[0] = False
+    return np.where(small[labels], np.uint8(255), joined)
 
 
 def _carried_on(values: UInt8[np.ndarray, "s s"], inside: Bool[np.ndarray, "s s"]) -> UInt8[np.ndarray, "s s"]:

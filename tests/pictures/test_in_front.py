@@ -66,11 +66,13 @@ def test_borders_are_sharp():
     assert abs(np.flatnonzero(column > 0.5).max() - 59) <= 2
 
 
-def test_features_are_always_drawn_and_wrinkles_are_no_holes():
+def test_features_are_always_drawn_and_neither_wrinkles_nor_shadows_are_holes():
     photo = photograph()
     photo[90:130, 80:120] = 255  # glasses that mirror a window
     photo[75:77, 60:140] = (120, 80, 60)
+    photo[145:165, 85:115] = 40  # a shadow with skin all around
     found = hidden(photo)
+    assert found[147:163, 87:113].max() < 0.1
     assert found[95:125, 85:115].max() < 0.05
     assert found[72:80, 70:130].max() < 0.1
 
