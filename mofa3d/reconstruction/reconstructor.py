@@ -191,7 +191,8 @@ def lay_over(
     [head] = layers(reconstruction.scene, [reconstruction.transform], render)
     if whole:
         return head.over(photo)
-    [before] = [head] if start is None else layers(start.scene, [start.transform], render)
+    unchanged = start is None or start.scene is reconstruction.scene
+    [before] = [head] if unchanged else layers(start.scene, [start.transform], render)
     return head.behind(before.hidden(photo)).over(photo)
 
 
