@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 from torch.utils.data import default_collate
 from tqdm import tqdm
 from tyro.conf import Positional
@@ -22,7 +24,8 @@ from tyro.conf import Positional
 from mofa3d.cli import program
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.corpus.embeddings import Embeddings, read_embeddings, write_embeddings
-from mofa3d.data.readable import readable
+from mofa3d.data.failures import Failure
+from mofa3d.data.readable import warn_about
 from mofa3d.encoders.recognition.chip import face_chips
 from mofa3d.encoders.recognition.network import RecognitionNetwork, load_recognition_network
 from mofa3d.environment.machine import check_device
@@ -54,9 +57,20 @@ def order_of(corpus: Corpus, seed: int) -> np.ndarray:
     return mixed[np.argsort(alone, kind="stable")]
 
 
+def read_faces(corpus: Corpus, indices: list[int], failures: list[Failure]) -> dict[int, dict[str, Tensor]]:
+    """The faces that can be read, by their numbers; what is wrong with the others is added to `failures`."""
+    faces = {}
+    for index in indices:
+        try:
+            faces[index] = corpus[index]
+        except InputError as error:
+            failures.append(Failure(corpus.photos[index], str(error)))
+    return faces
+
+
 @torch.no_grad()
-def embed(network: RecognitionNetwork, corpus: Corpus, indices: list[int], device: str) -> torch.Tensor:
-    batch = default_collate([corpus[i] for i in indices])
+def embed(network: RecognitionNetwork, faces: list[dict[str, Tensor]], device: str) -> Float[Tensor, "B E"]:
+    batch = default_collate(faces)
     return network(face_chips(batch["image"].to(device), batch["landmarks"].to(device), network.size)).cpu()
 
 
@@ -74,15 +88,17 @@ def main(config: Config) -> None:
     else:
         found = Embeddings(torch.zeros(len(corpus), network.width), torch.zeros(len(corpus), dtype=torch.bool))
     ahead = [int(i) for i in order_of(corpus, config.seed) if not found.known[i]]
-    ahead = readable(corpus, ahead)[0] if ahead else []
+    failures: list[Failure] = []
     starts = range(0, len(ahead), BATCH)
     for number, start in enumerate(tqdm(starts, desc="telling people apart", dynamic_ncols=True), 1):
-        indices = ahead[start : start + BATCH]
-        found.values[indices] = embed(network, corpus, indices, config.device)
-        found.known[indices] = True
+        seen = read_faces(corpus, ahead[start : start + BATCH], failures)
+        if seen:
+            found.values[list(seen)] = embed(network, list(seen.values()), config.device)
+            found.known[list(seen)] = True
         if number % SAVE_EVERY == 0:
             write_embeddings(config.out, found, corpus.photos)
     write_embeddings(config.out, found, corpus.photos)
+    warn_about(failures)
     print(f"{int(found.known.sum())} of {len(corpus)} faces: {config.out}")
 
 

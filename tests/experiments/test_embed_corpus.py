@@ -49,6 +49,18 @@ def test_a_stopped_run_goes_on(config, corpus):
     assert found.known.sum() == 35
 
 
+def test_a_damaged_photograph_costs_itself_alone(config, corpus, caplog):
+    shard, offset, _ = corpus._place[21].tolist()
+    with open(corpus.folder / "shards" / f"{shard:06d}.tar", "r+b") as file:
+        file.seek(offset)
+        file.write(b"no JPEG")
+    embed_corpus.main(config)
+    known = read_embeddings(config.out, corpus.photos).known
+    assert known.sum() == 19
+    assert not known[21]
+    assert corpus.photos[21] in caplog.text
+
+
 def test_people_with_several_photographs_come_first(corpus):
     # Ten people of four photographs each, of whom those with odd numbers have landmarks.
     assert sorted(embed_corpus.order_of(corpus, 0).tolist()) == list(range(1, 40, 2))

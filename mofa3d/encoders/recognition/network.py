@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -28,6 +29,7 @@ BLOCK = ("con", "affine", "relu", "con", "affine", "add_prev", "relu")
 DOWN_BLOCK = ("con", "affine", "relu", "con", "affine", "avg_pool", "add_prev", "relu")
 END = ("avg_pool", "fc")
 NO_BIAS = 1
+MOST_SIDE = 100  # of a window, in pixels
 
 
 class Affine(nn.Module):
@@ -164,36 +166,34 @@ def _convolutions(layers: list[Layer], channels: int) -> tuple[nn.Sequential, in
     return nn.Sequential(*modules), channels
 
 
-def _window(layer: Layer) -> dict[str, tuple[int, int]]:
-    numbers = {}
-    for name, (down, right) in {
-        "kernel_size": ("nr", "nc"),
-        "stride": ("stride_y", "stride_x"),
-        "padding": ("padding_y", "padding_x"),
-    }.items():
-        least = 0 if name == "padding" else 1
-        sides = layer.settings[down], layer.settings[right]
-        if not all(least <= side <= 100 for side in sides):
-            raise InputError(f"a layer {layer.kind} has {name} {sides}")
-        numbers[name] = sides
-    return numbers
+class _Window(NamedTuple):
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+
+
+def _window(layer: Layer) -> _Window:
+    sides = ("nr", "nc"), ("stride_y", "stride_x"), ("padding_y", "padding_x")
+    window = _Window(*((layer.settings[down], layer.settings[right]) for down, right in sides))
+    if min(*window.kernel, *window.stride) < 1 or min(window.padding) < 0 or max(map(max, window)) > MOST_SIDE:
+        raise InputError(f"a layer {layer.kind} has the window {tuple(window)}, rows first: size, steps and border")
+    return window
 
 
 def _convolution(layer: Layer, channels: int) -> nn.Conv2d:
     filters, window = layer.settings["filters"], _window(layer)
-    rows, columns = window["kernel_size"]
-    size = filters * channels * rows * columns
+    size = filters * channels * window.kernel[0] * window.kernel[1]
     if filters < 1 or len(layer.values) != size + filters:
         raise InputError(f"a convolution has {len(layer.values)} numbers, expected {size + filters}")
-    made = nn.Conv2d(channels, filters, **window)
+    made = nn.Conv2d(channels, filters, *window)
     weights, bias = torch.from_numpy(layer.values.copy()).split([size, filters])
-    made.weight.data, made.bias.data = weights.view(filters, channels, rows, columns), bias  # type: ignore[union-attr]
+    made.weight.data, made.bias.data = weights.view(made.weight.shape), bias  # type: ignore[union-attr]
     return made
 
 
 def _pool(layer: Layer) -> nn.Module:
     window = _window(layer)
-    return nn.MaxPool2d(**window) if layer.kind == "max_pool" else nn.AvgPool2d(**window)
+    return nn.MaxPool2d(*window) if layer.kind == "max_pool" else nn.AvgPool2d(*window)
 
 
 def _linear(layer: Layer, channels: int) -> nn.Linear:
