@@ -21,6 +21,7 @@ __all__ = [
     "losses",
     "metrics",
     "reconstruct",
+    "reconstruct_person",
 ]
 # Where each is, and imported when it is asked for: processes that only read photographs do without PyTorch.
 PLACES = {
@@ -37,6 +38,7 @@ PLACES = {
     "edit": "edited_face",
     "load_model": "models",
     "reconstruct": "api",
+    "reconstruct_person": "api",
 }
 
 

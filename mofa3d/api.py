@@ -171,21 +171,70 @@ def reconstruct(
         InputError: the photograph has an unsupported type, cannot be read or shows no face, or the checkpoint does not
             exist.
     """
-    if checkpoint is not None and not isinstance(checkpoint, str | os.PathLike):
-        raise InputError(f"checkpoint must be a path or None, got a {type(checkpoint).__name__}")
-    if not str(checkpoint if checkpoint is not None else SHIPPED).strip():
-        raise InputError("checkpoint is empty, which would mean the current folder; give a path, or None")
+    _check(checkpoint)
     pixels, name = _read(photo)
-    run = checkpoint_file(SHIPPED if checkpoint is None else Path(checkpoint)).absolute()
-    stamp = run.stat().st_mtime_ns if run.exists() else 0
-    with _opening(os.getpid()):  # threads that begin at once open one encoder
-        reconstructor, writer = _open(run, stamp, refine, fit_colors)
+    reconstructor, writer = _opened(checkpoint, refine, fit_colors)
     try:
         found = reconstructor(pixels, every_face)
     except InputError as error:
         raise InputError(f"{name}: {error}") from None
     faces = [Face(name, pixels, one, writer) for one in found]
     return faces if every_face else faces[0]
+
+
+@plain_settings()
+def reconstruct_person(
+    photos: Sequence[str | os.PathLike | Image.Image | np.ndarray], *, checkpoint: str | Path | None = None
+) -> list[Face]:
+    """Reconstruct one person from several photographs, the most prominent face of each.
+
+    All faces have one shape and one reflectance, fitted to what all photographs show, and a pose, an expression and a
+    light each. `Face.save` writes one texture of them all. A `Face.warning` tells of a photograph that seems to show
+    somebody else.
+
+    Args:
+        photos, checkpoint: see `reconstruct`; the face model must be the default one.
+
+    Raises:
+        InputError: as `reconstruct` does, of any photograph; or there is none, or the face model is another one.
+
+    Returns:
+        A face for each photograph, in their order.
+    """
+    from mofa3d.export.photo_texture import View
+    from mofa3d.reconstruction.same_person import SamePerson, with_one_texture
+
+    _check(checkpoint)
+    if isinstance(photos, str | os.PathLike | Image.Image) or (isinstance(photos, np.ndarray) and photos.ndim < 4):
+        raise InputError("give a list of photographs of the person; for a single one there is `reconstruct`")
+    read = [_read(photo) for photo in photos]
+    reconstructor, writer = _opened(checkpoint, False, True)
+    person, crops = SamePerson(reconstructor), []
+    for pixels, name in read:
+        try:
+            crops.append(person.find(pixels))
+        except InputError as error:
+            raise InputError(f"{name}: {error}") from None
+    found = person(crops)
+    views = [View(face.scene, pixels, face.transform) for (pixels, _), face in zip(read, found, strict=True)]
+    textured = with_one_texture(writer, views)
+    return [Face(name, pixels, face, textured) for (pixels, name), face in zip(read, found, strict=True)]
+
+
+def _check(checkpoint: object) -> None:
+    if checkpoint is not None and not isinstance(checkpoint, str | os.PathLike):
+        raise InputError(f"checkpoint must be a path or None, got a {type(checkpoint).__name__}")
+    if not str(checkpoint if checkpoint is not None else SHIPPED).strip():
+        raise InputError("checkpoint is empty, which would mean the current folder; give a path, or None")
+
+
+def _opened(
+    checkpoint: str | Path | None, refine: bool, fit_colors: bool
+) -> tuple[Reconstructor, ReconstructionWriter]:
+    run = checkpoint_file(SHIPPED if checkpoint is None else Path(checkpoint)).absolute()
+    stamp = run.stat().st_mtime_ns if run.exists() else 0
+    with _opening(os.getpid()):  # threads that begin at once open one encoder
+        return _open(run, stamp, refine, fit_colors)
 
 
 def _check_side_files(path: Path) -> None:

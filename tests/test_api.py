@@ -65,6 +65,35 @@ class TestReconstruct:
             mofa3d.reconstruct(np.zeros((90, 90, 3)), checkpoint=tiny_run)
 
 
+class TestReconstructPerson:
+    def test_faces_are_one_person_with_one_texture(self, portrait, tmp_path):
+        """The portrait, and the same from nearer and darker."""
+        image = Image.open(portrait).convert("RGB")
+        near = Image.fromarray((0.8 * np.asarray(image.crop((90, 40, 450, 420)))).astype(np.uint8))
+        faces = mofa3d.reconstruct_person([portrait, near])
+        assert [face.name for face in faces] == [str(portrait), "the image"]
+        first, second = (face.code for face in faces)
+        assert torch.equal(first.shape, second.shape)
+        assert torch.equal(first.reflectance, second.reflectance)
+        assert not torch.equal(first.illumination, second.illumination)
+        moved = faces[0].landmarks - faces[1].landmarks - torch.tensor([90.0, 40.0])
+        assert float(moved.norm(dim=1).mean()) < 5
+        paths = [face.save(tmp_path / f"{number}.obj", texture_size=256) for number, face in enumerate(faces)]
+        textures = [np.asarray(Image.open(path.with_name(f"{path.stem}_texture.png"))) for path in paths]
+        assert np.array_equal(*textures)
+
+    def test_what_cannot_be_used_is_named(self, portrait, tmp_path):
+        with pytest.raises(mofa3d.InputError, match="give a list of photographs of the person"):
+            mofa3d.reconstruct_person(str(portrait))
+        with pytest.raises(mofa3d.InputError, match="no photograph of the person"):
+            mofa3d.reconstruct_person([])
+        Image.new("RGB", (200, 200), (90, 120, 60)).save(tmp_path / "wall.png")
+        with pytest.raises(mofa3d.InputError, match=r"wall\.png: no face with clear features"):
+            mofa3d.reconstruct_person([portrait, tmp_path / "wall.png"])
+        with pytest.raises(mofa3d.InputError, match="checkpoint is empty"):
+            mofa3d.reconstruct_person([portrait], checkpoint="")
+
+
 class TestFace:
     def test_landmarks_are_where_the_camera_sees_them(self, face, portrait, tmp_path):
         face.writer(tmp_path, "photo", face.photo, face.reconstruction)

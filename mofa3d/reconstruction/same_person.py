@@ -118,8 +118,9 @@ def person_tools(
             photo = reader.read(item)
             crops[_digest(photo)] = person.find(photo)
     faces = dict(zip(crops, person(list(crops.values())), strict=True))
-    views = [View(face.scene, crops[key].photo, face.transform) for key, face in faces.items()]
-    textures = FaceTextures(writer.model, writer.textures.rasterize, views)
+    textured = with_one_texture(
+        writer, [View(face.scene, crops[key].photo, face.transform) for key, face in faces.items()]
+    )
 
     def reconstruct(photo: Photo) -> list[Reconstruction]:
         key = _digest(photo)
@@ -130,7 +131,12 @@ def person_tools(
     def film(path: Path, folder: Path) -> None:
         raise AssertionError(f"{path} is a video")
 
-    return BatchTools(reconstruct, replace(writer, textures=textures), film)
+    return BatchTools(reconstruct, textured, film)
+
+
+def with_one_texture(writer: ReconstructionWriter, views: Sequence[View]) -> ReconstructionWriter:
+    """The same writer with one texture of what all photographs of a person show."""
+    return replace(writer, textures=FaceTextures(writer.model, writer.textures.rasterize, views))
 
 
 def _digest(photo: Photo) -> bytes:
