@@ -17,6 +17,19 @@ from mofa3d.errors import InputError
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 VGG_FACE_MEAN = (129.1863, 104.7624, 93.5940)  # RGB, 0 to 255 (Parkhi et al. 2015)
+MOBILENET_FEATURES = 1280
+MOBILENET_CLASSES = 1000  # of the layer that is left out
+MOBILENET_FIRST = 32  # channels
+# Times that the channels of a block are expanded, channels that it gives, number of such blocks, stride of the first.
+MOBILENET_BLOCKS = (
+    (1, 16, 1, 1),
+    (6, 24, 2, 2),
+    (6, 32, 3, 2),
+    (6, 64, 4, 2),
+    (6, 96, 3, 1),
+    (6, 160, 3, 2),
+    (6, 320, 1, 1),
+)
 
 
 def _colors(values: Sequence[float]) -> Float[Tensor, "3 1 1"]:
@@ -49,12 +62,63 @@ def _without_last_layer(network: nn.Module) -> nn.Module:
     return network
 
 
-def _mobilenet_v2() -> tuple[nn.Module, int]:
-    from torchvision import models
+class MobileNetV2(nn.Module):
+    """MobileNetV2 (Sandler et al. 2018, "Inverted Residuals and Linear Bottlenecks") without its last layer.
 
-    network = models.mobilenet_v2()
-    network.classifier = nn.Identity()
-    return network, 1280
+    Torchvision's network under torchvision's names, and from a seed with its numbers, but without its import, which
+    those who reconstruct a single photograph would wait for.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [_convolution(3, MOBILENET_FIRST, stride=2)]
+        given = MOBILENET_FIRST
+        for expansion, channels, count, stride in MOBILENET_BLOCKS:
+            for number in range(count):
+                layers.append(InvertedResidual(given, channels, 1 if number else stride, expansion))
+                given = channels
+        layers.append(_convolution(given, MOBILENET_FEATURES, side=1))
+        self.features = nn.Sequential(*layers)
+        last = nn.Linear(MOBILENET_FEATURES, MOBILENET_CLASSES)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out")
+        nn.init.normal_(last.weight, 0, 0.01)  # so that what is drawn next is what it is after torchvision's
+
+    def forward(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 1280"]:
+        return torch.flatten(nn.functional.adaptive_avg_pool2d(self.features(image), (1, 1)), 1)
+
+
+class InvertedResidual(nn.Module):
+    """Expands the channels, filters each by itself, and projects them; adds its input where the size is the same.
+
+    Args:
+        given, channels: that come in and go out.
+        stride: of the filter.
+        expansion: times `given`, the channels in between.
+    """
+
+    def __init__(self, given: int, channels: int, stride: int, expansion: int) -> None:
+        super().__init__()
+        between = given * expansion
+        layers: list[nn.Module] = [] if expansion == 1 else [_convolution(given, between, side=1)]
+        layers.append(_convolution(between, between, stride=stride, groups=between))
+        layers += [nn.Conv2d(between, channels, 1, bias=False), nn.BatchNorm2d(channels)]
+        self.conv = nn.Sequential(*layers)
+        self.adds = stride == 1 and given == channels
+
+    def forward(self, value: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D J K"]:
+        return value + self.conv(value) if self.adds else self.conv(value)
+
+
+def _convolution(given: int, channels: int, *, side: int = 3, stride: int = 1, groups: int = 1) -> nn.Sequential:
+    """With batch normalisation and ReLU6."""
+    convolution = nn.Conv2d(given, channels, side, stride, padding=side // 2, groups=groups, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU6(inplace=True))
+
+
+def _mobilenet_v2() -> tuple[nn.Module, int]:
+    return MobileNetV2(), MOBILENET_FEATURES
 
 
 def _resnet50() -> tuple[nn.Module, int]:

@@ -60,7 +60,7 @@ class _Recorded(nn.Module):
 
 
 def _record(root: nn.Module) -> fx.GraphModule:
-    """The layers that a network calls, of torchvision's containers and ours.
+    """The layers that a network calls, whichever modules contain them.
 
     Not `fx.symbolic_trace`, which changes `nn.Module` meanwhile: networks that other threads run would then fail.
     """

@@ -10,9 +10,10 @@ import sys
 import pytest
 import torch
 from torch import nn
+from torchvision import models
 from torchvision.models.vgg import make_layers
 
-from mofa3d.encoders.backbones import ENCODER_NAMES, load_backbone_weights
+from mofa3d.encoders.backbones import ENCODER_NAMES, MobileNetV2, load_backbone_weights
 from mofa3d.encoders.folding import fold_frozen_norms
 from mofa3d.encoders.network import Encoder, make_encoder
 from mofa3d.semantic_code import CodeSizes, OutputScales
@@ -45,6 +46,22 @@ def test_every_encoder_starts_at_the_average_face(name):
         features = encoder.backbone((image - encoder.mean) / encoder.std)
     assert features.shape[1] == encoder.head.in_features
     assert bool((features[0] != features[1]).any())
+
+
+def test_mobilenet_is_torchvisions_to_the_bit():
+    torch.manual_seed(3)
+    expected, following = models.mobilenet_v2(), torch.rand(4)
+    expected.classifier = nn.Identity()
+    torch.manual_seed(3)
+    network = MobileNetV2()
+    assert torch.equal(torch.rand(4), following)
+    state = expected.state_dict()
+    assert list(network.state_dict()) == list(state)
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())
+    image = torch.rand(2, 3, 40, 56)
+    for mode in (True, False):
+        assert torch.equal(network.train(mode)(image), expected.train(mode)(image))
+    assert all(torch.equal(value, state[name]) for name, value in network.state_dict().items())  # running averages
 
 
 class TestOutputs:
