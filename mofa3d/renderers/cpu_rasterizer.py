@@ -1,4 +1,4 @@
-"""A z-buffer rasterizer for the CPU that returns PyTorch3D's `Fragments`, hundreds of times faster than its own.
+"""A z-buffer rasterizer for the CPU that returns what PyTorch3D's does, hundreds of times faster.
 
 Differentiable: barycentric coordinates and depth, with respect to the vertices' pixel positions and depths. Not
 differentiable: which face is seen (use antialiasing for the gradient at silhouettes) and `dists`.
@@ -18,11 +18,29 @@ from mofa3d.kernels import parallel
 from mofa3d.renderers import raster_kernels
 
 if TYPE_CHECKING:
-    from pytorch3d.renderer.mesh.rasterizer import Fragments, RasterizationSettings
+    from pytorch3d.renderer.mesh.rasterizer import Fragments as Pytorch3dFragments
+    from pytorch3d.renderer.mesh.rasterizer import RasterizationSettings
     from pytorch3d.structures import Meshes
 
     from mofa3d.renderers.rasterized import RasterizedRenderer
     from mofa3d.scene import Scene
+
+
+@dataclass(frozen=True)
+class Fragments:
+    """What is seen at each pixel, as in PyTorch3D's class of this name, whose import loads all of its compiled part.
+
+    Attributes:
+        pix_to_face: packed face index (index + image·F), -1 where empty.
+        zbuf: distance from the camera's plane; -1 where empty.
+        bary_coords: weights of the face's three vertices; -1 where empty.
+        dists: minus the squared distance to the face's border in NDC; -1 where empty.
+    """
+
+    pix_to_face: Int[Tensor, "B H W K"]
+    zbuf: Float[Tensor, "B H W K"]
+    bary_coords: Float[Tensor, "B H W K 3"]
+    dists: Float[Tensor, "B H W K"]
 
 
 def rasterize(
@@ -91,7 +109,7 @@ class CpuRasterizer(nn.Module):
             self.cameras = self.cameras.to(device)
         return super().to(device)
 
-    def forward(self, meshes_world: Meshes, **kwargs) -> Fragments:
+    def forward(self, meshes_world: Meshes, **kwargs) -> Pytorch3dFragments:
         """Rasterize meshes in world space; `cameras` and `raster_settings` in `kwargs` override the constructor's.
 
         Raises:
@@ -116,7 +134,10 @@ class CpuRasterizer(nn.Module):
         if perspective is None:
             perspective = cameras.is_perspective()
         options = _Settings((height, width), perspective, settings.cull_backfaces)
-        return _fragments(_Rasterize.apply(pixels, depth, per_mesh, first_faces, options))
+        found = _fragments(_Rasterize.apply(pixels, depth, per_mesh, first_faces, options))
+        from pytorch3d.renderer.mesh.rasterizer import Fragments as Pytorch3dFragments
+
+        return Pytorch3dFragments(**vars(found))
 
 
 def make_cpu_renderer(
@@ -194,8 +215,6 @@ class _Settings:
 
 
 def _fragments(outputs: tuple[Tensor, Tensor, Tensor, Tensor]) -> Fragments:
-    from pytorch3d.renderer.mesh.rasterizer import Fragments
-
     pix_to_face, bary, zbuf, dists = outputs
     return Fragments(
         pix_to_face=pix_to_face[..., None],

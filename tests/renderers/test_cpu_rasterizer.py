@@ -41,6 +41,7 @@ def test_agrees_with_pytorch3d_on_a_head():
     meshes = Meshes([vertices], [faces])
     theirs = MeshRasterizer(cameras, settings)(meshes)
     ours = CpuRasterizer(cameras, settings)(meshes)
+    assert type(ours) is type(theirs)
     share, difference = agreement(ours, theirs)
     assert share >= 0.999
     assert difference < 1e-3
