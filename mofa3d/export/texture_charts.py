@@ -1,4 +1,4 @@
-"""A texture layout for a model: charts of its own UV map where that is sound, box projections elsewhere.
+"""Find a texture layout for a model: charts of its own UV map where that is sound, box projections elsewhere.
 
 A model has one texture coordinate per vertex, so triangles across a seam of the UV map stretch from one island to
 another, and refined maps fold near seams. Both are found here by the Jacobian of the map from surface to texture, and
@@ -9,16 +9,14 @@ per millimetre, but for what lies away from the face (`mofa3d.export.texture_roo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import scipy.sparse as sparse
 import torch
 from jaxtyping import Bool, Float, Int
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
-from torch import Tensor
 
+from mofa3d.export.texture_layout import TextureLayout
 from mofa3d.export.texture_packing import pack
 from mofa3d.export.texture_room import room_for_front
 from mofa3d.morphable_model import MorphableModel
@@ -30,22 +28,7 @@ NEIGHBOURS = 16  # triangles that are looked at for one that lies upon another
 GUTTER = 0.004  # of the texture's side between charts: 4 texels at 1024, enough for two levels of a mipmap
 
 
-@dataclass(frozen=True)
-class TextureLayout:
-    """The place of each triangle in the texture; vertices on the border of charts stand there once per chart.
-
-    Attributes:
-        source: (M,) the model's vertex that each vertex of the layout copies.
-        uv: (M, 2) in 0 to 1, origin at the bottom left.
-        faces: (F, 3) into the M vertices, in the order of the model's faces.
-    """
-
-    source: Int[Tensor, "M"]
-    uv: Float[Tensor, "M 2"]
-    faces: Int[Tensor, "F 3"]
-
-
-def texture_layout(model: MorphableModel) -> TextureLayout:
+def lay_out(model: MorphableModel) -> TextureLayout:
     """Lay a model's triangles out in a texture, the face without stretch, and no part folded or upon another.
 
     A model without texture coordinates is laid out by box projections alone.

@@ -7,7 +7,9 @@ import pytest
 import torch
 from tiny_model import make_tiny_model
 
-from mofa3d.export.texture_layout import TextureLayout, _components, _jacobian, texture_layout
+from mofa3d.errors import InputError
+from mofa3d.export.texture_charts import _components, _jacobian, lay_out
+from mofa3d.export.texture_layout import SHIPPED, TextureLayout, read_layout, texture_layout, write_layout
 from mofa3d.export.texture_packing import pack
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.renderers.cpu_rasterizer import rasterize
@@ -133,3 +135,34 @@ class TestPacking:
         apart = np.maximum(low[:, None] - high, low - high[:, None]).max(axis=2)
         assert apart[~np.eye(40, dtype=bool)].min() > 0.0199
         assert (sizes.prod(axis=1) * scale[0, 0] ** 2).sum() > 0.5  # of the square is used
+
+
+class TestShipped:
+    def test_it_is_the_one_that_is_found(self, default_model):
+        shipped, found = read_layout(SHIPPED, default_model), lay_out(default_model)
+        assert shipped is not None, "the default model has changed: python experiments/build_default_model.py --force"
+        assert torch.equal(shipped.source, found.source)
+        assert torch.equal(shipped.faces, found.faces)
+        torch.testing.assert_close(shipped.uv, found.uv, atol=1e-6, rtol=0)
+
+    def test_another_model_of_the_same_name_gets_its_own(self, default_model):
+        part = default_model.restrict(default_model.frontal)
+        assert part.name == default_model.name
+        layout = texture_layout(part)
+        assert torch.equal(layout.source[layout.faces], part.faces)
+
+    def test_every_part_that_matters_is_compared(self, tiny_model, tmp_path):
+        layout = texture_layout(tiny_model)
+        write_layout(tmp_path / "layout.safetensors", layout, tiny_model)
+        read = read_layout(tmp_path / "layout.safetensors", tiny_model)
+        assert all(torch.equal(getattr(read, name), getattr(layout, name)) for name in ("source", "uv", "faces"))
+        for name, other in (("mean_shape", 1.0), ("faces", 5), ("frontal", True), ("uv", 0.3)):
+            changed = make_tiny_model()
+            assert not (getattr(changed, name)[0] == other).any()
+            getattr(changed, name)[0] = other
+            assert read_layout(tmp_path / "layout.safetensors", changed) is None, name
+
+    def test_a_damaged_file_is_named(self, tiny_model, tmp_path):
+        (tmp_path / "layout.safetensors").write_bytes(b"noise" * 100)
+        with pytest.raises(InputError, match=r"layout\.safetensors contains no valid texture layout \(.*install"):
+            read_layout(tmp_path / "layout.safetensors", tiny_model)
