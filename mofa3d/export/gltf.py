@@ -8,8 +8,8 @@ Reference: Khronos Group, glTF 2.0 Specification, 2021 (ISO/IEC 12113:2022).
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +17,12 @@ import numpy as np
 import pygltflib as gltf
 import torch
 from jaxtyping import Float, Int, UInt8
-from PIL import Image
 from torch import Tensor
 
 from mofa3d.errors import InputError
 from mofa3d.export.texture_layout import TextureLayout
 from mofa3d.files.whole import write_bytes
+from mofa3d.files.whole_pictures import png_of
 from mofa3d.kernels.normals import VertexNormals
 
 if TYPE_CHECKING:
@@ -51,6 +51,11 @@ class Texture:
 
     layout: TextureLayout
     image: UInt8[np.ndarray, "S S 3"]
+
+    @cached_property
+    def png(self) -> bytes:
+        """The picture as the content of a file; packed once for all files that have it."""
+        return png_of(self.image)
 
 
 def write_glb(
@@ -95,7 +100,7 @@ def write_glb(
         # glTF counts v from the top.
         u, v = appearance.layout.uv.unbind(1)
         primitive.attributes.TEXCOORD_0 = file.vectors(torch.stack([u, 1 - v], dim=1))
-        material.baseColorTexture = gltf.TextureInfo(index=file.texture(appearance.image))
+        material.baseColorTexture = gltf.TextureInfo(index=file.texture(appearance.png))
     else:
         primitive.attributes.COLOR_0 = file.colors(appearance)
     mesh = gltf.Mesh(name="face", primitives=[primitive])
@@ -219,11 +224,9 @@ class _File:
         self.content.accessors.append(accessor)
         return len(self.content.accessors) - 1
 
-    def texture(self, image: np.ndarray) -> int:
+    def texture(self, png: bytes) -> int:
         """An embedded PNG, which is sRGB because it becomes the base color."""
-        png = io.BytesIO()
-        Image.fromarray(image).save(png, "png")
-        view = self._view(png.getvalue())
+        view = self._view(png)
         self.content.images.append(gltf.Image(name="reflectance", mimeType="image/png", bufferView=view))
         sampler = gltf.Sampler(
             magFilter=gltf.LINEAR,

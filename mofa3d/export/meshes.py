@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import cast
 
 import numpy as np
-import trimesh
-from jaxtyping import Float
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from mofa3d.errors import InputError
@@ -39,8 +37,28 @@ def write_mesh(path: Path, model: MorphableModel, vertices: Float[Tensor, "N 3"]
     rgb = colors.detach().cpu().clamp(0, 1).double().numpy()
     rgba = np.concatenate([np.round(255 * rgb), np.full((len(rgb), 1), 255)], axis=1).astype(np.uint8)
     points, faces = vertices.detach().cpu().double().numpy(), model.faces.cpu().numpy()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(path, (_as_ply if suffix == ".ply" else _as_obj)(points, faces, rgba))
+
+
+def _as_ply(points: Float[np.ndarray, "N 3"], faces: Int[np.ndarray, "F 3"], rgba: UInt8[np.ndarray, "N 4"]) -> bytes:
+    """What trimesh writes but for its comment, without its import, which reconstructions would wait for."""
+    vertices = np.zeros(len(points), [("place", "<f4", 3), ("color", "u1", 4)])
+    vertices["place"], vertices["color"] = points, rgba
+    triangles = np.zeros(len(faces), [("count", "u1"), ("corners", "<i4", 3)])
+    triangles["count"], triangles["corners"] = 3, faces
+    header = [
+        *("ply", "format binary_little_endian 1.0", f"element vertex {len(points)}"),
+        *(f"property float {axis}" for axis in "xyz"),
+        *(f"property uchar {channel}" for channel in ("red", "green", "blue", "alpha")),
+        *(f"element face {len(faces)}", "property list uchar int vertex_indices", "end_header", ""),
+    ]
+    return "\n".join(header).encode() + vertices.tobytes() + triangles.tobytes()
+
+
+def _as_obj(points: Float[np.ndarray, "N 3"], faces: Int[np.ndarray, "F 3"], rgba: UInt8[np.ndarray, "N 4"]) -> bytes:
+    import trimesh
+
     # process=False: merging or reordering vertices would break the correspondence between faces.
     mesh = trimesh.Trimesh(points, faces, vertex_colors=rgba, process=False)
-    content = cast("str | bytes", mesh.export(file_type=suffix[1:]))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, content.encode() if isinstance(content, str) else content)
+    return mesh.export(file_type="obj").encode()

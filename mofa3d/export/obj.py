@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 from itertools import islice
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from mofa3d.errors import InputError
 from mofa3d.export.gltf import Texture
-from mofa3d.files.whole import whole_file, write_text
-from mofa3d.files.whole_pictures import write_picture
+from mofa3d.export.texture_layout import TextureLayout
+from mofa3d.files.whole import whole_file, write_bytes, write_text
 
 MATERIAL = "skin"
 PICTURE = "_texture.png"  # another name than the face's own, which pictures of it have
@@ -80,13 +81,29 @@ def write_textured_obj(path: Path, vertices: Float[Tensor, "N 3"], texture: Text
     material, picture = side_files(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     layout = texture.layout
-    coordinates, corners = layout.uv.cpu().numpy(), layout.faces.cpu()
-    pairs = np.stack([layout.source[corners].numpy(), corners.numpy()], axis=-1).reshape(len(corners), 6) + 1
+    if layout not in _written:
+        _written[layout] = _lines_of(layout)
+    coordinates, triangles = _written[layout]
     with whole_file(path) as file:
         file.write(f"mtllib {material.name}\n".encode())
-        np.savetxt(file, vertices.detach().cpu().numpy(), fmt="v %.7g %.7g %.7g")
-        np.savetxt(file, coordinates, fmt="vt %.6f %.6f")
+        file.write(rows("v %.7g %.7g %.7g\n", vertices.detach().cpu().numpy()))
+        file.write(coordinates)
         file.write(f"usemtl {MATERIAL}\n".encode())
-        np.savetxt(file, pairs, fmt="f %d/%d %d/%d %d/%d")
+        file.write(triangles)
     write_text(material, f"newmtl {MATERIAL}\nKa 1 1 1\nKd 1 1 1\nKs 0 0 0\nillum 1\nmap_Kd {picture.name}\n")
-    write_picture(picture, texture.image)
+    write_bytes(picture, texture.png)
+
+
+_written: WeakKeyDictionary[TextureLayout, tuple[bytes, bytes]] = WeakKeyDictionary()
+
+
+def _lines_of(layout: TextureLayout) -> tuple[bytes, bytes]:
+    """The texture coordinates and the triangles, which are the same for all faces of a model."""
+    corners = layout.faces.cpu()
+    pairs = np.stack([layout.source[corners].numpy(), corners.numpy()], axis=-1) + 1
+    return rows("vt %.6f %.6f\n", layout.uv.cpu().numpy()), rows("f %d/%d %d/%d %d/%d\n", pairs)
+
+
+def rows(line: str, values: Shaped[np.ndarray, "K *C"]) -> bytes:
+    """What `np.savetxt` writes with this format of a row, in a quarter of the time."""
+    return (line * len(values) % tuple(values.ravel().tolist())).encode()

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from mofa3d.data.crop_transform import CropTransform
 from mofa3d.data.photo import Photo, to_tensor
-from mofa3d.export.texture import Rasterize, Texels, to_texture
+from mofa3d.export.texture import Rasterize, Texels, to_bytes
 from mofa3d.fitting.delighting import HIDDEN, LEAST_COSINE, ReflectanceSamples, delight, facing, unoccluded
-from mofa3d.models.mesh_fields import extend, mirror_vertices
+from mofa3d.models.mesh_fields import fields_of
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.scene import Scene
 
@@ -72,7 +72,7 @@ def photo_texture(
     straight = [mix * samples.weights[0] for mix, samples in zip(mixes, surface, strict=True)]
     colors, _ = _together([samples.colors[0] for samples in surface], straight)
     mix = torch.stack(mixes).amax(dim=0)[:, None].numpy()
-    return to_texture(texels.image(unclipped(mix * colors.numpy() + (1 - mix) * filled)))
+    return texels.image(to_bytes(unclipped(mix * colors.numpy() + (1 - mix) * filled)))
 
 
 @torch.no_grad()
@@ -167,13 +167,12 @@ def filled_reflectance(
         return reflectance
     logarithm = torch.log(colors.clamp_min(DARKEST) / reflectance.clamp_min(DARKEST)).double().numpy()
     far = np.median(logarithm[known], axis=0)
-    vertices, faces = model.mean_shape.double().numpy(), model.faces.numpy()
-    mirror = mirror_vertices(vertices)
-    reached = ~known & known[mirror]
-    logarithm[reached] = logarithm[mirror[reached]]
+    fields = fields_of(model)
+    reached = ~known & known[fields.mirror]
+    logarithm[reached] = logarithm[fields.mirror[reached]]
     reached |= known
     if not reached.all():
-        logarithm = extend(logarithm, reached, vertices, faces, far, REACH)
+        logarithm = fields.extend(logarithm, reached, far, REACH)
     carried = reflectance * torch.from_numpy(np.exp(logarithm)).to(reflectance)
     return torch.where(torch.from_numpy(known)[:, None], colors, carried)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, Shaped, UInt8
 from torch import Tensor
 
 from mofa3d.export.texture_layout import TextureLayout
@@ -45,12 +46,16 @@ class Texels:
         """Values of the model's vertices at the covered texels."""
         return torch.einsum("tk,tkc->tc", self.weights.to(values), values[self.corners])
 
-    def image(self, values: Float[np.ndarray, "T C"]) -> Float[np.ndarray, "S S C"]:
+    def image(self, values: Shaped[np.ndarray, "T C"]) -> Shaped[np.ndarray, "S S C"]:
         """Values of the covered texels as an image, in which every other texel repeats the nearest covered one.
 
         So neither bilinear sampling across the border of a chart nor a mipmap meets a color that is not the face's.
         """
-        return np.ascontiguousarray(values[nearest_covered(self.covered)])
+        return values[self._nearest]
+
+    @cached_property
+    def _nearest(self) -> Int[np.ndarray, "S S"]:
+        return nearest_covered(self.covered)
 
 
 def nearest_covered(covered: Bool[np.ndarray, "S S"]) -> Int[np.ndarray, "S S"]:
@@ -83,9 +88,9 @@ def find_texels(layout: TextureLayout, size: int, rasterize: Rasterize) -> Texel
 
 def bake(texels: Texels, colors: Float[Tensor, "N 3"]) -> UInt8[np.ndarray, "S S 3"]:
     """Colors of the vertices (display RGB) as a texture."""
-    return to_texture(texels.image(texels.interpolate(colors.detach().cpu().float()).numpy()))
+    return texels.image(to_bytes(texels.interpolate(colors.detach().cpu().float()).numpy()))
 
 
-def to_texture(image: Float[np.ndarray, "S S 3"]) -> UInt8[np.ndarray, "S S 3"]:
+def to_bytes(colors: Float[np.ndarray, "T 3"]) -> UInt8[np.ndarray, "T 3"]:
     """Display RGB in 0 to 1, clamped, as bytes."""
-    return np.round(255 * image.clip(0, 1)).astype(np.uint8)
+    return np.round(255 * colors.clip(0, 1)).astype(np.uint8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,20 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from mofa3d.errors import InputError
-from mofa3d.files.whole import whole_file
+from mofa3d.files.whole import whole_file, write_bytes
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+EFFORT = 4  # of 9 in packing a PNG: half the time of the usual 6 for 4 % more bytes
+
+
+def png_of(picture: UInt8[np.ndarray, "H W C"]) -> bytes:
+    """A picture as the content of a PNG file."""
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, "PNG", compress_level=EFFORT)
+    return content.getvalue()
 
 
 def write_picture(path: Path, picture: UInt8[np.ndarray, "H W C"]) -> None:
@@ -23,7 +34,10 @@ def write_picture(path: Path, picture: UInt8[np.ndarray, "H W C"]) -> None:
         InputError: there is no such format.
         OSError: it cannot be written, with its name; a former file stays as it is.
     """
-    kind = Image.registered_extensions().get(path.suffix.lower())
+    if path.suffix.lower() == ".png":
+        write_bytes(path, png_of(picture))
+        return
+    kind = Image.registered_extensions().get(path.suffix.lower())  # which loads what knows all the other formats
     if kind is None:
         raise InputError(f"{path}: unknown picture format; choose a name that ends with .png")
     with whole_file(path) as file:

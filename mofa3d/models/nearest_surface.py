@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-import trimesh
 from jaxtyping import Float, Int
 from scipy.spatial import cKDTree
 
@@ -53,12 +52,14 @@ def nearest_surface(
     Only the `CANDIDATES` triangles with the nearest centres are examined, which is exact where triangles are of about
     one size.
     """
+    from trimesh import triangles as of_triangles  # many modules, which those who only read points do without
+
     triangles = vertices[faces]
     _, candidates = cKDTree(triangles.mean(axis=1)).query(points, k=min(CANDIDATES, len(faces)))
     candidates = candidates.reshape(len(points), -1)
     count = candidates.shape[1]
     asked = np.repeat(points, count, axis=0)
-    closest = trimesh.triangles.closest_point(triangles[candidates.ravel()], asked)
+    closest = of_triangles.closest_point(triangles[candidates.ravel()], asked)
     distances = np.linalg.norm(closest - asked, axis=1).reshape(-1, count)
     agreement = np.ones_like(distances)
     if normals is not None:
@@ -68,7 +69,7 @@ def nearest_surface(
     best = (distances + WRONG_SIDE * (agreement < 0)).argmin(axis=1)
     rows = np.arange(len(points))
     chosen = candidates[rows, best]
-    weights = trimesh.triangles.points_to_barycentric(triangles[chosen], closest.reshape(-1, count, 3)[rows, best])
+    weights = of_triangles.points_to_barycentric(triangles[chosen], closest.reshape(-1, count, 3)[rows, best])
     weights = np.nan_to_num(weights, nan=1 / 3).clip(0, 1)  # a triangle without area has no coordinates
     weights /= weights.sum(axis=1, keepdims=True)
     return SurfacePoints(chosen, weights, distances[rows, best], agreement[rows, best])

@@ -37,6 +37,14 @@ class TestMesh:
         np.testing.assert_allclose(mesh.vertices * MILLIMETRES[suffix], vertices, atol=1e-3)
         assert np.array_equal(mesh.faces, tiny_model.faces)
 
+    def test_ply_is_what_trimesh_writes(self, tiny_model, tmp_path):
+        vertices, colors = make_face(tiny_model)
+        write_mesh(tmp_path / "face.ply", tiny_model, vertices, colors)
+        rgba = np.c_[(255 * colors).round().numpy(), np.full(144, 255)].astype(np.uint8)
+        mesh = trimesh.Trimesh(vertices.double(), tiny_model.faces, vertex_colors=rgba, process=False)
+        expected = mesh.export(file_type="ply").replace(b"comment https://github.com/mikedh/trimesh\n", b"")
+        assert (tmp_path / "face.ply").read_bytes() == expected
+
     @pytest.mark.parametrize("suffix", [".ply", ".obj"])
     def test_display_colors_stay_as_they_are(self, tiny_model, tmp_path, suffix):
         vertices, colors = make_face(tiny_model)

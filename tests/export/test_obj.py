@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from PIL import Image
 from pytorch3d.io import load_objs_as_meshes
 
 from mofa3d.export import Texture, bake, find_texels, write_textured_obj
+from mofa3d.export.obj import rows
 from mofa3d.export.texture_layout import texture_layout
 from mofa3d.renderers.cpu_rasterizer import rasterize
 
@@ -29,6 +32,17 @@ def path(tiny_model, texture, tmp_path):
     path = tmp_path / "new" / "face.obj"
     write_textured_obj(path, tiny_model.mean_shape.clone().requires_grad_(), texture)
     return path
+
+
+def test_rows_are_what_numpy_writes():
+    numbers = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32) * 10.0 ** np.arange(-20, 30)[:, None]
+    corners = np.arange(60).reshape(10, 3, 2)
+    for line, values in (("v %.7g %.7g %.7g", numbers), ("f %d/%d %d/%d %d/%d", corners.reshape(10, 6))):
+        text = io.BytesIO()
+        np.savetxt(text, values, fmt=line)
+        assert rows(f"{line}\n", values) == text.getvalue()
+    assert rows("f %d/%d %d/%d %d/%d\n", corners) == text.getvalue()
+    assert rows("v %d\n", corners[:0]) == b""
 
 
 def test_files(path, texture):

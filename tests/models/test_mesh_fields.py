@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mofa3d.models.mesh_fields import extend, mirror_vertices
+from mofa3d.models.mesh_fields import extend, fields_of, mirror_vertices
 
 
 def strip(length: int, width: int = 9) -> tuple[np.ndarray, np.ndarray]:
@@ -32,6 +32,28 @@ def test_values_fade_exponentially_over_the_reach():
     expected = 1 + 2 * np.exp(-height / 8.0)
     assert result[known] == pytest.approx(3.0)
     assert result[middle][height < 30] == pytest.approx(expected[height < 30], abs=0.1)  # its sides count as whole
+
+
+def test_the_equations_are_solved_exactly():
+    vertices, faces = strip(12)
+    rng = np.random.default_rng(0)
+    known, values, far = rng.random(len(vertices)) < 0.3, rng.normal(size=(len(vertices), 2)), np.array([0.5, -1.0])
+    near = np.zeros((len(vertices), len(vertices)))
+    for a, b in ((0, 1), (1, 2), (2, 0)):
+        near[faces[:, a], faces[:, b]] = near[faces[:, b], faces[:, a]] = 1
+    screened = np.diag(near.sum(axis=1) + 1.5 * (1 / 4.0) ** 2) - near
+    expected = values.copy()
+    right = -screened[~known][:, known] @ (values[known] - far)
+    expected[~known] = np.linalg.solve(screened[~known][:, ~known], right) + far
+    np.testing.assert_allclose(extend(values, known, vertices, faces, far, reach=4.0), expected, atol=1e-12)
+
+
+def test_a_face_model_is_looked_at_once(tiny_model):
+    fields = fields_of(tiny_model)
+    assert fields_of(tiny_model) is fields
+    assert np.array_equal(fields.mirror, mirror_vertices(tiny_model.mean_shape.double().numpy()))
+    other = tiny_model.with_reflectance(tiny_model.mean_reflectance, tiny_model.reflectance_basis)
+    assert fields_of(other) is not fields
 
 
 def test_parts_without_known_vertices_take_the_far_value():
