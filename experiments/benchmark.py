@@ -23,7 +23,7 @@ import tyro
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # the benchmarks are not installed
 
-from benchmarks import cuda_vertex_loss, encoders, fits, optimizers, rasterizer, training_step, vertex_loss
+from benchmarks import cuda_vertex_loss, encoders, fits, optimizers, photographs, rasterizer, training_step, vertex_loss
 from benchmarks.measure import Ceilings, Setup, TimeIsUpError, Timing, measure_ceilings
 from mofa3d.cli import program
 from mofa3d.environment.machine import commit, machine
@@ -31,7 +31,7 @@ from mofa3d.evaluation.report import Report
 from mofa3d.files.folders import take_folder
 
 Subject = Literal[
-    "encoders", "rasterizer", "vertex_loss", "cuda_vertex_loss", "optimizers", "training_step", "fits"
+    "encoders", "rasterizer", "vertex_loss", "cuda_vertex_loss", "optimizers", "training_step", "fits", "photographs"
 ]  # fmt: skip
 TOO_SLOW = "slower than plain"
 COMPARISONS = 75  # that could be made in the time: there are some 40, and they need time to begin
@@ -63,6 +63,7 @@ def subjects(config: Config) -> dict[str, Callable[[Setup], Iterator[Timing]]]:
         "optimizers": optimizers.rows,
         "training_step": training_step.rows,
         "fits": fits.rows,
+        "photographs": photographs.rows,
     }
     return {name: rows for name, rows in every.items() if name in (config.only or every)}
 

@@ -205,6 +205,15 @@ class TestProgram:
         rows = benchmark.measure(benchmark.Config(only=(subject,), out=tmp_path, quick=True))
         assert len(rows) > 5
 
+    @pytest.mark.slow
+    def test_photographs_are_waited_for_no_longer_than_promised(self, tmp_path):
+        rows = benchmark.measure(benchmark.Config(only=("photographs",), out=tmp_path, quick=True))
+        assert [row.way for row in rows] == ["all files", "without meshes", "import torch", "mofa3d reconstruct"]
+        everything, pictures, imported, cold = rows
+        assert cold.floor == pytest.approx(imported.least + everything.least)
+        assert cold.least < 2.5 * cold.floor
+        assert pictures.least < everything.least
+
     def test_fused_loss_has_the_plain_gradient(self):
         from benchmarks import vertex_loss
 
