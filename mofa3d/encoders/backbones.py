@@ -6,7 +6,7 @@ import importlib.util
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -85,7 +85,8 @@ class MobileNetV2(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out")
         nn.init.normal_(last.weight, 0, 0.01)  # so that what is drawn next is what it is after torchvision's
 
-    def forward(self, image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 1280"]:
+    def forward(self, image: Any) -> Any:
+        """Features (B, 1280) of normalised images (B, 3, H, W), or what stands for them in a graph that is recorded."""
         return torch.flatten(nn.functional.adaptive_avg_pool2d(self.features(image), (1, 1)), 1)
 
 
@@ -107,7 +108,7 @@ class InvertedResidual(nn.Module):
         self.conv = nn.Sequential(*layers)
         self.adds = stride == 1 and given == channels
 
-    def forward(self, value: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D J K"]:
+    def forward(self, value: Any) -> Any:
         return value + self.conv(value) if self.adds else self.conv(value)
 
 
