@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
@@ -61,4 +62,4 @@ def _as_obj(points: Float[np.ndarray, "N 3"], faces: Int[np.ndarray, "F 3"], rgb
 
     # process=False: merging or reordering vertices would break the correspondence between faces.
     mesh = trimesh.Trimesh(points, faces, vertex_colors=rgba, process=False)
-    return mesh.export(file_type="obj").encode()
+    return cast(str, mesh.export(file_type="obj")).encode()
