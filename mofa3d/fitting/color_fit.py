@@ -7,18 +7,22 @@ features. So they are solved for, in turns, with what minimises ::
     E(β, γ) = w_photo · mean ‖I(u_i) − c_i‖₂ + w_β ‖β − β₀‖² + w_white · losses.coloured_light + w_γ ‖γ − γ₀‖²
               + w_tone (‖t(β) − t(β₀)‖² + ‖m(β) − m(β₀)‖²) + w_shading ‖s(β)‖²
 
-over the visible vertices, where β₀ and γ₀ are the prediction of the encoder, t is the skin's tone (`SkinTone`), m the
-mean over the face, and s what skin has of shading (`shading_of_skin`). How light skin is can be told from many
-photographs, which an encoder has learned from, and not from one: so lightness stays as predicted, and hue nearly. What
-changes slowly over the face is light. The norm is not squared (ℓ2,1), so that an occluder does not change the color
-of the rest of the face: see the iteratively reweighted least squares of `mofa3d.fitting.energy`.
+over the visible vertices, where I is the photograph without what is finer than they lie, β₀ and γ₀ are the prediction
+of the encoder, t is the skin's tone (`SkinTone`), m the mean over the face, and s what skin has of shading
+(`shading_of_skin`). How light skin is can be told from many photographs, which an encoder has learned from, and not
+from one: so lightness stays as predicted, and hue nearly. What changes slowly over the face is light. The norm is not
+squared (ℓ2,1), so that an occluder does not change the color of the rest of the face: see the iteratively reweighted
+least squares of `mofa3d.fitting.energy`.
 """
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import conv2d, pad
 
 from mofa3d import harmonics
 from mofa3d.camera import inside, sample
@@ -37,6 +41,7 @@ LIGHTNESS, HUE = 100.0, 1.0  # w_tone of the mean over the channels, and of what
 SHADING = 3.0  # w_shading
 ROUNDS = 3  # of reflectance, then light
 EVERY = 6  # one in so many vertices is compared
+BLUR = 1.0  # pixels, the standard deviation over which the photograph is averaged: such vertices lie 3 pixels apart
 SMALLEST = 0.02  # color distance: a vertex that fits better than this weighs no more than one that fits so
 FEWEST = 100  # compared vertices that must be seen
 
@@ -80,7 +85,7 @@ class ColorFit:
         """
         scene = self.decode(code)
         pixels = scene.pixels[:, self.chosen]
-        photo = sample(image, pixels).transpose(1, 2)
+        photo = sample(averaged(image), pixels).transpose(1, 2)
         seen = scene.front_facing[:, self.chosen] & inside(pixels, image)
         share = seen.to(photo.dtype) / seen.sum(dim=1, keepdim=True).clamp_min(1)
         lights = harmonics.basis(scene.normals[:, self.chosen])
@@ -132,6 +137,15 @@ def _hold(rows: Float[Tensor, "3 R"]) -> Float[Tensor, "R R"]:
 
 def _gram(rows: Float[Tensor, "C R"]) -> Float[Tensor, "R R"]:
     return rows.T @ rows
+
+
+def averaged(image: Float[Tensor, "B 3 H W"]) -> Float[Tensor, "B 3 H W"]:
+    """The image without what is finer than the vertices that are compared: single pixels would stand for many."""
+    reach = math.ceil(3 * BLUR)
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1).to(image) / BLUR).square())
+    kernel = (kernel / kernel.sum()).expand(3, 1, 1, -1)
+    rows = conv2d(pad(image, (reach, reach, 0, 0), mode="replicate"), kernel, groups=3)
+    return conv2d(pad(rows, (0, 0, reach, reach), mode="replicate"), kernel.transpose(2, 3), groups=3)
 
 
 def _root_weights(residuals: Float[Tensor, "B S 3"], share: Float[Tensor, "B S"]) -> Float[Tensor, "B S 1"]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from tiny_model import make_code, make_tiny_model
@@ -57,7 +59,10 @@ def mean_error(decode: Decoder, code: SemanticCode, image: Tensor) -> float:
 
 def energy(decode: Decoder, code: SemanticCode, image: Tensor, before: SemanticCode) -> Tensor:
     """What is minimised, written down in another way; below the smallest distance it is a parabola."""
-    distance, seen = distances(decode, code, image)
+    soft = [
+        cv2.GaussianBlur(one.permute(1, 2, 0).numpy(), (7, 7), 1.0, borderType=cv2.BORDER_REPLICATE) for one in image
+    ]
+    distance, seen = distances(decode, code, torch.from_numpy(np.stack(soft)).permute(0, 3, 1, 2))
     least = color_fit.SMALLEST
     bowl = torch.where(distance < least, distance.square() / (2 * least) + least / 2, distance)
     moved = (code.illumination - before.illumination).square().sum(dim=(1, 2))
