@@ -4,11 +4,14 @@
     python experiments/verify_lfw.py --lfw LFW --pairs own.txt --make-pairs 60 --checkpoint runs/mine
     python experiments/verify_lfw.py --lfw LFW --pairs pairs.txt --method fit     # codes of a fit, a second each
     python experiments/verify_lfw.py --corpus CORPUS --checkpoint runs/mine       # people of a corpus, not View 2
+    python experiments/verify_lfw.py --corpus CORPUS --method recognition         # what dlib's network says of them
 
 The second command first makes the table of pairs, from whatever part of LFW is there. The third follows Romdhani and
 Vetter: instead of an encoder, it uses the shape and reflectance of a Gauss-Newton fit to each photograph and its
-landmarks. An encoder trained on photographs of the people in the pairs has an advantage that the protocol forbids; of a
-corpus, only held-out people are used. Writes report.md, report.json and roc.png into --out.
+landmarks. The last one shows what can be known of these people: it compares the embeddings of a network made for that,
+as they are and whitened as codes are. An encoder trained on photographs of the people in the pairs has an advantage
+that the protocol forbids; of a corpus, only held-out people are used. Writes report.md, report.json and roc.png into
+--out.
 
 Reference: Romdhani & Vetter 2005, "Estimating 3D Shape and Texture Using Pixel Intensity, Edges, Specular Highlights,
 Texture Constraints and a Prior".
@@ -22,11 +25,15 @@ from typing import Annotated, Literal
 
 import torch
 import tyro
+from torch.utils.data import default_collate
+from tqdm import tqdm
 
 from mofa3d import Camera, Decoder, SemanticCode, load_model
 from mofa3d.cli import program
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.encoders.checkpoint import open_run
+from mofa3d.encoders.recognition.chip import face_chips
+from mofa3d.encoders.recognition.network import RecognitionNetwork, load_recognition_network
 from mofa3d.environment.machine import check_device, commit
 from mofa3d.errors import InputError
 from mofa3d.evaluation.estimates import Estimate, encoder_estimate, fit_estimate
@@ -51,8 +58,9 @@ class Config:
     checkpoint: Annotated[Path | None, tyro.conf.arg(metavar="RUN")] = None
     """Folder of a run of train_mofa.py or train_pooled.py, or its checkpoint."""
     out: Path = Path("runs/verification")
-    method: Literal["encoder", "fit"] = "encoder"
-    """Source of the codes: the checkpoint's encoder, or fits with landmarks in 50 steps from the average face."""
+    method: Literal["encoder", "fit", "recognition"] = "encoder"
+    """Source of the codes: the checkpoint's encoder, fits with landmarks in 50 steps from the average face, or dlib's
+    recognition network, whose embeddings are no codes."""
     corpus: Path | None = None
     """A corpus of `mofa3d prepare` to use instead of LFW: its held-out people with several photographs."""
     make_pairs: int = 0
@@ -74,8 +82,10 @@ class Config:
     def __post_init__(self) -> None:
         if (self.corpus is None) == (self.lfw is None) or (self.lfw is None) != (self.pairs is None):
             raise InputError("verification needs either --lfw and --pairs, or --corpus; give one or the other")
-        if (self.method == "fit") != (self.checkpoint is None):
-            raise InputError("codes come either from a --checkpoint or from --method fit; give one of the two")
+        if (self.method != "encoder") != (self.checkpoint is None):
+            raise InputError(
+                "codes come either from a --checkpoint or from --method fit or recognition; give one of them"
+            )
         some = dict.fromkeys(("folds", "photographs", "batch_size"), (1, 1_000_000))
         check_ranges(self, **some, make_pairs=(0, 1_000_000))
 
@@ -90,7 +100,7 @@ def find_pairs(config: Config) -> VerifiedFaces:
             raise InputError(f"{config.pairs} already exists; leave out --make-pairs, or name another file")
         text = make_pairs(config.lfw, config.make_pairs, config.folds, config.seed)
         write_text(config.pairs, text)
-    return lfw_faces(config.lfw, read_pairs(config.pairs), config.pairs, landmarks=config.method == "fit")
+    return lfw_faces(config.lfw, read_pairs(config.pairs), config.pairs, landmarks=config.method != "encoder")
 
 
 def open_system(config: Config) -> Estimate:
@@ -110,15 +120,34 @@ def blocks(code: SemanticCode) -> dict[str, torch.Tensor]:
     return {"shape and reflectance": both, "shape": code.shape, "reflectance": code.reflectance}
 
 
+@torch.no_grad()
+def embeddings_of(network: RecognitionNetwork, faces: VerifiedFaces, batch_size: int, device: str) -> torch.Tensor:
+    """What a recognition network says of every photograph, in the order of their names."""
+    found = []
+    for start in tqdm(range(0, len(faces.indices), batch_size), desc="recognizing", dynamic_ncols=True):
+        batch = default_collate([faces.dataset[i] for i in faces.indices[start : start + batch_size]])
+        found.append(network(face_chips(batch["image"].to(device), batch["landmarks"].to(device), network.size)).cpu())
+    return torch.cat(found)
+
+
 def main(config: Config) -> None:
     check_device(config.device)
-    estimate, faces = open_system(config), find_pairs(config)
-    take_folder(config.out, "verify_lfw.py")
-    compared = blocks(codes_of(estimate, faces, config.batch_size))
+    if config.method == "recognition":
+        network, faces = load_recognition_network().to(config.device), find_pairs(config)
+        take_folder(config.out, "verify_lfw.py")
+        found = embeddings_of(network, faces, config.batch_size, config.device)
+        compared, plain = {"embeddings": found, "embeddings, whitened": found}, ("embeddings",)
+    else:
+        estimate, faces = open_system(config), find_pairs(config)
+        take_folder(config.out, "verify_lfw.py")
+        compared, plain = blocks(codes_of(estimate, faces, config.batch_size)), ()
     rows = {name: row for row, name in enumerate(faces.names)}
-    results = {name: verify(values.numpy(), rows, faces.pairs) for name, values in compared.items()}
-    source = str(config.checkpoint) if config.checkpoint is not None else "a fit with landmarks to each photograph"
-    facts = {**faces.facts, "codes": source, "commit": commit()}
+    results = {
+        name: verify(values.numpy(), rows, faces.pairs, whiten=name not in plain) for name, values in compared.items()
+    }
+    source = {"encoder": str(config.checkpoint), "fit": "a fit with landmarks to each photograph"}
+    source["recognition"] = "dlib's recognition network"
+    facts = {**faces.facts, "codes": source[config.method], "commit": commit()}
     numbers = {"photographs": len(faces.names), "pairs": len(faces.pairs)}
     path = write_report(config.out, facts, results, numbers)
     print(table(results), f"\nThe report is {path}")

@@ -15,6 +15,7 @@ from torch.utils.data import StackDataset
 
 from mofa3d import Camera, Decoder
 from mofa3d.evaluation.verification.faces import VerifiedFaces, codes_of, find_faces
+from mofa3d.evaluation.verification.pairs import Pair
 from mofa3d.renderers import make_renderer
 
 verify_lfw = load("verify_lfw")
@@ -93,6 +94,33 @@ class TestVerification:
         assert float(alike.min()) > 0.7
         assert float(alike.mean()) > 0.8  # the price on shape draws codes to the average
 
+    def test_a_recognition_network_that_sees_colors_tells_people_of_colors_apart(self, tmp_path, monkeypatch):
+        """Two and two people of one color each, twice, and a network whose embedding is the mean color."""
+        colors = torch.tensor([[0.9, 0.1, 0.1], [0.1, 0.9, 0.1], [0.1, 0.1, 0.9], [0.1, 0.9, 0.1]]).repeat_interleave(
+            2, 0
+        )
+        images = colors[:, :, None, None].expand(-1, -1, 240, 240).contiguous()
+        points = 240 * torch.rand(68, 2, generator=torch.Generator().manual_seed(0)).expand(8, 68, 2)
+        items = StackDataset(image=images, landmarks=points)
+        names = [f"{person}{number}" for person in "ABCD" for number in (1, 2)]
+        pairs = [Pair(f"{one}1", f"{one}2", True, fold) for fold, one in ((0, "A"), (0, "B"), (1, "C"), (1, "D"))]
+        pairs += [Pair("A1", "B2", False, 0), Pair("B1", "A2", False, 0), Pair("C1", "D2", False, 1)]
+        faces = VerifiedFaces(pairs, names, items, list(range(8)), {})
+
+        class MeanColor(torch.nn.Module):
+            size = 20
+
+            def forward(self, chips):
+                return chips.amax(dim=(2, 3))  # some of a chip may be black, outside the photograph
+
+        monkeypatch.setattr(verify_lfw, "load_recognition_network", MeanColor)
+        monkeypatch.setattr(verify_lfw, "find_pairs", lambda config: faces)
+        verify_lfw.main(verify_lfw.Config(corpus=tmp_path, method="recognition", out=tmp_path / "out"))
+        results = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))["results"]
+        assert set(results) == {"embeddings", "embeddings, whitened"}
+        assert results["embeddings"]["accuracy"] == 1.0
+        assert results["embeddings"]["area"] == 1.0
+
     def test_people_of_a_corpus(self, people, run, tmp_path):
         settings = verify_lfw.Config(corpus=people, checkpoint=run, out=tmp_path / "out")
         with pytest.raises(ValueError, match="needs 4 people, of whom 2 have several photographs"):
@@ -101,7 +129,7 @@ class TestVerification:
     def test_options_that_do_not_go_together(self, tmp_path):
         with pytest.raises(ValueError, match="needs either --lfw and --pairs, or --corpus; give one or the other"):
             verify_lfw.Config(lfw=tmp_path, checkpoint=tmp_path)
-        with pytest.raises(ValueError, match="from a --checkpoint or from --method fit; give one of the two"):
+        with pytest.raises(ValueError, match="from a --checkpoint or from --method fit or recognition; give one"):
             verify_lfw.Config(corpus=tmp_path)
 
     def test_missing_photographs(self, lfw, run, tmp_path):

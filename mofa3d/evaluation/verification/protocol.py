@@ -99,13 +99,16 @@ class Verification:
         return rates[0], rates[1]
 
 
-def verify(codes: Float[np.ndarray, "P D"], rows: dict[str, int], pairs: Sequence[Pair]) -> Verification:
+def verify(
+    codes: Float[np.ndarray, "P D"], rows: dict[str, int], pairs: Sequence[Pair], whiten: bool = True
+) -> Verification:
     """Run the protocol.
 
     Args:
         codes: what is compared, one row per photograph.
         rows: the row of each photograph's name.
         pairs: see `mofa3d.evaluation.verification.pairs.read_pairs`.
+        whiten: whether codes are whitened first; those that were made to be compared need not be.
     """
     first, second = (np.array([rows[getattr(pair, side)] for pair in pairs]) for side in ("first", "second"))
     same = np.array([pair.same for pair in pairs])
@@ -114,7 +117,8 @@ def verify(codes: Float[np.ndarray, "P D"], rows: dict[str, int], pairs: Sequenc
     similarity, accuracies, thresholds = np.zeros(len(pairs)), [], []
     for number in np.unique(fold):
         tested = fold == number
-        found = _similarities(codes, first, second, ~tested)
+        compared = _whitened(codes, first, second, ~tested) if whiten else codes
+        found = cosine(compared[first], compared[second])
         threshold = best_threshold(found[~tested], same[~tested])
         similarity[tested] = found[tested]
         accuracies.append(float(((found[tested] >= threshold) == same[tested]).mean()))
@@ -122,13 +126,12 @@ def verify(codes: Float[np.ndarray, "P D"], rows: dict[str, int], pairs: Sequenc
     return Verification(np.array(accuracies), np.array(thresholds), similarity, same)
 
 
-def _similarities(
+def _whitened(
     codes: Float[np.ndarray, "P D"],
     first: Int[np.ndarray, "K"],
     second: Int[np.ndarray, "K"],
     known: Bool[np.ndarray, "K"],
-) -> Float[np.ndarray, "K"]:
-    """Similarity of every pair, whitened by the photographs of the known ones."""
+) -> Float[np.ndarray, "P D"]:
+    """Codes, whitened by the photographs of the known pairs."""
     photos = np.unique(np.concatenate([first[known], second[known]]))
-    white = fit_whitening(codes[photos])(codes)
-    return cosine(white[first], white[second])
+    return fit_whitening(codes[photos])(codes)
