@@ -21,10 +21,10 @@ from torch import Tensor
 from mofa3d.data.crop_transform import CropTransform
 from mofa3d.data.photo import Photo, to_tensor
 from mofa3d.export.texture import Rasterize, Texels, to_bytes
-from mofa3d.fitting.delighting import HIDDEN, LEAST_COSINE, ReflectanceSamples, delight, facing, unoccluded
+from mofa3d.fitting.delighting import HIDDEN, LEAST_COSINE, ReflectanceSamples, delight, unoccluded
 from mofa3d.models.mesh_fields import fields_of
 from mofa3d.morphable_model import MorphableModel
-from mofa3d.scene import Scene
+from mofa3d.scene import Scene, front_facing
 
 FINER = 4  # pixels of the depth image per pixel of the crop: hair's breadth matters at lids and lips
 SURE_COSINE = 0.5  # of the angle to the camera from which the photograph alone counts
@@ -132,29 +132,30 @@ def _shrunk(photo: Photo, scale: float) -> tuple[Float[Tensor, "3 height width"]
 
 
 def _at_texels(scene: Scene, texels: Texels) -> Scene:
-    """The surface points of the texels as a scene without triangles."""
-    attributes = torch.cat([scene.vertices, scene.reflectance, scene.positions, scene.normals, scene.colors], dim=2)
-    vertices, reflectance, positions, normals, colors = texels.interpolate(attributes[0])[None].split(3, dim=2)
-    points = replace(
+    """The surface points of the texels as a scene without triangles, as far as `delight` looks at it."""
+    attributes = torch.cat([scene.positions, scene.normals], dim=2)
+    positions, normals = texels.interpolate(attributes[0])[None].split(3, dim=2)
+    normals = torch.nn.functional.normalize(normals, dim=2)
+    nothing = positions.new_zeros(()).expand_as(positions)
+    return replace(
         scene,
         faces=scene.faces[:0],
         frontal=torch.ones(len(texels.corners), dtype=torch.bool),
-        vertices=vertices,
-        reflectance=reflectance,
+        vertices=nothing,
+        reflectance=nothing,
         positions=positions,
-        normals=torch.nn.functional.normalize(normals, dim=2),
-        front_facing=torch.ones(1, len(texels.corners), dtype=torch.bool),
+        normals=normals,
+        front_facing=front_facing(positions, normals, scene.camera),
         pixels=scene.camera.project(positions),
-        colors=colors,
+        colors=nothing,
     )
-    return replace(points, front_facing=facing(points) > 0)
 
 
 def _texels_per_pixel(points: Scene, texels: Texels) -> float:
     """Texels along one pixel of the crop, for the typical texel that faces the camera."""
-    column = np.full((*texels.covered.shape, 2), np.nan)
-    column[texels.covered] = points.pixels[0].numpy()
-    step = np.linalg.norm(column[:, 1:] - column[:, :-1], axis=2)[texels.covered[:, 1:] & texels.covered[:, :-1]]
+    place, pixels = np.flatnonzero(texels.covered), points.pixels[0].double().numpy()
+    beside = (np.diff(place) == 1) & (place[1:] % texels.covered.shape[1] > 0)
+    step = np.linalg.norm(pixels[1:][beside] - pixels[:-1][beside], axis=1)
     return float(1 / np.median(step))
 
 
