@@ -26,6 +26,7 @@ from tyro.conf import Positional
 from mofa3d.cli import program
 from mofa3d.cli.program import Flag
 from mofa3d.data.corpus.dataset import Corpus
+from mofa3d.data.corpus.embeddings import read_embeddings
 from mofa3d.data.corpus.sittings import numbers_of, sittings_of
 from mofa3d.data.corpus.targets import Targets, read_targets
 from mofa3d.decoder import Decoder
@@ -41,8 +42,13 @@ from mofa3d.numeric_options import check_ranges
 from mofa3d.objective import LossWeights
 from mofa3d.semantic_code import SemanticCode
 from mofa3d.training.expression_head import Known, changes_for_points
-from mofa3d.training.identity_head import identity_directions, photograph_weights, regress_on_identity
-from mofa3d.training.last_layer import add_to_rows, ridge_regression, set_rows
+from mofa3d.training.identity_head import (
+    embedding_directions,
+    identity_directions,
+    photograph_weights,
+    regress_on_identity,
+)
+from mofa3d.training.last_layer import LinearMap, add_to_rows, ridge_regression, set_rows
 from mofa3d.training.skin_head import set_tone, tone_map
 from mofa3d.training.target_losses import TargetLosses
 
@@ -62,6 +68,9 @@ class Config:
     """The file of `fit_corpus.py` about the corpus."""
     out: Path
     """The file to write, which ends with .safetensors."""
+    embeddings: Path | None = None
+    """The file of `embed_corpus.py` about the corpus: the person is then what tells these, and not what differs most
+    between the people with several photographs."""
     videos: tuple[str, ...] = ()
     """Sources of the corpus in which all photographs of a person are frames of one video, and so have one light."""
     photographs: int = 4000
@@ -93,6 +102,7 @@ def main(config: Config) -> None:
     sittings = sittings_of(corpus.sources, corpus.identities, config.videos)
     targets = read_targets(config.targets, corpus.photos, decode.model.fingerprint())
     training = ~np.asarray(corpus.held_out) & targets.known.numpy()
+    embedded = None if config.embeddings is None else training_embeddings(config.embeddings, corpus)
     told = np.flatnonzero(training & (targets.tone_weight.numpy() > 0))
     if len(told) < FEWEST:
         raise InputError(
@@ -103,7 +113,9 @@ def main(config: Config) -> None:
     shown = features_of(encoder, corpus, drawn, "all")
 
     people = numbers_of([corpus.identities[i] for i in told])
-    directions = identity_directions(known.exact, people)
+    directions = (
+        identity_directions(known.exact, people) if embedded is None else by_embeddings(encoder, corpus, embedded)
+    )
     sizes = decode.model.sizes
     shapes = targets.geometry[torch.from_numpy(told), : sizes.shape].double().numpy()
     wanted = regress_on_identity(known.exact, directions, shapes, photograph_weights(people))
@@ -134,6 +146,20 @@ def images(corpus: Corpus, indices: np.ndarray, label: str) -> Iterator[Tensor]:
 @torch.no_grad()
 def features_of(encoder: Encoder, corpus: Corpus, indices: np.ndarray, label: str) -> Photographs:
     return Photographs(indices, torch.cat([encoder.features(image) for image in images(corpus, indices, label)]))
+
+
+def training_embeddings(path: Path, corpus: Corpus) -> tuple[np.ndarray, Float[np.ndarray, "N E"]]:
+    """Numbers of the training photographs that a recognition network has seen, and what it says of them."""
+    found = read_embeddings(path, corpus.photos)
+    seen = np.flatnonzero(~np.asarray(corpus.held_out) & found.known.numpy())
+    if len(seen) < FEWEST:
+        raise InputError(f"{path} knows {len(seen)} training photographs, and {FEWEST} are needed")
+    return seen, found.values[torch.from_numpy(seen)].double().numpy()
+
+
+def by_embeddings(encoder: Encoder, corpus: Corpus, embedded: tuple[np.ndarray, Float[np.ndarray, "N E"]]) -> LinearMap:
+    seen, embeddings = embedded
+    return embedding_directions(features_of(encoder, corpus, seen, "all that are recognized").exact, embeddings)
 
 
 def fit_points(encoder: Encoder, decode: Decoder, targets: Targets, several: tuple[Photographs, ...]) -> None:

@@ -1,6 +1,9 @@
 """Who a person is, as an encoder's features tell it: what several photographs of one person have in common.
 
-Reference: Fisher's linear discriminant analysis, with a penalty (Friedman 1989, "Regularized Discriminant Analysis").
+Or what a network that was made to tell people apart sees, which it says of people with one photograph, too.
+
+Reference: Fisher's linear discriminant analysis, with a penalty (Friedman 1989, "Regularized Discriminant Analysis");
+Izenman 1975, "Reduced-rank regression for the multivariate linear model".
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from mofa3d.training.last_layer import LEAST_SPREAD, LinearMap, ridge_regression
 
 DIRECTIONS, PENALTY = 25, 2.0  # how many, and what is added to the variance within people
 RIDGE = 0.02  # of a regression on so few directions
+EMBEDDING_RIDGE = 0.3  # of a regression of embeddings on all features
 CROWD = 0.7  # a person's photographs count as many as their number to the power of one less this
 
 
@@ -40,6 +44,20 @@ def identity_directions(features: Float[np.ndarray, "N F"], people: Int[np.ndarr
     directions = scipy.linalg.eigh(np.cov(means.T), within, subset_by_index=(size - count, size - 1))[1]
     directions = directions / spread[:, None]
     return LinearMap(directions, -middle @ directions)
+
+
+def embedding_directions(features: Float[np.ndarray, "N F"], embeddings: Float[np.ndarray, "N E"]) -> LinearMap:
+    """Linear maps of features that tell most of the embeddings of a recognition network.
+
+    Args:
+        features: of any photographs.
+        embeddings: what the network says of the same ones.
+    """
+    found = ridge_regression(features, embeddings, np.ones(len(features)), EMBEDDING_RIDGE)
+    told = found(features)
+    count = min(DIRECTIONS, told.shape[1])
+    principal = np.linalg.svd(np.cov(told.T))[0][:, :count]
+    return LinearMap(found.weights @ principal, found.bias @ principal)
 
 
 def regress_on_identity(

@@ -7,6 +7,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from dense_corpus import make_dense_corpus
@@ -14,6 +15,7 @@ from programs import load
 
 from mofa3d.data.batches.augment import AugmentConfig
 from mofa3d.data.corpus.dataset import Corpus
+from mofa3d.data.corpus.embeddings import Embeddings, write_embeddings
 from mofa3d.data.corpus.targets import read_targets, write_targets
 from mofa3d.encoders.checkpoint import open_run
 from mofa3d.errors import InputError
@@ -156,3 +158,12 @@ def test_skin_head_tells_the_people_apart(corpus, targets, tmp_path, default_mod
     assert float((codes[0].shape - shapes).norm() / shapes.norm()) > 0.8
     with pytest.raises(InputError, match="exists"):
         fit_person_head.main(config)
+    # A recognition network that sees skin and nothing else of the four photographs.
+    told = torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]])
+    seen = tmp_path / "embeddings.safetensors"
+    write_embeddings(seen, Embeddings(told, torch.arange(7) < 4), faces.photos)
+    fit_person_head.main(replace(config, out=tmp_path / "seen.safetensors", embeddings=seen))
+    with torch.no_grad():
+        code = SemanticCode.from_vector(open_run(tmp_path / "seen.safetensors")[0](images), default_model.sizes)
+    assert float((code.shape - shapes).norm() / shapes.norm()) < 0.5
+    assert np.linalg.matrix_rank((code.shape - code.shape.mean(dim=0)).numpy(), tol=1e-3) <= 2  # as many as embeddings

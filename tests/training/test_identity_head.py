@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mofa3d.training.identity_head import DIRECTIONS, identity_directions, photograph_weights, regress_on_identity
+from mofa3d.training.identity_head import (
+    DIRECTIONS,
+    embedding_directions,
+    identity_directions,
+    photograph_weights,
+    regress_on_identity,
+)
 
 PEOPLE, EACH, SIZE = 80, 4, 120
 
@@ -42,6 +48,21 @@ def test_a_regression_on_them_is_better_with_strangers_than_one_on_all_features(
     assert errors[0] < 0.8 * errors[1]
     # All directions are within those of the identity.
     assert np.linalg.matrix_rank(ours - ours.mean(axis=0), tol=1e-6) <= min(DIRECTIONS, 3)
+
+
+def test_embeddings_show_the_directions_without_knowing_who_is_shown(world):
+    features, people, traits = world
+    random = np.random.default_rng(1)
+    embeddings = traits @ random.normal(0, 1, (3, 40)) + 0.3 * random.normal(0, 1, (len(traits), 40))
+    known = people < 3 * PEOPLE // 4
+    directions = embedding_directions(features[known], embeddings[known])
+    found = directions(features[~known])
+    assert found.shape == ((~known).sum(), DIRECTIONS)
+    # The first ones, which tell most of the embeddings, are of the three that tell people.
+    centered = traits[~known] - traits[~known].mean(axis=0)
+    first = found[:, :3] - found[:, :3].mean(axis=0)
+    explained = first @ np.linalg.lstsq(first, centered, rcond=None)[0]
+    assert np.corrcoef(explained.ravel(), centered.ravel())[0, 1] > 0.65
 
 
 def test_people_with_many_photographs_count_less_per_photograph():
