@@ -34,8 +34,9 @@ class Config:
 def main(config: Config) -> None:
     layout = SHIPPED if config.out == FOLDER else config.out / SHIPPED.name
     written = [*(config.out / name for name in (GEOMETRY, UNITS, DENSE)), layout]
-    for path in written:
-        refuse_existing(path, config.force)
+    for name in (GEOMETRY, UNITS, DENSE):
+        refuse_existing(config.out / name, config.force)
+    refuse_existing(layout, config.force)
     config.out.mkdir(parents=True, exist_ok=True)
     write_package(load_built(), config.out)
     model = read_geometry(config.out / GEOMETRY)

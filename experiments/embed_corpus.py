@@ -30,6 +30,7 @@ from mofa3d.encoders.recognition.chip import face_chips
 from mofa3d.encoders.recognition.network import RecognitionNetwork, load_recognition_network
 from mofa3d.environment.machine import check_device
 from mofa3d.errors import InputError
+from mofa3d.files.folders import refuse_existing
 
 BATCH = 32
 SAVE_EVERY = 25  # batches
@@ -76,6 +77,7 @@ def embed(network: RecognitionNetwork, faces: list[dict[str, Tensor]], device: s
 
 def main(config: Config) -> None:
     check_device(config.device)
+    refuse_existing(config.out, force=True)  # a file is gone on with, if it is of this corpus
     corpus = Corpus(config.corpus)
     network = load_recognition_network(config.weights).to(config.device)
     if config.out.exists():
