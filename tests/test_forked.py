@@ -14,7 +14,7 @@ from tiny_model import make_code, make_tiny_model
 from mofa3d.camera import Camera
 from mofa3d.data.photo import read_photo, to_tensor
 from mofa3d.decoder import Decoder
-from mofa3d.encoders.runtime import choose_runtime, has_onnx
+from mofa3d.encoders.runtime import choose_runtime, has_onnx, open_with_onnx
 from mofa3d.fitting.color_fit import ColorFit
 from mofa3d.kernels.vertex_loss.cpu import FusedVertexLoss
 from mofa3d.losses import photometric
@@ -94,6 +94,26 @@ def test_encoders(two_threads, runtime):
         pytest.skip("the extra onnx is not installed")
     encode = choose_runtime(lively("mobilenet_v2", 32), 48, runtime)
     assert_goes_on(lambda: encode(images(48)).detach())
+
+
+def test_a_child_has_a_session_of_its_own(two_threads):
+    """Onnxruntime's threads end with the fork, and now and then one had been given work."""
+    if not has_onnx():
+        pytest.skip("the extra onnx is not installed")
+    encode = open_with_onnx(lively("mobilenet_v2", 32), 48)
+    before = encode.session
+    here = encode(images(48))
+
+    def changed() -> torch.Tensor:
+        code = encode(images(48))
+        options = encode.session.get_session_options()
+        return torch.cat([torch.tensor([float(encode.session is before), options.intra_op_num_threads]), code[0]])
+
+    found = in_a_child(changed)
+    assert found[:2].tolist() == [0, 1]
+    torch.testing.assert_close(found[2:], here[0], rtol=1e-3, atol=1e-3)
+    assert encode.session is before
+    assert before.get_session_options().intra_op_num_threads == 2
 
 
 def test_reconstruction(two_threads, portrait, tiny_model, colors_of_few_vertices):
