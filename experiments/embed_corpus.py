@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float
 from torch import Tensor
 from torch.utils.data import default_collate
 from tqdm import tqdm
@@ -26,8 +25,7 @@ from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.corpus.embeddings import Embeddings, read_embeddings, write_embeddings
 from mofa3d.data.failures import Failure
 from mofa3d.data.readable import warn_about
-from mofa3d.encoders.recognition.chip import face_chips
-from mofa3d.encoders.recognition.network import RecognitionNetwork, load_recognition_network
+from mofa3d.encoders.recognition.network import embeddings_of, load_recognition_network
 from mofa3d.environment.machine import check_device
 from mofa3d.errors import InputError
 from mofa3d.files.folders import refuse_existing
@@ -69,12 +67,6 @@ def read_faces(corpus: Corpus, indices: list[int], failures: list[Failure]) -> d
     return faces
 
 
-@torch.no_grad()
-def embed(network: RecognitionNetwork, faces: list[dict[str, Tensor]], device: str) -> Float[Tensor, "B E"]:
-    batch = default_collate(faces)
-    return network(face_chips(batch["image"].to(device), batch["landmarks"].to(device), network.size)).cpu()
-
-
 def main(config: Config) -> None:
     check_device(config.device)
     refuse_existing(config.out, force=True)  # a file is gone on with, if it is of this corpus
@@ -95,7 +87,7 @@ def main(config: Config) -> None:
     for number, start in enumerate(tqdm(starts, desc="telling people apart", dynamic_ncols=True), 1):
         seen = read_faces(corpus, ahead[start : start + BATCH], failures)
         if seen:
-            found.values[list(seen)] = embed(network, list(seen.values()), config.device)
+            found.values[list(seen)] = embeddings_of(network, default_collate(list(seen.values())), config.device)
             found.known[list(seen)] = True
         if number % SAVE_EVERY == 0:
             write_embeddings(config.out, found, corpus.photos)

@@ -32,8 +32,7 @@ from mofa3d import Camera, Decoder, SemanticCode, load_model
 from mofa3d.cli import program
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.encoders.checkpoint import open_run
-from mofa3d.encoders.recognition.chip import face_chips
-from mofa3d.encoders.recognition.network import RecognitionNetwork, load_recognition_network
+from mofa3d.encoders.recognition.network import RecognitionNetwork, embeddings_of, load_recognition_network
 from mofa3d.environment.machine import check_device, commit
 from mofa3d.errors import InputError
 from mofa3d.evaluation.estimates import Estimate, encoder_estimate, fit_estimate
@@ -120,13 +119,12 @@ def blocks(code: SemanticCode) -> dict[str, torch.Tensor]:
     return {"shape and reflectance": both, "shape": code.shape, "reflectance": code.reflectance}
 
 
-@torch.no_grad()
-def embeddings_of(network: RecognitionNetwork, faces: VerifiedFaces, batch_size: int, device: str) -> torch.Tensor:
+def all_embeddings(network: RecognitionNetwork, faces: VerifiedFaces, batch_size: int, device: str) -> torch.Tensor:
     """What a recognition network says of every photograph, in the order of their names."""
     found = []
     for start in tqdm(range(0, len(faces.indices), batch_size), desc="recognizing", dynamic_ncols=True):
         batch = default_collate([faces.dataset[i] for i in faces.indices[start : start + batch_size]])
-        found.append(network(face_chips(batch["image"].to(device), batch["landmarks"].to(device), network.size)).cpu())
+        found.append(embeddings_of(network, batch, device))
     return torch.cat(found)
 
 
@@ -135,7 +133,7 @@ def main(config: Config) -> None:
     if config.method == "recognition":
         network, faces = load_recognition_network().to(config.device), find_pairs(config)
         take_folder(config.out, "verify_lfw.py")
-        found = embeddings_of(network, faces, config.batch_size, config.device)
+        found = all_embeddings(network, faces, config.batch_size, config.device)
         compared, plain = {"embeddings": found, "embeddings, whitened": found}, ("embeddings",)
     else:
         estimate, faces = open_system(config), find_pairs(config)

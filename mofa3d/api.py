@@ -171,7 +171,6 @@ def reconstruct(
         InputError: the photograph has an unsupported type, cannot be read or shows no face, or the checkpoint does not
             exist.
     """
-    _check(checkpoint)
     pixels, name = _read(photo)
     reconstructor, writer = _opened(checkpoint, refine, fit_colors)
     try:
@@ -204,7 +203,6 @@ def reconstruct_person(
     from mofa3d.export.photo_texture import View
     from mofa3d.reconstruction.same_person import SamePerson, with_one_texture
 
-    _check(checkpoint)
     if isinstance(photos, str | os.PathLike | Image.Image) or (isinstance(photos, np.ndarray) and photos.ndim < 4):
         raise InputError("give a list of photographs of the person; for a single one there is `reconstruct`")
     read = [_read(photo) for photo in photos]
@@ -221,16 +219,11 @@ def reconstruct_person(
     return [Face(name, pixels, face, textured) for (pixels, name), face in zip(read, found, strict=True)]
 
 
-def _check(checkpoint: object) -> None:
+def _opened(checkpoint: object, refine: bool, fit_colors: bool) -> tuple[Reconstructor, ReconstructionWriter]:
     if checkpoint is not None and not isinstance(checkpoint, str | os.PathLike):
         raise InputError(f"checkpoint must be a path or None, got a {type(checkpoint).__name__}")
     if not str(checkpoint if checkpoint is not None else SHIPPED).strip():
         raise InputError("checkpoint is empty, which would mean the current folder; give a path, or None")
-
-
-def _opened(
-    checkpoint: str | Path | None, refine: bool, fit_colors: bool
-) -> tuple[Reconstructor, ReconstructionWriter]:
     run = checkpoint_file(SHIPPED if checkpoint is None else Path(checkpoint)).absolute()
     stamp = run.stat().st_mtime_ns if run.exists() else 0
     with _opening(os.getpid()):  # threads that begin at once open one encoder

@@ -61,17 +61,18 @@ class OnnxEncoder:
             import onnxruntime
         except ImportError as error:
             raise InputError(f"the package onnxruntime, which runs ONNX files, is missing; run `{INSTALL}`") from error
-        self._process = os.getpid()
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         try:
             content = self._source if isinstance(self._source, bytes) else str(self._source)
-            return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+            session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime has an exception of its own for each way to fail
             reason = str(error).splitlines()[0]
             raise InputError(
                 f"{self._name()} is not an ONNX file that can be run ({reason}); export the encoder again"
             ) from error
+        self._process = os.getpid()
+        return session
 
     def _name(self) -> str:
         return "the given bytes" if isinstance(self._source, bytes) else str(self._source)

@@ -91,7 +91,7 @@ class MeshFields:
         rows = self._laplacian[unknown]
         right = -rows[:, np.flatnonzero(known)] @ (values[known] - far)
         system = (rows[:, unknown] + screen * sparse.identity(len(unknown))).tocsc()
-        # Symmetric and positive definite: no pivoting, and an ordering that fills a third of what the default does.
+        # Symmetric and positive definite: no pivoting, and an ordering that fills less than the default.
         factors = scipy.sparse.linalg.splu(
             system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
         )

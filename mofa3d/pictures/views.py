@@ -64,10 +64,17 @@ def _over(rgba: Float[Tensor, "B 4 H W"], background: Tensor | float) -> Float[T
 
 
 @torch.no_grad()
-def panels(scene: Scene, render: Renderer, image: Float[Tensor, "B 3 H W"]) -> UInt8[np.ndarray, "B H W5 3"]:
-    """One row per face: photograph, overlay, geometry, reflectance, illumination."""
+def panels(
+    scene: Scene, render: Renderer, image: Float[Tensor, "B 3 H W"], laid: Float[Tensor, "B 3 H W"] | None = None
+) -> UInt8[np.ndarray, "B H W5 3"]:
+    """One row per face: photograph, overlay, geometry, reflectance, illumination.
+
+    Args:
+        laid: the overlay, if it is there already.
+    """
+    laid = overlay(scene, render, image) if laid is None else laid
     parts = [geometry(scene, render), reflectance(scene, render), illumination(scene, render)]
-    return to_bytes(torch.cat([image, overlay(scene, render, image), *parts], dim=3))
+    return to_bytes(torch.cat([image, laid, *parts], dim=3))
 
 
 def to_bytes(image: Float[Tensor, "B 3 H W"]) -> UInt8[np.ndarray, "B H W 3"]:

@@ -199,11 +199,10 @@ def lay_over(
 def crop_panels(reconstruction: Reconstruction, render: Renderer) -> UInt8[np.ndarray, "H W5 3"]:
     """Crop, overlay (see `lay_over`), geometry, reflectance and illumination side by side."""
     from mofa3d.pictures.overlay import layers
-    from mofa3d.pictures.views import panels
+    from mofa3d.pictures.views import panels, to_bytes
 
-    drawn = panels(reconstruction.scene, render, reconstruction.crop[None])[0]
-    side = len(drawn)
-    crop = np.ascontiguousarray(drawn[:, :side])
+    image = reconstruction.crop[None]
+    [crop] = to_bytes(image)
     [head] = layers(reconstruction.scene, [CropTransform(0.0, 0.0, 1.0)], render)
-    drawn[:, side : 2 * side] = head.behind(head.hidden(crop)).over(crop)
-    return drawn
+    laid = to_tensor(head.behind(head.hidden(crop)).over(crop))[None].to(image)
+    return panels(reconstruction.scene, render, image, laid)[0]

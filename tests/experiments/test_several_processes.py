@@ -18,7 +18,8 @@ def test_programs_take_the_same_steps_and_write_one_report(workplace, run, peopl
     for name, alone in found[1].items():
         two = found[2][name]
         # Adam's first steps are as long for gradients that are mere rounding, which grows thirtyfold with each of them.
-        for first, bound in ((2, 1e-5), (3, 1e-3), (4, 1e-2)):
+        # Only those of train_pooled.py grow so far in four steps.
+        for first, bound in ((2, 1e-5), (3, 1e-3), (4, 1e-2 if name == "pooled" else 1e-3)):
             assert two["losses"][:first] == pytest.approx(alone["losses"][:first], rel=bound), name
         assert len(alone["losses"]) == (0 if name == "mofa" else 4)
         for files in (alone["files"], two["files"]):

@@ -14,6 +14,7 @@ from tiny_model import make_code, make_tiny_model
 from torch.utils.data import StackDataset
 
 from mofa3d import Camera, Decoder
+from mofa3d.encoders.recognition.network import RecognitionNetwork
 from mofa3d.evaluation.verification.faces import VerifiedFaces, codes_of, find_faces
 from mofa3d.evaluation.verification.pairs import Pair
 from mofa3d.renderers import make_renderer
@@ -107,8 +108,10 @@ class TestVerification:
         pairs += [Pair("A1", "B2", False, 0), Pair("B1", "A2", False, 0), Pair("C1", "D2", False, 1)]
         faces = VerifiedFaces(pairs, names, items, list(range(8)), {})
 
-        class MeanColor(torch.nn.Module):
-            size = 20
+        class MeanColor(RecognitionNetwork):
+            def __init__(self) -> None:
+                torch.nn.Module.__init__(self)
+                self.size = 20
 
             def forward(self, chips):
                 return chips.amax(dim=(2, 3))  # some of a chip may be black, outside the photograph

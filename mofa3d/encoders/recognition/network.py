@@ -18,6 +18,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from mofa3d.encoders.recognition.chip import face_chips
 from mofa3d.encoders.recognition.dlib_file import DlibNetwork, Layer, read_dlib_network
 from mofa3d.errors import InputError
 from mofa3d.files.given import naming_file
@@ -100,6 +101,17 @@ class RecognitionNetwork(nn.Module):
                 f"the network sees {self.size} x {self.size} pixels, got {picture.shape[-1]} x {picture.shape[-2]}"
             )
         return self.last(self.body((picture - self.means) * (255 / 256)).mean(dim=(2, 3)))
+
+
+@torch.no_grad()
+def embeddings_of(network: RecognitionNetwork, batch: dict[str, Tensor], device: str) -> Float[Tensor, "B E"]:
+    """Embeddings of a batch of a corpus's faces, on the CPU.
+
+    Args:
+        network: on the device.
+        batch: has images and landmarks.
+    """
+    return network(face_chips(batch["image"].to(device), batch["landmarks"].to(device), network.size)).cpu()
 
 
 def load_recognition_network(path: Path | None = None) -> RecognitionNetwork:
