@@ -34,7 +34,7 @@ from mofa3d.reconstruction.reconstructor import Reconstruction, Reconstructor, l
 from mofa3d.reconstruction.writer import ReconstructionWriter
 from mofa3d.renderers import make_renderer
 from mofa3d.renderers.cpu_rasterizer import rasterize
-from mofa3d.scene import Renderer, Rendering, Scene
+from mofa3d.scene import Renderer, Rendering, Scene, render_alike
 from mofa3d.semantic_code import SemanticCode
 
 SUFFIXES = (*(f".{kind}" for kind in get_args(Format)), ".json", ".png")
@@ -305,12 +305,18 @@ def make_writer(model: MorphableModel, output: OutputOptions | None = None) -> R
     Raises:
         InputError: options that do not go with the model.
     """
-    return ReconstructionWriter(FaceTextures(model, rasterize), draw, output or OutputOptions())
+    return ReconstructionWriter(FaceTextures(model, rasterize), Drawing(), output or OutputOptions())
 
 
-def draw(scene: Scene) -> Rendering:
-    """A rendering by our own rasterizer; what only meshes do without is loaded at the first one."""
-    return _renderer()(scene)
+class Drawing:
+    """Our own rasterizer, as a renderer; what only meshes do without is loaded at the first rendering."""
+
+    def __call__(self, scene: Scene) -> Rendering:
+        return _renderer()(scene)
+
+    def alike(self, scenes: Sequence[Scene]) -> list[Rendering]:
+        """See `mofa3d.scene.render_alike`."""
+        return render_alike(_renderer(), scenes)
 
 
 @cache

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -15,7 +15,6 @@ from mofa3d.camera import Camera
 if TYPE_CHECKING:
     from pytorch3d.renderer import PerspectiveCameras
     from pytorch3d.structures import Meshes
-from typing import NamedTuple
 
 
 class Surface(NamedTuple):
@@ -129,3 +128,9 @@ class Rendering:
 
 
 Renderer = Callable[[Scene], Rendering]
+
+
+def render_alike(render: Renderer, scenes: Sequence[Scene]) -> list[Rendering]:
+    """Renderings of scenes that differ in reflectance and light only; in one go by renderers that can (`alike`)."""
+    at_once = getattr(render, "alike", None)
+    return [render(scene) for scene in scenes] if at_once is None else at_once(scenes)

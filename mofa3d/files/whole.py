@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 import shutil
 import time
@@ -18,7 +19,6 @@ from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from torch import Tensor
-import math
 
 
 def without_nan(value):

@@ -87,8 +87,11 @@ class UnitFit:
         basis = model.expression_basis.double().cpu().numpy()[frontal]
         rows = (np.sqrt(area / area.sum())[:, None, None] * basis).reshape(-1, basis.shape[2])
         self.metric = rows.T @ rows  # mean squared mm of a code
+        self.inner = self.codes @ self.metric @ self.codes.T + self.config.ridge * np.eye(len(self.codes))
+        self.values, self.axes = np.linalg.eigh(self.inner)
         every = max(1, len(basis) // SAMPLES)
-        self.area, self.basis = area[::every], basis[::every]
+        self.area = area[::every] / area[::every].sum()
+        self.basis = np.ascontiguousarray(basis[::every].reshape(-1, basis.shape[2]).T)  # (E, 3 times the samples)
 
     def __call__(self, expression: Float[Tensor, "T E"], times: Float[np.ndarray, "T"] | None = None) -> UnitWeights:
         """The weights of expressions.
@@ -108,11 +111,10 @@ class UnitFit:
 
         The system's axes are those in which units do not overlap; along each, the frames are a chain.
         """
-        inner = self.codes @ self.metric @ self.codes.T + self.config.ridge * np.eye(len(self.codes))
         wanted = codes @ self.metric @ self.codes.T - self.config.price / 2
-        values, axes = np.linalg.eigh(inner)
+        values, axes = self.values, self.axes
         solve = _alone(values) if times is None else _chained(values, self.config.steadiness / (RATE * np.diff(times)))
-        bound = (wanted / np.diag(inner)).clip(0, 1)
+        bound = (wanted / np.diag(self.inner)).clip(0, 1)
         gap = np.zeros_like(bound)
         along = wanted @ axes
         for number in range(STEPS):
@@ -127,8 +129,8 @@ class UnitFit:
 
     def _distances(self, codes: Float[np.ndarray, "T E"]) -> Float[np.ndarray, "T"]:
         """Mean distances that expressions move the face, mm."""
-        moved = np.tensordot(codes, self.basis, axes=(1, 2))
-        return np.linalg.norm(moved, axis=2) @ (self.area / self.area.sum())
+        moved = (codes @ self.basis).reshape(len(codes), -1, 3)
+        return np.sqrt(np.einsum("tsc,tsc->ts", moved, moved)) @ self.area
 
 
 def _alone(values: Float[np.ndarray, "U"]) -> Callable[[np.ndarray], np.ndarray]:

@@ -27,7 +27,7 @@ def gaze(model: MorphableModel, expression: Float[Tensor, "T E"]) -> Float[Tenso
     corners, weights = model.faces.cpu()[attached.faces[rows]], attached.weights[rows].double()
 
     def at(values: Tensor) -> Tensor:
-        return torch.einsum("lk,lk...->l...", weights, values.detach().cpu().double()[corners])
+        return torch.einsum("lk,lk...->l...", weights, values.detach().cpu()[corners].double())
 
     moved = torch.einsum("lce,te->tlc", at(model.expression_basis), expression.detach().cpu().double())
     rest = at(model.mean_shape)

@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mofa3d import harmonics
-from mofa3d.scene import Renderer, Scene
+from mofa3d.scene import Renderer, Scene, render_alike
 
 CLAY = 0.75  # reflectance of geometry pictures
 GREY = 0.5  # of illumination pictures: light on skin is often above 1, and would come out as plain white on clay
@@ -36,12 +36,22 @@ def clay(scene: Scene) -> Scene:
 
 def reflectance(scene: Scene, render: Renderer) -> Float[Tensor, "B 3 H W"]:
     """The reflectance without any shading, on white."""
-    return _over(render(recolored(scene, scene.reflectance, _ambient(scene, 1.0))).require_image(), 1.0)
+    return _over(render(unshaded(scene)).require_image(), 1.0)
 
 
 def illumination(scene: Scene, render: Renderer) -> Float[Tensor, "B 3 H W"]:
     """The estimated light on a grey face, on white."""
-    return _over(render(recolored(scene, GREY, scene.illumination)).require_image(), 1.0)
+    return _over(render(grey(scene)).require_image(), 1.0)
+
+
+def unshaded(scene: Scene) -> Scene:
+    """The same geometry and reflectance without any shading."""
+    return recolored(scene, scene.reflectance, _ambient(scene, 1.0))
+
+
+def grey(scene: Scene) -> Scene:
+    """The same geometry in grey under the same light."""
+    return recolored(scene, GREY, scene.illumination)
 
 
 def recolored(scene: Scene, reflectance: Tensor | float, illumination: Float[Tensor, "*B 9 3"]) -> Scene:
@@ -73,7 +83,8 @@ def panels(
         laid: the overlay, if it is there already.
     """
     laid = overlay(scene, render, image) if laid is None else laid
-    parts = [geometry(scene, render), reflectance(scene, render), illumination(scene, render)]
+    drawn = render_alike(render, [clay(scene), unshaded(scene), grey(scene)])
+    parts = [_over(each.require_image(), 1.0) for each in drawn]
     return to_bytes(torch.cat([image, laid, *parts], dim=3))
 
 

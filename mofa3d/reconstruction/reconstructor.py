@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -196,13 +196,30 @@ def lay_over(
     return head.behind(before.hidden(photo)).over(photo)
 
 
-def crop_panels(reconstruction: Reconstruction, render: Renderer) -> UInt8[np.ndarray, "H W5 3"]:
-    """Crop, overlay (see `lay_over`), geometry, reflectance and illumination side by side."""
+class Pictures(NamedTuple):
+    """What shows how a face was reconstructed.
+
+    Attributes:
+        overlay: see `lay_over`.
+        panels: crop, overlay, geometry, reflectance and illumination side by side.
+    """
+
+    overlay: UInt8[np.ndarray, "H W 3"]
+    panels: UInt8[np.ndarray, "h w5 3"]
+
+
+def pictures(photo: Photo, reconstruction: Reconstruction, render: Renderer) -> Pictures:
+    """The pictures of a face, which has its head drawn once for both.
+
+    Args:
+        render: a raster backend with a black background, as `make_renderer("cpu")`.
+    """
     from mofa3d.pictures.overlay import layers
     from mofa3d.pictures.views import panels, to_bytes
 
+    [head] = layers(reconstruction.scene, [reconstruction.transform], render)
+    head = head.behind(head.hidden(photo))
     image = reconstruction.crop[None]
-    [crop] = to_bytes(image)
-    [head] = layers(reconstruction.scene, [CropTransform(0.0, 0.0, 1.0)], render)
-    laid = to_tensor(head.behind(head.hidden(crop)).over(crop))[None].to(image)
-    return panels(reconstruction.scene, render, image, laid)[0]
+    in_crop = replace(head, transform=CropTransform(0.0, 0.0, 1.0)).over(to_bytes(image)[0])
+    rows = panels(reconstruction.scene, render, image, to_tensor(in_crop)[None].to(image))
+    return Pictures(head.over(photo), rows[0])

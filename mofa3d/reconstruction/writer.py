@@ -19,7 +19,7 @@ from mofa3d.export.face_textures import FaceTextures
 from mofa3d.export.gltf import write_glb
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.reconstruction.options import OutputOptions
-from mofa3d.reconstruction.reconstructor import Reconstruction, crop_panels, lay_over
+from mofa3d.reconstruction.reconstructor import Reconstruction, pictures
 from mofa3d.scene import Renderer
 
 if TYPE_CHECKING:
@@ -105,8 +105,9 @@ class ReconstructionWriter:
         arkit = self.write_arkit(folder / "arkit.csv", found)
         self.write_code(folder / "code.json", name, found, arkit)
         write_camera(folder / "camera.json", photo_camera(found.scene, found.transform, *photo.shape[:2]))
-        write_picture(folder / "overlay.png", lay_over(photo, found, self.render))
-        write_picture(folder / "panels.png", crop_panels(found, self.render))
+        overlay, panels = pictures(photo, found, self.render)
+        write_picture(folder / "overlay.png", overlay)
+        write_picture(folder / "panels.png", panels)
         self.write_meshes([folder / f"mesh.{kind}" for kind in self.options.formats], photo, found)
         if self.options.turntable:
             self.write_turntable(folder / "turntable.mp4", found, folder / "turntable.png")

@@ -11,6 +11,7 @@ outwards where it is below: use that with a positive `background_cost`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -95,26 +96,28 @@ class RasterizedRenderer:
     interpolate: Interpolate | None = None
 
     def __call__(self, scene: Scene) -> Rendering:
-        with torch.autocast(scene.pixels.device.type, enabled=False):  # pixels need all their digits
-            return self._draw(scene)
+        return self.alike([scene])[0]
 
-    def _draw(self, scene: Scene) -> Rendering:
-        fragments = self.rasterize(scene)
-        colors = shade_fragments(fragments, scene, self.interpolate)
-        counted = counted_fragments(scene, fragments.pix_to_face).to(colors.dtype)
-        if colors.shape[3] > 1:
-            layer = self._soft(colors, counted, fragments)
-        else:
-            layer = self._hard(colors, counted, fragments, scene)
-        return _rendering(layer, self.background)
+    def alike(self, scenes: Sequence[Scene]) -> list[Rendering]:
+        """Renderings of scenes that differ in reflectance and light only; the surface is rasterized once."""
+        with torch.autocast(scenes[0].pixels.device.type, enabled=False):  # pixels need all their digits
+            return [_rendering(layer, self.background) for layer in self._layers(scenes)]
 
-    def _hard(self, colors: Tensor, counted: Tensor, fragments: Fragments, scene: Scene) -> _Layer:
-        covered = (fragments.pix_to_face >= 0).to(colors.dtype)
+    def _layers(self, scenes: Sequence[Scene]) -> list[_Layer]:
+        fragments = self.rasterize(scenes[0])
+        colors = [shade_fragments(fragments, scene, self.interpolate) for scene in scenes]
+        counted = counted_fragments(scenes[0], fragments.pix_to_face).to(colors[0].dtype)
+        if colors[0].shape[3] > 1:
+            return [self._soft(each, counted, fragments) for each in colors]
+        return self._hard([each[..., 0, :] for each in colors], counted, fragments, scenes[0])
+
+    def _hard(self, colors: list[Tensor], counted: Tensor, fragments: Fragments, scene: Scene) -> list[_Layer]:
+        covered = (fragments.pix_to_face >= 0).to(counted.dtype)
         if self.antialias is None:
-            return _Layer(colors[..., 0, :], colors[..., 0, :], covered, counted)
-        image = torch.cat([colors[..., 0, :], covered, counted], dim=-1)
-        premultiplied, alpha, counted = self.antialias(image, fragments, scene).split([3, 1, 1], dim=-1)
-        return _Layer(premultiplied / alpha.clamp_min(1e-6), premultiplied, alpha, counted)
+            return [_Layer(each, each, covered, counted) for each in colors]
+        image = self.antialias(torch.cat([*colors, covered, counted], dim=-1), fragments, scene)
+        *blended, alpha, counted = image.split([3] * len(colors) + [1, 1], dim=-1)
+        return [_Layer(each / alpha.clamp_min(1e-6), each, alpha, counted) for each in blended]
 
     def _soft(self, colors: Tensor, counted: Tensor, fragments: Fragments) -> _Layer:
         from pytorch3d.renderer import BlendParams

@@ -23,7 +23,7 @@ from mofa3d.export.photo_camera import photo_camera, write_camera
 from mofa3d.files.whole_pictures import write_picture
 from mofa3d.models.arkit import has_arkit
 from mofa3d.reconstruction.options import OutputOptions
-from mofa3d.reconstruction.reconstructor import Reconstruction, crop_panels, lay_over
+from mofa3d.reconstruction.reconstructor import Reconstruction, lay_over, pictures
 from mofa3d.reconstruction.writer import ReconstructionWriter
 from mofa3d.renderers import make_renderer
 
@@ -122,7 +122,7 @@ def _turntable(path: Path, subject: Subject) -> None:
 
 
 def _panels(path: Path, subject: Subject) -> None:
-    write_picture(path, crop_panels(subject.found, subject.writer.render))
+    write_picture(path, pictures(subject.photo, subject.found, subject.writer.render).panels)
 
 
 @dataclass(frozen=True)

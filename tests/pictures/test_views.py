@@ -152,6 +152,10 @@ class TestPanels:
             part = panels[:, :, number * SIZE : (number + 1) * SIZE]
             assert np.abs(part - 255 * picture.permute(0, 2, 3, 1).numpy()).max() <= 0.501, views.COLUMNS[number]
 
+    def test_a_renderer_that_draws_one_scene_at_a_time_gives_the_same(self, scene, render, image):
+        one_by_one = views.panels(scene, lambda each: render(each), image)
+        np.testing.assert_array_equal(one_by_one, views.panels(scene, render, image))
+
     def test_no_gradient_is_kept(self, tiny_model, render, image):
         code = make_code(3, SIZES, dtype=torch.float32)
         code = code.replace(shape=code.shape.requires_grad_())
