@@ -11,11 +11,13 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
-from itertools import chain, count
+from functools import partial
+from itertools import chain, count, groupby
 from pathlib import Path, PurePosixPath
+from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from tqdm import tqdm
@@ -69,6 +71,30 @@ class Summary:
     listed: Path | None = None
 
 
+_Left = tuple[Item, Path | None]  # a file that is to be done, and the folder that it has already
+
+
+@dataclass(frozen=True)
+class _Done(AbstractContextManager):
+    """What was written for a file, which goes when this is left.
+
+    Attributes:
+        folder: that it lies in for the time being.
+        warnings: what is doubtful about it.
+        stack: removes the folder.
+    """
+
+    folder: Path
+    warnings: list[str]
+    stack: ExitStack
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.stack.close()
+
+
 @dataclass(frozen=True)
 class BatchReconstruction:
     """Reconstructs every file by itself.
@@ -82,6 +108,7 @@ class BatchReconstruction:
     open: Callable[[], BatchTools]
     about: dict
     reader: Reader = field(default_factory=Reader)
+    _reading: Lock = field(default_factory=Lock, init=False, repr=False)  # a reader reads one file at a time
 
     def __call__(self, inputs: Sequence[str | Path], out: Path) -> Summary:
         """Reconstruct what the inputs hold.
@@ -113,37 +140,56 @@ class BatchReconstruction:
         if not any(_looks_readable(item) for item, _ in left):  # opening the tools takes seconds
             left = [(item, folder) for item, folder in left if self._can_read(item, failures)]
         if left:
-            tools = tools or self.open()
-            for item, folder in tqdm(left, "reconstructing", unit="file", dynamic_ncols=True, disable=len(left) < 2):
-                with _listed(item, failures):
-                    written.append(self._one(item, folders, folder, tools))
+            written = self._all(left, folders, tools or self.open(), failures)
         self.reader.close()
         return Summary(written, skipped, failures, _list(out, failures))
 
-    def _one(self, item: Item, folders: InputFolders, folder: Path | None, tools: BatchTools) -> Path:
-        """Reconstruct a file into its folder, or a new one; returns that."""
-        with unfinished(folders.out, safe_name(_stem(item))) as results:
-            warnings = self._write(item, results, tools)
-            about = {"made_from": self._digest(item), "warnings": warnings}
-            return folders.keep(results, _stem(item), _source(item), folder, about)
+    def _all(self, left: list[_Left], folders: InputFolders, tools: BatchTools, failures: list[Failure]) -> list[Path]:
+        """Reconstruct files into their folders, or new ones; returns these."""
+        written = []
+        with closing(self._results(left, folders.out, tools)) as results:
+            shown = tqdm(results, "reconstructing", len(left), unit="file", dynamic_ncols=True, disable=len(left) < 2)
+            for (item, folder), attempt in shown:
+                with _listed(item, failures), attempt() as done:
+                    for warning in done.warnings:
+                        _LOG.warning(printable(f"{_label(item)}: {warning}"))
+                    about = {"made_from": self._digest(item), "warnings": done.warnings}
+                    written.append(folders.keep(done.folder, _stem(item), _source(item), folder, about))
+        return written
 
-    def _write(self, item: Item, folder: Path, tools: BatchTools) -> list[str]:
-        """Write a file's results; returns what is doubtful about them."""
-        if item.is_video:
-            tools.film(item.path, folder)
-            return []
-        warnings = []
-        photo = self.reader.read(item)
-        faces = tools.reconstruct(photo)
-        for number, face in enumerate(faces, start=1):
-            own = folder if len(faces) == 1 else folder / f"{FACE}{number}"
-            make_folder(own)
-            tools.write(own, _label(item), photo, face)
-            if face.warning:
-                which = "the face" if len(faces) == 1 else f"face {number}"
-                warnings.append(f"{which} {face.warning}; the result may be poor")
-                _LOG.warning(printable(f"{_label(item)}: {warnings[-1]}"))
-        return warnings
+    def _results(
+        self, left: list[_Left], out: Path, tools: BatchTools
+    ) -> Generator[tuple[_Left, Callable[[], _Done]], None, None]:
+        """What becomes of each file; of photographs, several at once."""
+        # Tools load the rest of what they need, and numba compiles, at the first one.
+        for entry in left[:1]:
+            yield entry, partial(self._write, tools, out, entry)
+        for videos, entries in groupby(left[1:], lambda entry: entry[0].is_video):
+            if videos:
+                for entry in entries:
+                    yield entry, partial(self._write, tools, out, entry)
+                continue
+            from mofa3d.environment.ahead import ahead, one_thread_each
+
+            with one_thread_each() as threads:
+                write = partial(self._write, tools, out)
+                with closing(ahead(write, entries, threads, discard=_Done.close)) as results:
+                    for entry, future in results:
+                        yield entry, future.result
+
+    def _write(self, tools: BatchTools, out: Path, entry: _Left) -> _Done:
+        """Write a file's results into a folder for the time being."""
+        item = entry[0]
+        with ExitStack() as stack:
+            folder = stack.enter_context(unfinished(out, safe_name(_stem(item))))
+            warnings: list[str] = []
+            if item.is_video:
+                tools.film(item.path, folder)
+            else:
+                with self._reading:
+                    photo = self.reader.read(item)
+                warnings = _write_photo(item, photo, folder, tools)
+            return _Done(folder, warnings, stack.pop_all())
 
     def _can_read(self, item: Item, failures: list[Failure]) -> bool:
         """Whether a photograph can be read, or a video be tried; what cannot is listed."""
@@ -180,6 +226,20 @@ def find_inputs(inputs: Sequence[str | Path], out: Path) -> tuple[list[Item], li
             if not (path.is_relative_to(below) and path in results):
                 items.setdefault((item.path.absolute(), item.offset, item.problem), item)
     return list(items.values()), failures
+
+
+def _write_photo(item: Item, photo: Photo, folder: Path, tools: BatchTools) -> list[str]:
+    """Write the results of a photograph; returns what is doubtful about them."""
+    warnings = []
+    faces = tools.reconstruct(photo)
+    for number, face in enumerate(faces, start=1):
+        own = folder if len(faces) == 1 else folder / f"{FACE}{number}"
+        make_folder(own)
+        tools.write(own, _label(item), photo, face)
+        if face.warning:
+            which = "the face" if len(faces) == 1 else f"face {number}"
+            warnings.append(f"{which} {face.warning}; the result may be poor")
+    return warnings
 
 
 def _looks_readable(item: Item) -> bool:

@@ -8,12 +8,14 @@ import json
 import os
 import shutil
 import tarfile
+import threading
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from batch_work import files
 from crashing_readers import CrashingReader
 from PIL import Image
@@ -130,6 +132,42 @@ class TestBatch:
         with pytest.raises(KeyboardInterrupt):
             BatchReconstruction(lambda: tools, {"refine": True})([photos / "a.png"], out)
         assert (out / "a" / "code.json").read_text() == str(photos / "a.png")  # whole
+
+    def test_several_at_once_in_their_order(self, work, tmp_path):
+        """The second waits for the third, and is called the second nevertheless."""
+        third = threading.Event()
+
+        def write(folder: Path, name: str, *rest) -> None:
+            if name.endswith("2.png"):
+                assert third.wait(20)
+            work.write(folder, name, *rest)
+            if name.endswith("3.png"):
+                third.set()
+
+        for number in range(1, 5):
+            Image.new("RGB", (4, 4), (1, 0, 0)).save(tmp_path / f"{number}.png")
+        before = torch.get_num_threads()
+        torch.set_num_threads(2)
+        try:
+            tools = BatchTools(work.faces, write, work.film)
+            done = BatchReconstruction(lambda: tools, {})([tmp_path / "*.png"], tmp_path / "out")
+        finally:
+            torch.set_num_threads(before)
+        assert [folder.name for folder in done.written] == ["1", "2", "3", "4"]
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["1", "2", "3", "4"]
+
+    def test_interrupted_several_leave_nothing(self, work, tmp_path):
+        def interrupted(folder: Path, name: str, *rest) -> None:
+            work.write(folder, name, *rest)
+            if name.endswith("2.png"):
+                raise KeyboardInterrupt
+
+        for number in range(1, 5):
+            Image.new("RGB", (4, 4), (1, 0, 0)).save(tmp_path / f"{number}.png")
+        tools, out = BatchTools(work.faces, interrupted, work.film), tmp_path / "out"
+        with pytest.raises(KeyboardInterrupt):
+            BatchReconstruction(lambda: tools, {})([tmp_path / "*.png"], out)
+        assert [path.name for path in out.iterdir()] == ["1"]
 
     def test_nothing_of_the_photograph_before_is_left(self, work, photos, tmp_path):
         out = tmp_path / "out"
