@@ -50,6 +50,15 @@ def irradiance(normals: Float[Tensor, "B *N 3"], illumination: Float[Tensor, "B 
     return light.transpose(1, 2).reshape(normals.shape)
 
 
+def polynomial(illumination: Float[Tensor, "*B 9 3"]) -> Float[Tensor, "*B 10 3"]:
+    """`irradiance` as a polynomial of a unit normal: what 1, x, y, z, x², y², z², xy, yz and xz are multiplied by."""
+    linear, product, zonal = 2 / math.sqrt(3), math.sqrt(15) / 4, math.sqrt(5) / 8
+    constant, y, z, x, xy, yz, zz, xz, xx = illumination.unbind(-2)
+    squares = [product / 2 * xx, -product / 2 * xx, 3 * zonal * zz]
+    ones = [AMBIENT + constant - zonal * zz, linear * x, linear * y, linear * z]
+    return torch.stack([*ones, *squares, product * xy, product * yz, product * xz], dim=-2)
+
+
 def rolled(illumination: Float[Tensor, "*B 9 3"], degrees: float | Float[Tensor, "*B"]) -> Float[Tensor, "*B 9 3"]:
     """The light turned clockwise about the line of sight, as the viewer sees it: all by one angle, or each by its own.
 

@@ -27,6 +27,15 @@ def evaluate(directions: np.ndarray) -> np.ndarray:
     return harmonics.basis(torch.from_numpy(directions)).numpy()
 
 
+def test_light_is_a_polynomial_of_the_normal():
+    directions, _ = sphere(6, 8)
+    x, y, z = normals = torch.from_numpy(directions).T
+    light = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 9, 3)))
+    terms = torch.stack([torch.ones_like(x), *normals, x * x, y * y, z * z, x * y, y * z, x * z], dim=1)
+    expected = harmonics.irradiance(normals.T.expand(2, -1, -1), light)
+    torch.testing.assert_close(terms @ harmonics.polynomial(light), expected, atol=1e-12, rtol=0)
+
+
 def test_values_on_the_axes():
     linear, quadratic = 2 / math.sqrt(3), math.sqrt(5) / 8
     values = harmonics.basis(torch.eye(3, dtype=torch.float64))

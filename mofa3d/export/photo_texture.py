@@ -9,22 +9,31 @@ pixels to these vertices, which have the photograph's colors there: no edge is l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
 from mofa3d.data.crop_transform import CropTransform
-from mofa3d.data.photo import Photo, to_tensor
-from mofa3d.export.texture import Rasterize, Texels, to_bytes
-from mofa3d.fitting.delighting import HIDDEN, LEAST_COSINE, ReflectanceSamples, delight, unoccluded
+from mofa3d.data.photo import Photo
+from mofa3d.export.texel_kernels import blend, see
+from mofa3d.export.texture import Rasterize, Texels
+from mofa3d.fitting.delighting import (
+    BRIGHTEST,
+    DARKEST_LIGHT,
+    HIDDEN,
+    LEAST_COSINE,
+    SATURATED,
+    ReflectanceSamples,
+)
+from mofa3d.harmonics import polynomial
+from mofa3d.kernels import parallel
 from mofa3d.models.mesh_fields import fields_of
 from mofa3d.morphable_model import MorphableModel
-from mofa3d.scene import Scene, front_facing
+from mofa3d.scene import Scene
 
 FINER = 4  # pixels of the depth image per pixel of the crop: hair's breadth matters at lids and lips
 SURE_COSINE = 0.5  # of the angle to the camera from which the photograph alone counts
@@ -33,6 +42,7 @@ SEAM = 0.012  # of the texture's side over which photograph and model are mixed
 KNEE = 0.85  # display RGB above which a texture is pressed together: no skin is lighter, but highlights on it are
 DARKEST = 0.02  # display RGB below which a ratio means nothing
 SHARPNESS = 6  # how much more a photograph counts that looks at a place more directly
+TYPICAL = 8000  # texels that are looked at to find the size of a typical one
 REACH = 40.0  # mm over which the surroundings of a hole give way to the face's average tone
 
 
@@ -55,8 +65,9 @@ def photo_texture(
 ) -> UInt8[np.ndarray, "S S 3"]:
     """The reflectance of a reconstructed face as its photographs show it.
 
-    Under a scene's light it is the photograph, but for highlights (see `unclipped`). Of several photographs, each texel
-    takes most from the one that looks at it most directly.
+    Under a scene's light it is the photograph, but for highlights: all channels of a texel above `KNEE` are pressed
+    together by one factor to below 1, so that the skin keeps its color. Of several photographs, each texel takes most
+    from the one that looks at it most directly.
 
     Args:
         views: of one face with one reflectance, in one light and expression each.
@@ -66,30 +77,72 @@ def photo_texture(
     """
     vertices, surface = zip(*(_seen(view, texels, rasterize) for view in views), strict=True)
     known = _together([samples.colors[0] for samples in vertices], [samples.weights[0] for samples in vertices])
-    reflectance = views[0].scene.reflectance[0]
-    filled = texels.interpolate(filled_reflectance(reflectance, *known, model)).numpy()
+    filled = filled_reflectance(views[0].scene.reflectance[0], *known, model)
     mixes = [torch.from_numpy(_mix(samples.weights[0].numpy(), texels.covered)) for samples in surface]
     straight = [mix * samples.weights[0] for mix, samples in zip(mixes, surface, strict=True)]
     colors, _ = _together([samples.colors[0] for samples in surface], straight)
-    mix = torch.stack(mixes).amax(dim=0)[:, None].numpy()
-    return texels.image(to_bytes(unclipped(mix * colors.numpy() + (1 - mix) * filled)))
+    mix = mixes[0] if len(mixes) == 1 else torch.stack(mixes).amax(dim=0)
+    return texels.image(_blended(texels, filled, colors, mix))
 
 
 @torch.no_grad()
 def _seen(view: View, texels: Texels, rasterize: Rasterize) -> tuple[ReflectanceSamples, ReflectanceSamples]:
     """What a photograph shows of the reflectance at the vertices, and at the texels."""
     scene, transform = view.scene, view.transform
-    fine = scene.camera.image_size * FINER
-    zbuf = rasterize(scene.pixels * FINER, scene.depth, scene.faces, fine).zbuf[..., 0]
-    points = _at_texels(scene, texels)
-    image, scale = _shrunk(view.photo, _texels_per_pixel(points, texels) * transform.scale)
+    camera, count = scene.camera, scene.positions.shape[1]
+    fine = camera.image_size * FINER
+    depth = rasterize(scene.pixels * FINER, scene.depth, scene.faces, fine, cull_backfaces=True, only_depth=True)
+    photo, scale = _shrunk(view.photo, _texels_per_pixel(scene, texels) * transform.scale)
+    given = (
+        _numbers(torch.cat([scene.positions[0], scene.normals[0]], dim=1)),
+        _numbers(polynomial(scene.illumination[0])),
+        _each(camera.image_size / 2, camera.focal, camera.rest_distance, FINER, HIDDEN / FINER),
+        _each(*(transform.matrix * np.array(scale)[:, None]).flat),
+        _each(LEAST_COSINE, DARKEST_LIGHT, SATURATED, BRIGHTEST),
+        _numbers(depth.zbuf[0, ..., 0]),
+        np.require(photo, requirements=["C", "W"]),  # for numba, an array that cannot be written is another type
+    )
+    themselves = torch.arange(count)[:, None].expand(-1, 3).contiguous()
+    alone = torch.eye(3, dtype=torch.float32)[0].repeat(count, 1)
+    return _samples(themselves, alone, given), _samples(texels.corners, texels.weights, given)
 
-    def samples(points: Scene) -> ReflectanceSamples:
-        visible = unoccluded(replace(points, pixels=points.pixels * FINER), zbuf, HIDDEN / FINER)
-        pixels = transform.to_photo(points.pixels) * points.pixels.new_tensor(scale)
-        return delight(replace(points, pixels=pixels), image[None], visible, grey=False)
 
-    return samples(scene), samples(points)
+def _samples(corners: Int[Tensor, "T 3"], shares: Float[Tensor, "T 3"], given: tuple) -> ReflectanceSamples:
+    """`see` on as many threads as there are."""
+    colors = torch.empty(len(corners), 3, dtype=torch.float32)
+    weights = torch.empty(len(corners), dtype=torch.float32)
+    arrays = [array.numpy() for array in (corners, shares, colors, weights)]
+
+    def see_band(first: int, last: int) -> None:
+        points, parts, *found = (array[first:last] for array in arrays)
+        see(points, parts, *given, *found)
+
+    parallel.run(see_band, parallel.split_rows(len(corners), 1))
+    return ReflectanceSamples(colors[None], weights[None])
+
+
+def _blended(
+    texels: Texels, filled: Float[Tensor, "N 3"], colors: Float[Tensor, "T 3"], mix: Float[Tensor, "T"]
+) -> UInt8[np.ndarray, "T 3"]:
+    """`blend` on as many threads as there are."""
+    texture = np.empty(colors.shape, dtype=np.uint8)
+
+    def blend_band(first: int, last: int) -> None:
+        rows = slice(first, last)
+        points = texels.corners[rows].numpy(), texels.weights[rows].numpy()
+        blend(*points, _numbers(filled), colors[rows].numpy(), mix[rows].numpy(), *_each(KNEE), texture[rows])
+
+    parallel.run(blend_band, parallel.split_rows(len(texture), 1))
+    return texture
+
+
+def _numbers(values: Tensor) -> np.ndarray:
+    """As the kernels take them."""
+    return values.detach().cpu().float().contiguous().numpy()
+
+
+def _each(*values: float) -> tuple[np.float32, ...]:
+    return tuple(np.float32(value) for value in values)
 
 
 def _together(
@@ -108,55 +161,27 @@ def _together(
     return mixed.sum(dim=0), best
 
 
-def unclipped(colors: Float[np.ndarray, "T 3"]) -> Float[np.ndarray, "T 3"]:
-    """Colors of which none is above 1: highlights of a photograph divided by its light can be any number.
-
-    All channels of a texel are pressed together by one factor, so that the skin keeps its color.
-    """
-    brightest = colors.max(axis=1, keepdims=True).clip(KNEE)
-    room = 1 - KNEE
-    pressed = KNEE + room * (1 - np.exp(-(brightest - KNEE) / room))
-    return colors * pressed / brightest
-
-
-def _shrunk(photo: Photo, scale: float) -> tuple[Float[Tensor, "3 height width"], tuple[float, float]]:
+def _shrunk(photo: Photo, scale: float) -> tuple[UInt8[np.ndarray, "height width 3"], tuple[float, float]]:
     """The photograph reduced by about a factor, if that is below 1, by averaging, and the factors of x and y.
 
     Sampled bilinearly at fewer points than it has pixels, its fine texture would alias.
     """
     height, width = photo.shape[:2]
     if scale >= 1:
-        return to_tensor(photo), (1.0, 1.0)
+        return photo, (1.0, 1.0)
     size = (max(1, round(scale * width)), max(1, round(scale * height)))
-    return to_tensor(cv2.resize(photo, size, interpolation=cv2.INTER_AREA)), (size[0] / width, size[1] / height)
+    return cv2.resize(photo, size, interpolation=cv2.INTER_AREA), (size[0] / width, size[1] / height)
 
 
-def _at_texels(scene: Scene, texels: Texels) -> Scene:
-    """The surface points of the texels as a scene without triangles, as far as `delight` looks at it."""
-    attributes = torch.cat([scene.positions, scene.normals], dim=2)
-    positions, normals = texels.interpolate(attributes[0])[None].split(3, dim=2)
-    normals = torch.nn.functional.normalize(normals, dim=2)
-    nothing = positions.new_zeros(()).expand_as(positions)
-    return replace(
-        scene,
-        faces=scene.faces[:0],
-        frontal=torch.ones(len(texels.corners), dtype=torch.bool),
-        vertices=nothing,
-        reflectance=nothing,
-        positions=positions,
-        normals=normals,
-        front_facing=front_facing(positions, normals, scene.camera),
-        pixels=scene.camera.project(positions),
-        colors=nothing,
-    )
-
-
-def _texels_per_pixel(points: Scene, texels: Texels) -> float:
-    """Texels along one pixel of the crop, for the typical texel that faces the camera."""
-    place, pixels = np.flatnonzero(texels.covered), points.pixels[0].double().numpy()
-    beside = (np.diff(place) == 1) & (place[1:] % texels.covered.shape[1] > 0)
-    step = np.linalg.norm(pixels[1:][beside] - pixels[:-1][beside], axis=1)
-    return float(1 / np.median(step))
+def _texels_per_pixel(scene: Scene, texels: Texels) -> float:
+    """Texels along one pixel of the crop, for the typical texel."""
+    place = np.flatnonzero(texels.covered)
+    chosen = np.arange(0, len(place) - 1, max(1, len(place) // TYPICAL))
+    beside = (place[chosen + 1] - place[chosen] == 1) & (place[chosen + 1] % texels.covered.shape[1] > 0)
+    pair = torch.from_numpy(np.stack([chosen[beside], chosen[beside] + 1]).ravel())
+    points = Texels(texels.covered, texels.corners[pair], texels.weights[pair]).interpolate(scene.positions[0])
+    here, there = scene.camera.project(points).double().chunk(2)
+    return float(1 / (there - here).norm(dim=1).median())
 
 
 def filled_reflectance(
@@ -180,9 +205,9 @@ def filled_reflectance(
 
 def _mix(weights: Float[np.ndarray, "T"], covered: Bool[np.ndarray, "S S"]) -> Float[np.ndarray, "T"]:
     """Share of the photograph in each texel: less towards grazing views, and towards the border of what is seen."""
-    hidden = np.zeros(covered.shape, dtype=bool)
-    hidden[covered] = weights == 0
-    distance = cv2.distanceTransform((~hidden).astype(np.uint8), cv2.DIST_L2, 5)[covered]
+    shown = np.ones(covered.shape, dtype=np.uint8)
+    shown[covered] = weights > 0
+    distance = cv2.distanceTransform(shown, cv2.DIST_L2, 5)[covered]
     ramp = ((weights - LEAST_COSINE) / (SURE_COSINE - LEAST_COSINE)).clip(0, 1)
-    ramp = ramp * (distance / (SEAM * len(covered))).clip(0, 1)
+    ramp *= np.minimum(distance / (SEAM * len(covered)), 1)
     return ramp * ramp * (3 - 2 * ramp)

@@ -24,7 +24,14 @@ class Rasterize(Protocol):
     """Finds the nearest face at each pixel centre, as `mofa3d.renderers.cpu_rasterizer.rasterize` does."""
 
     def __call__(
-        self, pixels: Float[Tensor, "B N 2"], depth: Float[Tensor, "B N"], faces: Int[Tensor, "F 3"], image_size: int
+        self,
+        pixels: Float[Tensor, "B N 2"],
+        depth: Float[Tensor, "B N"],
+        faces: Int[Tensor, "F 3"],
+        image_size: int,
+        cull_backfaces: bool = False,
+        *,
+        only_depth: bool = False,
     ) -> Fragments: ...
 
 
@@ -51,7 +58,7 @@ class Texels:
 
         So neither bilinear sampling across the border of a chart nor a mipmap meets a color that is not the face's.
         """
-        return values[self._nearest]
+        return np.take(values, self._nearest, axis=0)  # three times as fast as an index
 
     @cached_property
     def _nearest(self) -> Int[np.ndarray, "S S"]:

@@ -91,9 +91,15 @@ class MeshFields:
         rows = self._laplacian[unknown]
         right = -rows[:, np.flatnonzero(known)] @ (values[known] - far)
         system = (rows[:, unknown] + screen * sparse.identity(len(unknown))).tocsc()
-        # Symmetric and positive definite: no pivoting, and an ordering that fills less than the default.
+        # Symmetric and positive definite: no pivoting, and an ordering that fills less than the default. Columns have
+        # so few numbers that panels of several only cost time.
         factors = scipy.sparse.linalg.splu(
-            system, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+            system,
+            permc_spec="MMD_AT_PLUS_A",
+            diag_pivot_thresh=0.0,
+            relax=1,
+            panel_size=1,
+            options={"SymmetricMode": True},
         )
         result = values.astype(float).copy()
         result[unknown] = factors.solve(np.ascontiguousarray(right)) + far

@@ -50,6 +50,7 @@ def rasterize(
     image_size: int | tuple[int, int],
     cull_backfaces: bool = False,
     perspective_correct: bool = True,
+    only_depth: bool = False,
 ) -> Fragments:
     """Find the nearest face at each pixel centre of a batch of images of one triangulation.
 
@@ -60,6 +61,8 @@ def rasterize(
         image_size: height and width, or one number for both.
         cull_backfaces: leave out faces that are seen clockwise.
         perspective_correct: `depth` is that of a perspective camera, so its inverse is linear in the image.
+        only_depth: find out `pix_to_face` and `zbuf` alone, in half the time; the others are -1, and nothing is
+            differentiable.
 
     Returns:
         `Fragments` with one face per pixel: `pix_to_face` (B, H, W, 1) packed (index + image·F, -1 where empty),
@@ -76,7 +79,7 @@ def rasterize(
     batch, count, _ = pixels.shape
     faces = _check_faces(faces, count)
     first_faces = [image * len(faces) for image in range(batch)]
-    settings = _Settings(_height_width(image_size), perspective_correct, cull_backfaces)
+    settings = _Settings(_height_width(image_size), perspective_correct, cull_backfaces, only_depth)
     return _fragments(_Rasterize.apply(pixels, depth, [faces] * batch, first_faces, settings))
 
 
@@ -212,6 +215,7 @@ class _Settings:
     image_size: tuple[int, int]
     perspective: bool
     cull_backfaces: bool
+    only_depth: bool = False
 
 
 def _fragments(outputs: tuple[Tensor, Tensor, Tensor, Tensor]) -> Fragments:
@@ -240,15 +244,23 @@ class _Rasterize(torch.autograd.Function):
         batch, (height, width) = len(faces), settings.image_size
         pixels, depth = pixels.detach().contiguous(), depth.detach().to(pixels.dtype).contiguous()
         face_index = pixels.new_empty(batch, height, width, dtype=torch.int64)
-        bary = pixels.new_empty(batch, height, width, 3)
-        zbuf, dists = pixels.new_empty(2, batch, height, width).unbind(0)
+        zbuf = pixels.new_empty(batch, height, width)
+        if settings.only_depth:
+            bary, dists = pixels.new_full((), -1).expand(*zbuf.shape, 3), pixels.new_full((), -1).expand(zbuf.shape)
+        else:
+            bary, dists = pixels.new_empty(*zbuf.shape, 3), torch.empty_like(zbuf)
         to_ndc = 2.0 / min(height, width)
 
         def render_band(image: int, first_row: int, last_row: int) -> None:
             geometry = (*_image(image, pixels.numpy(), depth.numpy(), packed=pixels.ndim == 2), faces[image].numpy())
             rows = (first_row, last_row)
-            nearest = face_index[image].numpy()
-            raster_kernels.find_nearest_faces(*geometry, *rows, settings.perspective, settings.cull_backfaces, nearest)
+            nearest, best = face_index[image].numpy(), np.empty((last_row - first_row, width))
+            options = (settings.perspective, settings.cull_backfaces)
+            raster_kernels.find_nearest_faces(*geometry, *rows, *options, nearest, best)
+            if settings.only_depth:
+                part = slice(first_row, last_row)
+                _locate_depth(nearest[part], best, first_faces[image], settings.perspective, zbuf[image, part].numpy())
+                return
             outputs = (nearest, bary[image].numpy(), zbuf[image].numpy(), dists[image].numpy())
             raster_kernels.locate(*geometry, *rows, settings.perspective, first_faces[image], to_ndc, *outputs)
 
@@ -256,7 +268,7 @@ class _Rasterize(torch.autograd.Function):
         parallel.run(render_band, [(image, *band) for image in range(batch) for band in bands])
         ctx.save_for_backward(pixels, depth, face_index)
         ctx.faces, ctx.first_faces, ctx.settings = faces, first_faces, settings
-        ctx.mark_non_differentiable(face_index, dists)
+        ctx.mark_non_differentiable(face_index, dists, *((bary, zbuf) if settings.only_depth else ()))
         return face_index, bary, zbuf, dists
 
     @staticmethod
@@ -279,6 +291,15 @@ class _Rasterize(torch.autograd.Function):
 
         parallel.run(backward_band, [(image, band) for image in range(batch) for band in range(len(bands))])
         return grad_pixels.sum(0), grad_depth.sum(0), None, None, None
+
+
+def _locate_depth(nearest: np.ndarray, best: np.ndarray, first_face: int, perspective: bool, zbuf: np.ndarray) -> None:
+    """Of `raster_kernels.locate` what follows from how near the faces are."""
+    empty = nearest < 0
+    np.divide(1, best, out=zbuf, casting="same_kind") if perspective else np.negative(best, out=zbuf)
+    zbuf[empty] = -1
+    if first_face:
+        nearest[~empty] += first_face
 
 
 def _image(image: int, *arrays: np.ndarray, packed: bool) -> tuple[np.ndarray, ...]:

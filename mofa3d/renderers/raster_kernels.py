@@ -54,15 +54,17 @@ def _squared_distance_to_segment(px, py, ax, ay, bx, by):
 
 
 @compiled(**_OPTIONS)
-def find_nearest_faces(pixels, depth, faces, first_row, last_row, perspective, cull_backfaces, nearest):
+def find_nearest_faces(pixels, depth, faces, first_row, last_row, perspective, cull_backfaces, nearest, best):
     """Write into `nearest` (H, W) int64 the index of the nearest face at each pixel, or -1.
 
     Only rows first_row to last_row - 1 are written. A pixel on an edge belongs to both faces; at equal depth the lower
     index wins. Faces that are degenerate, not finite or reach behind the camera are skipped.
+
+    `best` (rows, W), float64, becomes how near they are, or -∞: inverse depth under perspective (it is linear in the
+    image), else negative depth.
     """
     width = nearest.shape[1]
-    # Larger is nearer: inverse depth under perspective (it is linear in the image), else negative depth.
-    best = np.full((last_row - first_row, width), -np.inf)
+    best[:] = -np.inf
     nearest[first_row:last_row] = -1
     for face in range(faces.shape[0]):
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]

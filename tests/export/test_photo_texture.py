@@ -12,12 +12,26 @@ from tiny_model import make_tiny_model
 
 from mofa3d import Camera, Decoder, SemanticCode
 from mofa3d.data.crop_transform import CropTransform
+from mofa3d.data.photo import to_tensor
 from mofa3d.export import find_texels
-from mofa3d.export.photo_texture import View, _mix, _shrunk, filled_reflectance, photo_texture, unclipped
+from mofa3d.export.photo_texture import (
+    KNEE,
+    View,
+    _blended,
+    _mix,
+    _seen,
+    _shrunk,
+    _texels_per_pixel,
+    filled_reflectance,
+    photo_texture,
+)
+from mofa3d.export.texture import Texels
 from mofa3d.export.texture_layout import texture_layout
+from mofa3d.fitting.delighting import HIDDEN, delight, unoccluded
 from mofa3d.harmonics import irradiance
 from mofa3d.renderers import make_renderer
 from mofa3d.renderers.cpu_rasterizer import rasterize
+from mofa3d.scene import front_facing
 
 CROP, TEXTURE = 96, 128
 MARGIN = 20  # pixels of the photograph around what the crop shows
@@ -151,16 +165,96 @@ def test_seam_is_soft():
 def test_large_photographs_are_averaged():
     photo = np.tile(np.array([[0, 255], [255, 0]], dtype=np.uint8)[..., None], (20, 30, 3))
     image, factors = _shrunk(photo, 0.5)
-    assert image.shape == (3, 20, 30)
+    assert image.shape == (20, 30, 3)
     assert factors == (0.5, 0.5)
-    assert float((image - 0.5).abs().max()) < 0.01
+    assert np.abs(image.astype(int) - 128).max() <= 1
     assert _shrunk(photo, 1.5)[1] == (1.0, 1.0)
 
 
-def test_highlights_are_pressed_together_and_keep_their_color():
+def points_of(scene, values: Texels):
+    """Points on the surface as a scene without triangles, as far as `delight` looks at it."""
+    at = values.interpolate(torch.cat([scene.positions[0], scene.normals[0]], dim=1))[None]
+    positions, normals = at[..., :3], torch.nn.functional.normalize(at[..., 3:], dim=2)
+    return replace(
+        scene,
+        frontal=torch.ones(at.shape[1], dtype=torch.bool),
+        **dict.fromkeys(("vertices", "reflectance", "colors"), torch.zeros_like(positions)),
+        positions=positions,
+        normals=normals,
+        front_facing=front_facing(positions, normals, scene.camera),
+        pixels=scene.camera.project(positions),
+    )
+
+
+@pytest.mark.parametrize(("yaw", "factor", "roll"), [(0.7, 2, 0.0), (-0.3, 1, 20.0)])
+def test_the_kernel_sees_what_delight_sees(model, texels, yaw, factor, roll):
+    """Also where something hides a point, the photograph ends, the light is dark, or the photograph overexposed."""
+    code = turned(model, yaw)
+    code.illumination[0, 3, 1] = 0.5
+    photo, transform, scene = photographed(model, code, factor)
+    photo = cv2.convertScaleAbs(photo, alpha=1.6)[: -2 * MARGIN]
+    photo.flags.writeable = False
+    transform = CropTransform(transform.left, transform.top, transform.scale, roll)
+    wall = int(0.6 * CROP * 4)
+
+    def rasterize_behind_a_wall(*given, **options):
+        fragments = rasterize(*given, **options)
+        fragments.zbuf[:, wall:] = 100.0
+        return fragments
+
+    zbuf = rasterize_behind_a_wall(scene.pixels * 4, scene.depth, scene.faces, 4 * CROP).zbuf[..., 0]
+    themselves = Texels(
+        np.ones((40, 40), bool), torch.arange(1600)[:, None].expand(-1, 3), torch.eye(3)[:1].repeat(1600, 1)
+    )
+    found = _seen(View(scene, photo, transform), texels, rasterize_behind_a_wall)
+    for samples, at in zip(found, (themselves, texels), strict=True):
+        points = points_of(scene, at)
+        visible = unoccluded(replace(points, pixels=points.pixels * 4), zbuf, HIDDEN / 4)
+        in_photo = replace(points, pixels=transform.to_photo(points.pixels))
+        expected = delight(in_photo, to_tensor(photo)[None], visible, grey=False)
+        seen = (expected.weights > 0) & (samples.weights > 0)
+        assert 0.05 < seen.float().mean() < 0.8
+        assert ((expected.weights > 0) != (samples.weights > 0)).float().mean() < 0.001
+        torch.testing.assert_close(samples.weights[seen], expected.weights[seen], atol=1e-5, rtol=0)
+        torch.testing.assert_close(samples.colors[seen], expected.colors[seen], atol=1e-3, rtol=0)
+        assert not samples.colors[samples.weights == 0].any()
+
+
+def test_texels_per_pixel_are_those_of_the_typical_texel(model, texels):
+    _, _, scene = photographed(model, turned(model, 0.3))
+    pixels = points_of(scene, texels).pixels[0].numpy()
+    image = np.full((*texels.covered.shape, 2), np.nan, dtype=np.float32)
+    image[texels.covered] = pixels
+    step = np.linalg.norm(np.diff(image, axis=1), axis=2)
+    assert _texels_per_pixel(scene, texels) == pytest.approx(1 / np.nanmedian(step), rel=0.02)
+
+
+def blended(texels: Texels, colors: np.ndarray, mix: np.ndarray, filled: torch.Tensor) -> np.ndarray:
+    """Of the first texels; what the others get is not looked at."""
+    count = len(colors)
+    few = Texels(texels.covered, texels.corners[:count], texels.weights[:count])
+    given = (torch.from_numpy(values.astype(np.float32)) for values in (colors, mix))
+    return _blended(few, filled, *given)
+
+
+def test_highlights_are_pressed_together_and_keep_their_color(texels):
     colors = np.array([[0.5, 0.4, 0.3], [0.85, 0.2, 0.0], [1.2, 0.9, 0.6], [4.0, 4.0, 2.0]])
-    found = unclipped(colors)
-    np.testing.assert_allclose(found[:2], colors[:2])  # skin stays as it is
-    assert (found < 1).all()
-    np.testing.assert_allclose(found[2] / found[2].max(), [1, 0.75, 0.5])
-    assert 0.85 < found[2].max() < found[3].max()
+    found = blended(texels, colors, np.ones(4), torch.zeros(1600, 3)) / 255
+    np.testing.assert_allclose(found[:2], colors[:2], atol=0.5 / 255)  # skin stays as it is
+    np.testing.assert_allclose(found[2], (1 - 0.15 * np.exp(-0.35 / 0.15)) * np.array([1, 0.75, 0.5]), atol=0.5 / 255)
+    assert (found[3] == [1, 1, 128 / 255]).all()
+
+
+def test_texels_are_mixed_of_the_photograph_and_the_vertices(texels):
+    rng = np.random.default_rng(0)
+    colors, mix, filled = (
+        rng.random((50, 3)),
+        rng.random(50),
+        torch.rand(1600, 3, generator=torch.Generator().manual_seed(0)),
+    )
+    mix[:2] = 0, 1
+    at = texels.interpolate(filled)[:50].numpy()
+    expected = mix[:, None] * colors + (1 - mix[:, None]) * at
+    brightest = expected.max(axis=1, keepdims=True).clip(KNEE)
+    expected *= (1 - 0.15 * np.exp((KNEE - brightest) / 0.15)) / brightest
+    np.testing.assert_allclose(blended(texels, colors, mix, filled) / 255, expected, atol=0.501 / 255)

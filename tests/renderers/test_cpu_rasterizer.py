@@ -35,6 +35,19 @@ def test_equals_slow_reference_on_random_triangles(seed, perspective):
     assert (fragments.dists[0, ..., 0][~covered] == -1).all()
 
 
+@pytest.mark.parametrize("perspective", [True, False])
+def test_depth_alone_is_the_same(perspective):
+    pixels, depth, faces = scenes.random_soup(100, 33, torch.Generator().manual_seed(0))
+    both = torch.cat([pixels, pixels.flip(2)]), torch.cat([depth, depth])
+    options = {"cull_backfaces": True, "perspective_correct": perspective}
+    full, alone = (rasterize(*both, faces, 33, only_depth=only, **options) for only in (False, True))
+    assert 0.3 < (full.pix_to_face >= 0).float().mean() < 1
+    assert torch.equal(alone.pix_to_face, full.pix_to_face)
+    torch.testing.assert_close(alone.zbuf, full.zbuf, atol=1e-7, rtol=1e-7)
+    assert (alone.bary_coords == -1).all()
+    assert (alone.dists == -1).all()
+
+
 def test_agrees_with_pytorch3d_on_a_head():
     vertices, faces = scenes.ellipsoid(32)
     cameras, settings = scenes.pytorch3d_cameras(64), RasterizationSettings(image_size=64)
