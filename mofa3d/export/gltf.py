@@ -18,6 +18,7 @@ import pygltflib as gltf
 import torch
 from jaxtyping import Float, Int, UInt8
 from torch import Tensor
+from torch.utils.weak import WeakTensorKeyDictionary
 
 from mofa3d.errors import InputError
 from mofa3d.export.texture_layout import TextureLayout
@@ -126,7 +127,7 @@ class _Geometry:
 
     @classmethod
     def of(cls, vertices: Tensor, faces: Tensor, appearance: Tensor | Texture) -> _Geometry:
-        normals = VertexNormals(faces.cpu(), len(vertices))
+        normals = _vertex_normals(faces, len(vertices))
         if isinstance(appearance, Texture):
             return cls(appearance.layout.source, appearance.layout.faces, normals)
         return cls(torch.arange(len(vertices)), faces.cpu(), normals)
@@ -138,6 +139,16 @@ class _Geometry:
     def normals(self, vertices: Float[Tensor, "N 3"]) -> Float[Tensor, "M 3"]:
         """Of the model, so that no edge shows where the texture has one."""
         return self.vertex_normals(vertices.detach().cpu()[None])[0, self.source]
+
+
+_known: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
+
+
+def _vertex_normals(faces: Int[Tensor, "F 3"], vertex_count: int) -> VertexNormals:
+    """Kept for each triangulation: sorting its corners takes longer than the normals of a face."""
+    if faces not in _known:
+        _known[faces] = VertexNormals(faces.cpu(), vertex_count)
+    return _known[faces]
 
 
 def _numbers(indices: Int[np.ndarray, "K"]) -> np.ndarray:
