@@ -14,7 +14,7 @@ from mofa3d.camera import Camera
 from mofa3d.data.crop_transform import CropTransform, resample
 from mofa3d.data.photo import Photo
 from mofa3d.pictures.in_front import in_front
-from mofa3d.scene import Renderer, Scene
+from mofa3d.scene import Renderer, Rendering, Scene, render_alike
 
 FARTHEST = 1.0  # sides of a crop beyond which nothing is drawn: no head reaches there
 
@@ -65,14 +65,25 @@ def layers(scene: Scene, transforms: Sequence[CropTransform], render: Renderer) 
         transforms: from each one's photograph to its crop.
         render: a raster backend with a black background, as `mofa3d.renderers.make_renderer("cpu")`.
     """
-    crop = scene.camera.image_size
-    wider, margin = widened(scene)
-    pictures = render(wider).require_image().detach().permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    landmarks = wider.landmarks.detach().double().cpu().numpy()
+    return layers_alike([scene], transforms, render)[0]
+
+
+def layers_alike(scenes: Sequence[Scene], transforms: Sequence[CropTransform], render: Renderer) -> list[list[Layer]]:
+    """`layers` of scenes that differ in reflectance and light only."""
+    crop = scenes[0].camera.image_size
+    wider, margins = zip(*map(widened, scenes), strict=True)
+    landmarks = wider[0].landmarks.detach().double().cpu().numpy()
     return [
-        Layer(picture, crop, transform, margin, points)
-        for picture, transform, points in zip(pictures, transforms, landmarks, strict=True)
+        [
+            Layer(picture, crop, transform, margins[0], points)
+            for picture, transform, points in zip(_pictures(drawn), transforms, landmarks, strict=True)
+        ]
+        for drawn in render_alike(render, wider)
     ]
+
+
+def _pictures(drawn: Rendering) -> Float[np.ndarray, "B S S 4"]:
+    return drawn.require_image().detach().permute(0, 2, 3, 1).contiguous().cpu().numpy()
 
 
 def widened(scene: Scene) -> tuple[Scene, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 
@@ -13,8 +14,9 @@ from jaxtyping import UInt8
 
 from mofa3d.data.photo import Photo
 from mofa3d.decoder import Decoder
+from mofa3d.environment.ahead import ahead
 from mofa3d.pictures import views
-from mofa3d.pictures.overlay import Layer, layers
+from mofa3d.pictures.overlay import Layer, layers_alike
 from mofa3d.reconstruction.video.moving_face import VideoFace
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
@@ -60,22 +62,32 @@ class FaceFilm:
         width, height = self.panel
         return (3 if self.geometry else 2) * width, height
 
-    @torch.no_grad()
     def draw(self, frames: Iterable[Photo]) -> Iterator[UInt8[np.ndarray, "H W 3"]]:
         """The film's frames; without a face, all pictures of one are the photograph."""
+        with closing(ahead(self._side_by_side, self._with_heads(frames), torch.get_num_threads())) as pictures:
+            for _, picture in pictures:
+                yield picture.result()
+
+    def _with_heads(self, frames: Iterable[Photo]) -> Iterator[tuple[Photo, tuple[Layer, ...]]]:
+        """Each frame and what is laid over it, if it shows the face."""
         row_of = {int(frame): row for row, frame in enumerate(self.face.frames)}
         numbered = enumerate(frames)
         while batch := list(islice(numbered, BATCH)):
             heads = iter(self._heads([row_of[number] for number, _ in batch if number in row_of]))
             for number, photo in batch:
-                small = self._shrunk(photo)
-                beside = [small] * (2 if self.geometry else 1)
-                if number in row_of:
-                    laid = [head.of_resized(self.shrink) for head in next(heads)]
-                    hidden = laid[0].hidden(small)
-                    beside = [head.behind(hidden).over(small) for head in laid]
-                yield np.concatenate([small, *beside], axis=1)
+                yield photo, next(heads) if number in row_of else ()
 
+    def _side_by_side(self, frame: tuple[Photo, tuple[Layer, ...]]) -> UInt8[np.ndarray, "h w 3"]:
+        photo, heads = frame
+        small = self._shrunk(photo)
+        beside = [small] * (2 if self.geometry else 1)
+        if heads:
+            laid = [head.of_resized(self.shrink) for head in heads]
+            hidden = laid[0].hidden(small)
+            beside = [head.behind(hidden).over(small) for head in laid]
+        return np.concatenate([small, *beside], axis=1)
+
+    @torch.no_grad()
     def _heads(self, rows: list[int]) -> list[tuple[Layer, ...]]:
         """What is laid over each frame: the face, and the same in clay if that is asked for."""
         if not rows:
@@ -85,7 +97,7 @@ class FaceFilm:
         scene = self.decode(SemanticCode.from_vector(codes.to_vector().to(device), codes.sizes))
         transforms = [self.face.transforms[row] for row in rows]
         scenes = [scene, views.clay(scene)] if self.geometry else [scene]
-        return list(zip(*(layers(each, transforms, self.render) for each in scenes), strict=True))
+        return list(zip(*layers_alike(scenes, transforms, self.render), strict=True))
 
     def _shrunk(self, photo: Photo) -> UInt8[np.ndarray, "height width 3"]:
         """A frame at a picture's size, its last row and column repeated where that makes the size even."""

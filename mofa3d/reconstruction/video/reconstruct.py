@@ -11,6 +11,7 @@ import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from mofa3d.data.photo import Photo
 from mofa3d.data.sources import Reader
 from mofa3d.data.video import TimedFrame, VideoInfo
 from mofa3d.decoder import Decoder
+from mofa3d.environment.ahead import ahead
 from mofa3d.errors import InputError
 from mofa3d.export.face_textures import FaceTextures
 from mofa3d.export.video import codec, film_writer
@@ -130,8 +132,10 @@ def reconstruct_video(
         pictures = film.draw(_kept(reader.frames(path), int(face.frames[best]), photos))
         shown = tqdm(pictures, "drawing", total=count, unit="frame", disable=not options.progress)
         with film_writer(unfinished / FILM, *film.size, info.rate) as write:
-            for picture, at in zip(shown, seen.times.tolist(), strict=True):
-                write(picture, at)
+            timed = zip(shown, seen.times.tolist(), strict=True)
+            with closing(ahead(lambda frame: write(*frame), timed, threads=1)) as writings:
+                for _, writing in writings:
+                    writing.result()
         write_codes(unfinished / CODES, face, info, seen.times)
         moving = rig(face.codes.expression, seen.times[face.frames])
         codes = in_one_camera(face, reconstructor.decode.camera, info.width, info.height)

@@ -1,9 +1,11 @@
-"""Follow a face from frame to frame of a video with the encoder itself.
+"""Follow a face from frame to frame of a video by its dense landmarks, and by the encoder where these are not seen.
 
-A detector is slow and its square trembles. So it is asked at the start, every so often, and when the face is lost; in
-between, a frame's crop is the similarity that lays the landmarks of the frame before on the projected mean face, as the
-crops of photographs were calibrated (`mofa3d.data.crop`): it follows the head's roll. The encoder then looks once more,
-at the crop that its own answer gives: it is most exact where the face lies as in training.
+A detector is slow and its square trembles. So it is asked at the start, every so often, and when the face is lost. In
+between, the network of the dense landmarks looks where the frame before had them, as MediaPipe does, and the crop is
+that of photographs. Where it sees no face, as in profile, the crop is the similarity that lays the landmarks of the
+encoder's last answer on the projected mean face, as the crops of photographs were calibrated (`mofa3d.data.crop`), and
+the encoder looks once more, at the crop that its own answer gives. That alone would drift: an encoder that sees faces a
+little too small makes each crop a little larger than the one before.
 
 A face counts as lost when the photometric error of its code, which on background is far higher than on a face, rises
 well above what it was when the face was found, or when the crop leaves the frame or changes its size at once. A
@@ -24,7 +26,9 @@ from mofa3d import metrics
 from mofa3d.data.crop import crop_face, face_in_crop
 from mofa3d.data.crop_transform import CropTransform
 from mofa3d.data.detect import detect_faces
+from mofa3d.data.face_landmarker import PRESENT, DenseLandmarks, read_region, region_around
 from mofa3d.data.found_face import FoundFace
+from mofa3d.data.landmarks_478 import steadied
 from mofa3d.data.locate import locate
 from mofa3d.data.photo import Photo, to_tensor
 from mofa3d.decoder import Decoder
@@ -111,6 +115,7 @@ class FaceTracker:
         mean = self.decode(SemanticCode.zeros(1, model.sizes, device=self.device)).landmarks[0]
         self.target = mean[list(LANDMARKS_46)].double().cpu().numpy()
         self.last: Sighting | None = None  # in the frame before
+        self.region: CropTransform | None = None  # where the next frame's dense landmarks should be
         self.place: FoundFace | None = None  # where it was seen last
         self.track = -1
         self.found_error = 0.0
@@ -136,7 +141,7 @@ class FaceTracker:
         box = self._box(last)
         if box is None:
             return None
-        sighting = self._look(number, photo, box)
+        sighting = self._look(number, photo, box, self._points(photo, box))
         lost = (
             sighting is None
             or sighting.error > max(self.config.high_error, self.config.error_ratio * self.found_error)
@@ -171,20 +176,37 @@ class FaceTracker:
         for box in sorted(boxes, key=overlap, reverse=True):
             located = locate(photo, box)
             if located.doubt is None or not located.doubt.refused:
-                sighting = self._look(number, photo, located.face, new_track=overlap(box) < SAME_FACE)
+                new = overlap(box) < SAME_FACE
+                sighting = self._look(number, photo, located.face, located.dense, new_track=new)
                 self.found_error = np.inf if sighting is None else sighting.error
                 return sighting
         return None
 
-    def _look(self, number: int, photo: Photo, box: FoundFace, new_track: bool = False) -> Sighting | None:
-        """Encode a crop, and then the crop that the answer gives; colors are those of the latter."""
+    def _points(self, photo: Photo, box: FoundFace) -> DenseLandmarks | None:
+        """The dense landmarks of the face in this frame, if the network is sure that it sees one."""
+        if self.region is None:
+            return locate(photo, box).dense
+        dense = read_region(photo, self.region)
+        return dense if dense.presence >= PRESENT else None
+
+    def _look(
+        self, number: int, photo: Photo, box: FoundFace, dense: DenseLandmarks | None, new_track: bool = False
+    ) -> Sighting | None:
+        """Encode the crop of the dense landmarks; without them, a crop, and then the crop that the answer gives.
+
+        Colors are those of the last crop.
+        """
         track = self.track + new_track
-        for _ in range(2):
-            image, transform = self._crop(photo, box)
-            sighting = self._sighting(number, track, image, transform)
-            box = self._box(sighting)
-            if box is None:
+        place: FoundFace | None = box if dense is None else steadied(box, dense.points)
+        self.region = None if dense is None else region_around(dense.points)
+        for _ in range(2 if dense is None else 1):
+            if place is None:
                 return None
+            image, transform = self._crop(photo, place)
+            sighting = self._sighting(number, track, image, transform)
+            place = self._box(sighting)
+        if place is None:
+            return None
         self.track = track
         return sighting if self.fit_colors is None else replace(sighting, code=self.fit_colors(sighting.code, image))
 
