@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
-import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import cv2
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
@@ -19,14 +18,14 @@ if TYPE_CHECKING:
 
 
 def png_of(picture: UInt8[np.ndarray, "H W C"]) -> bytes:
-    """A picture as the content of a PNG file.
+    """A picture, RGB or RGBA, as the content of a PNG file.
 
     Looking for runs only is several times faster than looking for repeated patterns, and pictures of faces, of which
-    PNG packs what each row changes by, become as small.
+    PNG packs what each row changes by, become as small. OpenCV finds these changes faster than Pillow.
     """
-    content = io.BytesIO()
-    Image.fromarray(picture).save(content, "PNG", compress_type=zlib.Z_RLE)
-    return content.getvalue()
+    blue_first = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR if picture.shape[2] == 3 else cv2.COLOR_RGBA2BGRA)
+    runs = (cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE)
+    return cv2.imencode(".png", blue_first, runs)[1].tobytes()
 
 
 def write_picture(path: Path, picture: UInt8[np.ndarray, "H W C"]) -> None:

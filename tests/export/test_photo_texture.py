@@ -186,6 +186,7 @@ def points_of(scene, values: Texels):
     )
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize(("yaw", "factor", "roll"), [(0.7, 2, 0.0), (-0.3, 1, 20.0)])
 def test_the_kernel_sees_what_delight_sees(model, texels, yaw, factor, roll):
     """Also where something hides a point, the photograph ends, the light is dark, or the photograph overexposed."""
@@ -245,6 +246,7 @@ def test_highlights_are_pressed_together_and_keep_their_color(texels):
     assert (found[3] == [1, 1, 128 / 255]).all()
 
 
+@pytest.mark.processor
 def test_texels_are_mixed_of_the_photograph_and_the_vertices(texels):
     rng = np.random.default_rng(0)
     colors, mix, filled = (
