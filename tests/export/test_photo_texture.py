@@ -191,16 +191,17 @@ def points_of(scene, values: Texels):
 def test_the_kernel_sees_what_delight_sees(model, texels, yaw, factor, roll):
     """Also where something hides a point, the photograph ends, the light is dark, or the photograph overexposed."""
     code = turned(model, yaw)
-    code.illumination[0, 3, 1] = 0.5
+    code.illumination[0, 3, 1] = 0.8  # dark on the left
     photo, transform, scene = photographed(model, code, factor)
-    photo = cv2.convertScaleAbs(photo, alpha=1.6)[: -2 * MARGIN]
+    photo = cv2.convertScaleAbs(photo, alpha=1.6)[: int(0.7 * len(photo))]
+    photo[:, : int(0.4 * photo.shape[1])] = 200  # too light for that
     photo.flags.writeable = False
     transform = CropTransform(transform.left, transform.top, transform.scale, roll)
     wall = int(0.6 * CROP * 4)
 
     def rasterize_behind_a_wall(*given, **options):
         fragments = rasterize(*given, **options)
-        fragments.zbuf[:, wall:] = 100.0
+        fragments.zbuf[:, :, wall:] = 100.0
         return fragments
 
     zbuf = rasterize_behind_a_wall(scene.pixels * 4, scene.depth, scene.faces, 4 * CROP).zbuf[..., 0]
