@@ -147,7 +147,8 @@ _known: WeakTensorKeyDictionary = WeakTensorKeyDictionary()
 def _vertex_normals(faces: Int[Tensor, "F 3"], vertex_count: int) -> VertexNormals:
     """Kept for each triangulation: sorting its corners takes longer than the normals of a face."""
     if faces not in _known:
-        _known[faces] = VertexNormals(faces.cpu(), vertex_count)
+        # Of a copy: a value that holds on to its own key would be kept for ever.
+        _known[faces] = VertexNormals(faces.cpu().clone(), vertex_count)
     return _known[faces]
 
 

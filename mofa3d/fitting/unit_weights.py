@@ -113,13 +113,13 @@ class UnitFit:
         The system's axes are those in which units do not overlap; along each, the frames are a chain.
         """
         wanted = codes @ self.metric @ self.codes.T - self.config.price / 2
-        values, axes = self.values, self.axes
-        solve = _alone(values) if times is None else _chained(values, self.config.steadiness / (RATE * np.diff(times)))
+        steady = None if times is None else self.config.steadiness / (RATE * np.diff(times))
+        solve = _alone(self.values) if steady is None else _chained(self.values, steady)
         bound = (wanted / np.diag(self.inner)).clip(0, 1)
         gap = np.zeros_like(bound)
-        along = wanted @ axes
+        along = wanted @ self.axes
         for number in range(STEPS):
-            free = solve(along + STIFF * ((bound - gap) @ axes)) @ axes.T
+            free = solve(along + STIFF * ((bound - gap) @ self.axes)) @ self.axes.T
             before, past = bound, RELAXED * free + (1 - RELAXED) * bound
             bound = (past + gap).clip(0, 1)
             gap += past - bound

@@ -12,7 +12,7 @@ import json
 import logging
 import os
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, count, groupby
@@ -75,8 +75,8 @@ _Left = tuple[Item, Path | None]  # a file that is to be done, and the folder th
 
 
 @dataclass(frozen=True)
-class _Done(AbstractContextManager):
-    """What was written for a file, which goes when this is left.
+class _Done:
+    """What was written for a file, which goes when this is closed.
 
     Attributes:
         folder: that it lies in for the time being.
@@ -87,9 +87,6 @@ class _Done(AbstractContextManager):
     folder: Path
     warnings: list[str]
     stack: ExitStack
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
     def close(self) -> None:
         self.stack.close()
@@ -150,7 +147,7 @@ class BatchReconstruction:
         with closing(self._results(left, folders.out, tools)) as results:
             shown = tqdm(results, "reconstructing", len(left), unit="file", dynamic_ncols=True, disable=len(left) < 2)
             for (item, folder), attempt in shown:
-                with _listed(item, failures), attempt() as done:
+                with _listed(item, failures), closing(attempt()) as done:
                     for warning in done.warnings:
                         _LOG.warning(printable(f"{_label(item)}: {warning}"))
                     about = {"made_from": self._digest(item), "warnings": done.warnings}
@@ -161,21 +158,21 @@ class BatchReconstruction:
         self, left: list[_Left], out: Path, tools: BatchTools
     ) -> Generator[tuple[_Left, Callable[[], _Done]], None, None]:
         """What becomes of each file; of photographs, several at once."""
+        write = partial(self._write, tools, out)
         # Tools load the rest of what they need, and numba compiles, at the first one.
-        for entry in left[:1]:
-            yield entry, partial(self._write, tools, out, entry)
-        for videos, entries in groupby(left[1:], lambda entry: entry[0].is_video):
-            if videos:
+        for alone, entries in groupby(left, lambda entry: entry is left[0] or entry[0].is_video):
+            if alone:
                 for entry in entries:
-                    yield entry, partial(self._write, tools, out, entry)
+                    yield entry, partial(write, entry)
                 continue
             from mofa3d.environment.ahead import ahead, one_thread_each
 
-            with one_thread_each() as threads:
-                write = partial(self._write, tools, out)
-                with closing(ahead(write, entries, threads, discard=_Done.close)) as results:
-                    for entry, future in results:
-                        yield entry, future.result
+            with (
+                one_thread_each() as threads,
+                closing(ahead(write, entries, threads, discard=_Done.close)) as results,
+            ):
+                for entry, future in results:
+                    yield entry, future.result
 
     def _write(self, tools: BatchTools, out: Path, entry: _Left) -> _Done:
         """Write a file's results into a folder for the time being."""

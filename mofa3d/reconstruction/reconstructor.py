@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +30,9 @@ from mofa3d.errors import InputError
 from mofa3d.fitting.color_fit import ColorFit
 from mofa3d.scene import Renderer, Scene
 from mofa3d.semantic_code import SemanticCode
+
+if TYPE_CHECKING:
+    from mofa3d.pictures.overlay import Layer
 
 
 @dataclass(frozen=True)
@@ -186,14 +189,25 @@ def lay_over(
         start: the face as the photograph shows it, if `reconstruction` is an edited one of the same crop.
         whole: draw all of the head, over whatever the photograph shows there.
     """
+    if whole:
+        return _head(reconstruction, render).over(photo)
+    return _visible_head(photo, reconstruction, render, start).over(photo)
+
+
+def _head(reconstruction: Reconstruction, render: Renderer) -> Layer:
     from mofa3d.pictures.overlay import layers
 
-    [head] = layers(reconstruction.scene, [reconstruction.transform], render)
-    if whole:
-        return head.over(photo)
+    return layers(reconstruction.scene, [reconstruction.transform], render)[0]
+
+
+def _visible_head(
+    photo: Photo, reconstruction: Reconstruction, render: Renderer, start: Reconstruction | None
+) -> Layer:
+    """The head without what the photograph shows before it; for `start` see `lay_over`."""
+    head = _head(reconstruction, render)
     unchanged = start is None or start.scene is reconstruction.scene
-    [before] = [head] if unchanged else layers(start.scene, [start.transform], render)
-    return head.behind(before.hidden(photo)).over(photo)
+    before = head if unchanged else _head(start, render)
+    return head.behind(before.hidden(photo))
 
 
 class Pictures(NamedTuple):
@@ -208,17 +222,13 @@ class Pictures(NamedTuple):
     panels: UInt8[np.ndarray, "h w5 3"]
 
 
-def pictures(photo: Photo, reconstruction: Reconstruction, render: Renderer) -> Pictures:
-    """The pictures of a face, which has its head drawn once for both.
-
-    Args:
-        render: a raster backend with a black background, as `make_renderer("cpu")`.
-    """
-    from mofa3d.pictures.overlay import layers
+def pictures(
+    photo: Photo, reconstruction: Reconstruction, render: Renderer, start: Reconstruction | None = None
+) -> Pictures:
+    """The pictures of a face, which has its head drawn once for both; for the arguments see `lay_over`."""
     from mofa3d.pictures.views import panels, to_bytes
 
-    [head] = layers(reconstruction.scene, [reconstruction.transform], render)
-    head = head.behind(head.hidden(photo))
+    head = _visible_head(photo, reconstruction, render, start)
     image = reconstruction.crop[None]
     in_crop = replace(head, transform=CropTransform(0.0, 0.0, 1.0)).over(to_bytes(image)[0])
     rows = panels(reconstruction.scene, render, image, to_tensor(in_crop)[None].to(image))

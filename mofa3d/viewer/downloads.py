@@ -122,7 +122,8 @@ def _turntable(path: Path, subject: Subject) -> None:
 
 
 def _panels(path: Path, subject: Subject) -> None:
-    write_picture(path, pictures(subject.photo, subject.found, subject.writer.render).panels)
+    drawn = pictures(subject.photo, subject.found, subject.writer.render, start=subject.start)
+    write_picture(path, drawn.panels)
 
 
 @dataclass(frozen=True)

@@ -48,12 +48,12 @@ def test_what_fails_says_so_in_its_place():
 
 
 def test_what_nobody_takes_is_discarded_and_what_has_not_begun_is_not_done():
-    called, discarded, both = [], [], threading.Barrier(3)
+    called, discarded, begun = [], [], threading.Barrier(3)
 
     def call(number: int) -> int:
         called.append(number)
         if number < 3:
-            both.wait(LONG)
+            begun.wait(LONG)
         return number
 
     with closing(ahead(call, range(9), 3, discarded.append)) as results:

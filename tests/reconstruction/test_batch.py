@@ -28,6 +28,19 @@ from mofa3d.files.record import RECORD, read_record
 from mofa3d.reconstruction.batch import BatchReconstruction, BatchTools, find_inputs
 
 
+@pytest.fixture
+def two_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+def write_four(folder: Path) -> None:
+    for number in range(1, 5):
+        Image.new("RGB", (4, 4), (1, 0, 0)).save(folder / f"{number}.png")
+
+
 class TestBatch:
     def test_every_face_has_its_folder(self, work, photos, tmp_path, capsys):
         done = work.run([photos], tmp_path / "out")
@@ -133,7 +146,7 @@ class TestBatch:
             BatchReconstruction(lambda: tools, {"refine": True})([photos / "a.png"], out)
         assert (out / "a" / "code.json").read_text() == str(photos / "a.png")  # whole
 
-    def test_several_at_once_in_their_order(self, work, tmp_path):
+    def test_several_at_once_in_their_order(self, work, tmp_path, two_threads):
         """The second waits for the third, and is called the second nevertheless."""
         third = threading.Event()
 
@@ -144,26 +157,19 @@ class TestBatch:
             if name.endswith("3.png"):
                 third.set()
 
-        for number in range(1, 5):
-            Image.new("RGB", (4, 4), (1, 0, 0)).save(tmp_path / f"{number}.png")
-        before = torch.get_num_threads()
-        torch.set_num_threads(2)
-        try:
-            tools = BatchTools(work.faces, write, work.film)
-            done = BatchReconstruction(lambda: tools, {})([tmp_path / "*.png"], tmp_path / "out")
-        finally:
-            torch.set_num_threads(before)
+        write_four(tmp_path)
+        tools = BatchTools(work.faces, write, work.film)
+        done = BatchReconstruction(lambda: tools, {})([tmp_path / "*.png"], tmp_path / "out")
         assert [folder.name for folder in done.written] == ["1", "2", "3", "4"]
         assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["1", "2", "3", "4"]
 
-    def test_interrupted_several_leave_nothing(self, work, tmp_path):
+    def test_interrupted_several_leave_nothing(self, work, tmp_path, two_threads):
         def interrupted(folder: Path, name: str, *rest) -> None:
             work.write(folder, name, *rest)
             if name.endswith("2.png"):
                 raise KeyboardInterrupt
 
-        for number in range(1, 5):
-            Image.new("RGB", (4, 4), (1, 0, 0)).save(tmp_path / f"{number}.png")
+        write_four(tmp_path)
         tools, out = BatchTools(work.faces, interrupted, work.film), tmp_path / "out"
         with pytest.raises(KeyboardInterrupt):
             BatchReconstruction(lambda: tools, {})([tmp_path / "*.png"], out)

@@ -23,6 +23,7 @@ from mofa3d.encoders.network import make_encoder
 from mofa3d.errors import InputError
 from mofa3d.morphable_model import MorphableModel, save_model
 from mofa3d.pictures import views
+from mofa3d.pictures.overlay import layers
 from mofa3d.reconstruction import reconstructor as reconstructor_module
 from mofa3d.reconstruction.reconstructor import Reconstruction, Reconstructor, lay_over, pictures
 from mofa3d.renderers import make_renderer
@@ -225,6 +226,9 @@ def test_panels_begin_with_the_crop(found, photo, render):
     in_crop = replace(found, transform=CropTransform(0.0, 0.0, 1.0))
     crop = np.ascontiguousarray(panels[:, :240])
     # What hides the head was found in the photograph, not in the crop.
+    [head] = layers(found.scene, [found.transform], render)
+    behind = replace(head.behind(head.hidden(photo)), transform=in_crop.transform)
+    assert np.array_equal(panels[:, 240:480], behind.over(crop))
     apart = np.abs(panels[:, 240:480].astype(int) - lay_over(crop, in_crop, render)).max(axis=2)
     assert np.quantile(apart, 0.95) <= 8
     expected = views.overlay(found.scene, render, found.crop[None])

@@ -4,8 +4,8 @@ A detector is slow and its square trembles. So it is asked at the start, every s
 between, the network of the dense landmarks looks where the frame before had them, as MediaPipe does, and the crop is
 that of photographs. Where it sees no face, as in profile, the crop is the similarity that lays the landmarks of the
 encoder's last answer on the projected mean face, as the crops of photographs were calibrated (`mofa3d.data.crop`), and
-the encoder looks once more, at the crop that its own answer gives. That alone would drift: an encoder that sees faces a
-little too small makes each crop a little larger than the one before.
+the encoder looks once more, at the crop that its own answer gives. That alone would drift: each crop has the error of
+the answer before.
 
 A face counts as lost when the photometric error of its code, which on background is far higher than on a face, rises
 well above what it was when the face was found, or when the crop leaves the frame or changes its size at once. A
@@ -197,16 +197,14 @@ class FaceTracker:
         Colors are those of the last crop.
         """
         track = self.track + new_track
-        place: FoundFace | None = box if dense is None else steadied(box, dense.points)
+        box = box if dense is None else steadied(box, dense.points)
         self.region = None if dense is None else region_around(dense.points)
         for _ in range(2 if dense is None else 1):
-            if place is None:
-                return None
-            image, transform = self._crop(photo, place)
+            image, transform = self._crop(photo, box)
             sighting = self._sighting(number, track, image, transform)
-            place = self._box(sighting)
-        if place is None:
-            return None
+            box = self._box(sighting)
+            if box is None:
+                return None
         self.track = track
         return sighting if self.fit_colors is None else replace(sighting, code=self.fit_colors(sighting.code, image))
 
