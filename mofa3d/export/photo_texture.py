@@ -19,6 +19,7 @@ from torch import Tensor
 
 from mofa3d.data.crop_transform import CropTransform
 from mofa3d.data.photo import Photo
+from mofa3d.export.foreign_colors import DARKEST, of_everybody, typical_ratio, without_foreign
 from mofa3d.export.texel_kernels import blend, see
 from mofa3d.export.texture import Rasterize, Texels
 from mofa3d.fitting.delighting import (
@@ -40,7 +41,6 @@ SURE_COSINE = 0.5  # of the angle to the camera from which the photograph alone 
 KNOWN_COSINE = 0.35  # from which a vertex passes on what it shows; nearer the silhouette lie hair and background
 SEAM = 0.012  # of the texture's side over which photograph and model are mixed
 KNEE = 0.85  # display RGB above which a texture is pressed together: no skin is lighter, but highlights on it are
-DARKEST = 0.02  # display RGB below which a ratio means nothing
 SHARPNESS = 6  # how much more a photograph counts that looks at a place more directly
 TYPICAL = 8000  # texels that are looked at to find the size of a typical one
 REACH = 40.0  # mm over which the surroundings of a hole give way to the face's average tone
@@ -75,7 +75,8 @@ def photo_texture(
         texels: of the texture.
         rasterize: on the CPU.
     """
-    vertices, surface = zip(*(_seen(view, texels, rasterize) for view in views), strict=True)
+    fixed = of_everybody(model)
+    vertices, surface = zip(*(_own(view, fixed, texels, rasterize) for view in views), strict=True)
     known = _together([samples.colors[0] for samples in vertices], [samples.weights[0] for samples in vertices])
     filled = filled_reflectance(views[0].scene.reflectance[0], *known, model)
     mixes = [torch.from_numpy(_mix(samples.weights[0].numpy(), texels.covered)) for samples in surface]
@@ -83,6 +84,21 @@ def photo_texture(
     colors, _ = _together([samples.colors[0] for samples in surface], straight)
     mix = mixes[0] if len(mixes) == 1 else torch.stack(mixes).amax(dim=0)
     return texels.image(_blended(texels, filled, colors, mix))
+
+
+def _own(
+    view: View, fixed: Bool[Tensor, "N"], texels: Texels, rasterize: Rasterize
+) -> tuple[ReflectanceSamples, ReflectanceSamples]:
+    """`_seen` less what is not of the face's own place: lips where the model has its teeth."""
+    vertices, surface = _seen(view, texels, rasterize)
+    reflectance = view.scene.reflectance[0].cpu()
+    typical = typical_ratio(vertices, reflectance, ~fixed & (vertices.weights[0] > KNOWN_COSINE))
+    inner = torch.nonzero(fixed[texels.corners[:, 0]]).squeeze(1)
+    there = Texels(texels.covered, texels.corners[inner], texels.weights[inner])
+    some = ReflectanceSamples(surface.colors[:, inner], surface.weights[:, inner])
+    everywhere = torch.ones(len(inner), dtype=torch.bool)
+    surface.weights[:, inner] = without_foreign(some, there.interpolate(reflectance), everywhere, typical).weights
+    return without_foreign(vertices, reflectance, fixed, typical), surface
 
 
 @torch.no_grad()
