@@ -78,6 +78,8 @@ BY_TARGETS = replace(
     ),
 )
 
+IDENTITY = 1.0  # weight of the identity loss
+
 TRAINING = overrides_of(
     TrainingConfig,
     [
@@ -98,7 +100,17 @@ TRAINING = overrides_of(
 )
 LOSS = overrides_of(
     LossWeights,
-    ("photometric", "background_cost", "regularizer", "fitted_photometric", "points", "openings", "geometry", "tone"),
+    (
+        "photometric",
+        "background_cost",
+        "regularizer",
+        "fitted_photometric",
+        "points",
+        "openings",
+        "geometry",
+        "tone",
+        "identity",
+    ),
 )
 
 
@@ -120,6 +132,9 @@ class Config(LOSS, TRAINING):
     targets: Path | None = None
     """Also train with what `experiments/fit_corpus.py` wrote about the corpus: points of the whole face, lids and lips,
     a geometry that photographs of one person share, and the tone of their skin."""
+    embeddings: Path | None = None
+    """Also train features that tell what a recognition network says of the faces (weight --identity), as
+    `experiments/embed_corpus.py` wrote it about the corpus."""
     no_landmarks: Flag = False
     """Train without the landmark surrogate on synthetic faces, too."""
     encoder: str | None = None
@@ -172,6 +187,8 @@ def training_config(config: Config) -> TrainingConfig:
             "--targets belong to a corpus of photographs (--data), whose points they have, and to the preset quick; "
             "leave --landmarks and --preset paper out"
         )
+    if config.embeddings is not None and config.data == SYNTHETIC:
+        raise InputError("--embeddings belong to a corpus of photographs (--data); synthetic faces have none")
     if config.preset == "paper":
         preset = replace(PAPER, loss=replace(PAPER.loss, landmark=float(landmarks)))
     else:
@@ -181,7 +198,11 @@ def training_config(config: Config) -> TrainingConfig:
         implied["freeze_geometry"] = 0  # its colors are not wrong any more
     if config.iterations is not None:
         implied["minutes"] = 0.0  # a number of iterations means just that
+    if config.embeddings is not None:
+        preset = replace(preset, loss=replace(preset.loss, identity=IDENTITY))
     loss = apply_overrides(preset.loss, config)
+    if loss.identity and config.embeddings is None:
+        raise InputError("--identity needs --embeddings, a file of embed_corpus.py")
     if loss.by_targets and config.targets is None:
         raise InputError("--points, --openings, --geometry and --tone need --targets, a file of fit_corpus.py")
     return apply_overrides(replace(preset, **implied, loss=loss), config)
@@ -199,8 +220,12 @@ def open_data(config: Config, model: MorphableModel, processes: Processes = ALON
     """Synthetic faces, a prepared corpus, or the photographs of a folder, whose failures are listed."""
     chosen = (config.held_out, config.seed, config.report_images)
     faces = open_faces(config.data, config.synthetic, model, draw, cache_directory(), *chosen, config.streaming)
-    if faces.stream is not None and (config.targets is not None or config.even_sources):
-        raise InputError("--targets and --even-sources need the index of a corpus, which shards alone do not have")
+    if faces.stream is not None and (
+        config.targets is not None or config.embeddings is not None or config.even_sources
+    ):
+        raise InputError(
+            "--targets, --embeddings and --even-sources need the index of a corpus, which shards alone do not have"
+        )
     if with_landmarks(config) and not faces.has_landmarks:
         raise InputError(
             f"--landmarks, but no landmark is known for any photograph of {config.data}; put a landmarks_68.csv beside "
@@ -212,6 +237,10 @@ def open_data(config: Config, model: MorphableModel, processes: Processes = ALON
         from mofa3d.data.corpus.targets import read_targets
 
         faces.dataset.targets = read_targets(config.targets, faces.dataset.photos, model.fingerprint())
+    if config.embeddings is not None:
+        from mofa3d.data.corpus.embeddings import read_embeddings
+
+        faces.dataset.embeddings = read_embeddings(config.embeddings, faces.dataset.photos)
     return faces
 
 
@@ -266,6 +295,8 @@ def main(config: Config) -> None:
     with claim_folder(config.out, config.resume, processes=processes) as resume:
         camera = Camera(about.image_size)
         faces = open_data(config, model, processes)
+        if faces.dataset.embeddings is not None:
+            encoder.add_recognizer(faces.dataset.embeddings.values.shape[1])
         decode, render, fused = make_formation(render, model, camera, device, settings.loss.background_cost)
 
         losses = None

@@ -35,6 +35,7 @@ class LossWeights:
             paper has none.
         points, openings, geometry, tone: of `mofa3d.training.target_losses`; they need the targets of
             ``experiments/fit_corpus.py``, and the paper has none of them.
+        identity: of `mofa3d.training.identity_loss`; it needs what ``experiments/embed_corpus.py`` writes.
     """
 
     photometric: float = 1.92
@@ -48,6 +49,7 @@ class LossWeights:
     openings: float = 0.0
     geometry: float = 0.0
     tone: float = 0.0
+    identity: float = 0.0
 
     @property
     def by_targets(self) -> bool:

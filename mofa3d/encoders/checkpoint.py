@@ -26,6 +26,7 @@ from mofa3d.numeric_options import check_kinds, check_ranges
 from mofa3d.semantic_code import OutputScales
 
 SUFFIX = ".safetensors"
+RECOGNIZER = "recognizer."  # of the names of the weights that only a training needs
 
 
 def write_encoder(path: Path, content: dict) -> None:
@@ -83,11 +84,16 @@ def read_encoder(path: Path) -> dict:
 def load_weights(encoder: nn.Module, content: dict, path: Path) -> None:
     """Fill an encoder from what `read_checkpoint` gave.
 
+    The layer that a training with an identity loss adds is taken if the encoder has one, and left as it is if the
+    checkpoint has none.
+
     Raises:
         InputError: the weights are not those of the encoder that the checkpoint describes.
     """
+    weights = {name: value for name, value in encoder.state_dict().items() if name.startswith(RECOGNIZER)}
+    taken = {name: value for name, value in content["encoder"].items() if weights or not name.startswith(RECOGNIZER)}
     try:
-        encoder.load_state_dict(content["encoder"])
+        encoder.load_state_dict({**weights, **taken})
     except RuntimeError:
         raise InputError(f"the weights in {path} do not fit its own description; the file is damaged") from None
 

@@ -55,6 +55,7 @@ class Encoder(nn.Module):
         for layer in (self.head, self.depth_head):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
+        self.recognizer: nn.Linear | None = None
         self.register_buffer("scales", (scales or OutputScales()).vector(sizes))
         self.register_buffer("mean", _colors(IMAGENET_MEAN), persistent=False)
         self.register_buffer("std", _colors(IMAGENET_STD), persistent=False)
@@ -80,6 +81,19 @@ class Encoder(nn.Module):
             rest, depth = self.head(features), self.depth_head(features)
         at = self.depth_index
         return torch.cat([rest[:, :at], depth, rest[:, at:]], dim=1) * self.scales
+
+    def add_recognizer(self, width: int) -> None:
+        """A layer that tells an embedding of so many numbers from features, for `mofa3d.training.identity_loss`.
+
+        Files of encoders do not have it.
+        """
+        self.recognizer = nn.Linear(self.head.in_features, width).to(self.scales.device)
+
+    def recognize(self, features: Float[Tensor, "B F"]) -> Float[Tensor, "B E"]:
+        """What the added layer tells from features."""
+        assert self.recognizer is not None, "add_recognizer comes first"
+        with torch.autocast(features.device.type, enabled=False):
+            return self.recognizer(features.to(self.recognizer.weight.dtype))
 
     def train(self, mode: bool = True) -> Encoder:
         super().train(mode)

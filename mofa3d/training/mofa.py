@@ -21,6 +21,7 @@ from mofa3d.numeric_options import MOST
 from mofa3d.objective import Batch, LossWeights, evaluate_batch
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
+from mofa3d.training.identity_loss import identity_loss
 from mofa3d.training.loop import Step, optimize
 from mofa3d.training.progress import Progress, check_schedule
 
@@ -177,6 +178,8 @@ def train(
     """
     if config.loss.by_targets and targets is None:
         raise InputError("a loss by targets is on, but nothing computes it: give targets=TargetLosses(...)")
+    if config.loss.identity and encoder.recognizer is None:
+        raise InputError("the identity loss is on, but nothing tells who is shown: call encoder.add_recognizer first")
     half = config.bfloat16
     if half:
         from mofa3d.environment.instruction_sets import bfloat16_or_float32
@@ -190,7 +193,8 @@ def train(
 
     def step(batch: Batch, iteration: int) -> Step:
         with torch.autocast(batch["image"].device.type, torch.bfloat16, enabled=half):
-            vector = encoder(encoder_input(batch))
+            features = encoder.features(encoder_input(batch))
+            vector = encoder.code(features)
         code = SemanticCode.from_vector(vector, decode.model.sizes)
         weights = config.loss
         if iteration < config.freeze_geometry:
@@ -199,6 +203,9 @@ def train(
         terms, watch = evaluate_batch(code, batch, weights, decode, render, fused, fit_colors)
         if targets is not None:
             terms |= targets(code, batch, weights)
+        if weights.identity:
+            told = encoder.recognize(features)
+            terms["identity"] = identity_loss(told, batch["embedding"], batch["embedding_known"])
         total = sum(getattr(weights, name) * term.mean() for name, term in terms.items())
         return Step(terms, total, watch)
 

@@ -17,7 +17,7 @@ from mofa3d.data.batches.augment import AugmentConfig
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.corpus.embeddings import Embeddings, write_embeddings
 from mofa3d.data.corpus.targets import read_targets, write_targets
-from mofa3d.encoders.checkpoint import open_run
+from mofa3d.encoders.checkpoint import open_run, read_checkpoint
 from mofa3d.errors import InputError
 from mofa3d.fitting.dense_fit import DenseFitConfig
 from mofa3d.fitting.skin_tone import SkinTone
@@ -110,10 +110,57 @@ def test_training_by_targets_lowers_their_losses_and_goes_on_with_no_others(corp
         train_mofa.open_data(wrong, train_mofa.description(wrong).load_model())
 
 
-def test_targets_need_photographs():
-    config = train_mofa.Config(targets=Path("targets.safetensors"))
+def test_features_learn_embeddings_by_a_layer_of_the_training_alone(corpus, tmp_path):
+    photos = Corpus(corpus).photos
+    known = torch.tensor([True] * 6 + [False])
+    values = 5 + torch.randn(7, 4, generator=torch.Generator().manual_seed(1)) * known[:, None]
+    path = tmp_path / "embeddings.safetensors"
+    write_embeddings(path, Embeddings(values, known), photos)
+    settings = {
+        "data": str(corpus),
+        "embeddings": path,
+        "batch_size": 6,
+        "learning_rate": 1e-3,
+        "augment": AugmentConfig(mirror=0),
+        "encoder_weights": "none",
+        "input_size": 32,
+        "held_out": 0.3,
+        "report_images": 1,
+    }
+    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    train_mofa.main(train_mofa.Config(iterations=40, out=whole, **settings))
+    lines = [json.loads(line) for line in (whole / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert lines[-1]["identity"] < 0.5 * lines[0]["identity"]
+    # Stopped in the middle, it ends with the same numbers, the added layer's among them.
+    train_mofa.main(train_mofa.Config(iterations=20, out=halves, **settings))
+    train_mofa.main(train_mofa.Config(iterations=40, out=halves, resume=True, **settings))
+    ends = [read_checkpoint(folder / "checkpoint.pt")["encoder"] for folder in (whole, halves)]
+    assert ends[0]["recognizer.weight"].shape[0] == 4
+    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    assert open_run(whole)[0].recognizer is None
+    # Another training can start from it, with or without the loss.
+    for more in ({}, {"embeddings": None}):
+        out = tmp_path / f"next{len(more)}"
+        train_mofa.main(train_mofa.Config(iterations=1, start=whole, out=out, **{**settings, **more}))
+        assert ("recognizer.weight" in read_checkpoint(out / "checkpoint.pt")["encoder"]) == (not more)
+    write_embeddings(path, Embeddings(values + 1 * known[:, None], known), photos)
+    with pytest.raises(InputError, match="was trained with another file of embeddings than is given now"):
+        train_mofa.main(train_mofa.Config(iterations=41, out=whole, resume=True, **settings))
+
+
+@pytest.mark.parametrize("name", ["targets", "embeddings"])
+def test_targets_and_embeddings_need_photographs(name):
+    config = train_mofa.Config(**{name: Path("some.safetensors")})
     with pytest.raises(InputError, match="belong to a corpus of photographs"):
         train_mofa.training_config(config)
+
+
+def test_a_weight_of_identity_needs_embeddings(corpus):
+    with pytest.raises(InputError, match="--identity needs --embeddings"):
+        train_mofa.training_config(train_mofa.Config(data=str(corpus), identity=2.0))
+    given = train_mofa.Config(data=str(corpus), embeddings=Path("some.safetensors"))
+    assert train_mofa.training_config(given).loss.identity == 1.0
+    assert train_mofa.training_config(replace(given, identity=2.0)).loss.identity == 2.0
 
 
 def test_skulls_of_fitted_heads(corpus, capsys, default_model):

@@ -45,7 +45,8 @@ class ResidentFaces:
         self.images = torch.empty(len(self.rows), *size, dtype=torch.uint8, device=device)
         self.landmarks = torch.empty(len(self.rows), 68, 2, device=device, dtype=torch.float32)
         self.confidence = torch.empty(len(self.rows), 68, device=device, dtype=torch.float32)
-        self.targets = getattr(dataset, "targets", None)
+        added = (getattr(dataset, name, None) for name in ("targets", "embeddings"))
+        self.added = [table for table in added if table is not None]
 
         def load(pair: tuple[int, int]) -> None:
             index, row = pair
@@ -96,7 +97,7 @@ class ResidentFaces:
                 "confidence": self.confidence[rows],
                 "index": torch.tensor(chosen, device=self.device),
             }
-            if self.targets is not None:
-                targets = default_collate([self.targets.item(index) for index in chosen])
-                batch |= {name: value.to(self.device) for name, value in targets.items()}
+            for table in self.added:
+                values = default_collate([table.item(index) for index in chosen])
+                batch |= {name: value.to(self.device) for name, value in values.items()}
             yield augment(batch, changes, generator, processes.rank, processes.count)

@@ -39,6 +39,7 @@ from mofa3d.errors import InputError
 from mofa3d.files.whole import whole_file, write_text
 
 if TYPE_CHECKING:
+    from mofa3d.data.corpus.embeddings import Embeddings
     from mofa3d.data.corpus.targets import Targets
 
 FORMAT = 2  # 1 had crops that were not upright, and no dense landmarks
@@ -67,7 +68,8 @@ class Corpus(Dataset):
     """The kept faces of a prepared corpus, read from the shards when asked for.
 
     Items are ``image`` (3, H, W) in 0 to 1, ``landmarks`` (68, 2) px, ``confidence`` (68,) in 0 to 1 (0: unknown),
-    ``index``, for synthetic faces the true ``code`` (D,), and what `targets` add once they are there.
+    ``index``, for synthetic faces the true ``code`` (D,), and what `targets` and `embeddings` add
+    once they are there.
 
     Attributes:
         folder: where it is.
@@ -79,6 +81,7 @@ class Corpus(Dataset):
         held_out: (K,) bool, for validation.
         summary: what ``corpus.json`` says.
         targets: what an encoder is to find, see `mofa3d.data.corpus.targets`; at first ``None``.
+        embeddings: what a recognition network says, see `mofa3d.data.corpus.embeddings`; at first ``None``.
     """
 
     @plain_settings()
@@ -111,6 +114,7 @@ class Corpus(Dataset):
         self.held_out = index.held_out
         self.codes = None if index.codes is None else torch.from_numpy(index.codes)
         self.targets: Targets | None = None
+        self.embeddings: Embeddings | None = None
         self._place = index.place
 
     def __len__(self) -> int:
@@ -127,6 +131,8 @@ class Corpus(Dataset):
             item["code"] = self.codes[index]
         if self.targets is not None:
             item |= self.targets.item(index)
+        if self.embeddings is not None:
+            item |= self.embeddings.item(index)
         return item
 
     def _crop(self, index: int) -> Photo:

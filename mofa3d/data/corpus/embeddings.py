@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -27,6 +29,22 @@ class Embeddings:
 
     values: Float[Tensor, "K D"]
     known: Bool[Tensor, "K"]
+
+    @cached_property
+    def centered(self) -> Float[Tensor, "K D"]:
+        """Less the mean of all known ones: what all faces have in common tells nobody apart."""
+        return self.values - self.values[self.known].mean(dim=0)
+
+    def fingerprint(self) -> str:
+        """Of all numbers."""
+        digest = hashlib.sha256()
+        for tensor in (self.values, self.known):
+            digest.update(tensor.contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()[:16]
+
+    def item(self, index: int) -> dict[str, Tensor]:
+        """What a corpus's item has beside its photograph."""
+        return {"embedding": self.centered[index], "embedding_known": self.known[index].to(torch.float32)}
 
 
 def write_embeddings(path: Path, embeddings: Embeddings, keys: list[str]) -> None:

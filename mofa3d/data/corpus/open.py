@@ -56,9 +56,9 @@ class Faces:
             held = f"{self.stream.fraction:g} by seed {self.stream.seed}"
             return {"list of shards": self.stream.shards.fingerprint(), "share of held-out faces": held}
         chosen = hashlib.sha256(",".join(map(str, self.train)).encode()).hexdigest()[:16]
-        targets = self.dataset.targets
         found = {"corpus": self.dataset.fingerprint(), "split into faces to train on and held-out ones": chosen}
-        return found if targets is None else {**found, "file of targets": targets.fingerprint()}
+        added = {"file of targets": self.dataset.targets, "file of embeddings": self.dataset.embeddings}
+        return found | {name: table.fingerprint() for name, table in added.items() if table is not None}
 
     @property
     def groups(self) -> dict[str, list[bool]]:

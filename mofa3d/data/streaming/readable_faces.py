@@ -25,13 +25,13 @@ class ReadableFaces(Dataset):
         shown: from which of them others are taken.
 
     Attributes:
-        targets: of the corpus.
+        targets, embeddings: of the corpus.
         unreadable: shards of which faces were left out, with the reason of the first.
     """
 
     def __init__(self, corpus: Corpus, shown: Sequence[int]) -> None:
         self._corpus, self._shown = corpus, shown
-        self.targets = corpus.targets
+        self.targets, self.embeddings = corpus.targets, corpus.embeddings
         self.unreadable: dict[int, str] = {}
         self._telling = Lock()
 
