@@ -37,13 +37,16 @@ train: $(STAMP)
 
 # From ImageNet's weights alone; the shipped encoder had more training before (its model card tells which).
 ENCODER := runs/encoder
-ITERATIONS ?= 5500
+ITERATIONS ?= 6000
 encoder: $(STAMP)
 	@test -n "$(CORPUS)" || { echo "name the corpus: make encoder CORPUS=folder" >&2; exit 1; }
 	mkdir -p $(ENCODER)
 	$(BIN)/python experiments/fit_corpus.py $(CORPUS) --videos ytf --contrast 1.6 --out $(ENCODER)/targets.safetensors --force
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet -e '.[recognition]'
+	$(BIN)/python experiments/embed_corpus.py $(CORPUS) --out $(ENCODER)/embeddings.safetensors
 	OMP_NUM_THREADS=1 $(BIN)/python experiments/train_mofa.py --renderer=vertex --data $(CORPUS) \
 	  --targets $(ENCODER)/targets.safetensors --regularizer 1e-3 --points 5 --openings 12 --tone 5 \
+	  --embeddings $(ENCODER)/embeddings.safetensors --identity 3 \
 	  --iterations $(ITERATIONS) --resume auto --out $(ENCODER)/run
 	OMP_NUM_THREADS=1 $(BIN)/python experiments/fit_person_head.py $(ENCODER)/run --data $(CORPUS) --videos ytf \
 	  --targets $(ENCODER)/targets.safetensors --out $(ENCODER)/makehuman_mobilenet_v2.safetensors --force

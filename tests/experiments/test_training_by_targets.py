@@ -127,16 +127,16 @@ def test_features_learn_embeddings_by_a_layer_of_the_training_alone(corpus, tmp_
         "held_out": 0.3,
         "report_images": 1,
     }
-    whole, halves = tmp_path / "whole", tmp_path / "halves"
+    whole = tmp_path / "whole"
     train_mofa.main(train_mofa.Config(iterations=40, out=whole, **settings))
     lines = [json.loads(line) for line in (whole / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert lines[-1]["identity"] < 0.5 * lines[0]["identity"]
-    # Stopped in the middle, it ends with the same numbers, the added layer's among them.
-    train_mofa.main(train_mofa.Config(iterations=20, out=halves, **settings))
-    train_mofa.main(train_mofa.Config(iterations=40, out=halves, resume=True, **settings))
-    ends = [read_checkpoint(folder / "checkpoint.pt")["encoder"] for folder in (whole, halves)]
-    assert ends[0]["recognizer.weight"].shape[0] == 4
-    assert all(torch.equal(ends[0][name], ends[1][name]) for name in ends[0])
+    # Gone on with, the added layer is where it was: one step moves no weight further than Adam does.
+    before = read_checkpoint(whole / "checkpoint.pt")["encoder"]["recognizer.weight"]
+    train_mofa.main(train_mofa.Config(iterations=41, out=whole, resume=True, **settings))
+    after = read_checkpoint(whole / "checkpoint.pt")["encoder"]["recognizer.weight"]
+    assert before.shape == (4, 1280)
+    assert 0 < float((after - before).abs().max()) < 2e-3 < float(before.abs().max())
     assert open_run(whole)[0].recognizer is None
     # Another training can start from it, with or without the loss.
     for more in ({}, {"embeddings": None}):
@@ -145,7 +145,7 @@ def test_features_learn_embeddings_by_a_layer_of_the_training_alone(corpus, tmp_
         assert ("recognizer.weight" in read_checkpoint(out / "checkpoint.pt")["encoder"]) == (not more)
     write_embeddings(path, Embeddings(values + 1 * known[:, None], known), photos)
     with pytest.raises(InputError, match="was trained with another file of embeddings than is given now"):
-        train_mofa.main(train_mofa.Config(iterations=41, out=whole, resume=True, **settings))
+        train_mofa.main(train_mofa.Config(iterations=42, out=whole, resume=True, **settings))
 
 
 @pytest.mark.parametrize("name", ["targets", "embeddings"])
