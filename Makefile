@@ -41,7 +41,7 @@ ITERATIONS ?= 6000
 encoder: $(STAMP)
 	@test -n "$(CORPUS)" || { echo "name the corpus: make encoder CORPUS=folder" >&2; exit 1; }
 	mkdir -p $(ENCODER)
-	$(BIN)/python experiments/fit_corpus.py $(CORPUS) --videos ytf --contrast 1.6 --out $(ENCODER)/targets.safetensors --force
+	$(BIN)/python experiments/fit_corpus.py $(CORPUS) --videos ytf --out $(ENCODER)/targets.safetensors --force
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet -e '.[recognition]'
 	$(BIN)/python experiments/embed_corpus.py $(CORPUS) --out $(ENCODER)/embeddings.safetensors
 	OMP_NUM_THREADS=1 $(BIN)/python experiments/train_mofa.py --renderer=vertex --data $(CORPUS) \
