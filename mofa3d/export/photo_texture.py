@@ -19,16 +19,19 @@ from torch import Tensor
 
 from mofa3d.data.crop_transform import CropTransform
 from mofa3d.data.photo import Photo
-from mofa3d.export.foreign_colors import DARKEST, of_everybody, typical_ratio, without_foreign
 from mofa3d.export.texel_kernels import blend, see
 from mofa3d.export.texture import Rasterize, Texels
 from mofa3d.fitting.delighting import (
     BRIGHTEST,
+    DARKEST,
     DARKEST_LIGHT,
     HIDDEN,
     LEAST_COSINE,
     SATURATED,
     ReflectanceSamples,
+    of_everybody,
+    typical_ratio,
+    without_foreign,
 )
 from mofa3d.harmonics import polynomial
 from mofa3d.kernels import parallel

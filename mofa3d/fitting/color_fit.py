@@ -127,7 +127,7 @@ class ColorFit:
         matrix, right = rows.mT @ rows + hold, (rows.mT @ known[..., None])[..., 0] + predicted @ hold
         if together:
             matrix, right = matrix.sum(dim=0).expand_as(matrix), right.sum(dim=0).expand_as(right)
-        return _solve(matrix + self.even, right)
+        return solve(matrix + self.even, right[..., None])[..., 0]
 
 
 def _hold(rows: Float[Tensor, "3 R"]) -> Float[Tensor, "R R"]:
@@ -172,10 +172,15 @@ def _solve_light(
         own = slice(9 * channel, 9 * channel + 9)
         matrix[:, own, own] += rows.mT @ rows
         right[:, channel] += (rows.mT @ known[..., channel, None])[..., 0]
-    return _solve(matrix, right.flatten(1)).unflatten(1, (3, 9)).mT
+    return solve(matrix, right.flatten(1)[..., None])[..., 0].unflatten(1, (3, 9)).mT
 
 
-def _solve(matrix: Float[Tensor, "B D D"], right: Float[Tensor, "B D"]) -> Float[Tensor, "B D"]:
-    """Positive definite equations; no numbers where one of them is none."""
+def solve(matrix: Float[Tensor, "B D D"], right: Float[Tensor, "B D K"]) -> Float[Tensor, "B D K"]:
+    """Solutions of positive definite equations, by Cholesky's factors; no numbers where one of these is none.
+
+    `torch.linalg.solve` factors several matrices at once, one on each thread. After `torch.set_num_threads`, MKL's LU
+    of matrices of some hundred rows then waits for threads that do not exist, for ever (seen with PyTorch 2.12 on an
+    AMD EPYC with AVX-512).
+    """
     factor, _ = torch.linalg.cholesky_ex(matrix)
-    return torch.cholesky_solve(right[..., None], factor)[..., 0]
+    return torch.cholesky_solve(right, factor)

@@ -10,12 +10,15 @@ from torch import Tensor
 
 from mofa3d import harmonics
 from mofa3d.camera import inside, sample
+from mofa3d.morphable_model import MorphableModel
 from mofa3d.scene import Scene
 
 DARKEST_LIGHT = 0.25  # irradiance below which a division says more of the light's errors than of the skin
 LEAST_COSINE = 0.2  # of the angle to the camera at which a vertex is still sampled
 BRIGHTEST = 1.5  # display RGB of a sample; above it the light is wrong
 HIDDEN = 4.0  # mm behind the nearest surface from which a vertex is hidden; less would be the pixels' own coarseness
+DARKEST = 0.02  # display RGB below which a ratio means nothing
+HUE = 0.25  # how far apart the logarithms of the channels' ratios may be; teeth come to 0.15, lips on them to 0.4
 SATURATED = 0.98  # display RGB from which a photograph is overexposed, or the skin shines
 
 
@@ -107,3 +110,43 @@ def symmetrize(samples: ReflectanceSamples, mirror: Int[Tensor, "N"]) -> Reflect
     both = weights + weights[:, mirror]
     total = weights[..., None] * colors + (weights[..., None] * colors)[:, mirror]
     return ReflectanceSamples(total / both[..., None].clamp_min(1e-6), both / 2)
+
+
+def of_everybody(model: MorphableModel) -> Bool[Tensor, "N"]:
+    """The vertices whose reflectance is the same in all people, as that of teeth is; none if all of a model's are."""
+    fixed = (model.reflectance_basis == 0).flatten(1).all(dim=1).cpu()
+    return fixed if not fixed.all() else torch.zeros_like(fixed)
+
+
+def typical_ratio(
+    samples: ReflectanceSamples, reflectance: Float[Tensor, "N 3"], counted: Bool[Tensor, "N"]
+) -> Float[Tensor, "3"]:
+    """Logarithm of what a photograph shows over the model's reflectance, the median of the vertices that count."""
+    ratio = _logarithm(samples.colors[0], reflectance)[counted]
+    return ratio.median(dim=0).values if len(ratio) else ratio.new_zeros(3)
+
+
+def without_foreign(
+    samples: ReflectanceSamples,
+    reflectance: Float[Tensor, "K 3"],
+    fixed: Bool[Tensor, "K"],
+    typical: Float[Tensor, "3"],
+) -> ReflectanceSamples:
+    """The samples less those of another hue than a place has that is known to have the same in everybody.
+
+    A reconstructed mouth opens a little more or less than the photographed one. Where it opens more, the photograph has
+    its lip where the model has its teeth; teeth in the lip's color then shine through every expression that shows them.
+
+    Args:
+        samples: of one face.
+        reflectance: the model's at the same places.
+        fixed: where it is the same in all people.
+        typical: see `typical_ratio`; by so much all of the photograph may differ.
+    """
+    ratio = _logarithm(samples.colors[0], reflectance) - typical
+    foreign = fixed & (ratio.amax(dim=1) - ratio.amin(dim=1) > HUE)
+    return ReflectanceSamples(samples.colors, samples.weights * ~foreign)
+
+
+def _logarithm(colors: Float[Tensor, "K 3"], reflectance: Float[Tensor, "K 3"]) -> Float[Tensor, "K 3"]:
+    return torch.log(colors.clamp_min(DARKEST) / reflectance.clamp_min(DARKEST))

@@ -18,6 +18,7 @@ from pytorch3d.transforms import axis_angle_to_matrix, matrix_to_axis_angle
 from torch import Tensor
 
 from mofa3d.camera import Camera
+from mofa3d.fitting.color_fit import solve
 from mofa3d.morphable_model import LandmarkBarycentric, MorphableModel
 from mofa3d.numeric_options import check_ranges
 from mofa3d.semantic_code import SemanticCode
@@ -109,7 +110,7 @@ class DenseFit:
         for _ in range(self.config.steps):
             hessian, gradient = self._equations(now, points)
             step = points.new_zeros(count, modes + 6)
-            step[:, fixed:] = -torch.linalg.solve(hessian[:, fixed:, fixed:], gradient[:, fixed:])
+            step[:, fixed:] = -solve(hessian[:, fixed:, fixed:], gradient[:, fixed:, None])[..., 0]
             now = _Pose(
                 now.coefficients + step[:, :modes],
                 now.rotation @ axis_angle_to_matrix(step[:, modes : modes + 3]),
@@ -118,7 +119,7 @@ class DenseFit:
         hessian, _ = self._equations(now, points)
         across = hessian[:, :shapes, shapes:]
         known = hessian[:, :shapes, :shapes] - torch.eye(shapes, dtype=points.dtype)
-        information = known - across @ torch.linalg.solve(hessian[:, shapes:, shapes:], across.mT)
+        information = known - across @ solve(hessian[:, shapes:, shapes:], across.mT)
         left = self.camera.project(self._positions(now)) - points
         return DenseEstimate(self._code(now), left, information)
 
@@ -172,4 +173,4 @@ def shared_shape(
     count = int(people.max()) + 1
     matrix = identity.repeat(count, 1, 1).index_add(0, people, information)
     right = shapes.new_zeros(count, shapes.shape[1]).index_add(0, people, said)
-    return torch.linalg.solve(matrix, right)
+    return solve(matrix, right[..., None])[..., 0]

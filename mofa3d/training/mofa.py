@@ -21,7 +21,6 @@ from mofa3d.numeric_options import MOST
 from mofa3d.objective import Batch, LossWeights, evaluate_batch
 from mofa3d.scene import Renderer
 from mofa3d.semantic_code import SemanticCode
-from mofa3d.training.identity_loss import identity_loss
 from mofa3d.training.loop import Step, optimize
 from mofa3d.training.progress import Progress, check_schedule
 
@@ -204,6 +203,8 @@ def train(
         if targets is not None:
             terms |= targets(code, batch, weights)
         if weights.identity:
+            from mofa3d.training.identity_loss import identity_loss
+
             told = encoder.recognize(features)
             terms["identity"] = identity_loss(told, batch["embedding"], batch["embedding_known"])
         total = sum(getattr(weights, name) * term.mean() for name, term in terms.items())

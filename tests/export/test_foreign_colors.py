@@ -12,10 +12,9 @@ from tiny_model import make_tiny_model
 from mofa3d import Camera, Decoder, SemanticCode
 from mofa3d.data.crop_transform import CropTransform
 from mofa3d.export import find_texels
-from mofa3d.export.foreign_colors import HUE, of_everybody, typical_ratio, without_foreign
 from mofa3d.export.photo_texture import View, photo_texture
 from mofa3d.export.texture_layout import texture_layout
-from mofa3d.fitting.delighting import ReflectanceSamples
+from mofa3d.fitting.delighting import HUE, ReflectanceSamples, of_everybody, typical_ratio, without_foreign
 from mofa3d.harmonics import irradiance
 from mofa3d.renderers import make_renderer
 from mofa3d.renderers.cpu_rasterizer import rasterize

@@ -9,6 +9,7 @@ from pytorch3d.transforms.so3 import hat
 from torch import Tensor
 
 from mofa3d.camera import Camera
+from mofa3d.fitting.color_fit import solve
 from mofa3d.morphable_model import MorphableModel
 from mofa3d.semantic_code import SemanticCode
 
@@ -67,7 +68,7 @@ def _with_shape(codes: SemanticCode, shape: Tensor, model: MorphableModel, camer
         hessian = jacobian.transpose(1, 2) @ jacobian + torch.diag(weight)
         gradient = (jacobian.transpose(1, 2) @ residual[..., None])[..., 0]
         gradient[:, 6:] += EXPRESSION_WEIGHT * (expression - given)
-        step = -torch.linalg.solve(hessian, gradient)
+        step = -solve(hessian, gradient[..., None])[..., 0]
         turn = axis_angle_to_matrix(step[:, :3]) @ turn
         place, expression = place + step[:, 3:6], expression + step[:, 6:]
     back = turn.transpose(1, 2)
