@@ -61,8 +61,11 @@ def test_codes_are_as_near_as_autocast_comes(name):
         expected, found, single = encoder(image), half(image), half(image[:1])
         with torch.autocast("cpu", torch.bfloat16):
             rough = encoder(image)
+        constant = encoder.code(torch.zeros(1, encoder.head.in_features))
     assert found.dtype == torch.float32
-    limit = float((rough - expected).norm())
+    # Autocast's own error, or what one rounding to bfloat16 of all that the photograph changes may come to: on some
+    # processors AlexNet's kernels are more exact than that under autocast.
+    limit = max(float((rough - expected).norm()), 2**-8 * float((expected - constant).norm()))
     assert 0 < float((found - expected).norm()) < 1.5 * limit
     assert float((single - found[:1]).norm()) < 1.5 * limit
     assert limit < 0.5 * float(expected.norm())
