@@ -192,8 +192,11 @@ def train(
 
     def step(batch: Batch, iteration: int) -> Step:
         with torch.autocast(batch["image"].device.type, torch.bfloat16, enabled=half):
-            features = encoder.features(encoder_input(batch))
-            vector = encoder.code(features)
+            if config.loss.identity:
+                features = encoder.features(encoder_input(batch))
+                vector = encoder.code(features)
+            else:
+                vector = encoder(encoder_input(batch))
         code = SemanticCode.from_vector(vector, decode.model.sizes)
         weights = config.loss
         if iteration < config.freeze_geometry:
