@@ -55,19 +55,16 @@ def test_processors_that_do_not_multiply_bfloat16_compute_the_same_codes(monkeyp
 @needs_bfloat16
 @pytest.mark.parametrize("name", ["alexnet", "mobilenet_v2", "resnet50"])
 def test_codes_are_as_near_as_autocast_comes(name):
-    encoder, image = lively(name), images(96, 3)
+    encoder, image = lively(name), images(96, 12)  # of a few, one or the other way of rounding may be lucky
     half = in_bfloat16(encoder, 96)
     with torch.inference_mode():
         expected, found, single = encoder(image), half(image), half(image[:1])
         with torch.autocast("cpu", torch.bfloat16):
             rough = encoder(image)
-        constant = encoder.code(torch.zeros(1, encoder.head.in_features))
     assert found.dtype == torch.float32
-    # Autocast's own error, or what one rounding to bfloat16 of all that the photograph changes may come to: on some
-    # processors AlexNet's kernels are more exact than that under autocast.
-    limit = max(float((rough - expected).norm()), 2**-8 * float((expected - constant).norm()))
+    limit = float((rough - expected).norm())
     assert 0 < float((found - expected).norm()) < 1.5 * limit
-    assert float((single - found[:1]).norm()) < 1.5 * limit
+    assert float((single - found[:1]).norm()) < 1.5 * limit / 2  # as if of three images
     assert limit < 0.5 * float(expected.norm())
     assert {value.dtype for value in encoder.parameters()} == {torch.float32}
 
