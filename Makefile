@@ -46,7 +46,7 @@ encoder: $(STAMP)
 	$(BIN)/python experiments/embed_corpus.py $(CORPUS) --out $(ENCODER)/embeddings.safetensors
 	OMP_NUM_THREADS=1 $(BIN)/python experiments/train_mofa.py --renderer=vertex --data $(CORPUS) \
 	  --targets $(ENCODER)/targets.safetensors --regularizer 1e-3 --points 5 --openings 12 --tone 5 \
-	  --embeddings $(ENCODER)/embeddings.safetensors --identity 3 \
+	  --embeddings $(ENCODER)/embeddings.safetensors \
 	  --iterations $(ITERATIONS) --resume auto --out $(ENCODER)/run
 	OMP_NUM_THREADS=1 $(BIN)/python experiments/fit_person_head.py $(ENCODER)/run --data $(CORPUS) --videos ytf \
 	  --targets $(ENCODER)/targets.safetensors --out $(ENCODER)/makehuman_mobilenet_v2.safetensors --force

@@ -78,7 +78,7 @@ BY_TARGETS = replace(
     ),
 )
 
-IDENTITY = 1.0  # weight of the identity loss
+IDENTITY = 3.0  # weight of the identity loss
 
 TRAINING = overrides_of(
     TrainingConfig,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 # before it is unpacked.
 MAX_PIXELS = 160_000_000
 RUN_PROGRAMS = ("EPS", "WMF")  # formats that Pillow leaves to Ghostscript and to Windows
+LEAST_COLOR = 0.01  # `colorfulness` below which a photograph is black and white
 HEAD = 512  # bytes; see `mofa3d.data.file_kind`
 COLOR_NOTES = {"icc_profile", "nclx_profile", "gamma", "chromaticity"}  # that mean something other than sRGB
 UPRIGHT = {
@@ -273,3 +274,9 @@ def find_photos(root: Path, known: Collection[str] = ()) -> list[Path]:
     if not found.files:
         raise InputError(f"{root} contains no photographs ({', '.join(PHOTO_SUFFIXES)}); give a folder that does")
     return sorted(path for path, _ in found.files)
+
+
+def colorfulness(crop: Photo) -> float:
+    """Mean distance of a color from grey, 0 to about 0.8: 0 in a black-and-white photograph, about 0.1 on skin."""
+    values = crop.astype(np.float32) / 255
+    return float(np.linalg.norm(values - values.mean(axis=-1, keepdims=True), axis=-1).mean())

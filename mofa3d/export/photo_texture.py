@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import cv2
 import numpy as np
@@ -49,6 +50,9 @@ TYPICAL = 8000  # texels that are looked at to find the size of a typical one
 REACH = 40.0  # mm over which the surroundings of a hole give way to the face's average tone
 
 
+_known_fixed: WeakKeyDictionary[MorphableModel, Tensor] = WeakKeyDictionary()
+
+
 class View(NamedTuple):
     """A photograph of a face.
 
@@ -78,7 +82,7 @@ def photo_texture(
         texels: of the texture.
         rasterize: on the CPU.
     """
-    fixed = of_everybody(model)
+    fixed = _fixed(model)
     vertices, surface = zip(*(_own(view, fixed, texels, rasterize) for view in views), strict=True)
     known = _together([samples.colors[0] for samples in vertices], [samples.weights[0] for samples in vertices])
     filled = filled_reflectance(views[0].scene.reflectance[0], *known, model)
@@ -87,6 +91,14 @@ def photo_texture(
     colors, _ = _together([samples.colors[0] for samples in surface], straight)
     mix = mixes[0] if len(mixes) == 1 else torch.stack(mixes).amax(dim=0)
     return texels.image(_blended(texels, filled, colors, mix))
+
+
+def _fixed(model: MorphableModel) -> Bool[Tensor, "N"]:
+    """`of_everybody`, kept for as long as the model is there: it looks at all of its modes."""
+    found = _known_fixed.get(model)
+    if found is None:
+        found = _known_fixed[model] = of_everybody(model)
+    return found
 
 
 def _own(

@@ -12,12 +12,10 @@ from jaxtyping import Float, UInt8
 
 from mofa3d.camera import Camera
 from mofa3d.data.crop_transform import CropTransform, resample
-from mofa3d.data.photo import Photo
+from mofa3d.data.photo import LEAST_COLOR, Photo, colorfulness
 from mofa3d.pictures.in_front import in_front
 from mofa3d.scene import Renderer, Rendering, Scene, render_alike
 
-LUMA = (0.299, 0.587, 0.114)  # of ITU-R BT.601, as JPEG and OpenCV have it
-COLORLESS = 1.5  # levels between the channels of a pixel, on average; a photograph with any color comes to ten and more
 STRIDE = 3  # one in so many rows and columns is looked at
 FARTHEST = 1.0  # sides of a crop beyond which nothing is drawn: no head reaches there
 
@@ -126,16 +124,11 @@ def composite(photo: Photo, rgba: Float[np.ndarray, "S S 4"], transform: CropTra
     to_photo[:, 2] += to_photo[:, :2] @ np.full(2, 0.5) - (x0 + 0.5, y0 + 0.5)
     layer = cv2.warpAffine(rgba, to_photo, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     below = photo[y0:y1, x0:x1]
-    if colorless(below):
-        layer[..., :3] = (layer[..., :3] @ np.array(LUMA, dtype=layer.dtype))[..., None]
+    if colorfulness(below[::STRIDE, ::STRIDE]) < LEAST_COLOR:
+        layer[..., :3] = cv2.cvtColor(layer[..., :3], cv2.COLOR_RGB2GRAY)[..., None]
     part = 255 * layer[..., :3] + (1 - layer[..., 3:]) * below
     mixed[y0:y1, x0:x1] = part.round().clip(0, 255).astype(np.uint8)
     return mixed
-
-
-def colorless(photo: Photo) -> bool:
-    """Whether all there is in a photograph is grey, but for what JPEG leaves of color."""
-    return float(np.ptp(photo[::STRIDE, ::STRIDE], axis=2).mean()) < COLORLESS
 
 
 def _clipped(low: float, high: float, length: int) -> tuple[int, int]:

@@ -159,7 +159,7 @@ def test_a_weight_of_identity_needs_embeddings(corpus):
     with pytest.raises(InputError, match="--identity needs --embeddings"):
         train_mofa.training_config(train_mofa.Config(data=str(corpus), identity=2.0))
     given = train_mofa.Config(data=str(corpus), embeddings=Path("some.safetensors"))
-    assert train_mofa.training_config(given).loss.identity == 1.0
+    assert train_mofa.training_config(given).loss.identity == 3.0
     assert train_mofa.training_config(replace(given, identity=2.0)).loss.identity == 2.0
 
 

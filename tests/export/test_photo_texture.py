@@ -35,6 +35,7 @@ from mofa3d.scene import front_facing
 
 CROP, TEXTURE = 96, 128
 MARGIN = 20  # pixels of the photograph around what the crop shows
+TEETH, LIP = (0.75, 0.7, 0.62), (0.6, 0.3, 0.28)
 TONE = torch.tensor([1.3, 1.0, 0.8])  # the photographed skin over the model's
 
 
@@ -261,3 +262,32 @@ def test_texels_are_mixed_of_the_photograph_and_the_vertices(texels):
     brightest = expected.max(axis=1, keepdims=True).clip(KNEE)
     expected *= (1 - 0.15 * np.exp((KNEE - brightest) / 0.15)) / brightest
     np.testing.assert_allclose(blended(texels, colors, mix, filled) / 255, expected, atol=0.501 / 255)
+
+
+@pytest.fixture
+def toothed():
+    """A tiny face, and which of its vertices are white in everybody."""
+    model = make_tiny_model(40)
+    teeth = model.mean_shape[:, :2].square().sum(dim=1).sqrt() < 25
+    model.reflectance_basis[teeth] = 0.0
+    model.mean_reflectance[teeth] = torch.tensor(TEETH)
+    return model, teeth
+
+
+@pytest.mark.parametrize(("shown", "expected"), [(LIP, TEETH), ((0.6, 0.56, 0.5), (0.6, 0.56, 0.5))])
+def test_a_lip_before_the_teeth_does_not_color_them(toothed, shown, expected):
+    model, teeth = toothed
+    code = SemanticCode.zeros(1, model.sizes)
+    scene = Decoder(model, Camera(240))(code)
+    reflectance = scene.reflectance.clone()
+    reflectance[0, teeth] = torch.tensor(shown)
+    colors = reflectance * irradiance(scene.normals, scene.illumination)
+    truth = replace(scene, reflectance=reflectance, colors=colors)
+    image = make_renderer("cpu")(truth).image[0, :3].permute(1, 2, 0).numpy()
+    photo = np.round(255 * image).astype(np.uint8)
+    texels = find_texels(texture_layout(model), 128, rasterize)
+    texture = photo_texture([View(scene, photo, CropTransform(0, 0, 1.0))], model, texels, rasterize)
+    middle = texels.interpolate(model.mean_shape)[:, :2].square().sum(dim=1).sqrt().numpy() < 15
+    found = texture[texels.covered][middle] / 255
+    assert middle.sum() > 50
+    np.testing.assert_allclose(np.median(found, axis=0), expected, atol=0.02)

@@ -8,17 +8,22 @@ from tiny_model import make_code, make_tiny_model
 
 from mofa3d import Camera, Decoder
 from mofa3d.fitting.delighting import (
+    HUE,
     ReflectanceSamples,
     delight,
     divide_light,
     facing,
     front_light,
+    of_everybody,
     symmetrize,
+    typical_ratio,
     unoccluded,
+    without_foreign,
 )
 from mofa3d.renderers import make_renderer
 
 SIZE = 96
+TEETH, LIP = (0.75, 0.7, 0.62), (0.6, 0.3, 0.28)
 
 
 @pytest.fixture(scope="module")
@@ -137,3 +142,42 @@ def test_divided_light_was_white(decode):
     code = make_code(2)
     found = divide_light(code.illumination, torch.ones(2, 3, dtype=torch.float64))
     torch.testing.assert_close(found, code.illumination.mean(dim=2, keepdim=True).expand(-1, -1, 3))
+
+
+@pytest.fixture
+def toothed():
+    """A tiny face, and which of its vertices are white in everybody."""
+    model = make_tiny_model(40)
+    teeth = model.mean_shape[:, :2].square().sum(dim=1).sqrt() < 25
+    model.reflectance_basis[teeth] = 0.0
+    model.mean_reflectance[teeth] = torch.tensor(TEETH)
+    return model, teeth
+
+
+def test_only_what_does_not_vary_is_of_everybody(toothed):
+    model, teeth = toothed
+    assert torch.equal(of_everybody(model), teeth)
+    model.reflectance_basis[:] = 0.0
+    assert not of_everybody(model).any()
+
+
+def test_hue_tells_what_is_foreign_and_lightness_does_not():
+    own = torch.tensor(TEETH).expand(4, 3)
+    colors = torch.stack([own[0], own[0] * 0.4, torch.tensor(LIP), torch.tensor(LIP)])
+    samples = ReflectanceSamples(colors[None], torch.full((1, 4), 0.8))
+    fixed = torch.tensor([True, True, True, False])
+    kept = without_foreign(samples, own, fixed, torch.zeros(3)).weights
+    torch.testing.assert_close(kept, torch.tensor([[0.8, 0.8, 0.0, 0.8]]))
+    # A photograph with a cast: everything in it has the lip's hue.
+    cast = torch.log(torch.tensor(LIP) / own[0])
+    kept = without_foreign(samples, own, fixed, cast).weights
+    torch.testing.assert_close(kept, torch.tensor([[0.0, 0.0, 0.8, 0.8]]))
+    assert cast.max() - cast.min() > HUE
+
+
+def test_typical_ratio_is_that_of_the_vertices_that_count():
+    own = torch.full((3, 3), 0.5)
+    samples = ReflectanceSamples(torch.tensor([[[0.6, 0.5, 0.4], [0.6, 0.5, 0.4], [0.1, 0.9, 0.1]]]), torch.ones(1, 3))
+    found = typical_ratio(samples, own, torch.tensor([True, True, False]))
+    torch.testing.assert_close(found.exp(), torch.tensor([1.2, 1.0, 0.8]))
+    assert torch.equal(typical_ratio(samples, own, torch.zeros(3, dtype=torch.bool)), torch.zeros(3))

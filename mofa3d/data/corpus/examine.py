@@ -19,7 +19,7 @@ from mofa3d.data.found_face import FoundFace
 from mofa3d.data.landmark_table import Points
 from mofa3d.data.landmarks_478 import to_68
 from mofa3d.data.locate import LocatedFace, locate
-from mofa3d.data.photo import Photo, fit
+from mofa3d.data.photo import Photo, colorfulness, fit
 from mofa3d.data.sources import Item, Reader
 from mofa3d.data.yaw import estimate_yaw_of_average
 from mofa3d.errors import InputError
@@ -123,7 +123,7 @@ def _examine_face(
     measures = prune.Measures(
         size=located.face.size,
         sharpness=prune.sharpness(crop),
-        color=prune.colorfulness(crop),
+        color=colorfulness(crop),
         turn=None if inside is None else estimate_yaw_of_average(inside),
         agreement=None if found is None else found.agreement,
     )

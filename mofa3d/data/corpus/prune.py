@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from jaxtyping import UInt64
 
-from mofa3d.data.photo import Photo
+from mofa3d.data.photo import LEAST_COLOR, Photo
 from mofa3d.errors import InputError
 from mofa3d.numeric_options import check_numbers
 
@@ -29,7 +29,7 @@ class Limits:
     Attributes:
         min_size: smallest side of the face's square, in pixels of the photograph.
         min_sharpness: smallest sharpness, as measured by `mofa3d.data.corpus.prune.sharpness`.
-        min_color: smallest colorfulness, as measured by `mofa3d.data.corpus.prune.colorfulness`.
+        min_color: smallest colorfulness, as measured by `mofa3d.data.photo.colorfulness`.
         max_turn: largest yaw to either side, in degrees.
         min_agreement: smallest overlap (intersection over union) of the face's box with dlib's, if dlib finds a face.
         duplicate_bits: images whose hashes differ in at most this many bits are duplicates, at most 3; -1 keeps
@@ -38,7 +38,7 @@ class Limits:
 
     min_size: float = 32.0
     min_sharpness: float = 0.002
-    min_color: float = 0.01
+    min_color: float = LEAST_COLOR
     max_turn: float = 60.0
     min_agreement: float = 0.3
     duplicate_bits: int = 2
@@ -94,12 +94,6 @@ def sharpness(crop: Photo) -> float:
     grey = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY).astype(np.float32)
     half = cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
     return float(cv2.Laplacian(half, cv2.CV_32F, ksize=1).var() / max(half.var(), 1.0))
-
-
-def colorfulness(crop: Photo) -> float:
-    """Mean distance of a color from grey, 0 to about 0.8: 0 in a black-and-white photograph, about 0.1 on skin."""
-    values = crop.astype(np.float32) / 255
-    return float(np.linalg.norm(values - values.mean(axis=-1, keepdims=True), axis=-1).mean())
 
 
 def perceptual_hash(crop: Photo) -> int:

@@ -13,12 +13,11 @@ from mofa3d.data.corpus.prune import (
     Limits,
     Measures,
     broken_rule,
-    colorfulness,
     find_duplicates,
     perceptual_hash,
     sharpness,
 )
-from mofa3d.data.photo import read_photo
+from mofa3d.data.photo import colorfulness, read_photo
 
 GOOD = Measures(size=200, sharpness=0.1, color=0.1, turn=10.0, agreement=0.8)
 
