@@ -18,12 +18,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from torch.utils.data import default_collate
-from tqdm import tqdm
 from tyro.conf import Positional
 
 from mofa3d import SemanticCode
 from mofa3d.cli import program
+from mofa3d.data.batches.in_order import in_order
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.corpus.utkface import read_name
 from mofa3d.encoders.checkpoint import open_run
@@ -72,12 +71,11 @@ def lightness_of(corpus: Corpus, indices: list[int], checkpoint: Path) -> dict[s
     encoder, decode = open_run(checkpoint)
     tone, fit = SkinTone(decode.model), ColorFit(decode)
     parts: dict[str, list[np.ndarray]] = defaultdict(list)
-    for start in tqdm(range(0, len(indices), BATCH), desc="encoding", dynamic_ncols=True):
-        some = indices[start : start + BATCH]
-        image = default_collate([corpus[i] for i in some])["image"]
+    points = (np.array(corpus.face(i).dense)[:, :2] for i in indices)
+    for batch in in_order(corpus, indices, BATCH, "encoding"):
+        image = batch["image"]
         code = SemanticCode.from_vector(encoder(image), decode.model.sizes)
-        points = [np.array(corpus.face(i).dense)[:, :2] for i in some]
-        seen = [cheek_color(one.numpy(), dense) for one, dense in zip(image, points, strict=True)]
+        seen = [cheek_color(one.numpy(), next(points)) for one in image]
         parts["encoder"].append(tone(code.reflectance).double().numpy())
         parts["with colors fitted"].append(tone(fit(code, image).reflectance).double().numpy())
         parts["photograph"].append(np.nan_to_num(np.array(seen)))

@@ -15,12 +15,12 @@ from pathlib import Path
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.data import default_collate
 from tqdm import tqdm
 from tyro.conf import Positional
 
 from mofa3d import SemanticCode, load_model
 from mofa3d.cli import program
+from mofa3d.data.batches.in_order import in_order
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.corpus.split import spread
 from mofa3d.encoders.checkpoint import open_run
@@ -80,11 +80,8 @@ def by_points(corpus: Corpus, indices: list[int], model: MorphableModel) -> Floa
 def by_encoder(corpus: Corpus, indices: list[int], checkpoint: Path) -> Float[Tensor, "K S"]:
     """Shapes that an encoder predicts."""
     encoder, decode = open_run(checkpoint)
-    found = []
-    for start in tqdm(range(0, len(indices), BATCH), desc="encoding", dynamic_ncols=True):
-        image = default_collate([corpus[i] for i in indices[start : start + BATCH]])["image"]
-        found.append(SemanticCode.from_vector(encoder(image), decode.model.sizes).shape)
-    return torch.cat(found)
+    codes = torch.cat([encoder(batch["image"]) for batch in in_order(corpus, indices, BATCH, "encoding")])
+    return SemanticCode.from_vector(codes, decode.model.sizes).shape
 
 
 def skull_tops(model: MorphableModel, shape: Float[Tensor, "K S"]) -> Float[Tensor, "K"]:

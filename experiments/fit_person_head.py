@@ -11,7 +11,6 @@ become functions of what tells people apart (`mofa3d.training.identity_head`), t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,12 +18,11 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.data import default_collate
-from tqdm import tqdm
 from tyro.conf import Positional
 
 from mofa3d.cli import program
 from mofa3d.cli.program import Flag
+from mofa3d.data.batches.in_order import in_order
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.corpus.embeddings import read_embeddings
 from mofa3d.data.corpus.sittings import numbers_of, sittings_of
@@ -137,15 +135,10 @@ def main(config: Config) -> None:
     print(f"{people.max() + 1} people in {len(told)} photographs, light and pose of {len(drawn)}: {config.out}")
 
 
-def images(corpus: Corpus, indices: np.ndarray, label: str) -> Iterator[Tensor]:
-    """Batches of photographs."""
-    for start in tqdm(range(0, len(indices), BATCH), desc=label, dynamic_ncols=True):
-        yield default_collate([corpus[int(i)] for i in indices[start : start + BATCH]])["image"]
-
-
 @torch.no_grad()
 def features_of(encoder: Encoder, corpus: Corpus, indices: np.ndarray, label: str) -> Photographs:
-    return Photographs(indices, torch.cat([encoder.features(image) for image in images(corpus, indices, label)]))
+    batches = in_order(corpus, indices, BATCH, label)
+    return Photographs(indices, torch.cat([encoder.features(batch["image"]) for batch in batches]))
 
 
 def training_embeddings(path: Path, corpus: Corpus) -> tuple[np.ndarray, Float[np.ndarray, "N E"]]:
@@ -180,9 +173,9 @@ def fitted_colors(
     """Reflectance that is fitted to photographs, and what the predicted illumination lacks."""
     fit, found = ColorFit(decode), []
     rows = some.features.split(BATCH)
-    for image, own in zip(images(corpus, some.indices, label), rows, strict=True):
+    for batch, own in zip(in_order(corpus, some.indices, BATCH, label), rows, strict=True):
         code = SemanticCode.from_vector(encoder.code(own), decode.model.sizes)
-        fitted = fit(code, image, light_only=light_only)
+        fitted = fit(code, batch["image"], light_only=light_only)
         found.append((fitted.reflectance, (fitted.illumination - code.illumination).flatten(1)))
     reflectance, lacking = (torch.cat(column).double().numpy() for column in zip(*found, strict=True))
     return reflectance, lacking

@@ -15,17 +15,16 @@ Reference: Tewari et al. 2018, "Self-supervised Multi-level Face Model Learning 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils.data import default_collate
 from tqdm import tqdm
 
 from mofa3d import Camera, Decoder, SemanticCode, load_model, metrics
 from mofa3d.cli import program
+from mofa3d.data.batches.in_order import in_order
 from mofa3d.data.corpus.balance import balanced, group_of
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.crop import IMAGE_SIZE
@@ -92,18 +91,12 @@ def choose(corpus: Corpus, config: Config) -> tuple[list[int], list[str]]:
     return [candidates[i] for i in chosen], [groups[i] for i in chosen]
 
 
-def loaded(corpus: Corpus, indices: list[int], size: int, label: str) -> Iterator[tuple[slice, dict[str, Tensor]]]:
-    """Batches of photographs and where they stand among all."""
-    for start in tqdm(range(0, len(indices), size), desc=label, dynamic_ncols=True):
-        yield slice(start, start + size), default_collate([corpus[i] for i in indices[start : start + size]])
-
-
 def start(corpus: Corpus, indices: list[int], config: Config) -> tuple[Tensor, Decoder]:
     """Codes to begin with, and the decoder of their face model."""
     if config.checkpoint is not None:
         encoder, decode = open_run(config.checkpoint)
         with torch.no_grad():
-            codes = [encoder(batch["image"]) for _, batch in loaded(corpus, indices, 48, "encoding")]
+            codes = [encoder(batch["image"]) for batch in in_order(corpus, indices, 48, "encoding")]
         return torch.cat(codes), decode
     decode = Decoder(load_model("makehuman"), Camera(IMAGE_SIZE))
     fit_points = DenseFit(decode.model, dense_landmarks(), decode.camera)
@@ -119,8 +112,9 @@ def fit(codes: Tensor, corpus: Corpus, indices: list[int], whole: Decoder, confi
     model = whole.model
     decode, render = Decoder(model.restrict(model.frontal), whole.camera), make_renderer("vertex")
     fit_colors, found = ColorFit(decode, keep_tone=False), []
-    for place, batch in loaded(corpus, indices, config.batch_size, label):
-        code = SemanticCode.from_vector(codes[place], model.sizes)
+    batches = in_order(corpus, indices, config.batch_size, label)
+    for rows, batch in zip(codes.split(config.batch_size), batches, strict=True):
+        code = SemanticCode.from_vector(rows, model.sizes)
         if config.checkpoint is None:
             code = fit_colors(code, batch["image"])
         else:
@@ -139,8 +133,9 @@ def sample(fits: Fits, corpus: Corpus, indices: list[int], decode: Decoder, conf
     model, region = decode.model, decode.model.frontal
     mirror = torch.from_numpy(mirror_vertices(model.mean_shape[region].double().numpy()))
     parts = []
-    for place, batch in loaded(corpus, indices, config.batch_size, "sampling"):
-        scene = decode(SemanticCode.from_vector(fits.codes[place], model.sizes))
+    batches = in_order(corpus, indices, config.batch_size, "sampling")
+    for rows, batch in zip(fits.codes.split(config.batch_size), batches, strict=True):
+        scene = decode(SemanticCode.from_vector(rows, model.sizes))
         fragments = rasterize(scene.pixels, scene.depth, scene.faces, scene.camera.image_size, cull_backfaces=True)
         seen = delight(scene, batch["image"], unoccluded(scene, fragments.zbuf[..., 0]))
         parts.append(symmetrize(ReflectanceSamples(*(value[:, region] for value in seen)), mirror))

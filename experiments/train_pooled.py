@@ -21,12 +21,11 @@ from itertools import zip_longest
 from pathlib import Path
 
 import torch
-from torch.utils.data import default_collate
-from tqdm import tqdm
 
 from mofa3d import Decoder, SemanticCode, metrics
 from mofa3d.cli import program
 from mofa3d.data.batches.augment import AugmentConfig
+from mofa3d.data.batches.in_order import in_order
 from mofa3d.data.batches.stream import batches
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.corpus.split import spread, train_and_test
@@ -124,10 +123,10 @@ def choose(corpus: Corpus, config: Config) -> list[int]:
 
 
 def loaded(corpus: Corpus, indices: list[int], size: int, label: str, processes: Processes = ALONE) -> Iterator[Batch]:
-    """Batches of some faces; of several processes, each has its share."""
+    """Batches of some faces; of several processes, each has its share of them."""
     starts = range(0, len(indices), size)[processes.rank :: processes.count]
-    for start in tqdm(starts, desc=label, dynamic_ncols=True, disable=not processes.leads):
-        yield default_collate([corpus[i] for i in indices[start : start + size]])
+    own = [i for start in starts for i in indices[start : start + size]]
+    return in_order(corpus, own, size, label if processes.leads else "")
 
 
 def fit(

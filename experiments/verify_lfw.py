@@ -25,11 +25,10 @@ from typing import Annotated, Literal
 
 import torch
 import tyro
-from torch.utils.data import default_collate
-from tqdm import tqdm
 
 from mofa3d import Camera, Decoder, SemanticCode, load_model
 from mofa3d.cli import program
+from mofa3d.data.batches.in_order import in_order
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.encoders.checkpoint import open_run
 from mofa3d.encoders.recognition.network import RecognitionNetwork, embeddings_of, load_recognition_network
@@ -121,11 +120,8 @@ def blocks(code: SemanticCode) -> dict[str, torch.Tensor]:
 
 def all_embeddings(network: RecognitionNetwork, faces: VerifiedFaces, batch_size: int, device: str) -> torch.Tensor:
     """What a recognition network says of every photograph, in the order of their names."""
-    found = []
-    for start in tqdm(range(0, len(faces.indices), batch_size), desc="recognizing", dynamic_ncols=True):
-        batch = default_collate([faces.dataset[i] for i in faces.indices[start : start + batch_size]])
-        found.append(embeddings_of(network, batch, device))
-    return torch.cat(found)
+    batches = in_order(faces.dataset, faces.indices, batch_size, "recognizing")
+    return torch.cat([embeddings_of(network, batch, device) for batch in batches])
 
 
 def main(config: Config) -> None:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+import cv2
 import numpy as np
 import torch
 from jaxtyping import UInt8
 
 from mofa3d.camera import Camera
-from mofa3d.data.photo import Photo, to_tensor
+from mofa3d.data.photo import Photo, is_grey, to_tensor
 from mofa3d.editing.background import spread_light, stretch
 from mofa3d.editing.ratio_image import carry, same_place
 from mofa3d.morphable_model import MorphableModel
@@ -61,7 +62,7 @@ class Window:
 def composite(
     photo: Photo, found: Reconstruction, edited: Scene, model: MorphableModel, render: Renderer, sharp: Renderer
 ) -> UInt8[np.ndarray, "H W 3"]:
-    """The photograph with the edited face in place of its own.
+    """The photograph with the edited face in place of its own; one without color stays without.
 
     Args:
         photo: the whole photograph.
@@ -84,6 +85,8 @@ def composite(
     around = image if same_place(old, new) else stretch(image, before, mask > 0.5)
     around = around * spread_light(face.ratio, around, mask > 0.5)
     mixed = mask[..., None] * face.colors + (1 - mask[..., None]) * around
+    if is_grey(square):
+        mixed = image + cv2.cvtColor((mixed - image).astype(np.float32), cv2.COLOR_RGB2GRAY)[..., None]
     return window.put(photo, np.round(255 * mixed.clip(0, 1)).astype(np.uint8))
 
 

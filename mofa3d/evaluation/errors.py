@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset
 
 from mofa3d import metrics
 from mofa3d.data.batches.augment import encoder_input
+from mofa3d.data.batches.in_order import in_order
 from mofa3d.data.yaw import estimate_yaw, yaw_of
 from mofa3d.decoder import Decoder
 from mofa3d.morphable_model import MorphableModel
@@ -39,7 +40,7 @@ def evaluate(
     """
     device = decode.model.mean_shape.device
     parts: list[dict[str, Tensor]] = []
-    for batch in _batches(dataset, indices):
+    for batch in in_order(dataset, indices, BATCH):
         batch = {name: value.to(device) for name, value in batch.items()}
         code = SemanticCode.from_vector(encode(encoder_input(batch)), decode.model.sizes)
         parts.append(code_errors(code, decode, render, batch))
@@ -76,11 +77,6 @@ def landmark_yaw(
     mean = model.landmarks(model.mean_shape[None])[0].double().cpu().numpy()
     yaw = torch.from_numpy(estimate_yaw(landmarks.double().cpu().numpy(), mean)).float()
     return torch.where((confidence > 0).all(dim=1).cpu(), yaw, torch.nan)
-
-
-def _batches(dataset: Dataset, indices: Sequence[int]) -> Iterator[dict[str, Tensor]]:
-    for start in range(0, len(indices), BATCH):
-        yield default_collate([dataset[i] for i in indices[start : start + BATCH]])
 
 
 def group_means(

@@ -12,11 +12,10 @@ from jaxtyping import Float, UInt8
 
 from mofa3d.camera import Camera
 from mofa3d.data.crop_transform import CropTransform, resample
-from mofa3d.data.photo import LEAST_COLOR, Photo, colorfulness
+from mofa3d.data.photo import Photo, is_grey
 from mofa3d.pictures.in_front import in_front
 from mofa3d.scene import Renderer, Rendering, Scene, render_alike
 
-STRIDE = 3  # one in so many rows and columns is looked at
 FARTHEST = 1.0  # sides of a crop beyond which nothing is drawn: no head reaches there
 
 
@@ -124,7 +123,7 @@ def composite(photo: Photo, rgba: Float[np.ndarray, "S S 4"], transform: CropTra
     to_photo[:, 2] += to_photo[:, :2] @ np.full(2, 0.5) - (x0 + 0.5, y0 + 0.5)
     layer = cv2.warpAffine(rgba, to_photo, (x1 - x0, y1 - y0), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
     below = photo[y0:y1, x0:x1]
-    if colorfulness(below[::STRIDE, ::STRIDE]) < LEAST_COLOR:
+    if is_grey(below):
         layer[..., :3] = cv2.cvtColor(layer[..., :3], cv2.COLOR_RGB2GRAY)[..., None]
     part = 255 * layer[..., :3] + (1 - layer[..., 3:]) * below
     mixed[y0:y1, x0:x1] = part.round().clip(0, 255).astype(np.uint8)

@@ -84,6 +84,15 @@ class TestComposite:
         left, right = columns < np.quantile(columns, 0.3), columns > np.quantile(columns, 0.7)
         assert got[inside][left].mean() > 1.5 * got[inside][right].mean()
 
+    def test_a_photograph_without_color_stays_without(self, photo, found):
+        """Neither the skin that a turned face newly shows nor a colored lamp may tint it."""
+        code = relight(turn(found.code, 25), directional_light((-1.0, 0.4, 0.8), (0.6, 0.4, 0.2)))
+        grey = np.round(photo @ [0.299, 0.587, 0.114]).astype(np.uint8)[..., None].repeat(3, axis=2)
+        got = edit(grey, found, code)
+        assert np.ptp(got, axis=2).max() == 0
+        assert np.abs(got.astype(int) - grey).mean() > 5
+        assert np.ptp(edit(photo, found, code)[mask(code)], axis=1).mean() > 20
+
     def test_a_turned_photograph_gives_the_same_edit_turned(self, photo, found):
         code = relight(turn(found.code, 15), directional_light((-1.0, 0.4, 0.8)))
         t = found.transform

@@ -10,9 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from mofa3d.data.batches.in_order import in_order
 from mofa3d.data.corpus.dataset import Corpus
 from mofa3d.data.corpus.split import spread
 from mofa3d.data.crop import IMAGE_SIZE
@@ -175,8 +176,5 @@ def _counted(pairs: list[Pair]) -> str:
 @torch.no_grad()
 def codes_of(estimate: Estimate, faces: VerifiedFaces, batch_size: int) -> SemanticCode:
     """What a system estimates for every photograph, in the order of their names."""
-    codes = []
-    for start in tqdm(range(0, len(faces.indices), batch_size), desc="estimating codes", dynamic_ncols=True):
-        part = faces.indices[start : start + batch_size]
-        codes.append(estimate(default_collate([faces.dataset[i] for i in part])))
+    codes = [estimate(batch) for batch in in_order(faces.dataset, faces.indices, batch_size, "estimating codes")]
     return SemanticCode.from_vector(torch.cat([code.to_vector() for code in codes]), codes[0].sizes)

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset
 
 from mofa3d.camera import Camera
+from mofa3d.data.batches.in_order import in_order
 from mofa3d.data.corpus.split import spread
 from mofa3d.decoder import Decoder
 from mofa3d.evaluation.comparison.pixels.errors import color_distance, detail, face_region, sharpness
@@ -62,8 +63,7 @@ class PixelView:
 
 
 def _batches(dataset: Dataset, indices: Sequence[int], view: PixelView) -> Iterator[Batch]:
-    for start in range(0, len(indices), BATCH):
-        yield view(default_collate([dataset[i] for i in indices[start : start + BATCH]]))
+    return (view(batch) for batch in in_order(dataset, indices, BATCH))
 
 
 def average_image(dataset: Dataset, indices: Sequence[int], view: PixelView) -> Float[Tensor, "3 S S"]:
