@@ -104,16 +104,29 @@ def _fixed(model: MorphableModel) -> Bool[Tensor, "N"]:
 def _own(
     view: View, fixed: Bool[Tensor, "N"], texels: Texels, rasterize: Rasterize
 ) -> tuple[ReflectanceSamples, ReflectanceSamples]:
-    """`_seen` less what is not of the face's own place: lips where the model has its teeth."""
+    """`_seen` less what is not the head's own: lips where the model has its teeth, hair and collars beside the face."""
     vertices, surface = _seen(view, texels, rasterize)
     reflectance = view.scene.reflectance[0].cpu()
     typical = typical_ratio(vertices, reflectance, ~fixed & (vertices.weights[0] > KNOWN_COSINE))
-    inner = torch.nonzero(fixed[texels.corners[:, 0]]).squeeze(1)
-    there = Texels(texels.covered, texels.corners[inner], texels.weights[inner])
+    bare = ~fixed & ~view.scene.frontal.cpu()
+    inner = torch.nonzero((fixed | bare)[texels.corners[:, 0]] & (surface.weights[0] > 0)).squeeze(1)
+    corners = texels.corners[inner]
+    there = Texels(texels.covered, corners, texels.weights[inner])
     some = ReflectanceSamples(surface.colors[:, inner], surface.weights[:, inner])
-    everywhere = torch.ones(len(inner), dtype=torch.bool)
-    surface.weights[:, inner] = without_foreign(some, there.interpolate(reflectance), everywhere, typical).weights
-    return without_foreign(vertices, reflectance, fixed, typical), surface
+    kinds = fixed[corners[:, 0]], bare[corners[:, 0]]
+    own = without_foreign(vertices, reflectance, fixed, bare, typical)
+    beside = bare & _beside((vertices.weights[0] > 0) & (own.weights[0] == 0), view.scene.faces.cpu())
+    own.weights[:, beside] = 0
+    kept = without_foreign(some, there.interpolate(reflectance), *kinds, typical).weights
+    surface.weights[:, inner] = kept * ~beside[corners].any(dim=1)
+    return own, surface
+
+
+def _beside(chosen: Bool[Tensor, "N"], faces: Int[Tensor, "F 3"]) -> Bool[Tensor, "N"]:
+    """The corners of all triangles with a chosen one: what is left between those that are dropped would be dots."""
+    grown = torch.zeros_like(chosen)
+    grown[faces[chosen[faces].any(dim=1)]] = True
+    return grown
 
 
 @torch.no_grad()

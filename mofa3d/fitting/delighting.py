@@ -19,6 +19,7 @@ BRIGHTEST = 1.5  # display RGB of a sample; above it the light is wrong
 HIDDEN = 4.0  # mm behind the nearest surface from which a vertex is hidden; less would be the pixels' own coarseness
 DARKEST = 0.02  # display RGB below which a ratio means nothing
 HUE = 0.25  # how far apart the logarithms of the channels' ratios may be; teeth come to 0.15, lips on them to 0.4
+LEVEL = 0.4  # how far their mean may be from that of the face; collars and hair come to 0.5 and more
 SATURATED = 0.98  # display RGB from which a photograph is overexposed, or the skin shines
 
 
@@ -130,21 +131,26 @@ def without_foreign(
     samples: ReflectanceSamples,
     reflectance: Float[Tensor, "K 3"],
     fixed: Bool[Tensor, "K"],
+    bare: Bool[Tensor, "K"],
     typical: Float[Tensor, "3"],
 ) -> ReflectanceSamples:
-    """The samples less those of another hue than a place has that is known to have the same in everybody.
+    """The samples less those that show something else than what the model has there.
 
     A reconstructed mouth opens a little more or less than the photographed one. Where it opens more, the photograph has
     its lip where the model has its teeth; teeth in the lip's color then shine through every expression that shows them.
+    Scalp and neck are bare in the model, and in the photograph hair and collars lie over them.
 
     Args:
         samples: of one face.
         reflectance: the model's at the same places.
-        fixed: where it is the same in all people.
+        fixed: where it is the same in all people: another hue is foreign there.
+        bare: where there is nothing but skin: another hue or another lightness is foreign there.
         typical: see `typical_ratio`; by so much all of the photograph may differ.
     """
     ratio = _logarithm(samples.colors[0], reflectance) - typical
-    foreign = fixed & (ratio.amax(dim=1) - ratio.amin(dim=1) > HUE)
+    hue = ratio.amax(dim=1) - ratio.amin(dim=1) > HUE
+    level = ratio.mean(dim=1).abs() > LEVEL
+    foreign = ((fixed | bare) & hue) | (bare & level)
     return ReflectanceSamples(samples.colors, samples.weights * ~foreign)
 
 

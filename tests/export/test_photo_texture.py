@@ -274,6 +274,29 @@ def toothed():
     return model, teeth
 
 
+def test_a_collar_does_not_color_the_neck():
+    """Below the face, white cloth covers the skin, whose tone is the face's then; the face is as it is shown."""
+    model = make_tiny_model(40)
+    low = model.mean_shape[:, 1] < -20
+    model.frontal = ~low
+    scene = Decoder(model, Camera(240))(SemanticCode.zeros(1, model.sizes))
+    reflectance = scene.reflectance * torch.tensor([0.9, 0.8, 0.7])
+    expected = reflectance[0].clone()
+    covered = model.mean_shape[:, 1] < -30
+    reflectance[0, covered] = torch.tensor([0.95, 0.95, 0.98])
+    colors = reflectance * irradiance(scene.normals, scene.illumination)
+    truth = replace(scene, reflectance=reflectance, colors=colors)
+    image = make_renderer("cpu")(truth).image[0, :3].permute(1, 2, 0).numpy()
+    photo = np.round(255 * image).astype(np.uint8)
+    texels = find_texels(texture_layout(model), TEXTURE, rasterize)
+    texture = photo_texture([View(scene, photo, CropTransform(0, 0, 1.0))], model, texels, rasterize)
+    height = texels.interpolate(model.mean_shape)[:, 1].numpy()
+    error = np.abs(texture[texels.covered] / 255 - texels.interpolate(expected).numpy()).max(axis=1)
+    assert (height < -30).sum() > 200
+    assert np.median(error[height < -30]) < 0.03
+    assert np.median(error[height > -20]) < 0.01
+
+
 @pytest.mark.parametrize(("shown", "expected"), [(LIP, TEETH), ((0.6, 0.56, 0.5), (0.6, 0.56, 0.5))])
 def test_a_lip_before_the_teeth_does_not_color_them(toothed, shown, expected):
     model, teeth = toothed

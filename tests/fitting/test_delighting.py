@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from tiny_model import make_code, make_tiny_model
@@ -24,6 +26,7 @@ from mofa3d.renderers import make_renderer
 
 SIZE = 96
 TEETH, LIP = (0.75, 0.7, 0.62), (0.6, 0.3, 0.28)
+SKIN, COLLAR = (0.7, 0.52, 0.43), (0.95, 0.95, 0.98)
 
 
 @pytest.fixture(scope="module")
@@ -161,18 +164,30 @@ def test_only_what_does_not_vary_is_of_everybody(toothed):
     assert not of_everybody(model).any()
 
 
-def test_hue_tells_what_is_foreign_and_lightness_does_not():
+def test_hue_tells_what_is_foreign_to_teeth_and_lightness_does_not():
     own = torch.tensor(TEETH).expand(4, 3)
     colors = torch.stack([own[0], own[0] * 0.4, torch.tensor(LIP), torch.tensor(LIP)])
     samples = ReflectanceSamples(colors[None], torch.full((1, 4), 0.8))
     fixed = torch.tensor([True, True, True, False])
-    kept = without_foreign(samples, own, fixed, torch.zeros(3)).weights
+    kept = without_foreign(samples, own, fixed, torch.zeros(4, dtype=torch.bool), torch.zeros(3)).weights
     torch.testing.assert_close(kept, torch.tensor([[0.8, 0.8, 0.0, 0.8]]))
     # A photograph with a cast: everything in it has the lip's hue.
     cast = torch.log(torch.tensor(LIP) / own[0])
-    kept = without_foreign(samples, own, fixed, cast).weights
+    kept = without_foreign(samples, own, fixed, torch.zeros(4, dtype=torch.bool), cast).weights
     torch.testing.assert_close(kept, torch.tensor([[0.0, 0.0, 0.8, 0.8]]))
     assert cast.max() - cast.min() > HUE
+
+
+def test_hair_and_collars_are_foreign_to_bare_skin():
+    own = torch.tensor(SKIN).expand(5, 3)
+    colors = torch.stack([own[0], own[0] * 0.8, own[0] * 0.3, torch.tensor(COLLAR), torch.tensor(COLLAR)])
+    samples = ReflectanceSamples(colors[None], torch.full((1, 5), 0.8))
+    nowhere, bare = torch.zeros(5, dtype=torch.bool), torch.tensor([True, True, True, True, False])
+    kept = without_foreign(samples, own, nowhere, bare, torch.zeros(3)).weights
+    torch.testing.assert_close(kept, torch.tensor([[0.8, 0.8, 0.0, 0.0, 0.8]]))
+    # Of a person whose whole face is as dark, dark skin is not.
+    kept = without_foreign(samples, own, nowhere, bare, torch.full((3,), math.log(0.3))).weights
+    torch.testing.assert_close(kept, torch.tensor([[0.0, 0.0, 0.8, 0.0, 0.8]]))
 
 
 def test_typical_ratio_is_that_of_the_vertices_that_count():
