@@ -22,10 +22,15 @@ def mirror_vertices(vertices: Float[np.ndarray, "N 3"]) -> Int[np.ndarray, "N"]:
 
 def connected_to(chosen: Bool[np.ndarray, "N"], faces: Int[np.ndarray, "F 3"]) -> Bool[np.ndarray, "N"]:
     """Which vertices belong to a connected part of a mesh that has a chosen one."""
-    sides = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
-    graph = sparse.coo_matrix((np.ones(len(sides)), sides.T), shape=(len(chosen), len(chosen)))
-    _, part = connected_components(graph, directed=False)
+    part = parts(len(chosen), faces)
     return np.isin(part, part[chosen])
+
+
+def parts(count: int, faces: Int[np.ndarray, "F 3"]) -> Int[np.ndarray, "N"]:
+    """For each of `count` vertices the number of the connected part of the mesh that it belongs to."""
+    sides = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
+    graph = sparse.coo_matrix((np.ones(len(sides)), sides.T), shape=(count, count))
+    return connected_components(graph, directed=False)[1]
 
 
 def extend(
@@ -55,6 +60,11 @@ class MeshFields:
     def mirror(self) -> Int[np.ndarray, "N"]:
         """See `mirror_vertices`."""
         return mirror_vertices(self.vertices)
+
+    @cached_property
+    def part(self) -> Int[np.ndarray, "N"]:
+        """See `parts`."""
+        return parts(len(self.vertices), self.faces)
 
     @cached_property
     def _sides(self) -> Int[np.ndarray, "E 2"]:

@@ -146,6 +146,20 @@ class TestFilling:
         torch.testing.assert_close(filled[mirrored], torch.full_like(filled[mirrored], 0.2), atol=0.02, rtol=0)
         torch.testing.assert_close(filled[dark & ~left], torch.full_like(filled[dark & ~left], 0.15), atol=0.01, rtol=0)
 
+    def test_hidden_teeth_are_as_light_as_those_that_are_seen(self):
+        """Two rows of teeth, apart from the skin and from each other; the photograph shows one."""
+        model = make_tiny_model(40)
+        height = model.mean_shape[:, 1]
+        upper, lower = (height > 5) & (height < 15), (height < -5) & (height > -15)
+        rows = (upper | lower).long()
+        model.faces = model.faces[(rows[model.faces] == rows[model.faces[:, :1]]).all(dim=1)]
+        model.reflectance_basis[upper | lower] = 0.0
+        reflectance = torch.full((1600, 3), 0.6)
+        colors = torch.where(upper[:, None], 0.7 * reflectance, 1.2 * reflectance)
+        filled = filled_reflectance(reflectance, colors, (~lower).float(), model)
+        assert lower.sum() > 50
+        torch.testing.assert_close(filled[lower], torch.full_like(filled[lower], 0.42))
+
     def test_nothing_known(self, model):
         reflectance = torch.rand(1600, 3, generator=torch.Generator().manual_seed(0))
         assert torch.equal(filled_reflectance(reflectance, reflectance + 1, torch.zeros(1600), model), reflectance)
