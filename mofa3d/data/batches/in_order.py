@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+from jaxtyping import Int
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 from tqdm import tqdm
 
 
-def in_order(dataset: Dataset, indices: Sequence[int], size: int, label: str = "") -> Iterator[dict[str, Tensor]]:
+def in_order(
+    dataset: Dataset, indices: Sequence[int] | Int[np.ndarray, "K"], size: int, label: str = ""
+) -> Iterator[dict[str, Tensor]]:
     """The items with these numbers, in batches of `size`, of which the last may be smaller.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
@@ -19,6 +20,7 @@ class Squares(Dataset):
 def test_batches_have_the_items_asked_for_in_their_order() -> None:
     found = [batch["square"].tolist() for batch in in_order(Squares(), [3, 1, 2, 5, 4], 2)]
     assert found == [[9.0, 1.0], [4.0, 25.0], [16.0]]
+    assert [batch["square"].tolist() for batch in in_order(Squares(), np.array([3, 1, 2, 5, 4]), 2)] == found
 
 
 def test_no_items_are_no_batches() -> None:
