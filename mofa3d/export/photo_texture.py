@@ -47,6 +47,7 @@ SEAM = 0.012  # of the texture's side over which photograph and model are mixed
 KNEE = 0.85  # display RGB above which a texture is pressed together: no skin is lighter, but highlights on it are
 SHARPNESS = 6  # how much more a photograph counts that looks at a place more directly
 TYPICAL = 8000  # texels that are looked at to find the size of a typical one
+FEWEST = 10  # vertices of teeth and tongue that tell how light these are
 REACH = 40.0  # mm over which the surroundings of a hole give way to the face's average tone
 
 
@@ -243,11 +244,12 @@ def filled_reflectance(
     reached |= known
     if not reached.all():
         logarithm = fields.extend(logarithm, reached, far, REACH)
-        # A row of teeth that nothing shows is as light as the other one, which shines less than a face.
+        # A row of teeth that nothing shows is as light as the other one, which shines less than a face. Its hue is the
+        # face's: at the tongue, for one, a photograph may have teeth.
         inner = ~np.isin(fields.part, fields.part[~_fixed(model).numpy()])
-        hidden = inner & ~np.isin(fields.part, fields.part[reached])
-        if (inner & known).any():
-            logarithm[hidden] = np.median(logarithm[inner & known], axis=0)
+        if (inner & known).sum() >= FEWEST:
+            hidden = inner & ~np.isin(fields.part, fields.part[reached])
+            logarithm[hidden] = far + (np.median(logarithm[inner & known], axis=0) - far).mean()
     carried = reflectance * torch.from_numpy(np.exp(logarithm)).to(reflectance)
     return torch.where(torch.from_numpy(known)[:, None], colors, carried)
 

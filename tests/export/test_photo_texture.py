@@ -159,6 +159,10 @@ class TestFilling:
         filled = filled_reflectance(reflectance, colors, (~lower).float(), model)
         assert lower.sum() > 50
         torch.testing.assert_close(filled[lower], torch.full_like(filled[lower], 0.42))
+        # What is seen of another hue tells how light teeth are, and not that they are green.
+        colors[upper] *= torch.tensor([0.8, 1.25, 1.0])
+        filled = filled_reflectance(reflectance, colors, (~lower).float(), model)
+        torch.testing.assert_close(filled[lower], torch.full_like(filled[lower], 0.42))
 
     def test_nothing_known(self, model):
         reflectance = torch.rand(1600, 3, generator=torch.Generator().manual_seed(0))
