@@ -64,5 +64,5 @@ def test_a_stream_is_resumed_with_the_same_batches(workplace, corpus, tmp_path):
 
 
 def test_what_needs_an_index_is_refused(workplace, corpus, tmp_path):
-    with pytest.raises(InputError, match="--targets and --even-sources need the index of a corpus"):
+    with pytest.raises(InputError, match="--targets, --embeddings and --even-sources need the index of a corpus"):
         losses(workplace, tmp_path / "out", f"{corpus}/shards", even_sources=True)
