@@ -35,7 +35,7 @@ $(STAMP): setup.cfg pyproject.toml requirements-data.txt
 train: $(STAMP)
 	$(BIN)/python experiments/train_mofa.py --renderer=vertex --out runs/default
 
-# What made the shipped encoder, from ImageNet's weights: an hour and a half on one core, and half an hour before it.
+# What made the shipped encoder, from ImageNet's weights: an hour and a half on one core, after a quarter of an hour.
 ENCODER := runs/encoder
 ITERATIONS ?= 14000
 encoder: $(STAMP)

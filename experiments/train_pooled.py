@@ -123,7 +123,7 @@ def choose(corpus: Corpus, config: Config) -> list[int]:
 
 
 def loaded(corpus: Corpus, indices: list[int], size: int, label: str, processes: Processes = ALONE) -> Iterator[Batch]:
-    """Batches of some faces; of several processes, each has its share of them."""
+    """Batches of some faces; of several processes, each has its share."""
     starts = range(0, len(indices), size)[processes.rank :: processes.count]
     own = [i for start in starts for i in indices[start : start + size]]
     return in_order(corpus, own, size, label if processes.leads else "")

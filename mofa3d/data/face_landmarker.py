@@ -20,7 +20,7 @@ from mofa3d.data.photo import Photo
 
 SIZE = 256  # pixels that the network sees
 WIDE = 1.5  # side of the square that it sees, over the box around the face, as in MediaPipe
-LOOKS = 3  # with two, a crop still moves by a third of a percent when its photograph is turned
+LOOKS = 3  # with two, a turned photograph's code changes by more than 5 %
 PRESENT = 0.5  # below it, there is probably no face, or one that is turned away
 OUTER_EYES = (33, 263)
 

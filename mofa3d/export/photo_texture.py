@@ -246,9 +246,9 @@ def filled_reflectance(
         logarithm = fields.extend(logarithm, reached, far, REACH)
         # A row of teeth that nothing shows is as light as the other one, which shines less than a face. Its hue is the
         # face's: at the tongue, for one, a photograph may have teeth.
-        inner = ~np.isin(fields.part, fields.part[~_fixed(model).numpy()])
+        inner = ~fields.connected_to(~_fixed(model).numpy())
         if (inner & known).sum() >= FEWEST:
-            hidden = inner & ~np.isin(fields.part, fields.part[reached])
+            hidden = inner & ~fields.connected_to(reached)
             logarithm[hidden] = far + (np.median(logarithm[inner & known], axis=0) - far).mean()
     carried = reflectance * torch.from_numpy(np.exp(logarithm)).to(reflectance)
     return torch.where(torch.from_numpy(known)[:, None], colors, carried)

@@ -19,7 +19,7 @@ BRIGHTEST = 1.5  # display RGB of a sample; above it the light is wrong
 HIDDEN = 4.0  # mm behind the nearest surface from which a vertex is hidden; less would be the pixels' own coarseness
 DARKEST = 0.02  # display RGB below which a ratio means nothing
 HUE = 0.25  # how far apart the logarithms of the channels' ratios may be; teeth come to 0.15, lips on them to 0.4
-LEVEL = 0.4  # how far their mean may be from that of the face; collars and hair come to 0.5 and more
+LEVEL = 0.4  # how far their mean may be from that of the face; white cloth on light skin comes to 0.57
 SATURATED = 0.98  # display RGB from which a photograph is overexposed, or the skin shines
 
 

@@ -22,11 +22,11 @@ def mirror_vertices(vertices: Float[np.ndarray, "N 3"]) -> Int[np.ndarray, "N"]:
 
 def connected_to(chosen: Bool[np.ndarray, "N"], faces: Int[np.ndarray, "F 3"]) -> Bool[np.ndarray, "N"]:
     """Which vertices belong to a connected part of a mesh that has a chosen one."""
-    part = parts(len(chosen), faces)
+    part = _parts(len(chosen), faces)
     return np.isin(part, part[chosen])
 
 
-def parts(count: int, faces: Int[np.ndarray, "F 3"]) -> Int[np.ndarray, "N"]:
+def _parts(count: int, faces: Int[np.ndarray, "F 3"]) -> Int[np.ndarray, "N"]:
     """For each of `count` vertices the number of the connected part of the mesh that it belongs to."""
     sides = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]]])
     graph = sparse.coo_matrix((np.ones(len(sides)), sides.T), shape=(count, count))
@@ -62,9 +62,12 @@ class MeshFields:
         return mirror_vertices(self.vertices)
 
     @cached_property
-    def part(self) -> Int[np.ndarray, "N"]:
-        """See `parts`."""
-        return parts(len(self.vertices), self.faces)
+    def _part(self) -> Int[np.ndarray, "N"]:
+        return _parts(len(self.vertices), self.faces)
+
+    def connected_to(self, chosen: Bool[np.ndarray, "N"]) -> Bool[np.ndarray, "N"]:
+        """See the function of this name."""
+        return np.isin(self._part, self._part[chosen])
 
     @cached_property
     def _sides(self) -> Int[np.ndarray, "E 2"]:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tiny_model import make_tiny_model
+from tiny_model import TEETH, make_tiny_model, make_toothed_model
 
 from mofa3d import Camera, Decoder, SemanticCode
 from mofa3d.data.crop_transform import CropTransform
@@ -35,7 +35,7 @@ from mofa3d.scene import front_facing
 
 CROP, TEXTURE = 96, 128
 MARGIN = 20  # pixels of the photograph around what the crop shows
-TEETH, LIP = (0.75, 0.7, 0.62), (0.6, 0.3, 0.28)
+LIP = (0.6, 0.3, 0.28)
 TONE = torch.tensor([1.3, 1.0, 0.8])  # the photographed skin over the model's
 
 
@@ -59,10 +59,7 @@ def turned(model, yaw: float) -> SemanticCode:
 def photographed(model, code: SemanticCode, factor: int = 2):
     """The face of another tone than the model's, `factor` times as large as the crop, and the fitted scene."""
     big = Decoder(model, Camera(factor * CROP))(code)
-    reflectance = big.reflectance * TONE
-    truth = replace(big, reflectance=reflectance, colors=reflectance * irradiance(big.normals, big.illumination))
-    image = make_renderer("cpu")(truth).image[0, :3].permute(1, 2, 0).numpy()
-    photo = np.pad(np.round(255 * image).astype(np.uint8), ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)))
+    photo = np.pad(seen_as(big, big.reflectance * TONE), ((MARGIN, MARGIN), (MARGIN, MARGIN), (0, 0)))
     return photo, CropTransform(MARGIN, MARGIN, 1 / factor), Decoder(model, Camera(CROP))(code)
 
 
@@ -282,14 +279,11 @@ def test_texels_are_mixed_of_the_photograph_and_the_vertices(texels):
     np.testing.assert_allclose(blended(texels, colors, mix, filled) / 255, expected, atol=0.501 / 255)
 
 
-@pytest.fixture
-def toothed():
-    """A tiny face, and which of its vertices are white in everybody."""
-    model = make_tiny_model(40)
-    teeth = model.mean_shape[:, :2].square().sum(dim=1).sqrt() < 25
-    model.reflectance_basis[teeth] = 0.0
-    model.mean_reflectance[teeth] = torch.tensor(TEETH)
-    return model, teeth
+def seen_as(scene, reflectance) -> np.ndarray:
+    """A photograph of a face that has another reflectance than its scene."""
+    colors = reflectance * irradiance(scene.normals, scene.illumination)
+    image = make_renderer("cpu")(replace(scene, reflectance=reflectance, colors=colors)).image
+    return np.round(255 * image[0, :3].permute(1, 2, 0).numpy()).astype(np.uint8)
 
 
 def test_a_collar_does_not_color_the_neck():
@@ -302,10 +296,7 @@ def test_a_collar_does_not_color_the_neck():
     expected = reflectance[0].clone()
     covered = model.mean_shape[:, 1] < -30
     reflectance[0, covered] = torch.tensor([0.95, 0.95, 0.98])
-    colors = reflectance * irradiance(scene.normals, scene.illumination)
-    truth = replace(scene, reflectance=reflectance, colors=colors)
-    image = make_renderer("cpu")(truth).image[0, :3].permute(1, 2, 0).numpy()
-    photo = np.round(255 * image).astype(np.uint8)
+    photo = seen_as(scene, reflectance)
     texels = find_texels(texture_layout(model), TEXTURE, rasterize)
     texture = photo_texture([View(scene, photo, CropTransform(0, 0, 1.0))], model, texels, rasterize)
     height = texels.interpolate(model.mean_shape)[:, 1].numpy()
@@ -316,16 +307,13 @@ def test_a_collar_does_not_color_the_neck():
 
 
 @pytest.mark.parametrize(("shown", "expected"), [(LIP, TEETH), ((0.6, 0.56, 0.5), (0.6, 0.56, 0.5))])
-def test_a_lip_before_the_teeth_does_not_color_them(toothed, shown, expected):
-    model, teeth = toothed
+def test_a_lip_before_the_teeth_does_not_color_them(shown, expected):
+    model, teeth = make_toothed_model()
     code = SemanticCode.zeros(1, model.sizes)
     scene = Decoder(model, Camera(240))(code)
     reflectance = scene.reflectance.clone()
     reflectance[0, teeth] = torch.tensor(shown)
-    colors = reflectance * irradiance(scene.normals, scene.illumination)
-    truth = replace(scene, reflectance=reflectance, colors=colors)
-    image = make_renderer("cpu")(truth).image[0, :3].permute(1, 2, 0).numpy()
-    photo = np.round(255 * image).astype(np.uint8)
+    photo = seen_as(scene, reflectance)
     texels = find_texels(texture_layout(model), 128, rasterize)
     texture = photo_texture([View(scene, photo, CropTransform(0, 0, 1.0))], model, texels, rasterize)
     middle = texels.interpolate(model.mean_shape)[:, :2].square().sum(dim=1).sqrt().numpy() < 15

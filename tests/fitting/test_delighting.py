@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from tiny_model import make_code, make_tiny_model
+from tiny_model import TEETH, make_code, make_tiny_model, make_toothed_model
 
 from mofa3d import Camera, Decoder
 from mofa3d.fitting.delighting import (
@@ -25,7 +25,7 @@ from mofa3d.fitting.delighting import (
 from mofa3d.renderers import make_renderer
 
 SIZE = 96
-TEETH, LIP = (0.75, 0.7, 0.62), (0.6, 0.3, 0.28)
+LIP = (0.6, 0.3, 0.28)
 SKIN, COLLAR = (0.7, 0.52, 0.43), (0.95, 0.95, 0.98)
 
 
@@ -147,18 +147,8 @@ def test_divided_light_was_white(decode):
     torch.testing.assert_close(found, code.illumination.mean(dim=2, keepdim=True).expand(-1, -1, 3))
 
 
-@pytest.fixture
-def toothed():
-    """A tiny face, and which of its vertices are white in everybody."""
-    model = make_tiny_model(40)
-    teeth = model.mean_shape[:, :2].square().sum(dim=1).sqrt() < 25
-    model.reflectance_basis[teeth] = 0.0
-    model.mean_reflectance[teeth] = torch.tensor(TEETH)
-    return model, teeth
-
-
-def test_only_what_does_not_vary_is_of_everybody(toothed):
-    model, teeth = toothed
+def test_only_what_does_not_vary_is_of_everybody():
+    model, teeth = make_toothed_model()
     assert torch.equal(of_everybody(model), teeth)
     model.reflectance_basis[:] = 0.0
     assert not of_everybody(model).any()

@@ -7,6 +7,8 @@ import torch
 from mofa3d.morphable_model import LandmarkBarycentric, MorphableModel
 from mofa3d.semantic_code import CodeSizes, SemanticCode
 
+TEETH = (0.75, 0.7, 0.62)  # display RGB
+
 
 def make_tiny_model(rings: int = 12, sizes: tuple[int, int, int] = (5, 4, 6), dtype=torch.float32) -> MorphableModel:
     """Half an ellipsoid of about a face's size, facing +z, with smooth random bases."""
@@ -46,3 +48,12 @@ def make_code(batch: int = 3, sizes: CodeSizes | None = None, seed: int = 0, dty
     for block, scale in {"rotation": 0.25, "translation": 8.0, "illumination": 0.15}.items():
         vector[:, sizes.slices[block]] *= scale
     return SemanticCode.from_vector(vector.to(dtype), sizes)
+
+
+def make_toothed_model() -> tuple[MorphableModel, torch.Tensor]:
+    """A tiny face, and which of its vertices are white in everybody."""
+    model = make_tiny_model(40)
+    teeth = model.mean_shape[:, :2].square().sum(dim=1).sqrt() < 25
+    model.reflectance_basis[teeth] = 0.0
+    model.mean_reflectance[teeth] = torch.tensor(TEETH)
+    return model, teeth
